@@ -1,0 +1,74 @@
+"""PSNR and SSIM per image, as the field's tables use them."""
+
+import math
+
+import torch
+from torch import Tensor
+
+_RADIUS, _SIGMA = 5, 1.5  # of SSIM's Gaussian window: 11 pixels along each axis
+
+
+def psnr(prediction: Tensor, target: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio, without rounding the prediction to 8 bits.
+
+    Args:
+        prediction, target: (B, 3, H, W) in [0, 1].
+    Returns:
+        (B,) in dB; infinite where the two images are equal.
+    Raises:
+        ValueError: shapes that differ or are no batch of RGB images, or values outside [0, 1].
+    """
+    prediction, target = _checked(prediction, target)
+    return -10 * (prediction - target).square().mean((1, 2, 3)).log10()
+
+
+def ssim(prediction: Tensor, target: Tensor) -> Tensor:
+    """Structural similarity with a 3-D Gaussian window: the channels are the third axis of one volume (3, H, W).
+
+    Each image is blurred along channels, rows and columns alike, borders repeated. Values are therefore not those of
+    the usual 2-D SSIM, but they are those that the papers on frame interpolation print.
+
+    Args:
+        prediction, target: (B, 3, H, W) in [0, 1].
+    Returns:
+        (B,), 1 where the two images are equal.
+    Raises:
+        ValueError: shapes that differ or are no batch of RGB images, or values outside [0, 1].
+    """
+    a, b = _checked(prediction, target)
+    mean_a, mean_b, mean_aa, mean_bb, mean_ab = _gaussian_blur(torch.stack([a, b, a * a, b * b, a * b]))
+    c1, c2 = 0.01**2, 0.03**2
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a.square() + mean_b.square() + c1)
+    covariance = mean_ab - mean_a * mean_b
+    variances = mean_aa - mean_a.square() + mean_bb - mean_b.square()
+    return (luminance * (2 * covariance + c2) / (variances + c2)).mean((1, 2, 3))
+
+
+def _gaussian_blur(volumes: Tensor) -> Tensor:
+    """Blur (..., D, H, W) along its last three axes, one after the other; borders repeat.
+
+    Sums of shifted copies, not convolutions: GPUs may round those to ten bits, and variances are small differences.
+    """
+    weights = [math.exp(-(offset**2) / (2 * _SIGMA**2)) for offset in range(-_RADIUS, _RADIUS + 1)]
+    weights = [weight / sum(weights) for weight in weights]
+    for axis in (-3, -2, -1):
+        size = volumes.shape[axis]
+        positions = torch.arange(-_RADIUS, size + _RADIUS, device=volumes.device).clamp(0, size - 1)
+        padded = volumes.index_select(axis, positions)
+        volumes = torch.zeros_like(volumes)
+        for start, weight in enumerate(weights):
+            volumes.add_(padded.narrow(axis, start, size), alpha=weight)
+    return volumes
+
+
+def _checked(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    if prediction.shape != target.shape or prediction.dim() != 4 or prediction.shape[1] != 3:
+        raise ValueError(
+            "two batches of RGB images of the same shape (B, 3, H, W) are needed, "
+            f"got {tuple(prediction.shape)} and {tuple(target.shape)}"
+        )
+    for name, image in (("prediction", prediction), ("target", target)):
+        low, high = image.min().item(), image.max().item()
+        if not (low >= 0 and high <= 1):
+            raise ValueError(f"the {name} must lie in [0, 1], got values from {low:g} to {high:g}; divide by 255 or clamp")
+    return prediction.float(), target.float()

@@ -1,0 +1,112 @@
+"""The augmentation of the paper's training: one random change, the same for the three frames of a triplet."""
+
+from collections.abc import Sequence
+
+import torch
+import torchvision.transforms.v2.functional as transforms
+from torch import Tensor
+
+
+class TrainingAugmentation:
+    """Upscale, crop, reverse the channels, flip, transpose and reverse time, each with its probability.
+
+    What comes out is a function of the frames and the generator's state alone: every call takes the same number of
+    draws, whatever they decide.
+    """
+
+    def __init__(
+        self,
+        crop: int = 256,
+        *,
+        upscale: float = 0.3,
+        reverse_channels: float = 0.5,
+        vertical_flip: float = 0.3,
+        horizontal_flip: float = 0.5,
+        transpose: float = 0.05,
+        reverse_time: float = 0.5,
+    ) -> None:
+        """Take the size and the probabilities; the defaults are the paper's.
+
+        Args:
+            crop: height and width of what comes out, in pixels.
+            upscale: probability of enlarging by 2 or by 4 (half each, bilinear) before cropping.
+            reverse_channels: probability of RGB becoming BGR.
+            vertical_flip, horizontal_flip: probability of top and bottom, or left and right, changing places.
+            transpose: probability of rows becoming columns.
+            reverse_time: probability of img0 and img1 changing places.
+        Raises:
+            ValueError: a crop that is not positive, or a probability outside [0, 1].
+        """
+        if crop < 1:
+            raise ValueError(f"the crop must be at least 1 pixel, got {crop}")
+        probabilities = {
+            "upscale": upscale,
+            "reverse_channels": reverse_channels,
+            "vertical_flip": vertical_flip,
+            "horizontal_flip": horizontal_flip,
+            "transpose": transpose,
+            "reverse_time": reverse_time,
+        }
+        for name, probability in probabilities.items():
+            if not 0 <= probability <= 1:
+                raise ValueError(f"{name} is a probability and must be between 0 and 1, got {probability}")
+        self.crop = crop
+        self.probabilities = probabilities
+
+    def __call__(self, triplet: Sequence[Tensor], generator: torch.Generator) -> Tensor:
+        """Change a triplet at random.
+
+        Args:
+            triplet: img0, imgt, img1, each (3, H, W) uint8.
+            generator: where the draws come from; it moves on by the same amount at every call.
+        Returns:
+            (3 frames, 3, crop, crop) uint8, contiguous, in the order of time (reversed or not).
+        Raises:
+            ValueError: the frame, enlarged or not, is smaller than the crop.
+        """
+        frames = torch.stack(tuple(triplet))
+        chances = torch.rand(len(self.probabilities), generator=generator).tolist()
+        happens = {name: u < p for u, (name, p) in zip(chances, self.probabilities.items(), strict=True)}
+        doubling, down, right = torch.rand(3, generator=generator).tolist()
+
+        factor = (2 if doubling < 0.5 else 4) if happens["upscale"] else 1
+        height, width = (size * factor for size in frames.shape[-2:])
+        if min(height, width) < self.crop:
+            raise ValueError(
+                f"a crop of {self.crop}x{self.crop} does not fit into a frame of {height}x{width} "
+                f"(upscaled by {factor}); give a smaller crop or larger frames"
+            )
+        top, left = int(down * (height - self.crop + 1)), int(right * (width - self.crop + 1))
+        frames = crop_upscaled(frames, factor, top, left, self.crop)
+        if happens["reverse_channels"]:
+            frames = transforms.permute_channels(frames, [2, 1, 0])
+        if happens["vertical_flip"]:
+            frames = transforms.vertical_flip(frames)
+        if happens["horizontal_flip"]:
+            frames = transforms.horizontal_flip(frames)
+        if happens["transpose"]:
+            frames = frames.transpose(-2, -1)
+        if happens["reverse_time"]:
+            frames = frames.flip(0)
+        return frames.contiguous()
+
+
+def crop_upscaled(frames: Tensor, factor: int, top: int, left: int, crop: int) -> Tensor:
+    """The window of `crop` x `crop` at (top, left) of the frames enlarged by `factor`, without enlarging the rest.
+
+    Args:
+        frames: (..., 3, H, W) uint8.
+        factor: whole number; 1 leaves the frames as they are.
+        top, left: position in the enlarged frame, whose size is factor * H x factor * W.
+    Returns:
+        (..., 3, crop, crop) uint8, a view where factor is 1.
+    """
+    if factor == 1:
+        return transforms.crop(frames, top, left, crop, crop)
+    # A pixel between two source pixels needs both, so the window reaches one further than the crop covers. At the
+    # frame's edge there is no further pixel, and the edge repeats as it does in the enlarged frame.
+    y0, x0 = (max(start // factor - 1, 0) for start in (top, left))
+    y1, x1 = (min((start + crop - 1) // factor + 2, n) for start, n in zip((top, left), frames.shape[-2:], strict=True))
+    size = [(y1 - y0) * factor, (x1 - x0) * factor]
+    window = transforms.resize(frames[..., y0:y1, x0:x1], size, antialias=False)
+    return transforms.crop(window, top - y0 * factor, left - x0 * factor, crop, crop)

@@ -1,0 +1,114 @@
+"""Folders of frame triplets: two input frames and the true frame between them."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+from torch.utils.data import Dataset
+
+import utils
+
+_CHECKING_THREADS = 16  # listing a folder waits for the disk, not for the processor
+
+
+class Triplet(NamedTuple):
+    """Three consecutive frames.
+
+    img0, img1: the input frames, (3, H, W) uint8 RGB. imgt: the true frame between them, the same size.
+    """
+
+    img0: Tensor
+    imgt: Tensor
+    img1: Tensor
+
+
+class TripletDataset(Dataset):
+    """Triplets in folders, one folder a triplet: what every benchmark set of this field looks like.
+
+    `dataset[i]` is a `Triplet`; `dataset.names[i]` is its name, the folder relative to `root`.
+    """
+
+    def __init__(self, root: str | os.PathLike, names: list[str], files: tuple[str, str, str]) -> None:
+        """Note where the triplets lie and check, once, that every file is there.
+
+        Args:
+            root: the folder that holds the triplets' folders.
+            names: one folder per triplet, relative to `root`.
+            files: the file names of img0, imgt and img1 in each folder.
+        Raises:
+            FileNotFoundError: frames are missing; all such triplets are counted and the first are named.
+        """
+        self.root, self.names, self.files = Path(root), names, files
+        with ThreadPoolExecutor(_CHECKING_THREADS) as threads:
+            complete = list(threads.map(self._is_complete, names, chunksize=64))
+        missing = [name for name, whole in zip(names, complete, strict=True) if not whole]
+        if missing:
+            more = f" and {len(missing) - 20} more" if len(missing) > 20 else ""
+            raise FileNotFoundError(
+                f"{len(missing)} of {len(names)} triplets lack frames in {self.root}: {', '.join(missing[:20])}{more}; "
+                f"each folder must hold {', '.join(files)}: unpack the archive again, or take them off the list"
+            )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Triplet:
+        """Read one triplet. Grey, alpha and 16-bit files become 8-bit RGB with a logged warning.
+
+        Raises:
+            ValueError: a file is not a readable image, or the three frames differ in size.
+        """
+        paths = self.paths(index)
+        frames = [(utils.read_image(path)[0] * 255).round().byte() for path in paths]
+        if len({frame.shape for frame in frames}) > 1:
+            sizes = (f"{path} is {f.shape[1]}x{f.shape[2]}" for path, f in zip(paths, frames, strict=True))
+            raise ValueError(f"the three frames of a triplet must have one size (height x width): {', '.join(sizes)}")
+        return Triplet(*frames)
+
+    def paths(self, index: int) -> tuple[Path, Path, Path]:
+        """The files of img0, imgt and img1."""
+        return tuple(self.root / self.names[index] / file for file in self.files)
+
+    def _is_complete(self, name: str) -> bool:
+        try:
+            with os.scandir(self.root / name) as entries:
+                found = {entry.name for entry in entries if entry.name in self.files and entry.is_file()}
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return found == set(self.files)
+
+
+class Vimeo90K(TripletDataset):
+    """The Vimeo90K triplets: 51,312 to train and 3,782 to test, 448x256.
+
+    Also reads any data in the same layout.
+    """
+
+    def __init__(self, root: str | os.PathLike, split: str = "train") -> None:
+        """Read the list of a split and check that its frames are there.
+
+        Args:
+            root: the unpacked archive: the folder `vimeo_triplet`, or the one that contains it.
+            split: "train" or "test".
+        Raises:
+            FileNotFoundError: no such folder or list, or frames are missing.
+            ValueError: another split, or a list without entries.
+        """
+        if split not in ("train", "test"):
+            raise ValueError(f'split must be "train" or "test", got {split!r}')
+        root = Path(root)
+        if (root / "vimeo_triplet").is_dir():
+            root = root / "vimeo_triplet"
+        path = root / f"tri_{split}list.txt"
+        if not path.is_file():
+            missing = f"list at {path}" if root.is_dir() else f"folder at {root}"
+            raise FileNotFoundError(
+                f"no {missing}; the Vimeo90K layout is needed: "
+                f"{path.name} beside sequences/00001/0001/im1.png, im2.png, im3.png and so on"
+            )
+        names = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+        if not names:
+            raise ValueError(f"{path} lists no triplet; each line must name one, such as 00001/0001")
+        super().__init__(root / "sequences", names, ("im1.png", "im2.png", "im3.png"))

@@ -1,0 +1,57 @@
+"""The small pieces that both networks share: convolutions, warping, resizing, padding."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SLOPE = 0.1  # of every LeakyReLU in the paper's network
+
+
+def conv_lrelu(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+    """3x3 convolution with bias, then LeakyReLU(0.1)."""
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, stride, 1), nn.LeakyReLU(SLOPE, inplace=True))
+
+
+def backward_warp(image: Tensor, flow: Tensor) -> Tensor:
+    """Sample `image` where `flow` points: out(x, y) = image(x + dx, y + dy), bilinear.
+
+    Args:
+        image: (B, C, H, W), any range.
+        flow: (B, 2, H, W), channels (dx, dy), in pixels of this resolution.
+    Returns:
+        (B, C, H, W). Positions outside the image repeat the border; corners are pixel centres (align_corners=True).
+    """
+    height, width = image.shape[-2:]
+    flow = flow.float()
+    x = torch.arange(width, device=flow.device, dtype=flow.dtype)
+    y = torch.arange(height, device=flow.device, dtype=flow.dtype)[:, None]
+    grid = torch.stack(
+        [
+            (x + flow[:, 0]) * (2 / max(width - 1, 1)) - 1,
+            (y + flow[:, 1]) * (2 / max(height - 1, 1)) - 1,
+        ],
+        dim=-1,
+    )
+    return F.grid_sample(image, grid.to(image.dtype), mode="bilinear", padding_mode="border", align_corners=True)
+
+
+def warp_both(image0: Tensor, image1: Tensor, flow_t0: Tensor, flow_t1: Tensor) -> tuple[Tensor, Tensor]:
+    """`backward_warp` of both frames (or their features) to time t, in one call. Shapes as there."""
+    return backward_warp(torch.cat([image0, image1]), torch.cat([flow_t0, flow_t1])).chunk(2)
+
+
+def blend(img0: Tensor, img1: Tensor, flow_t0: Tensor, flow_t1: Tensor, occlusion: Tensor) -> Tensor:
+    """merged = occlusion * warp(img0, flow_t0) + (1 - occlusion) * warp(img1, flow_t1), (B, 3, H, W)."""
+    warped0, warped1 = warp_both(img0, img1, flow_t0, flow_t1)
+    return occlusion * warped0 + (1 - occlusion) * warped1
+
+
+def halve_flow(flow: Tensor) -> Tensor:
+    """(B, 2, H, W) in pixels -> (B, 2, H/2, W/2) in pixels of that size."""
+    return F.avg_pool2d(flow, 2) * 0.5  # = bilinear x0.5 with align_corners=False
+
+
+def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
+    """Repeat the right and bottom border of (B, C, H, W) until both sizes are multiples of `multiple`."""
+    height, width = image.shape[-2:]
+    return F.pad(image, (0, -width % multiple, 0, -height % multiple), mode="replicate")

@@ -1,0 +1,26 @@
+"""A convolution of an upsampled input, without the upsampled input.
+
+`conv3x3(nearest x2 of f)` reads every value of f several times: each of the four output phases sees only a 2x2 window of f.
+Summing the kernel's taps beforehand leaves 4 products per output pixel and channel pair instead of 9, without loss. The four
+phase kernels together are the kernel of one transposed convolution of size 4 and stride 2.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def fold_upsampling(weight: Tensor) -> Tensor:
+    """3x3 kernel for the upsampled input -> 4x4 kernel of the transposed convolution for the input itself.
+
+    Args:
+        weight: (C_out, C_in, 3, 3).
+    Returns:
+        (C_in, C_out, 4, 4). Along an axis: (w2, w1 + w2, w0 + w1, w0).
+    """
+    flipped = F.pad(weight.flip(2, 3), (1, 1, 1, 1))
+    return (F.avg_pool2d(flipped, 2, stride=1) * 4).transpose(0, 1)
+
+
+def conv_of_upsampled(coarse: Tensor, weight: Tensor) -> Tensor:
+    """conv3x3(nearest x2 of `coarse`), padding 1, no bias: (B, C_in, h, w) -> (B, C_out, 2h, 2w). Differentiable."""
+    return F.conv_transpose2d(coarse, fold_upsampling(weight), stride=2, padding=1)

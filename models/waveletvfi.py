@@ -1,0 +1,241 @@
+"""WaveletVFI: MP-Net, context and WS-Net together, for training and for use."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import utils
+
+from .layers import blend, pad_to_multiple
+from .motion import Motion, MotionPerceptionNet
+from .official import to_ours
+from .sparse import METHODS, SparseConv2d
+from .synthesis import ContextNet, Synthesis, WaveletSynthesisNet
+
+MULTIPLE = 16  # of the frame sizes: four levels
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Widths (channels, finest level first), candidate threshold ratios, and the form. The defaults are the paper's.
+
+    correction: WS-Net synthesises a correction to the merged frame instead of the frame.
+    """
+
+    encoder: tuple[int, ...] = (32, 64, 96, 128)
+    decoder: tuple[int, ...] = (64, 128, 160, 192)
+    context: tuple[int, ...] = (48, 96, 144, 192)
+    synthesis: tuple[int, ...] = (216, 432, 648, 576)
+    ratios: tuple[float, ...] = (0.0, 0.005, 0.010, 0.015)
+    correction: bool = False
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):  # lists, as they come back from a file, are welcome
+            if field.name != "correction":
+                object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
+        if not self.ratios or not all(math.isfinite(r) and r >= 0 for r in self.ratios):
+            raise ValueError(f"candidate ratios must be finite and >= 0, got {self.ratios}")
+
+
+CONFIGS = {
+    "base": Config(),
+    # A third of every width, in multiples of 8 (vector registers) where that is close.
+    "small": Config(
+        encoder=(16, 24, 32, 40),
+        decoder=(24, 40, 56, 64),
+        context=(16, 32, 48, 64),
+        synthesis=(72, 144, 216, 192),
+        ratios=(0.0, 0.0002, 0.0005, 0.001),
+        correction=True,
+    ),
+}
+
+
+class Interpolation(NamedTuple):
+    """What the network returns.
+
+    frame: (B, 3, H, W) in [0, 1], the candidates' frames weighted by their probabilities.
+    merged: (B, 3, H, W) both frames warped to time t and blended.
+    motion: flows, occlusion, ratio logits. probs: (B, K), rows sum to 1. candidates: K `Synthesis`.
+    """
+
+    frame: Tensor
+    merged: Tensor
+    motion: Motion
+    probs: Tensor
+    candidates: list[Synthesis]
+
+
+class WaveletVFI(nn.Module):
+    """The network of "Dynamic Frame Interpolation in Wavelet Domain"; `config` is a `Config` or the name of one."""
+
+    def __init__(self, config: Config | str = "base"):
+        super().__init__()
+        self.config = config = find_config(config)
+        self.motion = MotionPerceptionNet(config.encoder, config.decoder, len(config.ratios))
+        self.context = ContextNet(config.context)
+        context = tuple(3 * width for width in config.context)
+        self.synthesis = WaveletSynthesisNet(context, config.synthesis, correction=config.correction)
+        self.register_load_state_dict_pre_hook(_translate_names)
+
+    def forward(
+        self, img0: Tensor, img1: Tensor, *, ratio: float | Tensor | None = None, temperature: float | None = None
+    ) -> Interpolation:
+        """The middle frame, and everything on the way.
+
+        Args:
+            img0, img1: (B, 3, H, W) RGB in [0, 1], H and W multiples of 16.
+            ratio: threshold ratio >= 0, a number or one per sample (B,). Default: the classifier's choice per sample.
+            temperature: > 0, evaluates all candidates with Gumbel-softmax probabilities (training, dynamic stage).
+        """
+        self._check_inputs(img0, img1, ratio, temperature)
+        motion, merged = self.perceive(img0, img1)
+        context = self.context(img0, img1, merged, motion)
+        ratios, probs = self._select_ratios(motion.ratio_logits, ratio, temperature)
+        candidates = self.synthesis(context, ratios, merged)
+        frame = sum(p.view(-1, 1, 1, 1) * c.frame for p, c in zip(probs.unbind(1), candidates, strict=True))
+        return Interpolation(frame, merged, motion, probs, candidates)
+
+    def perceive(self, img0: Tensor, img1: Tensor) -> tuple[Motion, Tensor]:
+        """MP-Net alone: the motion, and the merged frame (B, 3, H, W)."""
+        motion = self.motion(img0, img1)
+        return motion, blend(img0, img1, motion.flow_t0, motion.flow_t1, motion.occlusion)
+
+    def interpolate(self, img0: Tensor, img1: Tensor, *, ratio: float | Tensor | None = None) -> Tensor:
+        """The middle frame of two frames of any size, without gradients: (B, 3, H, W) -> (B, 3, H, W) in [0, 1]."""
+        return self.interpolate_details(img0, img1, ratio=ratio).frame
+
+    @torch.inference_mode()
+    def interpolate_details(
+        self, img0: Tensor, img1: Tensor, *, ratio: float | Tensor | None = None
+    ) -> Interpolation:
+        """As `interpolate`, returning everything: `frame` has the size of the input, the rest that of the padded one."""
+        _check_frames(img0, img1)
+        height, width = img0.shape[-2:]
+        output = self(pad_to_multiple(img0, MULTIPLE), pad_to_multiple(img1, MULTIPLE), ratio=ratio)
+        return output._replace(frame=output.frame[..., :height, :width])
+
+    @property
+    def sparse(self) -> str:
+        """How sparse convolutions are computed: one of `models.sparse.METHODS`. Results are equal."""
+        return self.synthesis.levels[0].method
+
+    @sparse.setter
+    def sparse(self, method: str) -> None:
+        if method not in METHODS:
+            raise ValueError(f"sparse must be one of {', '.join(METHODS)}, got {method!r}")
+        for module in self.modules():
+            if isinstance(module, SparseConv2d):
+                module.method = method
+
+    def _select_ratios(
+        self, logits: Tensor, ratio: float | Tensor | None, temperature: float | None
+    ) -> tuple[list[Tensor], Tensor]:
+        """K ratios (B,) and their probabilities (B, K)."""
+        candidates = logits.new_tensor(self.config.ratios)
+        if temperature is not None:
+            return list(candidates[:, None].expand(-1, len(logits))), F.gumbel_softmax(logits, tau=temperature)
+        if ratio is None:
+            chosen = candidates[logits.argmax(1)]
+        else:
+            chosen = torch.as_tensor(ratio, dtype=logits.dtype, device=logits.device).expand(len(logits))
+        return [chosen], torch.ones_like(logits[:, :1])
+
+    def _check_inputs(
+        self, img0: Tensor, img1: Tensor, ratio: float | Tensor | None, temperature: float | None
+    ) -> None:
+        _check_frames(img0, img1)
+        height, width = img0.shape[-2:]
+        if height % MULTIPLE or width % MULTIPLE:
+            raise ValueError(
+                f"frame height and width must be multiples of {MULTIPLE}, got {height}x{width}; "
+                "use model.interpolate(), which pads and crops"
+            )
+        if ratio is not None and temperature is not None:
+            raise ValueError("give ratio (one threshold) or temperature (all candidates), not both")
+        if temperature is not None and not temperature > 0:
+            raise ValueError(f"temperature must be > 0, got {temperature}")
+        if ratio is not None:
+            values = torch.as_tensor(ratio)
+            if not (torch.isfinite(values).all() and (values >= 0).all()):
+                raise ValueError(f"ratio must be finite and >= 0, got {ratio}")
+            if values.dim() > 1 or (values.dim() == 1 and len(values) not in (1, len(img0))):
+                raise ValueError(f"ratio must be a number or one per sample ({len(img0)}), got {tuple(values.shape)}")
+
+
+def waveletvfi(
+    checkpoint: str | Path | None = None, *, config: Config | str = "base", device: str | torch.device | None = None
+) -> WaveletVFI:
+    """The network in evaluation mode.
+
+    Args:
+        checkpoint: a file written by this project, a plain state dict, or the released weights as downloaded. None:
+            fresh weights of `config`.
+        config: the configuration where the checkpoint does not carry one.
+        device: where to; default CPU.
+    Raises:
+        FileNotFoundError, ValueError: no such file; not a checkpoint; weights of another network or not finite.
+    """
+    if checkpoint is None:
+        model = WaveletVFI(config)
+    else:
+        content = utils.load_checkpoint(checkpoint)
+        model = WaveletVFI(Config(**content["config"]) if "config" in content else config)
+        load_weights(model, content["model"], source=str(checkpoint))
+    return model.to(utils.pick_device(device or "cpu")).eval()
+
+
+def load_weights(model: WaveletVFI, weights: dict[str, Tensor], *, source: str) -> None:
+    """Load a state dict (our names or the released ones) strictly; `source` names it in errors."""
+    broken = [name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise ValueError(f"{source}: NaN or infinite weights in {', '.join(broken[:3])}; use an earlier checkpoint")
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()[1:4]]
+        raise ValueError(
+            f"{source} does not fit this network ({model.config}): {' '.join(lines)[:600]} "
+            "(a file of another project, or weights of another configuration: see --config)"
+        ) from error
+
+
+def default_checkpoint() -> Path:
+    """The weights used when none are named: the released file if it was put in `checkpoints/`, else the shipped ones."""
+    folder = Path(__file__).resolve().parent.parent / "checkpoints"
+    names = ("waveletvfi_latest.pth", "waveletvfi_base.pth", "waveletvfi_small.pth")
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise FileNotFoundError(f"no weights in {folder} ({', '.join(names)}); give --checkpoint, see checkpoints/README.md")
+
+
+def find_config(config: Config | str) -> Config:
+    """A configuration by name, or as it is."""
+    if isinstance(config, Config):
+        return config
+    if config not in CONFIGS:
+        raise ValueError(f"config must be one of {', '.join(CONFIGS)}, got {config!r}")
+    return CONFIGS[config]
+
+
+def _check_frames(img0: Tensor, img1: Tensor) -> None:
+    for name, image in (("img0", img0), ("img1", img1)):
+        if image.dim() != 4 or image.shape[1] != 3 or 0 in image.shape:
+            raise ValueError(f"{name} must be (B, 3, H, W), got {tuple(image.shape)}")
+        if not image.is_floating_point():
+            raise ValueError(f"{name} must be floating point in [0, 1], got {image.dtype}; divide 8-bit images by 255")
+    if img0.shape != img1.shape:
+        raise ValueError(f"both frames must have one size, got {tuple(img0.shape)} and {tuple(img1.shape)}")
+
+
+def _translate_names(module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
+    if not prefix:
+        translated = to_ours(state_dict)
+        state_dict.clear()
+        state_dict.update(translated)

@@ -1,0 +1,223 @@
+"""Images, checkpoints, processes and seeds: what every script needs and no paper describes."""
+
+import contextlib
+import logging
+import os
+import pickle
+import random
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+logger = logging.getLogger("waveletvfi")
+
+
+class Process(NamedTuple):
+    """One process of a (possibly distributed) run.
+
+    rank, world_size: position among all processes and their number; local_rank: position on this host.
+    device: where this process computes.
+    """
+
+    rank: int
+    world_size: int
+    local_rank: int
+    device: torch.device
+
+    @property
+    def is_main(self) -> bool:
+        return self.rank == 0
+
+
+def read_image(path: str | os.PathLike) -> Tensor:
+    """Read an image file as RGB.
+
+    Grey, palette, alpha and 16-bit files are converted to 8-bit RGB with a logged warning; EXIF rotation is applied.
+
+    Returns:
+        (1, 3, H, W) float32 in [0, 1].
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not an image, or is truncated or corrupt.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no image at {path}")
+    try:
+        with Image.open(path) as image:
+            conversion = _describe_conversion(image)
+            image.load()
+            rgb = _to_rgb8(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{path} is not an image that Pillow reads") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} is truncated or corrupt: {error}") from error
+    if conversion:
+        logger.warning("%s: %s, converted to 8-bit RGB", path, conversion)
+    return image_to_tensor(rgb)
+
+
+def image_to_tensor(rgb: np.ndarray) -> Tensor:
+    """(H, W, 3) uint8 -> (1, 3, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float() / 255
+
+
+def tensor_to_image(frame: Tensor) -> np.ndarray:
+    """(1, 3, H, W) or (3, H, W) in [0, 1] -> (H, W, 3) uint8, rounded.
+
+    Raises:
+        ValueError: another shape, or values that are not finite.
+    """
+    if frame.dim() == 4 and frame.shape[0] == 1:
+        frame = frame[0]
+    if frame.dim() != 3 or frame.shape[0] != 3:
+        raise ValueError(f"an RGB image of shape (3, H, W) or (1, 3, H, W) is needed, got {tuple(frame.shape)}")
+    frame = frame.detach().float().cpu()
+    if not torch.isfinite(frame).all():
+        raise ValueError("the image holds NaN or infinite values: are the weights damaged?")
+    return (frame.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+
+
+def write_image(path: str | os.PathLike, frame: Tensor) -> None:
+    """Write (1, 3, H, W) or (3, H, W) in [0, 1] as an 8-bit image; the format follows the suffix. Atomic."""
+    array = tensor_to_image(frame)
+    if Path(path).suffix.lower() not in Image.registered_extensions():
+        raise ValueError(f"{path}: unknown image suffix {Path(path).suffix!r}; use for example .png")
+    with atomic_path(path) as temporary:
+        Image.fromarray(array).save(temporary)
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside `path` (same suffix) that takes its name when the block succeeds, and is removed
+    when it does not. The folder is made if needed."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".part{path.suffix}", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 is for secrets, this is a result
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:
+    """Write `state` (tensors, numbers, strings, lists, dicts) so that a crash leaves the old file or the new one."""
+    with atomic_path(path) as temporary:
+        torch.save(state, temporary)
+
+
+def load_checkpoint(path: str | os.PathLike, *, map_location: str | torch.device = "cpu") -> dict[str, Any]:
+    """Read a checkpoint written by this project, a plain state dict, or the released weights as downloaded.
+
+    Returns:
+        A dict with at least "model": the state dict, a `module.` prefix (left by DistributedDataParallel) removed.
+        Names are as in the file; `WaveletVFI.load_state_dict` takes our names and the released ones.
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: not a checkpoint, truncated, or it holds no weights.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    try:
+        content = torch.load(path, map_location=map_location, weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(f"{path} is not a checkpoint that can be read safely, or it is truncated: {reason}") from error
+    if not isinstance(content, dict) or not content:
+        raise ValueError(f"{path} holds a {type(content).__name__}, not a checkpoint or a state dict")
+    if not isinstance(content.get("model"), dict):
+        content = {"model": content}
+    weights = content["model"]
+    foreign = [str(key) for key, value in weights.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
+    if foreign or not weights:
+        raise ValueError(f"{path} holds no state dict: {', '.join(foreign[:3]) or 'nothing'} found where weights belong")
+    content["model"] = {key.removeprefix("module."): value for key, value in weights.items()}
+    return content
+
+
+def init_distributed(device: str = "auto") -> Process:
+    """Join the process group that torchrun or torch.distributed.launch announces, if any.
+
+    Args:
+        device: "auto" (CUDA when there is one), "cpu", "cuda", "mps", or a full name such as "cuda:1".
+    """
+    name = pick_device(device)
+    rank, world_size, local_rank = (
+        int(os.environ.get(key, default)) for key, default in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
+    )
+    if name.type == "cuda" and name.index is None:
+        name = torch.device("cuda", local_rank)
+        torch.cuda.set_device(name)
+    if "WORLD_SIZE" in os.environ and not dist.is_initialized():
+        dist.init_process_group("nccl" if name.type == "cuda" else "gloo")
+    return Process(rank, world_size, local_rank, name)
+
+
+def pick_device(device: str | torch.device = "auto") -> torch.device:
+    """The named device, or the best one for "auto". Raises ValueError for a device this machine does not have."""
+    if device == "auto":
+        mps = torch.backends.mps.is_available()
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device {str(device)!r} cannot be used here ({reason}); try --device cpu") from error
+    return torch.device(device)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and PyTorch (every device)."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def run_script(main: Callable[[Any], None], args: Any) -> None:
+    """Run a script's `main(args)`; what the user can mend ends in one line and exit status 1, Ctrl-C in 130."""
+    try:
+        main(args)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def _describe_conversion(image: Image.Image) -> str:
+    """What `_to_rgb8` will lose or change, in words; empty for plain 8-bit RGB."""
+    raw_mode = str(image.tile[0][3]) if image.tile else ""
+    deep = "16-bit " if "16" in raw_mode or image.mode.startswith(("I", "F")) else ""
+    alpha = "A" in image.getbands() or "transparency" in image.info
+    names = {"1": "black and white", "L": "grey", "LA": "grey", "I": "grey", "F": "grey", "P": "palette"}
+    kind = names.get(image.mode.split(";")[0], "" if image.mode in ("RGB", "RGBA", "RGBX") else image.mode)
+    parts = [f"{deep}{kind}".strip(), "alpha channel (dropped)" if alpha else ""]
+    return " with ".join(part for part in parts if part)
+
+
+def _to_rgb8(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion would clip at 255
+        grey = np.clip(np.asarray(image).astype(np.float64) / 257, 0, 255).round().astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    return np.asarray(image.convert("RGB"))
