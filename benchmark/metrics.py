@@ -70,5 +70,7 @@ def _checked(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     for name, image in (("prediction", prediction), ("target", target)):
         low, high = image.min().item(), image.max().item()
         if not (low >= 0 and high <= 1):
-            raise ValueError(f"the {name} must lie in [0, 1], got values from {low:g} to {high:g}; divide by 255 or clamp")
+            raise ValueError(
+                f"the {name} must lie in [0, 1], got values from {low:g} to {high:g}; divide by 255 or clamp"
+            )
     return prediction.float(), target.float()

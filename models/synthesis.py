@@ -86,7 +86,8 @@ class WaveletSynthesisNet(nn.Module):
         self.coarsest = conv_lrelu(context[-1], widths[-1])
         self.low_head = nn.Conv2d(widths[-1], 3, 3, padding=1)
         self.levels = nn.ModuleList(
-            SparseConv2d(c, w, coarse_channels=w_coarse) for c, w, w_coarse in zip(context, widths, widths[1:])  # noqa: B905
+            SparseConv2d(c, w, coarse_channels=w_coarse)
+            for c, w, w_coarse in zip(context, widths, widths[1:])  # noqa: B905
         )
         self.high_heads = nn.ModuleList(SparseConv2d(w, 9) for w in widths)
         if correction:

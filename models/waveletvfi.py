@@ -111,9 +111,7 @@ class WaveletVFI(nn.Module):
         return self.interpolate_details(img0, img1, ratio=ratio).frame
 
     @torch.inference_mode()
-    def interpolate_details(
-        self, img0: Tensor, img1: Tensor, *, ratio: float | Tensor | None = None
-    ) -> Interpolation:
+    def interpolate_details(self, img0: Tensor, img1: Tensor, *, ratio: float | Tensor | None = None) -> Interpolation:
         """As `interpolate`, returning everything: `frame` has the size of the input, the rest that of the padded one."""
         _check_frames(img0, img1)
         height, width = img0.shape[-2:]
@@ -212,7 +210,9 @@ def default_checkpoint() -> Path:
     for name in names:
         if (folder / name).is_file():
             return folder / name
-    raise FileNotFoundError(f"no weights in {folder} ({', '.join(names)}); give --checkpoint, see checkpoints/README.md")
+    raise FileNotFoundError(
+        f"no weights in {folder} ({', '.join(names)}); give --checkpoint, see checkpoints/README.md"
+    )
 
 
 def find_config(config: Config | str) -> Config:

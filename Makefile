@@ -1,0 +1,35 @@
+# `make demo` and `make test` on a fresh clone are all the set-up there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-slow lint bench clean
+
+demo: $(VENV)/installed  ## a real clip, twice as smooth, and a picture of what happened inside
+	$(BIN)/python demo.py
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/installed-extra  ## the long tests, and those that need the optional packages
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: $(VENV)/installed
+	$(BIN)/python -m pip install --no-deps --target local/pytorch_wavelets_1.3.0 pytorch_wavelets==1.3.0
+	$(BIN)/python benchmark/speed.py --wavelets --reference_wavelets local/pytorch_wavelets_1.3.0
+
+$(VENV)/installed: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/installed-extra: requirements-extra.txt $(VENV)/installed
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements-extra.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo_output local

@@ -1,0 +1,1 @@
+"""Measuring: accuracy (runner, metrics), computation (macs), and one script for each benchmark set."""

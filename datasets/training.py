@@ -1,0 +1,65 @@
+"""Order and randomness of training samples, as functions of (seed, epoch, position) alone: what makes a run resumable."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from .augment import TrainingAugmentation
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """A shuffled epoch, shared out among processes: yields (epoch, index).
+
+    Every process gets the same number of samples; what does not fill a global batch is left out of this epoch.
+    """
+
+    def __init__(self, length: int, batch_size: int, *, rank: int = 0, world_size: int = 1, seed: int = 0) -> None:
+        """`batch_size` is per process."""
+        self.length, self.batch_size, self.rank, self.world_size, self.seed = length, batch_size, rank, world_size, seed
+        self.epoch, self.first_batch = 0, 0
+        if self.batches_per_epoch == 0:
+            raise ValueError(
+                f"{length} training samples do not fill one batch of {batch_size} on each of {world_size} processes"
+            )
+
+    @property
+    def batches_per_epoch(self) -> int:
+        return self.length // (self.batch_size * self.world_size)
+
+    def start_at(self, epoch: int, batch: int) -> None:
+        """The next iteration runs over `epoch`, from its batch `batch` on."""
+        self.epoch, self.first_batch = epoch, batch
+
+    def __len__(self) -> int:
+        return (self.batches_per_epoch - self.first_batch) * self.batch_size
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        generator = torch.Generator().manual_seed(mix_seeds(self.seed, self.epoch))
+        order = torch.randperm(self.length, generator=generator)
+        batches = order[: self.batches_per_epoch * self.batch_size * self.world_size]
+        mine = batches.view(self.batches_per_epoch, self.world_size, self.batch_size)[self.first_batch :, self.rank]
+        return iter([(self.epoch, index) for index in mine.flatten().tolist()])
+
+
+class TrainingSet(Dataset):
+    """Triplets under the training augmentation; indexed by (epoch, index), whichever worker or process asks."""
+
+    def __init__(self, triplets: Dataset, augmentation: TrainingAugmentation, *, seed: int = 0) -> None:
+        self.triplets, self.augmentation, self.seed = triplets, augmentation, seed
+
+    def __getitem__(self, position: tuple[int, int]) -> Tensor:
+        """(3 frames, 3, crop, crop) uint8: img0, imgt, img1."""
+        epoch, index = position
+        generator = torch.Generator().manual_seed(mix_seeds(self.seed, epoch, index))
+        return self.augmentation(self.triplets[index], generator)
+
+
+def mix_seeds(*seeds: int) -> int:
+    """One seed from several numbers, such that neighbours give unrelated streams (an FNV-1a hash of 64 bits)."""
+    value = 0xCBF29CE484222325
+    for seed in seeds:
+        for byte in (seed & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little"):
+            value = (value ^ byte) * 0x100000001B3 % 2**64
+    return value >> 1  # fits a signed 64-bit seed

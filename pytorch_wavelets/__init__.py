@@ -1,0 +1,34 @@
+"""Discrete wavelet transforms of PyTorch tensors, equal to PyWavelets and differentiable.
+
+The names, arguments and output layout are those of the DWT half of the known library `pytorch_wavelets`, so code
+and state dicts written for it work here. The network itself uses `haar_forward` and `haar_inverse`.
+
+    >>> low, highs = DWTForward(J=3, wave="db2", mode="symmetric")(x)  # x: (N, C, H, W)
+    >>> x = DWTInverse(wave="db2", mode="symmetric")((low, highs))
+
+`low` is (N, C, h, w); `highs` is a list, finest first, of (N, C, 3, h, w): bands LH, HL, HH, which PyWavelets calls
+cH, cV, cD. Everything keeps the dtype of its input, under autocast too.
+"""
+
+from pytorch_wavelets.haar import haar_forward, haar_inverse
+from pytorch_wavelets.transforms import DWT1DForward, DWT1DInverse, DWTForward, DWTInverse
+
+DWT = DWT2D = DWTForward
+IDWT = IDWT2D = DWTInverse
+DWT1D = DWT1DForward
+IDWT1D = DWT1DInverse
+
+__all__ = [
+    "DWT",
+    "DWT1D",
+    "DWT2D",
+    "IDWT",
+    "IDWT1D",
+    "IDWT2D",
+    "DWT1DForward",
+    "DWT1DInverse",
+    "DWTForward",
+    "DWTInverse",
+    "haar_forward",
+    "haar_inverse",
+]

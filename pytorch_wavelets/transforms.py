@@ -1,0 +1,191 @@
+"""The public modules: multi-level DWT and inverse DWT of images and of signals, with a fast path for Haar."""
+
+import torch
+from torch import Tensor, nn
+
+from pytorch_wavelets.bands import analysis_matrix, extend, join, split, synthesis_matrix
+from pytorch_wavelets.filters import FilterPair, analysis_filters, resolve_mode, synthesis_filters
+from pytorch_wavelets.haar import haar_forward, haar_forward_1d, haar_inverse, haar_inverse_1d
+
+SHAPES = {1: "(N, C, L)", 2: "(N, C, H, W)"}
+
+
+class _Transform(nn.Module):
+    """Mode, filters and checks of the four transforms; `axes` is 1 for signals, 2 for images.
+
+    The buffers have the known library's names, shapes and values, so that state dicts interchange. The arithmetic uses
+    the float64 matrices of the subclass instead: `.half()` cannot round them, and each call casts them to its input.
+    """
+
+    axes: int
+
+    def __init__(self, pairs: list[FilterPair], mode: str, prefix: str):
+        super().__init__()
+        if len(pairs) > self.axes:
+            raise ValueError("a 1-D transform has one axis: give a tuple of 2 filters, not 4")
+        self.mode = resolve_mode(mode)
+        self.is_haar = all(pair.is_haar for pair in pairs)
+        # With four filters the known library runs the "col" ones, the first two, along the width; so do we.
+        self._pairs = [pairs[0], pairs[-1]][: self.axes]
+        layouts = [("", (1, 1, -1))] if self.axes == 1 else [("_col", (1, 1, -1, 1)), ("_row", (1, 1, 1, -1))]
+        self._filters = {
+            f"{prefix}{i}{suffix}": torch.tensor(taps.copy(), device="cpu").view(shape)
+            for pair, (suffix, shape) in zip(self._pairs, layouts, strict=True)
+            for i, taps in enumerate(pair)
+        }
+        if prefix == "h":  # stored in the order of a correlation, the reverse of `dec_lo`
+            self._filters = {name: taps.flatten().flip(0).view_as(taps) for name, taps in self._filters.items()}
+        for name, taps in self._filters.items():
+            self.register_buffer(name, taps.to(torch.get_default_dtype(), copy=True))
+        self.register_load_state_dict_post_hook(_check_loaded_filters)
+
+    def extra_repr(self) -> str:
+        return f"taps={'x'.join(str(len(pair.low)) for pair in self._pairs)}, mode={self.mode}"
+
+    def _check_input(self, x: Tensor) -> None:
+        if x.ndim != self.axes + 2 or 0 in x.shape[2:]:
+            raise ValueError(
+                f"{type(self).__name__} needs {SHAPES[self.axes]} without empty axes, got {tuple(x.shape)}"
+            )
+        if not x.is_floating_point():
+            raise TypeError(f"{type(self).__name__} needs a floating point tensor, got {x.dtype}; call .float() first")
+
+
+class _Forward(_Transform):
+    def __init__(self, J: int = 1, wave="db1", mode: str = "zero"):
+        if not isinstance(J, int) or J < 0:
+            raise ValueError(f"J counts the levels and must be an integer >= 0, got {J!r}")
+        super().__init__(analysis_filters(wave), mode, prefix="h")
+        self.J = J
+        self._matrices = [analysis_matrix(pair) for pair in self._pairs]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        self._check_input(x)
+        highs = []
+        for _ in range(self.J):
+            x, high = self._split(x)
+            highs.append(high)
+        return x, highs
+
+
+class _Inverse(_Transform):
+    def __init__(self, wave="db1", mode: str = "zero"):
+        super().__init__(synthesis_filters(wave), mode, prefix="g")
+        self._matrices = [synthesis_matrix(pair) for pair in self._pairs]
+
+    def forward(self, coeffs: tuple[Tensor, list[Tensor | None]]) -> Tensor:
+        low, highs = coeffs
+        self._check_input(low)
+        for high in reversed(highs):
+            low, high = self._match(low, high)
+            low = self._join(low, high)
+        return low
+
+    def _match(self, low: Tensor, high: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Zeros for None; low without its last row or column where the level below grew an odd size by one."""
+        shape = low.shape if high is None else high.shape
+        sizes = tuple(n - (n == m + 1) for n, m in zip(low.shape[2:], shape[-self.axes :], strict=True))
+        expected = (*low.shape[:2], *(3,) * (self.axes - 1), *sizes)
+        if high is None:
+            high = low.new_zeros(expected)
+        if high.shape != expected:
+            raise ValueError(
+                f"a high band of shape {tuple(high.shape)} does not belong to a low band of shape {tuple(low.shape)}: "
+                f"{expected} is needed; give yh finest first and with the sizes of {type(self).__name__}'s forward"
+            )
+        for size, pair in zip(sizes, reversed(self._pairs), strict=True):
+            if self.mode != "periodization" and 2 * size < len(pair.low):
+                raise ValueError(
+                    f"bands of size {size} are too short for a wavelet of {len(pair.low)} taps: mode {self.mode!r} "
+                    f"gives at least {len(pair.low) // 2}; use the wavelet and mode of the forward transform"
+                )
+        for axis, size in enumerate(sizes, start=2):
+            low = low.narrow(axis, 0, size)
+        return low, high
+
+
+class DWTForward(_Forward):
+    """Multi-level DWT of images, equal to `pywt.wavedec2`.
+
+    Args:
+        J: number of levels.
+        wave: a discrete wavelet's name, a `pywt.Wavelet`, or its filters `(dec_lo, dec_hi)`; a tuple of four gives
+            those along the width, then those along the height.
+        mode: zero, symmetric, reflect, periodization or periodic.
+    Call: x (N, C, H, W) -> yl (N, C, h, w) and yh, J tensors (N, C, 3, h, w) finest first, bands LH, HL, HH.
+    """
+
+    axes = 2
+
+    def _split(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        if self.is_haar:
+            return haar_forward(_even(_even(image, self.mode).mT, self.mode).mT)
+        along_width, along_height = self._matrices
+        rows = split(image, along_width, self.mode)  # (N, C, H, w) each
+        (ll, lh), (hl, hh) = (split(band.mT, along_height, self.mode) for band in rows)  # transposed
+        return ll.mT.contiguous(), torch.stack((lh.mT, hl.mT, hh.mT), dim=2)
+
+
+class DWTInverse(_Inverse):
+    """The inverse of `DWTForward`, equal to `pywt.waverec2`.
+
+    Args:
+        wave: a discrete wavelet's name, a `pywt.Wavelet`, or its filters `(rec_lo, rec_hi)`; four as in `DWTForward`.
+        mode: the mode of the forward transform.
+    Call: (yl, yh) -> (N, C, H, W), where an odd size has become even; `None` in yh means zeros.
+    """
+
+    axes = 2
+
+    def _join(self, low: Tensor, high: Tensor) -> Tensor:
+        if self.is_haar:
+            return haar_inverse(low, high)
+        along_width, along_height = self._matrices
+        lh, hl, hh = high.unbind(2)
+        rows = [join(a.mT, b.mT, along_height, self.mode).mT for a, b in ((low, lh), (hl, hh))]  # (N, C, H, w)
+        return join(*rows, along_width, self.mode)
+
+
+class DWT1DForward(_Forward):
+    """Multi-level DWT of signals, equal to `pywt.wavedec`. Arguments as in `DWTForward`, without tuples of four.
+
+    Call: x (N, C, L) -> yl (N, C, l) and yh, J tensors (N, C, l) finest first.
+    """
+
+    axes = 1
+
+    def _split(self, signal: Tensor) -> tuple[Tensor, Tensor]:
+        if self.is_haar:
+            return haar_forward_1d(_even(signal, self.mode))
+        return split(signal, self._matrices[0], self.mode)
+
+
+class DWT1DInverse(_Inverse):
+    """The inverse of `DWT1DForward`, equal to `pywt.waverec`. Arguments as in `DWTInverse`, without tuples of four.
+
+    Call: (yl, yh) -> (N, C, L), where an odd size has become even; `None` in yh means zeros.
+    """
+
+    axes = 1
+
+    def _join(self, low: Tensor, high: Tensor) -> Tensor:
+        if self.is_haar:
+            return haar_inverse_1d(low, high)
+        return join(low, high, self._matrices[0], self.mode)
+
+
+def _even(signal: Tensor, mode: str) -> Tensor:
+    """Two taps reach at most one sample beyond the end: extend an odd last axis as the mode says."""
+    return extend(signal, 0, 1, mode) if signal.shape[-1] % 2 else signal
+
+
+def _check_loaded_filters(module: _Transform, _incompatible_keys) -> None:
+    for name, taps in module._filters.items():
+        loaded = getattr(module, name)
+        if not torch.allclose(
+            loaded.double().cpu(), taps, rtol=0, atol=5e-3
+        ):  # filters may have been saved in bfloat16
+            raise ValueError(
+                f"the state dict holds other filters ({name}) than this {type(module).__name__} was built with; "
+                "build it with the wavelet that the state dict was saved from"
+            )

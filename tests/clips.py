@@ -1,0 +1,77 @@
+"""Small clips and stand-in networks for the tests of videos."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from torch import Tensor
+
+RATE = Fraction(24000, 1001)
+
+
+class Average:
+    """A network whose middle frame is the mean, so that every frame in between can be worked out by hand."""
+
+    def interpolate(self, img0: Tensor, img1: Tensor, *, ratio: float | None) -> Tensor:
+        return (img0 + img1) / 2
+
+
+def square(index: int, height: int = 48, width: int = 64) -> np.ndarray:
+    """A light 16x16 square on grey, 4 * index pixels from the left; (H, W, 3) uint8."""
+    image = np.full((height, width, 3), 64, np.uint8)
+    image[16:32, 4 * index : 4 * index + 16] = (200, 120, 40)
+    return image
+
+
+def make_clip(path: Path, images: list[np.ndarray], *, times: list[int] | None = None, **options) -> Path:
+    """Write a video. times: in units of 1/90000 s, default `rate` (an option). Other options: codec, pix_fmt, turn,
+    colour (matrix, range), aspect, sound (seconds of each of its streams), fast_start."""
+    rate = options.get("rate", RATE)
+    fast_start = {"movflags": "faststart"} if options.get("fast_start") else {}
+    rate = Fraction(options.get("rate", RATE))
+    with av.open(str(path), "w", options=fast_start) as container:
+        codec = options.get("codec", "libx264")
+        video = container.add_stream(codec, rate=rate, options={"crf": "4"} if codec == "libx264" else {})
+        video.height, video.width = images[0].shape[:2]
+        video.pix_fmt = options.get("pix_fmt", "yuv444p")
+        video.codec_context.time_base = Fraction(1, 90000) if times else 1 / rate
+        matrix, range_ = options.get("colour", (2, 0))
+        video.codec_context.colorspace, video.codec_context.color_range = matrix, range_
+        if "turn" in options:
+            video.set_display_rotation(options["turn"])
+        if "aspect" in options:
+            video.sample_aspect_ratio = options["aspect"]
+        sounds = [container.add_stream("aac", rate=48000) for _ in options.get("sound", [])]
+        for index, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(image, "rgb24")
+            if matrix != 2:
+                range_in, range_out = 2, range_ or 1
+                frame = frame.reformat(
+                    format=video.pix_fmt, dst_colorspace=matrix, src_color_range=range_in, dst_color_range=range_out
+                )
+            frame.pts, frame.time_base = times[index] if times else index, video.codec_context.time_base
+            container.mux(video.encode(frame))
+        for stream, seconds in zip(sounds, options.get("sound", []), strict=True):
+            encode_tone(container, stream, seconds)
+        container.mux(video.encode())
+    return path
+
+
+def encode_tone(container, stream, seconds: float) -> None:
+    samples = np.sin(np.arange(int(48000 * seconds)) / 17).astype(np.float32)[None]
+    for start in range(0, samples.shape[1], 1024):
+        frame = av.AudioFrame.from_ndarray(samples[:, start : start + 1024].copy(), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 48000, start
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode())
+
+
+def packets(path: Path, kind: str = "audio") -> list[list[bytes]]:
+    """The payloads of every stream of a kind."""
+    with av.open(str(path)) as container:
+        streams = {stream.index: [] for stream in getattr(container.streams, kind)}
+        for packet in container.demux():
+            if packet.size and packet.stream.index in streams:
+                streams[packet.stream.index].append(bytes(packet))
+    return list(streams.values())

@@ -1,0 +1,65 @@
+"""Imports point down: ARCHITECTURE in the README's words, enforced."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+#: What each part of the project may import of the others.
+MAY_IMPORT = {
+    "utils": set(),
+    "pytorch_wavelets": set(),
+    "models": {"pytorch_wavelets", "utils"},
+    "datasets": {"utils"},
+    "benchmark": {"models", "datasets", "pytorch_wavelets", "utils"},
+    "video": {"models", "utils"},
+    "training_log": {"models"},
+    "train_vimeo90k": {"models", "datasets", "benchmark", "training_log", "utils"},
+    "interpolate": {"models", "video", "utils"},
+    "demo": {"models", "video", "interpolate", "utils"},
+}
+#: Inside `models`, from the bottom up.
+MODEL_ORDER = ["official", "layers", "sparse", "motion", "synthesis", "waveletvfi", "losses", "__init__"]
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level names that a file imports; relative imports as ".name"."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add("." * min(node.level, 1) + (node.module or "").split(".")[0])
+    return names
+
+
+def files_of(part: str) -> list[Path]:
+    return [ROOT / f"{part}.py"] if (ROOT / f"{part}.py").is_file() else sorted((ROOT / part).rglob("*.py"))
+
+
+def test_every_part_is_known():
+    parts = {p.stem for p in ROOT.glob("*.py")} | {p.parent.name for p in ROOT.glob("*/__init__.py")}
+    assert parts - {"tests"} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("part", MAY_IMPORT)
+def test_a_part_imports_only_from_below(part):
+    for path in files_of(part):
+        upward = imported(path) & set(MAY_IMPORT) - MAY_IMPORT[part] - {part}
+        assert not upward, f"{path.relative_to(ROOT)} imports {upward}"
+
+
+def test_inside_models_imports_point_down_too():
+    for path in (ROOT / "models").glob("*.py"):
+        rank = MODEL_ORDER.index(path.stem)
+        for name in imported(path):
+            if name.startswith(".") and name != ".":
+                assert MODEL_ORDER.index(name[1:]) < rank, f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("part", ["models", "pytorch_wavelets", "video", "utils", "interpolate"])
+def test_interpolation_does_not_need_torchvision(part):
+    for path in files_of(part):
+        if path.stem != "picture":  # draws the demo's picture
+            assert "torchvision" not in imported(path), path

@@ -1,0 +1,62 @@
+"""Warping, resizing and padding."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from models.layers import backward_warp, blend, halve_flow, pad_to_multiple, warp_both
+
+
+def uniform_flow(dx, dy, height=12, width=16):
+    return torch.tensor([dx, dy]).view(1, 2, 1, 1).expand(1, 2, height, width).float()
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(0, 0), (3, 0), (0, -2), (-5, 4)])
+def test_warping_by_an_integer_flow_is_a_shift_with_repeated_borders(dx, dy):
+    image = torch.rand(1, 3, 12, 16)
+    y = (torch.arange(12) + dy).clamp(0, 11)
+    x = (torch.arange(16) + dx).clamp(0, 15)
+    torch.testing.assert_close(backward_warp(image, uniform_flow(dx, dy)), image[:, :, y][..., x], atol=1e-5, rtol=0)
+
+
+def test_half_a_pixel_is_the_mean_of_two():
+    image = torch.rand(1, 3, 12, 16)
+    expected = (image[..., :-1] + image[..., 1:]) / 2
+    torch.testing.assert_close(backward_warp(image, uniform_flow(0.5, 0))[..., :-1], expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1)])
+def test_frames_of_one_row_or_column_warp_to_themselves_under_zero_flow(size):
+    image = torch.rand(2, 3, *size)
+    torch.testing.assert_close(backward_warp(image, torch.zeros(2, 2, *size)), image)
+
+
+def test_warping_both_frames_at_once_equals_warping_each():
+    images, flows = torch.rand(2, 2, 3, 12, 16), torch.randn(2, 2, 2, 12, 16)
+    for ours, image, flow in zip(warp_both(*images, *flows), images, flows, strict=True):
+        torch.testing.assert_close(ours, backward_warp(image, flow))
+
+
+def test_occlusion_one_shows_img0_and_zero_img1():
+    img0, img1, still = torch.rand(1, 3, 12, 16), torch.rand(1, 3, 12, 16), uniform_flow(0, 0)
+    ones = torch.ones(1, 1, 12, 16)
+    torch.testing.assert_close(blend(img0, img1, still, still, ones), img0)
+    torch.testing.assert_close(blend(img0, img1, still, still, 0 * ones), img1)
+
+
+def test_halving_a_flow_is_bilinear_and_halves_its_vectors():
+    flow = torch.randn(2, 2, 12, 16)
+    expected = F.interpolate(flow, scale_factor=0.5, mode="bilinear", align_corners=False) * 0.5
+    torch.testing.assert_close(halve_flow(flow), expected)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (16, 16), (17, 31)])
+def test_padding_keeps_the_image_and_repeats_its_border(size):
+    image = torch.rand(1, 3, *size)
+    padded = pad_to_multiple(image, 16)
+    assert padded.shape[2] % 16 == 0
+    assert padded.shape[3] % 16 == 0
+    assert padded.shape[2] - size[0] < 16
+    assert padded.shape[3] - size[1] < 16
+    torch.testing.assert_close(padded[..., : size[0], : size[1]], image)
+    torch.testing.assert_close(padded[..., -1, -1], image[..., -1, -1])

@@ -1,0 +1,158 @@
+"""Images, checkpoints, atomic writes and scripts."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import utils
+
+
+def pattern(height=6, width=9):
+    return np.arange(height * width * 3, dtype=np.uint8).reshape(height, width, 3)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".webp"])
+def test_an_image_written_and_read_is_the_same(tmp_path, suffix):
+    frame = utils.image_to_tensor(pattern())
+    if suffix == ".webp":
+        frame = torch.ones_like(frame)  # lossy: a constant survives
+    utils.write_image(tmp_path / f"a{suffix}", frame)
+    torch.testing.assert_close(utils.read_image(tmp_path / f"a{suffix}"), frame, atol=1e-7, rtol=0)
+    assert [p.name for p in tmp_path.iterdir()] == [f"a{suffix}"]
+
+
+def test_grey_alpha_palette_and_16_bit_are_converted_and_said_so(tmp_path, caplog):
+    rgb = Image.fromarray(pattern())
+    deep = (np.arange(54, dtype=np.uint16) * 1000).reshape(6, 9)
+    for name, image, expected, words in (
+        ("grey", rgb.convert("L"), np.asarray(rgb.convert("L").convert("RGB")), "grey"),
+        ("alpha", rgb.convert("RGBA"), pattern(), "alpha channel"),
+        ("palette", rgb.convert("P"), np.asarray(rgb.convert("P").convert("RGB")), "palette"),
+        ("deep", Image.fromarray(deep), np.repeat((deep / 257).round()[..., None], 3, 2), "16-bit grey"),
+    ):
+        caplog.clear()
+        image.save(tmp_path / f"{name}.png")
+        read = utils.read_image(tmp_path / f"{name}.png")
+        assert read.shape == (1, 3, 6, 9)
+        torch.testing.assert_close(read * 255, torch.tensor(expected).permute(2, 0, 1)[None].float())
+        assert words in caplog.text
+        assert f"{name}.png" in caplog.text
+
+
+def test_plain_rgb_is_read_without_a_word(tmp_path, caplog):
+    Image.fromarray(pattern()).save(tmp_path / "a.png")
+    utils.read_image(tmp_path / "a.png")
+    assert not caplog.text
+
+
+def test_missing_foreign_and_truncated_images_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no image at .*nothing\.png"):
+        utils.read_image(tmp_path / "nothing.png")
+    (tmp_path / "text.png").write_text("not an image")
+    with pytest.raises(ValueError, match=r"text\.png is not an image"):
+        utils.read_image(tmp_path / "text.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(tmp_path / "whole.png")
+    whole = (tmp_path / "whole.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"cut\.png is truncated or corrupt"):
+        utils.read_image(tmp_path / "cut.png")
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [(torch.zeros(2, 3, 4, 4), "shape"), (torch.zeros(1, 4, 4), "shape"), (torch.full((3, 4, 4), torch.nan), "NaN")],
+)
+def test_what_is_no_image_is_not_written(tmp_path, frame, message):
+    with pytest.raises(ValueError, match=message):
+        utils.write_image(tmp_path / "a.png", frame)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_image_suffix_is_named(tmp_path):
+    with pytest.raises(ValueError, match="unknown image suffix '.xyz'"):
+        utils.write_image(tmp_path / "a.xyz", torch.zeros(3, 4, 4))
+
+
+@pytest.mark.parametrize("failure", [OSError("no space left"), KeyboardInterrupt()])
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, failure):
+    (tmp_path / "a.txt").write_text("old")
+    with pytest.raises(type(failure)), utils.atomic_path(tmp_path / "a.txt") as temporary:
+        temporary.write_text("half")
+        raise failure
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_written_file_has_the_usual_permissions(tmp_path):
+    with utils.atomic_path(tmp_path / "a.txt") as temporary:
+        temporary.write_text("new")
+    (tmp_path / "plain.txt").write_text("new")
+    assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "plain.txt").stat().st_mode
+
+
+def test_checkpoints_come_back_without_the_wrapper_s_prefix(tmp_path):
+    utils.save_checkpoint(tmp_path / "a.pth", {"model": {"module.w": torch.ones(2)}, "step": 3})
+    loaded = utils.load_checkpoint(tmp_path / "a.pth")
+    assert loaded["step"] == 3
+    assert list(loaded["model"]) == ["w"]
+    utils.save_checkpoint(tmp_path / "b.pth", {"module.w": torch.ones(2)})
+    assert list(utils.load_checkpoint(tmp_path / "b.pth")["model"]) == ["w"]
+
+
+@pytest.mark.parametrize("content", [[1, 2], {}, {"model": {}}, {"model": {"a": 1}}, {"step": 3}])
+def test_files_without_weights_are_refused(tmp_path, content):
+    torch.save(content, tmp_path / "a.pth")
+    with pytest.raises(ValueError, match=r"a\.pth holds"):
+        utils.load_checkpoint(tmp_path / "a.pth")
+
+
+class Surprise:
+    def __reduce__(self):
+        return os.getcwd, ()
+
+
+def test_missing_truncated_and_unsafe_checkpoints_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint at .*a\.pth"):
+        utils.load_checkpoint(tmp_path / "a.pth")
+    torch.save({"model": {"w": torch.ones(5000)}}, tmp_path / "a.pth")
+    whole = (tmp_path / "a.pth").read_bytes()
+    torch.save({"model": Surprise()}, tmp_path / "unsafe.pth")
+    unsafe = (tmp_path / "unsafe.pth").read_bytes()
+    for content in (b"", b"text", whole[:10], whole[: len(whole) // 2], unsafe):
+        (tmp_path / "b.pth").write_bytes(content)
+        with pytest.raises(ValueError, match=r"b\.pth is not a checkpoint"):
+            utils.load_checkpoint(tmp_path / "b.pth")
+
+
+def test_a_device_that_is_not_there_is_named():
+    assert utils.pick_device("cpu").type == "cpu"
+    with pytest.raises(ValueError, match="device 'nonsense' cannot be used here"):
+        utils.pick_device("nonsense")
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "words"),
+    [
+        (ValueError("a bad value"), 1, "error: a bad value"),
+        (FileNotFoundError("no file"), 1, "error: no file"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_a_script_ends_in_one_line_and_a_status(capsys, failure, status, words):
+    def main(args):
+        raise failure
+
+    with pytest.raises(SystemExit) as caught:
+        utils.run_script(main, None)
+    assert caught.value.code == status
+    assert capsys.readouterr().err.strip() == words
+
+
+def test_a_seed_repeats_every_generator():
+    draws = []
+    for _ in range(2):
+        utils.seed_everything(7)
+        draws.append((float(torch.rand(1)), float(np.random.rand()), utils.random.random()))
+    assert draws[0] == draws[1]

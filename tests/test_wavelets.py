@@ -1,0 +1,328 @@
+"""The wavelet transforms against PyWavelets, band by band, and the laws of orthogonal and invertible transforms."""
+
+import copy
+import itertools
+
+import numpy as np
+import pytest
+import pywt
+import torch
+
+import pytorch_wavelets
+from pytorch_wavelets import DWT1DForward, DWT1DInverse, DWTForward, DWTInverse, haar_forward, haar_inverse
+
+MODES = ["zero", "symmetric", "reflect", "periodization", "periodic"]
+WAVELETS = pywt.wavelist(kind="discrete")
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
+pytestmark = pytest.mark.filterwarnings("ignore:Level value of:UserWarning")  # PyWavelets, on short signals
+
+
+def bands_of_pywt(coefficients):
+    """PyWavelets' list, coarsest first, as (yl, yh) with yh finest first and the 2-D bands stacked."""
+    low, *highs = coefficients
+    return low, [np.stack(high, axis=2) if isinstance(high, tuple) else high for high in reversed(highs)]
+
+
+def assert_equals(ours, oracle, dtype):
+    assert ours.dtype == dtype
+    oracle = torch.from_numpy(np.ascontiguousarray(oracle))
+    torch.testing.assert_close(ours.double(), oracle, atol=TOLERANCE[dtype], rtol=TOLERANCE[dtype])
+
+
+def assert_image_transform_equals_pywt(wave, mode, size, level):
+    image = torch.randn(2, 1, *size, dtype=torch.float64)
+    coefficients = pywt.wavedec2(image.numpy(), wave, mode, level=level)
+    low, highs = bands_of_pywt(coefficients)
+    for dtype in TOLERANCE:
+        yl, yh = DWTForward(level, wave, mode)(image.to(dtype))
+        assert len(yh) == level
+        for ours, oracle in zip([yl, *yh], [low, *highs], strict=True):
+            assert_equals(ours, oracle, dtype)
+        assert_equals(DWTInverse(wave, mode)((yl, yh)), pywt.waverec2(coefficients, wave, mode), dtype)
+
+
+def assert_signal_transform_equals_pywt(wave, mode, size, level):
+    signal = torch.randn(2, 1, size, dtype=torch.float64)
+    coefficients = pywt.wavedec(signal.numpy(), wave, mode, level=level)
+    low, highs = bands_of_pywt(coefficients)
+    for dtype in TOLERANCE:
+        yl, yh = DWT1DForward(level, wave, mode)(signal.to(dtype))
+        for ours, oracle in zip([yl, *yh], [low, *highs], strict=True):
+            assert_equals(ours, oracle, dtype)
+        assert_equals(DWT1DInverse(wave, mode)((yl, yh)), pywt.waverec(coefficients, wave, mode), dtype)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("wave", WAVELETS)
+def test_image_bands_and_reconstruction_equal_pywavelets(wave, mode):
+    assert_image_transform_equals_pywt(wave, mode, size=(17, 24), level=2)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("wave", WAVELETS)
+def test_signal_bands_and_reconstruction_equal_pywavelets(wave, mode):
+    assert_signal_transform_equals_pywt(wave, mode, size=37, level=2)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("wave", ["haar", "db2", "db3", "db4", "sym8"])
+def test_signals_shorter_than_the_filter_equal_pywavelets(wave, mode, size):
+    if mode == "reflect" and size == 1:
+        pytest.skip("PyWavelets refuses it too; the error has its own test")
+    assert_signal_transform_equals_pywt(wave, mode, size, level=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("wave", WAVELETS)
+def test_every_size_and_level_equals_pywavelets(wave, mode):
+    for size, level in itertools.product([(9, 5), (16, 16), (33, 70), (64, 47)], [1, 2, 3, 4]):
+        if mode == "reflect" and min(size) >> (level - 1) < 3:
+            continue  # a band of size 1 has no reflection
+        assert_image_transform_equals_pywt(wave, mode, size, level)
+        assert_signal_transform_equals_pywt(wave, mode, size[0], level)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("wave", ["haar", "db4", "bior4.4", "coif3", "dmey"])
+def test_the_inverse_of_the_forward_transform_is_the_image(wave, mode):
+    image = torch.randn(1, 3, 21, 32, dtype=torch.float64)
+    restored = DWTInverse(wave, mode)(DWTForward(3, wave, mode)(image))
+    tolerance = 1e-5 if wave == "dmey" else 1e-10  # dmey is a finite approximation
+    torch.testing.assert_close(restored[..., :21, :32], image, atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize("wave", ["haar", "db4", "sym5", "coif2"])
+def test_orthogonal_wavelets_keep_the_energy_of_a_periodic_image(wave):
+    image = torch.randn(1, 2, 32, 64, dtype=torch.float64)
+    low, highs = DWTForward(2, wave, "periodization")(image)
+    energy = low.square().sum() + sum(high.square().sum() for high in highs)
+    torch.testing.assert_close(energy, image.square().sum())
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 8, 12), (1, 1, 2, 2), (1, 2, 64, 6)])
+def test_haar_functions_equal_pywavelets_and_invert_each_other(shape):
+    image = torch.randn(shape, dtype=torch.float64)
+    low, high = haar_forward(image)
+    oracle_low, oracle_high = pywt.dwt2(image.numpy(), "haar")
+    assert_equals(low, oracle_low, torch.float64)
+    assert_equals(high, np.stack(oracle_high, axis=2), torch.float64)
+    for requires_grad in (False, True):  # the inverse has a way of its own for each
+        restored = haar_inverse(low, high.requires_grad_(requires_grad))
+        torch.testing.assert_close(restored.detach(), image, atol=1e-14, rtol=0)
+
+
+def test_haar_functions_take_any_memory_layout():
+    image = torch.randn(2, 6, 8, 12)
+    for view in (image.to(memory_format=torch.channels_last), image.mT.contiguous().mT, image[:, ::2]):
+        low, high = haar_forward(view)
+        torch.testing.assert_close(haar_inverse(low, high), view)
+        torch.testing.assert_close(low, haar_forward(view.contiguous())[0])
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("wave", ["haar", "db2"])
+def test_gradients_are_those_of_finite_differences(wave, mode):
+    image = torch.randn(1, 1, 5, 6, dtype=torch.float64, requires_grad=True)
+    forward, inverse = DWTForward(1, wave, mode), DWTInverse(wave, mode)
+    assert torch.autograd.gradcheck(lambda x: forward(x)[0], image)
+    assert torch.autograd.gradcheck(lambda x: forward(x)[1][0], image)
+    low, (high,) = (forward(image)[0].detach(), [forward(image)[1][0].detach()])
+    assert torch.autograd.gradcheck(lambda a, b: inverse((a, [b])), (low.requires_grad_(), high.requires_grad_()))
+
+
+@pytest.mark.parametrize("wave", ["haar", "db3"])
+def test_gradients_of_signals_are_those_of_finite_differences(wave):
+    signal = torch.randn(1, 2, 9, dtype=torch.float64, requires_grad=True)
+    forward, inverse = DWT1DForward(2, wave, "symmetric"), DWT1DInverse(wave, "symmetric")
+    assert torch.autograd.gradcheck(lambda x: inverse(forward(x)), signal)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("wave", ["haar", "db3"])
+def test_half_precision_stays_half_and_close_to_float32(wave, dtype):
+    image = torch.rand(1, 3, 15, 18)
+    forward, inverse = DWTForward(2, wave, "symmetric"), DWTInverse(wave, "symmetric")
+    expected = forward(image)
+    low, highs = forward.to(dtype)(image.to(dtype))
+    restored = inverse.to(dtype)((low, highs))
+    assert {low.dtype, *(high.dtype for high in highs), restored.dtype} == {dtype}
+    torch.testing.assert_close(low.float(), expected[0], atol=5 * torch.finfo(dtype).eps, rtol=2e-2)
+    torch.testing.assert_close(restored.float()[..., :15, :18], image, atol=8 * torch.finfo(dtype).eps, rtol=0)
+
+
+@pytest.mark.parametrize("wave", ["haar", "db3"])
+def test_autocast_changes_nothing(wave):
+    image = torch.randn(1, 1, 16, 16)
+    forward, inverse = DWTForward(1, wave), DWTInverse(wave)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        low, highs = forward(image)
+        restored = inverse((low, highs))
+    torch.testing.assert_close((low, highs), forward(image), atol=0, rtol=0)
+    torch.testing.assert_close(restored, inverse(forward(image)), atol=0, rtol=0)
+
+
+def test_casting_the_module_leaves_float64_results_exact():
+    image = torch.randn(1, 1, 16, 16, dtype=torch.float64)
+    forward = DWTForward(2, "db5", "periodization")
+    torch.testing.assert_close(copy.deepcopy(forward).half().double()(image), forward(image), atol=0, rtol=0)
+
+
+def test_filter_tuples_are_the_wavelet_they_come_from():
+    wavelet, image = pywt.Wavelet("bior2.4"), torch.randn(1, 1, 12, 14)
+    bands = DWTForward(2, wavelet, "symmetric")(image)
+    analysis, synthesis = (wavelet.dec_lo, wavelet.dec_hi), (np.array(wavelet.rec_lo), torch.tensor(wavelet.rec_hi))
+    torch.testing.assert_close(DWTForward(2, analysis, "symmetric")(image), bands)
+    torch.testing.assert_close(DWTInverse(synthesis, "symmetric")(bands), image)
+    torch.testing.assert_close(DWTForward(2, "bior2.4", "symmetric")(image), bands)
+
+
+def test_of_four_filters_the_first_two_run_along_the_width():
+    """The known library's reading of (low_col, high_col, low_row, high_row), found by comparison with it."""
+    wide, tall = pywt.Wavelet("bior2.4"), pywt.Wavelet("db3")
+    image = torch.randn(1, 2, 20, 22, dtype=torch.float64)
+    low, (high,) = DWTForward(1, (wide.dec_lo, wide.dec_hi, tall.dec_lo, tall.dec_hi), "symmetric")(image)
+    oracle_low, oracle_high = pywt.dwt2(image.numpy(), (tall, wide), "symmetric")
+    assert_equals(low, oracle_low, torch.float64)
+    assert_equals(high, np.stack(oracle_high, axis=2), torch.float64)
+    restored = DWTInverse((wide.rec_lo, wide.rec_hi, tall.rec_lo, tall.rec_hi), "symmetric")((low, [high]))
+    torch.testing.assert_close(restored, image)
+
+
+@pytest.mark.parametrize("missing", [0, 1, 2])
+@pytest.mark.parametrize("wave", ["haar", "db2"])
+def test_none_bands_are_zeros(wave, missing):
+    transforms = [(DWTForward, DWTInverse, (1, 2, 19, 22)), (DWT1DForward, DWT1DInverse, (1, 2, 19))]
+    for forward, inverse, shape in transforms:
+        low, highs = forward(3, wave, "symmetric")(torch.randn(shape))
+        zeros = [high * (i != missing) for i, high in enumerate(highs)]
+        highs[missing] = None
+        expected = inverse(wave, "symmetric")((low, zeros))
+        restored = inverse(wave, "symmetric")((low, highs))
+        overlap = tuple(slice(0, size) for size in expected.shape)  # nothing tells that the finest size was odd
+        torch.testing.assert_close(restored[overlap], expected)
+
+
+def test_all_none_bands_give_what_the_low_band_alone_gives():
+    low = torch.randn(1, 1, 3, 4)
+    torch.testing.assert_close(DWTInverse()((low, [None])), haar_inverse(low, torch.zeros(1, 1, 3, 3, 4)))
+
+
+def test_zero_levels_return_the_input():
+    image, signal = torch.randn(1, 1, 5, 5), torch.randn(1, 1, 5)
+    for forward, inverse, x in ((DWTForward, DWTInverse, image), (DWT1DForward, DWT1DInverse, signal)):
+        low, highs = forward(J=0)(x)
+        assert low is x and highs == []
+        assert inverse()((low, [])) is x
+
+
+def test_aliases_are_the_known_librarys():
+    for alias, name in {"DWT": "DWTForward", "DWT2D": "DWTForward", "DWT1D": "DWT1DForward"}.items():
+        assert getattr(pytorch_wavelets, alias) is getattr(pytorch_wavelets, name)
+        assert getattr(pytorch_wavelets, f"I{alias}") is getattr(pytorch_wavelets, name.replace("Forward", "Inverse"))
+
+
+def test_per_is_short_for_periodization():
+    image = torch.randn(1, 1, 9, 8)
+    torch.testing.assert_close(DWTForward(1, "db2", "per")(image), DWTForward(1, "db2", "periodization")(image))
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        (DWTForward(wave="db2"), {"h0_col": (4, 1), "h1_col": (4, 1), "h0_row": (1, 4), "h1_row": (1, 4)}),
+        (DWTInverse(wave="haar"), {"g0_col": (2, 1), "g1_col": (2, 1), "g0_row": (1, 2), "g1_row": (1, 2)}),
+        (DWT1DForward(wave="db2"), {"h0": (4,), "h1": (4,)}),
+        (DWT1DInverse(wave="db2"), {"g0": (4,), "g1": (4,)}),
+    ],
+)
+def test_state_dicts_have_the_known_librarys_names_and_shapes(module, expected):
+    state = module.state_dict()
+    assert {name: tuple(filters.shape) for name, filters in state.items()} == {
+        name: (1, 1, *shape) for name, shape in expected.items()
+    }
+    module.load_state_dict(state)
+
+
+def test_analysis_filters_are_stored_reversed_and_synthesis_filters_as_they_are():
+    wavelet = pywt.Wavelet("db3")
+    stored = DWTForward(wave="db3").state_dict()["h1_col"].flatten()
+    torch.testing.assert_close(stored, torch.tensor(wavelet.dec_hi).flip(0))
+    torch.testing.assert_close(DWTInverse(wave="db3").state_dict()["g1_row"].flatten(), torch.tensor(wavelet.rec_hi))
+
+
+def test_a_state_dict_of_another_wavelet_is_refused():
+    with pytest.raises(ValueError, match=r"other filters \(h0_col\).*built with"):
+        DWTForward(wave="db2").load_state_dict(DWTForward(wave="bior1.3").state_dict() | filters_of_length_4())
+
+
+def filters_of_length_4():
+    state = DWTForward(wave="db2").state_dict()
+    return {name: filters.flip(-1).flip(-2) for name, filters in state.items()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"wave": "nonsense"}, ValueError, "unknown discrete wavelet 'nonsense'"),
+        ({"wave": "morl"}, ValueError, "unknown discrete wavelet 'morl'"),
+        ({"wave": 3}, TypeError, "wavelet name.* got int"),
+        ({"wave": ([1.0, 1.0],) * 3}, ValueError, "tuple of 3 filters"),
+        ({"wave": ([1.0, 1.0], [1.0, 1.0, 0.0, 0.0])}, ValueError, "same even length, got 2 and 4"),
+        ({"wave": ([1.0, 1.0, 1.0], [1.0, 1.0, 1.0])}, ValueError, "same even length, got 3 and 3"),
+        ({"wave": ([], [])}, ValueError, "same even length, got 0 and 0"),
+        ({"mode": "constant"}, ValueError, "unknown boundary mode 'constant'"),
+        ({"J": -1}, ValueError, "J counts the levels"),
+        ({"J": 1.5}, ValueError, "J counts the levels"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, error, message):
+    with pytest.raises(error, match=message):
+        DWTForward(**arguments)
+
+
+def test_signals_take_no_tuple_of_four():
+    with pytest.raises(ValueError, match="one axis"):
+        DWT1DForward(wave=([1.0, 1.0],) * 4)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: DWTForward()(torch.rand(3, 8, 8)), ValueError, r"needs \(N, C, H, W\)"),
+        (lambda: DWT1DForward()(torch.rand(1, 3, 8, 8)), ValueError, r"needs \(N, C, L\)"),
+        (lambda: DWTForward()(torch.rand(1, 3, 0, 8)), ValueError, "sizes of at least 1"),
+        (lambda: DWTForward()(torch.ones(1, 1, 4, 4, dtype=torch.int64)), TypeError, "got torch.int64"),
+        (
+            lambda: DWTForward(1, "db2", "reflect")(torch.rand(1, 1, 1, 4)),
+            ValueError,
+            "cannot extend an axis of size 1",
+        ),
+        (lambda: haar_forward(torch.rand(1, 3, 5, 4)), ValueError, "even H and W"),
+        (lambda: haar_forward(torch.rand(1, 3, 4, 5)), ValueError, "even H and W"),
+        (lambda: haar_forward(torch.rand(3, 4, 4)), ValueError, "even H and W"),
+        (lambda: haar_forward(torch.ones(1, 1, 4, 4).int()), TypeError, "got torch.int32"),
+    ],
+)
+def test_wrong_inputs_are_named(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 2, 3, 5, 4), (1, 2, 2, 4, 4), (1, 1, 3, 4, 4), (1, 2, 4, 4), (4,), (1, 2, 3, 4, 2)]
+)
+def test_bands_that_do_not_belong_together_are_refused(shape):
+    low, high = torch.rand(1, 2, 4, 4), torch.rand(shape)
+    with pytest.raises(ValueError, match="does not belong to a low band"):
+        DWTInverse()((low, [high]))
+    with pytest.raises(ValueError, match="use DWTInverse"):
+        haar_inverse(low, high)
+
+
+def test_bands_too_short_for_the_wavelet_are_refused():
+    with pytest.raises(ValueError, match="size 2 are too short for a wavelet of 6 taps"):
+        DWTInverse("db3")((torch.rand(1, 1, 2, 4), [None]))
+    with pytest.raises(ValueError, match="low band must be|needs"):
+        DWTInverse()((torch.rand(2, 4), [None]))

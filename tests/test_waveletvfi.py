@@ -1,0 +1,233 @@
+"""The public API of the network."""
+
+import dataclasses
+import sys
+
+import pytest
+import torch
+from reference import known_state_dict
+
+import utils
+from models import CONFIGS, Config, WaveletVFI, default_checkpoint, waveletvfi
+from models.official import to_official
+from models.synthesis import detail_mask, haar_pyramid
+from pytorch_wavelets import haar_inverse
+
+
+@pytest.fixture(scope="module")
+def small():
+    """The small network with heads that do something."""
+    torch.manual_seed(1)
+    model = WaveletVFI("small").eval()
+    for head in (model.synthesis.low_head, *model.synthesis.high_heads):
+        torch.nn.init.normal_(head.weight, std=0.003)
+    return model
+
+
+def frames(batch=1, height=48, width=64):
+    return torch.rand(2, batch, 3, height, width)
+
+
+def test_small_is_a_third_of_every_width_with_two_million_parameters():
+    base, small = CONFIGS["base"], CONFIGS["small"]
+    for part in ("encoder", "decoder", "context", "synthesis"):
+        for ours, full in zip(getattr(small, part), getattr(base, part), strict=True):
+            assert abs(ours - full / 3) < 6  # channels: multiples of 8 where close
+    assert sum(p.numel() for p in WaveletVFI("small").parameters()) == pytest.approx(2.2e6, rel=0.02)
+    assert small.correction
+    assert not base.correction
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (16, 16), (33, 50), (48, 64)])
+def test_interpolate_takes_any_size_and_returns_it(small, size):
+    frame = small.interpolate(*frames(2, *size))
+    assert frame.shape == (2, 3, *size)
+    assert 0 <= float(frame.min())
+    assert float(frame.max()) <= 1
+
+
+def test_interpolate_of_a_fitting_size_is_the_forward_pass(small):
+    img0, img1 = frames()
+    with torch.no_grad():
+        expected = small(img0, img1).frame
+    torch.testing.assert_close(small.interpolate(img0, img1), expected, atol=0, rtol=0)
+
+
+def test_a_sample_does_not_depend_on_its_batch_even_with_its_own_ratio(small):
+    img0, img1 = frames(3)
+    ratios = torch.tensor([0.0, 0.001, 0.01])
+    together = small.interpolate_details(img0, img1, ratio=ratios)
+    for i, ratio in enumerate(ratios.tolist()):
+        alone = small.interpolate_details(img0[i : i + 1], img1[i : i + 1], ratio=ratio)
+        torch.testing.assert_close(together.frame[i : i + 1], alone.frame, atol=1e-5, rtol=0)
+        torch.testing.assert_close(together.candidates[0].cost[i : i + 1], alone.candidates[0].cost)
+
+
+def test_ratio_zero_costs_everything_and_cost_falls_with_the_ratio(small):
+    img0, img1 = frames()
+    costs = [float(small.interpolate_details(img0, img1, ratio=r).candidates[0].cost) for r in (0, 0.001, 0.01, 0.1, 9)]
+    assert costs[0] == 1
+    assert costs == sorted(costs, reverse=True)
+    assert costs[-1] == 0
+
+
+@pytest.mark.parametrize("ratio", [0.002, 0.01])
+def test_masks_nest_and_details_outside_them_are_zero(known_model, ratio):
+    img0, img1 = frames(2)
+    with torch.no_grad():
+        synthesis = known_model(img0, img1, ratio=ratio).candidates[0]
+    for fine, coarse in zip(synthesis.masks, synthesis.masks[1:], strict=False):
+        upsampled = torch.nn.functional.interpolate(coarse, scale_factor=2, mode="nearest")
+        assert bool((fine <= upsampled).all())
+    for mask, high in zip(synthesis.masks, synthesis.highs, strict=False):
+        assert float((high * (1 - mask[:, :, None])).abs().max()) == 0
+
+
+@pytest.mark.parametrize("name", ["base", "small"])
+def test_the_frame_is_the_inverse_transform_of_the_reported_bands(known_model, small, name):
+    model = {"base": known_model, "small": small}[name]
+    with torch.no_grad():
+        synthesis = model(*frames(), ratio=0.0).candidates[0]
+    low = synthesis.low
+    for high in reversed(synthesis.highs):
+        low = haar_inverse(low, high)
+    torch.testing.assert_close(low.clamp(0, 1), synthesis.frame, atol=1e-5, rtol=0)
+
+
+def test_an_untrained_correction_is_the_merged_frame():
+    output = WaveletVFI("small")(*frames(), ratio=0.0)
+    torch.testing.assert_close(output.frame, output.merged, atol=1e-5, rtol=0)
+
+
+def test_the_correction_form_compares_its_own_details_with_the_range_of_the_frame(small):
+    img0, img1 = frames()
+    with torch.no_grad():
+        output = small(img0, img1, ratio=0.003)
+    synthesis, (lows, highs) = output.candidates[0], haar_pyramid(output.merged)
+    correction = synthesis.highs[3] - highs[3]
+    low = haar_inverse(synthesis.low, synthesis.highs[3])  # merged + correction so far: both are linear
+    torch.testing.assert_close(synthesis.masks[2], detail_mask(correction, low, synthesis.ratio))
+    assert lows[3].shape == low.shape
+
+
+def test_a_detail_equal_to_its_threshold_is_not_active():
+    low = torch.zeros(1, 3, 2, 2)
+    low[..., 0, 0] = 1
+    high = torch.full((1, 3, 3, 1, 1), 0.5)
+    assert detail_mask(high, low, torch.tensor([0.5])).sum() == 0
+    assert detail_mask(high, low, torch.tensor([0.499])).sum() == 4
+
+
+def test_the_dynamic_stage_mixes_all_candidates(small):
+    output = small(*frames(2), temperature=0.7)
+    assert len(output.candidates) == 4
+    torch.testing.assert_close(output.probs.sum(1), torch.ones(2))
+    mixed = sum(
+        p[:, None, None, None] * c.frame for p, c in zip(output.probs.unbind(1), output.candidates, strict=True)
+    )
+    torch.testing.assert_close(output.frame, mixed)
+    for ratio, candidate in zip(small.config.ratios, output.candidates, strict=True):
+        assert candidate.ratio.tolist() == pytest.approx([ratio] * 2)
+
+
+BAD_CALLS = [
+    (((1, 3, 16, 16), (1, 3, 16, 32)), {}, "one size, got"),
+    (((3, 16, 16), (3, 16, 16)), {}, r"img0 must be \(B, 3, H, W\)"),
+    (((1, 1, 16, 16), (1, 1, 16, 16)), {}, r"img0 must be \(B, 3, H, W\)"),
+    (((1, 3, 0, 16), (1, 3, 0, 16)), {}, r"img0 must be \(B, 3, H, W\)"),
+    (((1, 3, 17, 16), (1, 3, 17, 16)), {}, "multiples of 16, got 17x16"),
+    (((1, 3, 16, 17), (1, 3, 16, 17)), {}, "multiples of 16, got 16x17"),
+    (((1, 3, 16, 16), (1, 3, 16, 16)), {"ratio": -0.1}, "ratio must be finite and >= 0"),
+    (((1, 3, 16, 16), (1, 3, 16, 16)), {"ratio": float("nan")}, "ratio must be finite and >= 0"),
+    (((1, 3, 16, 16), (1, 3, 16, 16)), {"ratio": torch.zeros(2)}, "one per sample"),
+    (((1, 3, 16, 16), (1, 3, 16, 16)), {"ratio": torch.zeros(1, 1)}, "one per sample"),
+    (((1, 3, 16, 16), (1, 3, 16, 16)), {"temperature": 0.0}, "temperature must be > 0"),
+    (((1, 3, 16, 16), (1, 3, 16, 16)), {"temperature": 1.0, "ratio": 0.0}, "not both"),
+]
+
+
+@pytest.mark.parametrize(("shapes", "options", "message"), BAD_CALLS)
+def test_wrong_calls_say_what_came_and_what_is_needed(small, shapes, options, message):
+    with pytest.raises(ValueError, match=message):
+        small(*(torch.rand(shape) for shape in shapes), **options)
+
+
+def test_whole_numbers_are_refused_as_frames(small):
+    with pytest.raises(ValueError, match="divide 8-bit images by 255"):
+        small.interpolate(*torch.zeros(2, 1, 3, 16, 16, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize("ratios", [(), (-0.1,), (float("inf"),)])
+def test_candidate_ratios_must_be_usable(ratios):
+    with pytest.raises(ValueError, match="candidate ratios must be"):
+        Config(ratios=ratios)
+
+
+def test_an_unknown_configuration_is_named():
+    with pytest.raises(ValueError, match="config must be one of base, small, got 'huge'"):
+        WaveletVFI("huge")
+
+
+@pytest.mark.parametrize("kind", ["ours", "plain", "released", "released with module."])
+def test_every_kind_of_checkpoint_loads_to_the_same_network(known_model, tmp_path, kind):
+    released = known_state_dict() | {"idwt.g0_col": torch.ones(1, 1, 2, 1)}
+    content = {
+        "ours": {"model": known_model.state_dict(), "config": dataclasses.asdict(known_model.config)},
+        "plain": dict(known_model.state_dict()),
+        "released": released,
+        "released with module.": {f"module.{name}": value for name, value in released.items()},
+    }[kind]
+    utils.save_checkpoint(tmp_path / "weights.pth", content)
+    model = waveletvfi(tmp_path / "weights.pth")
+    assert not model.training
+    img0, img1 = frames()
+    torch.testing.assert_close(model.interpolate(img0, img1), known_model.interpolate(img0, img1), atol=0, rtol=0)
+
+
+def test_the_configuration_travels_in_the_checkpoint(tmp_path, small):
+    config = dataclasses.replace(small.config, ratios=(0.0, 0.25))
+    model = WaveletVFI(config)
+    utils.save_checkpoint(tmp_path / "w.pth", {"model": model.state_dict(), "config": dataclasses.asdict(config)})
+    assert waveletvfi(tmp_path / "w.pth").config == config
+
+
+def test_weights_of_another_configuration_or_project_are_refused(tmp_path, small):
+    utils.save_checkpoint(tmp_path / "small.pth", small.state_dict())
+    with pytest.raises(ValueError, match=r"small\.pth does not fit this network .*motion\.encoder"):
+        waveletvfi(tmp_path / "small.pth")
+    utils.save_checkpoint(tmp_path / "foreign.pth", {"layer.weight": torch.zeros(3)})
+    with pytest.raises(ValueError, match=r"foreign\.pth does not fit this network"):
+        waveletvfi(tmp_path / "foreign.pth")
+
+
+def test_missing_and_surplus_weights_are_refused(tmp_path, small):
+    weights = dict(small.state_dict())
+    surplus = weights | {"surplus.weight": torch.zeros(1)}
+    weights.pop("synthesis.low_head.bias")
+    for content, name in ((weights, "low_head.bias"), (surplus, "surplus.weight")):
+        utils.save_checkpoint(tmp_path / "w.pth", content)
+        with pytest.raises(ValueError, match=name):
+            waveletvfi(tmp_path / "w.pth", config="small")
+
+
+def test_weights_that_are_not_numbers_are_refused(tmp_path, small):
+    weights = {name: value.clone() for name, value in small.state_dict().items()}
+    weights["synthesis.low_head.bias"][0] = float("nan")
+    utils.save_checkpoint(tmp_path / "w.pth", weights)
+    with pytest.raises(ValueError, match=r"NaN or infinite weights in synthesis\.low_head\.bias"):
+        waveletvfi(tmp_path / "w.pth", config="small")
+
+
+def test_names_not_ours_do_not_map_back():
+    with pytest.raises(KeyError, match="unknown"):
+        to_official({"unknown.weight": torch.zeros(1)})
+
+
+def test_the_default_checkpoint_prefers_the_released_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["models.waveletvfi"], "__file__", str(tmp_path / "models" / "waveletvfi.py"))
+    with pytest.raises(FileNotFoundError, match="give --checkpoint"):
+        default_checkpoint()
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("waveletvfi_small.pth", "waveletvfi_latest.pth"):
+        (tmp_path / "checkpoints" / name).touch()
+        assert default_checkpoint().name == name

@@ -1,0 +1,321 @@
+"""Train WaveletVFI in the paper's two stages, on one process or many.
+
+    python train_vimeo90k.py --data_root vimeo_triplet --config small --batch_size 8 --crop_size 128
+    python -m torch.distributed.launch --nproc_per_node=4 train_vimeo90k.py --world_size 4 --epochs 300 \
+        --batch_size 6 --lr_start 1e-4 --lr_end 1e-5
+    torchrun --nproc_per_node=4 train_vimeo90k.py --epochs 100 --batch_size 6 --lr_start 1e-4 --lr_end 1e-5 \
+        --dynamic true --init_from runs/static/best.pth
+
+The static stage (threshold ratio 0) comes first; the dynamic one starts from its weights. `--data_root` is a folder in
+Vimeo90K's layout or a folder of short clips.
+"""
+
+import argparse
+import dataclasses
+import math
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, Subset
+from tqdm import tqdm
+
+import utils
+from benchmark.metrics import psnr
+from datasets import ClipTriplets, EpochSampler, TrainingAugmentation, TrainingSet, open_triplets
+from datasets.training import mix_seeds
+from models import Config, Interpolation, WaveletVFI, find_config, load_weights
+from models.losses import Loss, reconstruction, training_loss
+from training_log import TrainingLog
+
+WARM_UP, STATIC, DYNAMIC = "warm-up", "static", "dynamic"
+
+
+class Position(NamedTuple):
+    """Where a run stands. epoch, batch: the next batch; step: optimizer steps done; seconds: spent training so far."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+
+
+class FlowOnly(nn.Module):
+    """The network without synthesis, for the warm-up of MP-Net: the frame is the merged one."""
+
+    def __init__(self, model: WaveletVFI):
+        super().__init__()
+        self.model = model
+
+    def forward(self, img0: Tensor, img1: Tensor) -> Interpolation:
+        motion, merged = self.model.perceive(img0, img1)
+        return Interpolation(merged, merged, motion, torch.ones_like(motion.ratio_logits[:, :1]), [])
+
+
+class Trainer:
+    """One run: the network, its optimizer, where it stands, and the folder it writes to."""
+
+    def __init__(self, args: argparse.Namespace, process: utils.Process):
+        self.args, self.process, self.position, self.best = args, process, Position(), -math.inf
+        checkpoint = utils.load_checkpoint(args.resume) if args.resume else None
+        self.model = build_model(args, checkpoint).to(process.device, memory_format=torch.channels_last)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=args.lr_start, weight_decay=0)
+        self.out, self.stage, self.network = Path(args.out), "", None
+        self.saved_at, self.log = time.monotonic(), None
+        if checkpoint:
+            self._resume(checkpoint)
+        if process.is_main:
+            self.log = TrainingLog(self.out / "tensorboard", self.model.config.ratios, first_step=self.position.step)
+
+    def progress(self) -> float:
+        """How far the run is, 0 to 1: by epochs, or by time where `--time_limit` is set."""
+        if self.args.time_limit:
+            return min(1.0, self.position.seconds / (60 * self.args.time_limit))
+        return min(1.0, (self.position.epoch + self.position.batch / self.batches_per_epoch) / self.args.epochs)
+
+    def temperature(self) -> float:
+        """The paper's annealing per epoch, max(1 - epoch / (epochs / 2), 0.4)."""
+        done = self.progress() if self.args.time_limit else self.position.epoch / self.args.epochs
+        return max(1 - 2 * done, 0.4)
+
+    def enter_stage(self) -> str:
+        """Choose what is trained now and wrap it for its processes. Frozen: what the stage's loss does not reach."""
+        stage = DYNAMIC if self.args.dynamic else WARM_UP if self.progress() < self.args.flow_warmup else STATIC
+        if stage != self.stage:
+            self.stage = stage
+            self.model.requires_grad_(stage != WARM_UP)
+            self.model.motion.requires_grad_(True)
+            self.model.motion.classifier.requires_grad_(stage == DYNAMIC)
+            network = FlowOnly(self.model) if stage == WARM_UP else self.model
+            self.network = DistributedDataParallel(network) if self.process.world_size > 1 else network
+        return stage
+
+    def step(self, frames: Tensor) -> tuple[Interpolation, Loss, float]:
+        """One optimizer step on (B, 3 frames, 3, H, W) uint8. Returns the output, the loss and the learning rate."""
+        begun, stage, progress = time.monotonic(), self.enter_stage(), self.progress()
+        lr = self.args.lr_end + (self.args.lr_start - self.args.lr_end) * (1 + math.cos(math.pi * progress)) / 2
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        # Gumbel noise depends on the step alone, so that a resumed run repeats it.
+        torch.manual_seed(mix_seeds(self.args.seed, self.position.step, self.process.rank))
+        img0, imgt, img1 = (frames.to(self.process.device).float() / 255).unbind(1)
+        choice = {WARM_UP: {}, STATIC: {"ratio": 0.0}, DYNAMIC: {"temperature": self.temperature()}}[stage]
+        output = self.network(img0, img1, **choice)
+        loss = flow_loss(output, imgt) if stage == WARM_UP else training_loss(output, imgt)
+        if not torch.isfinite(loss.total):
+            raise ValueError(
+                f"the loss became {loss.total.item()} at step {self.position.step}; resume from {self.out / 'last.pth'} "
+                "with a lower --lr_start"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.total.backward()
+        self.optimizer.step()
+        self.position = self.position._replace(
+            batch=self.position.batch + 1,
+            step=self.position.step + 1,
+            seconds=self.position.seconds + time.monotonic() - begun,
+        )
+        return output, loss, lr
+
+    def save(self, name: str, *, whole: bool = True) -> None:
+        """Write `name` into the run's folder; `whole` with everything needed to continue, else the weights alone."""
+        if not self.process.is_main:
+            return
+        state = {"model": self.model.state_dict(), "config": dataclasses.asdict(self.model.config)}
+        state |= {"stage": self.stage, "position": tuple(self.position), "best": self.best}
+        if whole:
+            state |= {"optimizer": self.optimizer.state_dict(), "args": vars(self.args)}
+        utils.save_checkpoint(self.out / name, state)
+
+    def save_if_due(self) -> None:
+        if time.monotonic() - self.saved_at > 60 * self.args.save_minutes:
+            self.save("last.pth")
+            self.saved_at = time.monotonic()
+
+    def _resume(self, checkpoint: dict) -> None:
+        if "optimizer" not in checkpoint:
+            raise ValueError(f"{self.args.resume} holds weights alone; use --init_from, or --resume a last.pth")
+        earlier = checkpoint["args"]
+        for name in ("dynamic", "batch_size", "seed", "crop_size"):
+            if earlier[name] != getattr(self.args, name):
+                raise ValueError(
+                    f"{self.args.resume} was made with --{name} {earlier[name]}, not {getattr(self.args, name)}; "
+                    "a resumed run keeps it (a new stage starts with --init_from)"
+                )
+        self.optimizer.load_state_dict(checkpoint["optimizer"])
+        self.position, self.best = Position(*checkpoint["position"]), checkpoint["best"]
+
+    batches_per_epoch = 1  # set once the data is known
+
+
+def main(args: argparse.Namespace) -> None:
+    process = utils.init_distributed(args.device)
+    check_args(args, process)
+    utils.seed_everything(args.seed)
+    triplets = open_triplets(args.data_root, "train")
+    validation = open_triplets(args.val_root or args.data_root, "test")
+    if isinstance(validation, ClipTriplets) and not args.val_root:
+        raise ValueError(
+            f"{args.data_root} holds clips to train on; give other triplets to validate on with --val_root"
+        )
+    trainer = Trainer(args, process)
+    sampler = EpochSampler(
+        len(triplets), args.batch_size, rank=process.rank, world_size=process.world_size, seed=args.seed
+    )
+    data = TrainingSet(triplets, TrainingAugmentation(args.crop_size), seed=args.seed)
+    loader = DataLoader(data, args.batch_size, sampler=sampler, num_workers=args.workers)
+    trainer.batches_per_epoch = sampler.batches_per_epoch
+    if process.is_main:
+        print(
+            f"{len(triplets)} training triplets, {len(validation)} for validation, {sampler.batches_per_epoch} steps an epoch"
+        )
+    while trainer.progress() < 1:
+        sampler.start_at(trainer.position.epoch, trainer.position.batch)
+        train_one_epoch(trainer, loader)
+        if trainer.progress() >= 1 or trainer.position.epoch % args.val_every == 0:
+            validate(trainer, validation)
+        trainer.save("last.pth")
+
+
+def train_one_epoch(trainer: Trainer, loader: DataLoader) -> None:
+    """The rest of the epoch the trainer stands in, or until the time is over."""
+    args, is_main = trainer.args, trainer.process.is_main
+    bar = tqdm(loader, desc=f"epoch {trainer.position.epoch}", unit="step", disable=not is_main, mininterval=1)
+    for frames in bar:
+        output, loss, lr = trainer.step(frames)
+        if is_main and trainer.position.step % args.log_every == 0:
+            temperature = trainer.temperature() if trainer.stage == DYNAMIC else None
+            trainer.log.step(trainer.position.step, output, loss, lr, temperature)
+            bar.set_postfix(stage=trainer.stage, loss=f"{loss.total.item():.4f}", progress=f"{trainer.progress():.1%}")
+        trainer.save_if_due()
+        if agree(trainer.process, trainer.progress() >= 1):
+            break
+    else:
+        trainer.position = trainer.position._replace(epoch=trainer.position.epoch + 1, batch=0)
+
+
+@torch.no_grad()
+def validate(trainer: Trainer, triplets: torch.utils.data.Dataset) -> float:
+    """PSNR (dB, mean over images) and cost on the validation triplets, each once; keeps the best weights."""
+    process, model = trainer.process, trainer.model.eval()
+    mine = Subset(triplets, range(process.rank, len(triplets), process.world_size))
+    sums = torch.zeros(4 + len(model.config.ratios), dtype=torch.float64, device=process.device)
+    for index, triplet in enumerate(
+        tqdm(mine, desc="validation", unit="pair", disable=not process.is_main, leave=False)
+    ):
+        img0, imgt, img1 = (frame[None].to(process.device).float() / 255 for frame in triplet)
+        output = model.interpolate_details(img0, img1, ratio=None if trainer.args.dynamic else 0.0)
+        merged = output.merged[..., : imgt.shape[-2], : imgt.shape[-1]]
+        (candidate,) = output.candidates
+        chosen = (candidate.ratio == candidate.ratio.new_tensor(model.config.ratios)).double()
+        scores = [psnr(output.frame, imgt), psnr(merged, imgt), candidate.cost, torch.ones_like(candidate.cost)]
+        sums += torch.cat([torch.cat(scores).double(), chosen])
+        if process.is_main and index == 0:
+            trainer.log.images(trainer.position.step, output, imgt)
+    if process.world_size > 1:
+        dist.all_reduce(sums)
+    model.train()
+    frame, merged, cost, *shares = (sums / sums[3]).tolist()
+    if process.is_main:
+        trainer.log.validation(trainer.position.step, frame, merged, cost, shares[1:])
+    if frame > trainer.best:
+        trainer.best = frame
+        trainer.save("best.pth", whole=False)
+    return frame
+
+
+def flow_loss(output: Interpolation, imgt: Tensor) -> Loss:
+    """The reconstruction loss of the merged frame alone."""
+    rec = reconstruction(output.merged, imgt).mean()
+    return Loss(rec, rec, torch.zeros_like(rec), torch.zeros_like(rec))
+
+
+def agree(process: utils.Process, claim: bool) -> bool:
+    """True on every process if true on any: clocks differ, and a process that stops alone leaves the others waiting."""
+    if process.world_size == 1:
+        return claim
+    claims = torch.tensor(float(claim), device=process.device)
+    dist.all_reduce(claims, dist.ReduceOp.MAX)
+    return bool(claims)
+
+
+def build_model(args: argparse.Namespace, checkpoint: dict | None) -> WaveletVFI:
+    """The network to train: resumed, started from other weights, or fresh."""
+    source = args.resume
+    if checkpoint is None and args.init_from:
+        checkpoint, source = utils.load_checkpoint(args.init_from), args.init_from
+    stored = checkpoint.get("config") if checkpoint else None
+    config = Config(**stored) if stored else find_config(args.config)
+    if args.ratios:
+        config = dataclasses.replace(config, ratios=tuple(args.ratios))
+    model = WaveletVFI(config)
+    if checkpoint:
+        load_weights(model, checkpoint["model"], source=source)
+    return model
+
+
+def check_args(args: argparse.Namespace, process: utils.Process) -> None:
+    if args.world_size not in (None, process.world_size):
+        raise ValueError(
+            f"--world_size {args.world_size}, but {process.world_size} process(es) run; start with "
+            f"torchrun --nproc_per_node={args.world_size} train_vimeo90k.py ..."
+        )
+    for name in ("epochs", "batch_size", "crop_size", "log_every", "val_every"):
+        if getattr(args, name) < 1:
+            raise ValueError(f"--{name} must be positive, got {getattr(args, name)}")
+    if args.crop_size % 16:
+        raise ValueError(f"--crop_size must be a multiple of 16, got {args.crop_size}")
+    if args.dynamic and not (args.init_from or args.resume) and process.is_main:
+        print("warning: the dynamic stage starts from static weights in the paper; give them with --init_from")
+    if args.time_limit and process.is_main:
+        print(f"the schedule is planned for {args.time_limit} minutes; --epochs is not used")
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def add(name: str, **options: object) -> None:
+        parser.add_argument(*dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}")), dest=name, **options)
+
+    add("data_root", default="vimeo_triplet", help="Vimeo90K's folder, or a folder of short clips")
+    add("val_root", help="validation triplets (default: the test split of --data_root)")
+    add("out", default="runs/train", help="folder for checkpoints and TensorBoard")
+    add("config", default="base", help="base (the paper's) or small; stored weights bring their own")
+    add("dynamic", type=_boolean, nargs="?", const=True, default=False, help="the dynamic stage (default: static)")
+    add("epochs", type=int, default=300, help="paper: 300 static, 100 dynamic")
+    add("batch_size", type=int, default=6, help="per process; paper: 6 on each of 4 GPUs")
+    add("lr_start", type=float, default=1e-4, help="paper: 1e-4")
+    add("lr_end", type=float, default=1e-5, help="paper: 1e-5")
+    add("crop_size", type=int, default=256, help="paper: 256")
+    add("ratios", type=float, nargs="+", help="candidate threshold ratios; default: the configuration's")
+    add(
+        "flow_warmup", type=float, default=0.0, help="first part of a static run on the merged frame alone; paper: none"
+    )
+    add("init_from", help="start from these weights")
+    add("resume", help="continue the run that wrote this last.pth")
+    add("time_limit", type=float, default=0.0, help="minutes; plans the schedule by time instead of --epochs")
+    add("world_size", type=int, help="number of processes, checked against the launcher's")
+    add("local_rank", type=int, default=int(os.environ.get("LOCAL_RANK", 0)), help="given by the launcher")
+    add("device", default="auto", help="auto, cpu, cuda, mps")
+    add("workers", type=int, default=2, help="data loading processes per process")
+    add("val_every", type=int, default=1, help="epochs between validations")
+    add("save_minutes", type=float, default=5.0, help="minutes between saves of last.pth within an epoch")
+    add("log_every", type=int, default=50, help="steps between TensorBoard entries")
+    add("seed", type=int, default=1234, help="of order, augmentation and Gumbel noise")
+    return parser.parse_args(argv)
+
+
+def _boolean(text: str) -> bool:
+    values = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if text.lower() not in values:
+        raise argparse.ArgumentTypeError(f"true or false is needed, got {text!r}")
+    return values[text.lower()]
+
+
+if __name__ == "__main__":
+    utils.run_script(main, parse_args())

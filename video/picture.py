@@ -1,0 +1,90 @@
+"""One labelled picture of what the network saw and made of a pair of frames."""
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from models import Interpolation
+from utils import tensor_to_image
+
+PANEL = 640  # width of one panel in pixels
+MARGIN = 20
+INK, FAINT, PAPER = (24, 24, 28), (104, 104, 112), (255, 255, 255)
+TITLE_SIZE, CAPTION_SIZE = 22, 16
+
+
+def explain(img0: torch.Tensor, img1: torch.Tensor, output: Interpolation, *, title: str) -> Image.Image:
+    """Input pair, their average, middle frame, flow and mask, two rows of three panels with captions.
+
+    Args:
+        img0, img1: (1, 3, H, W) RGB in [0, 1].
+        output: of `model.interpolate_details(img0, img1)`; flow and mask are cropped to (H, W).
+        title: one line over the picture.
+    """
+    height, width = img0.shape[-2:]
+    flow = output.motion.flow_t0[..., :height, :width]
+    mask = output.candidates[0].masks[0]
+    active, cost = mask.mean().item(), output.candidates[0].cost.mean().item()
+    mask = mask.repeat_interleave(2, -2).repeat_interleave(2, -1)[..., :height, :width].expand(-1, 3, -1, -1)
+    fastest = flow.norm(dim=1).max().item()
+    panels = [
+        (tensor_to_image(img0), "Input 0", "t = 0"),
+        (tensor_to_image(output.frame), "Middle frame", "t = 1/2, made by the network"),
+        (tensor_to_image(img1), "Input 1", "t = 1"),
+        (tensor_to_image((img0 + img1) / 2), "Average of the inputs", "what moves is seen twice"),
+        (
+            _with_wheel(flow_to_rgb(flow)),
+            "Flow to input 0",
+            f"hue: direction as on the wheel, strength: speed, at most {fastest:.1f} pixels",
+        ),
+        (
+            tensor_to_image(mask),
+            "Finest mask",
+            f"white: details computed, {active:.0%} of positions; cost {cost:.0%} of the dense network",
+        ),
+    ]
+    return _compose(panels, title)
+
+
+def flow_to_rgb(flow: torch.Tensor) -> np.ndarray:
+    """(1, 2, H, W) pixels -> (H, W, 3) uint8, Middlebury's colours, strongest where the flow is largest."""
+    from torchvision.utils import flow_to_image
+
+    return flow_to_image(flow.float().cpu())[0].permute(1, 2, 0).numpy()
+
+
+def _with_wheel(image: np.ndarray, size: int = 64) -> np.ndarray:
+    """The colours of all directions as a small disc in the lower right corner."""
+    height, width = image.shape[:2]
+    size = min(size, height // 2, width // 2) // 2 * 2
+    if size < 16:
+        return image
+    y, x = torch.meshgrid(torch.linspace(-1, 1, size), torch.linspace(-1, 1, size), indexing="ij")
+    disc = (x.square() + y.square()).sqrt() <= 1
+    wheel = flow_to_rgb(torch.stack([x, y])[None] * disc)
+    corner = image[height - size - 8 : height - 8, width - size - 8 : width - 8]
+    image = image.copy()
+    image[height - size - 8 : height - 8, width - size - 8 : width - 8] = np.where(disc[..., None], wheel, corner)
+    return image
+
+
+def _compose(panels: list[tuple[np.ndarray, str, str]], title: str) -> Image.Image:
+    """Panels (image, name, caption) in rows of three under a title."""
+    height, width = panels[0][0].shape[:2]
+    panel_height = max(round(height * PANEL / width), 1)
+    label = TITLE_SIZE + CAPTION_SIZE + 22
+    head = TITLE_SIZE + 2 * MARGIN
+    rows = -(-len(panels) // 3)
+    canvas = Image.new("RGB", (3 * PANEL + 4 * MARGIN, head + rows * (panel_height + label + MARGIN)), PAPER)
+    draw = ImageDraw.Draw(canvas)
+    large, small = ImageFont.load_default(size=TITLE_SIZE), ImageFont.load_default(size=CAPTION_SIZE)
+    draw.text((MARGIN, MARGIN), title, fill=INK, font=large)
+    for index, (image, name, caption) in enumerate(panels):
+        left = MARGIN + index % 3 * (PANEL + MARGIN)
+        top = head + index // 3 * (panel_height + label + MARGIN)
+        filter_ = Image.Resampling.NEAREST if name == "Finest mask" else Image.Resampling.LANCZOS
+        canvas.paste(Image.fromarray(image).resize((PANEL, panel_height), filter_), (left, top))
+        draw.rectangle((left, top, left + PANEL - 1, top + panel_height - 1), outline=(208, 208, 212))
+        draw.text((left, top + panel_height + 6), name, fill=INK, font=large)
+        draw.text((left, top + panel_height + TITLE_SIZE + 12), caption, fill=FAINT, font=small)
+    return canvas
