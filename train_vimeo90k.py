@@ -60,8 +60,9 @@ class FlowOnly(nn.Module):
 class Trainer:
     """One run: the network, its optimizer, where it stands, and the folder it writes to."""
 
-    def __init__(self, args: argparse.Namespace, process: utils.Process):
-        self.args, self.process, self.position, self.best = args, process, Position(), -math.inf
+    def __init__(self, args: argparse.Namespace, process: utils.Process, batches_per_epoch: int):
+        self.args, self.process, self.batches_per_epoch = args, process, batches_per_epoch
+        self.position, self.best = Position(), -math.inf
         checkpoint = utils.load_checkpoint(args.resume) if args.resume else None
         self.model = build_model(args, checkpoint).to(process.device, memory_format=torch.channels_last)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=args.lr_start, weight_decay=0)
@@ -109,8 +110,8 @@ class Trainer:
         loss = flow_loss(output, imgt) if stage == WARM_UP else training_loss(output, imgt)
         if not torch.isfinite(loss.total):
             raise ValueError(
-                f"the loss became {loss.total.item()} at step {self.position.step}; resume from {self.out / 'last.pth'} "
-                "with a lower --lr_start"
+                f"the loss became {loss.total.item()} at step {self.position.step}; "
+                f"resume from {self.out / 'last.pth'} with a lower --lr_start"
             )
         self.optimizer.zero_grad(set_to_none=True)
         loss.total.backward()
@@ -150,8 +151,6 @@ class Trainer:
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         self.position, self.best = Position(*checkpoint["position"]), checkpoint["best"]
 
-    batches_per_epoch = 1  # set once the data is known
-
 
 def main(args: argparse.Namespace) -> None:
     process = utils.init_distributed(args.device)
@@ -163,17 +162,15 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError(
             f"{args.data_root} holds clips to train on; give other triplets to validate on with --val_root"
         )
-    trainer = Trainer(args, process)
     sampler = EpochSampler(
         len(triplets), args.batch_size, rank=process.rank, world_size=process.world_size, seed=args.seed
     )
+    trainer = Trainer(args, process, sampler.batches_per_epoch)
     data = TrainingSet(triplets, TrainingAugmentation(args.crop_size), seed=args.seed)
     loader = DataLoader(data, args.batch_size, sampler=sampler, num_workers=args.workers)
-    trainer.batches_per_epoch = sampler.batches_per_epoch
     if process.is_main:
-        print(
-            f"{len(triplets)} training triplets, {len(validation)} for validation, {sampler.batches_per_epoch} steps an epoch"
-        )
+        sizes = f"{len(triplets)} training and {len(validation)} validation triplets"
+        print(f"{sizes}, {sampler.batches_per_epoch} steps an epoch")
     while trainer.progress() < 1:
         sampler.start_at(trainer.position.epoch, trainer.position.batch)
         train_one_epoch(trainer, loader)

@@ -1,4 +1,4 @@
-"""Order and randomness of training samples, as functions of (seed, epoch, position) alone: what makes a run resumable."""
+"""Order and randomness of training samples, functions of (seed, epoch, index) alone: what makes a run resumable."""
 
 from collections.abc import Iterator
 

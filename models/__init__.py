@@ -1,7 +1,8 @@
 """WaveletVFI: frame interpolation in the wavelet domain.
 
-Conventions: frames (B, 3, H, W), RGB in [0, 1]; flows (B, 2, H, W) in pixels, (dx, dy); level l has size H/2^l x W/2^l and
-pyramids are lists, finest first (`xs[l - 1]` is level l); detail bands (B, 3, 3, h, w) in PyWavelets order (cH, cV, cD).
+Conventions: frames (B, 3, H, W), RGB in [0, 1]; flows (B, 2, H, W) in pixels, (dx, dy); level l has size
+H/2^l x W/2^l and pyramids are lists, finest first (`xs[l - 1]` is level l); detail bands (B, 3, 3, h, w) in PyWavelets
+order (cH, cV, cD).
 """
 
 from .motion import Motion

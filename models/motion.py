@@ -45,7 +45,7 @@ class FrameEncoder(nn.Module):
 
 
 class FlowDecoder(nn.Module):
-    """Five convolutions, then a transposed one that doubles the size: a residual of (flow_t0, flow_t1, occlusion logit)."""
+    """Five convolutions, then a transposed one to twice the size: a residual of both flows and the occlusion logit."""
 
     def __init__(self, in_channels: int, width: int):
         super().__init__()

@@ -164,7 +164,7 @@ def detail_mask(high: Tensor, low: Tensor, ratio: Tensor) -> Tensor:
 
 
 def haar_pyramid(image: Tensor, levels: int = 4) -> tuple[list[Tensor], list[Tensor]]:
-    """Haar bands of (B, 3, H, W): lows[l] is the low band of level l (lows[0] the image), highs[l-1] the details of level l."""
+    """Haar bands of (B, 3, H, W): lows[l] the low band of level l (lows[0] the image), highs[l-1] its details."""
     lows, highs = [image], []
     for _ in range(levels):
         low, high = haar_forward(lows[-1])

@@ -72,7 +72,7 @@ class Interpolation(NamedTuple):
 
 
 class WaveletVFI(nn.Module):
-    """The network of "Dynamic Frame Interpolation in Wavelet Domain"; `config` is a `Config` or the name of one."""
+    """The network of "Dynamic Frame Interpolation in Wavelet Domain". `config`: a `Config` or the name of one."""
 
     def __init__(self, config: Config | str = "base"):
         super().__init__()
@@ -112,7 +112,7 @@ class WaveletVFI(nn.Module):
 
     @torch.inference_mode()
     def interpolate_details(self, img0: Tensor, img1: Tensor, *, ratio: float | Tensor | None = None) -> Interpolation:
-        """As `interpolate`, returning everything: `frame` has the size of the input, the rest that of the padded one."""
+        """As `interpolate`, returning everything: `frame` has the input's size, the rest that of the padded one."""
         _check_frames(img0, img1)
         height, width = img0.shape[-2:]
         output = self(pad_to_multiple(img0, MULTIPLE), pad_to_multiple(img1, MULTIPLE), ratio=ratio)
@@ -204,7 +204,7 @@ def load_weights(model: WaveletVFI, weights: dict[str, Tensor], *, source: str) 
 
 
 def default_checkpoint() -> Path:
-    """The weights used when none are named: the released file if it was put in `checkpoints/`, else the shipped ones."""
+    """The weights used when none are named: the released file if it is in `checkpoints/`, else the shipped ones."""
     folder = Path(__file__).resolve().parent.parent / "checkpoints"
     names = ("waveletvfi_latest.pth", "waveletvfi_base.pth", "waveletvfi_small.pth")
     for name in names:

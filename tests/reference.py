@@ -1,4 +1,4 @@
-"""Known weights and frames, and the figures that the released network computes from them (`data/reference_values.json`).
+"""Known weights and frames, and the figures the released network computes from them (`data/reference_values.json`).
 
 Every weight depends on its official name alone, so an implementation gets the same ones whatever its order of layers.
 """

@@ -41,8 +41,9 @@ def data(tmp_path_factory):
 
 def arguments(data, out, *extra):
     """A run of 2 epochs of 4 steps."""
-    options = f"--data_root {data}/clips --val_root {data}/val --init_from {data}/tiny.pth --out {out} --epochs 2 "
-    return [*options.split(), *"--batch_size 2 --crop_size 32 --workers 0 --device cpu --log_every 1".split(), *extra]
+    paths = f"--data_root {data}/clips --val_root {data}/val --init_from {data}/tiny.pth --out {out}"
+    options = "--epochs 2 --batch_size 2 --crop_size 32 --workers 0 --device cpu --log_every 1"
+    return [*paths.split(), *options.split(), *extra]
 
 
 def train(data, out, *extra):

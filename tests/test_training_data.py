@@ -38,7 +38,7 @@ def test_a_folder_without_clips_and_clips_that_do_not_decode_are_named(tmp_path,
 
 def test_clips_too_short_for_a_triplet_are_refused(tmp_path, folder):
     (tmp_path / "b.mp4").write_bytes((folder / "b.mp4").read_bytes())
-    with pytest.raises(ValueError, match="no clip in .* has three frames"):
+    with pytest.raises(ValueError, match=r"no clip in .* has three frames"):
         ClipTriplets(tmp_path)
 
 

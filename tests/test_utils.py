@@ -72,7 +72,7 @@ def test_what_is_no_image_is_not_written(tmp_path, frame, message):
 
 
 def test_an_unknown_image_suffix_is_named(tmp_path):
-    with pytest.raises(ValueError, match="unknown image suffix '.xyz'"):
+    with pytest.raises(ValueError, match=r"unknown image suffix '\.xyz'"):
         utils.write_image(tmp_path / "a.xyz", torch.zeros(3, 4, 4))
 
 

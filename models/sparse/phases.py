@@ -1,8 +1,8 @@
 """A convolution of an upsampled input, without the upsampled input.
 
-`conv3x3(nearest x2 of f)` reads every value of f several times: each of the four output phases sees only a 2x2 window of f.
-Summing the kernel's taps beforehand leaves 4 products per output pixel and channel pair instead of 9, without loss. The four
-phase kernels together are the kernel of one transposed convolution of size 4 and stride 2.
+`conv3x3(nearest x2 of f)` reads every value of f several times: each of the four output phases sees only a 2x2 window
+of f. Summing the kernel's taps beforehand leaves 4 products per output pixel and channel pair instead of 9, without
+loss. The four phase kernels together are the kernel of one transposed convolution of size 4 and stride 2.
 """
 
 import torch.nn.functional as F
