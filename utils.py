@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import random
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -90,7 +91,7 @@ def write_image(path: str | os.PathLike, frame: Tensor) -> None:
     array = tensor_to_image(frame)
     if Path(path).suffix.lower() not in Image.registered_extensions():
         raise ValueError(f"{path}: unknown image suffix {Path(path).suffix!r}; use for example .png")
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, _naming(path):
         Image.fromarray(array).save(temporary)
 
 
@@ -117,7 +118,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
 def save_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, strings, lists, dicts) so that a crash leaves the old file or the new one."""
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, _naming(path):
         torch.save(state, temporary)
 
 
@@ -137,8 +138,10 @@ def load_checkpoint(path: str | os.PathLike, *, map_location: str | torch.device
     try:
         content = torch.load(path, map_location=map_location, weights_only=True)
     except Exception as error:  # the reader is driven by the file's bytes and fails in as many ways as there are files
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(f"{path} is not a checkpoint that can be read safely, or it is truncated: {reason}") from error
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"{path} is not a checkpoint that can be read safely, or it is truncated ({type(error).__name__}: {reason})"
+        ) from error
     if not isinstance(content, dict) or not content:
         raise ValueError(f"{path} holds a {type(content).__name__}, not a checkpoint or a state dict")
     if not isinstance(content.get("model"), dict):
@@ -192,7 +195,9 @@ def seed_everything(seed: int) -> None:
 
 
 def run_script(main: Callable[[Any], None], args: Any) -> None:
-    """Run a script's `main(args)`; what the user can mend ends in one line and exit status 1, Ctrl-C in 130."""
+    """Run a script's `main(args)`: what the user can mend ends in one line and exit status 1, Ctrl-C in 130, SIGTERM in
+    143, all three after the clean-up of what was being written."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         main(args)
     except (ValueError, OSError) as error:
@@ -204,6 +209,16 @@ def run_script(main: Callable[[Any], None], args: Any) -> None:
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def _naming(path: str | os.PathLike) -> Iterator[None]:
+    """Turn a failed write into an OSError with the path: a full disk is reported without a name, by PyTorch even as a
+    RuntimeError."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise OSError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _describe_conversion(image: Image.Image) -> str:

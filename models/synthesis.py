@@ -10,7 +10,7 @@ from pytorch_wavelets import haar_forward, haar_inverse
 
 from .layers import SLOPE, conv_lrelu, halve_flow, warp_both
 from .motion import Motion
-from .sparse import SparseConv2d
+from .sparse import SparseConv2d, Started
 
 FLOW_SCALE = 20  # pixels; brings flows into the range of the images beside them
 SPARSE_LEVELS = (3, 2, 1)
@@ -113,7 +113,14 @@ class WaveletSynthesisNet(nn.Module):
         return [self._synthesise(r, started, coarsest, low, high, lows, highs) for r in ratios]
 
     def _synthesise(
-        self, ratio: Tensor, started: list[Tensor], features: Tensor, low: Tensor, high: Tensor, lows: list, highs: list
+        self,
+        ratio: Tensor,
+        started: list[Started],
+        features: Tensor,
+        low: Tensor,
+        high: Tensor,
+        lows: list,
+        highs: list,
     ) -> Synthesis:
         """The sparse levels for one ratio (B,). `lows[l]`, `highs[l-1]`: the bands being corrected, or zeros."""
         low_4, frame_highs, masks, cost = low + lows[4], [high + highs[3]], [], 0.0

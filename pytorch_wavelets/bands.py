@@ -34,6 +34,11 @@ def synthesis_matrix(pair: FilterPair) -> Tensor:
     return torch.tensor(matrix, device="cpu").flatten(2).flatten(0, 1)
 
 
+def band_size(size: int, taps: int, mode: str) -> int:
+    """Coefficients per band of an axis: ceil(size / 2) in mode periodization, else floor((size + L - 1) / 2)."""
+    return (size + 1) // 2 if mode == "periodization" else (size + taps - 1) // 2
+
+
 def split(signal: Tensor, matrix: Tensor, mode: str) -> tuple[Tensor, Tensor]:
     """Analyse the last axis.
 
@@ -41,13 +46,11 @@ def split(signal: Tensor, matrix: Tensor, mode: str) -> tuple[Tensor, Tensor]:
         signal: (..., n).
         matrix: from `analysis_matrix`.
     Returns:
-        low, high: (..., k); k = ceil(n / 2) in mode periodization, else floor((n + L - 1) / 2).
+        low, high: (..., k), where k = `band_size` of n.
     """
     size, overlap = signal.shape[-1], matrix.shape[0] - 2 * BLOCK  # L - 2
-    if mode == "periodization":
-        count, left = (size + 1) // 2, overlap // 2
-    else:
-        count, left = (size + overlap + 1) // 2, overlap
+    left = overlap // 2 if mode == "periodization" else overlap
+    count = band_size(size, overlap + 2, mode)
     blocks = (count + BLOCK - 1) // BLOCK
     extended = extend(signal, left, 2 * BLOCK * blocks + overlap - left - size, mode)
     windows = extended.unfold(-1, 2 * BLOCK + overlap, 2 * BLOCK).contiguous()  # one product, not one per row

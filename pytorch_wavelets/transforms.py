@@ -1,9 +1,11 @@
 """The public modules: multi-level DWT and inverse DWT of images and of signals, with a fast path for Haar."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
-from pytorch_wavelets.bands import analysis_matrix, extend, join, split, synthesis_matrix
+from pytorch_wavelets.bands import analysis_matrix, band_size, extend, join, split, synthesis_matrix
 from pytorch_wavelets.filters import FilterPair, analysis_filters, resolve_mode, synthesis_filters
 from pytorch_wavelets.haar import haar_forward, haar_forward_1d, haar_inverse, haar_inverse_1d
 
@@ -44,9 +46,7 @@ class _Transform(nn.Module):
 
     def _check_input(self, x: Tensor) -> None:
         if x.ndim != self.axes + 2 or 0 in x.shape[2:]:
-            raise ValueError(
-                f"{type(self).__name__} needs {SHAPES[self.axes]} without empty axes, got {tuple(x.shape)}"
-            )
+            raise ValueError(f"{type(self).__name__} needs {SHAPES[self.axes]} of sizes >= 1, got {tuple(x.shape)}")
         if not x.is_floating_point():
             raise TypeError(f"{type(self).__name__} needs a floating point tensor, got {x.dtype}; call .float() first")
 
@@ -76,22 +76,35 @@ class _Inverse(_Transform):
     def forward(self, coeffs: tuple[Tensor, list[Tensor | None]]) -> Tensor:
         low, highs = coeffs
         self._check_input(low)
-        for high in reversed(highs):
-            low, high = self._match(low, high)
-            low = self._join(low, high)
+        for high in highs:
+            if high is not None and high.ndim != 2 * self.axes + 1:
+                raise ValueError(f"high bands must have {2 * self.axes + 1} axes, got {tuple(high.shape)} in yh")
+        for high in reversed(self._fill(low, highs)):
+            low = self._join(*self._match(low, high))
         return low
+
+    def _fill(self, low: Tensor, highs: list[Tensor | None]) -> list[Tensor | None]:
+        """Zeros for each None whose size follows from the next finer band."""
+        filled = []
+        for high in highs:
+            if high is None and filled and filled[-1] is not None:
+                finer = filled[-1].shape[-self.axes :]
+                sizes = (band_size(n, len(p.low), self.mode) for n, p in zip(finer, self._pairs[::-1], strict=True))
+                high = low.new_zeros(self._high_shape(low, sizes))
+            filled.append(high)
+        return filled
 
     def _match(self, low: Tensor, high: Tensor | None) -> tuple[Tensor, Tensor]:
         """Zeros for None; low without its last row or column where the level below grew an odd size by one."""
-        shape = low.shape if high is None else high.shape
-        sizes = tuple(n - (n == m + 1) for n, m in zip(low.shape[2:], shape[-self.axes :], strict=True))
-        expected = (*low.shape[:2], *(3,) * (self.axes - 1), *sizes)
+        sizes = low.shape[2:]
         if high is None:
-            high = low.new_zeros(expected)
-        if high.shape != expected:
+            high = low.new_zeros(self._high_shape(low, sizes))
+        else:
+            sizes = [n - (n == m + 1) for n, m in zip(sizes, high.shape[-self.axes :], strict=True)]
+        if high.shape != self._high_shape(low, sizes):
             raise ValueError(
                 f"a high band of shape {tuple(high.shape)} does not belong to a low band of shape {tuple(low.shape)}: "
-                f"{expected} is needed; give yh finest first and with the sizes of {type(self).__name__}'s forward"
+                f"{self._high_shape(low, sizes)} is needed; give yh finest first, as the forward transform returns it"
             )
         for size, pair in zip(sizes, reversed(self._pairs), strict=True):
             if self.mode != "periodization" and 2 * size < len(pair.low):
@@ -102,6 +115,9 @@ class _Inverse(_Transform):
         for axis, size in enumerate(sizes, start=2):
             low = low.narrow(axis, 0, size)
         return low, high
+
+    def _high_shape(self, low: Tensor, sizes: Iterable[int]) -> tuple[int, ...]:
+        return (*low.shape[:2], *(3,) * (self.axes - 1), *sizes)
 
 
 class DWTForward(_Forward):
@@ -182,9 +198,8 @@ def _even(signal: Tensor, mode: str) -> Tensor:
 def _check_loaded_filters(module: _Transform, _incompatible_keys) -> None:
     for name, taps in module._filters.items():
         loaded = getattr(module, name)
-        if not torch.allclose(
-            loaded.double().cpu(), taps, rtol=0, atol=5e-3
-        ):  # filters may have been saved in bfloat16
+        same = torch.allclose(loaded.double().cpu(), taps, rtol=0, atol=5e-3)  # may have been saved in bfloat16
+        if not same:
             raise ValueError(
                 f"the state dict holds other filters ({name}) than this {type(module).__name__} was built with; "
                 "build it with the wavelet that the state dict was saved from"

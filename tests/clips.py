@@ -7,6 +7,8 @@ import av
 import numpy as np
 from torch import Tensor
 
+from video import Frame, VideoReader, interpolate_frames, open_writer
+
 RATE = Fraction(24000, 1001)
 
 
@@ -22,6 +24,9 @@ def square(index: int, height: int = 48, width: int = 64) -> np.ndarray:
     image = np.full((height, width, 3), 64, np.uint8)
     image[16:32, 4 * index : 4 * index + 16] = (200, 120, 40)
     return image
+
+
+SQUARES = [square(index) for index in range(6)]
 
 
 def make_clip(path: Path, images: list[np.ndarray], *, times: list[int] | None = None, **options) -> Path:
@@ -75,3 +80,15 @@ def packets(path: Path, kind: str = "audio") -> list[list[bytes]]:
             if packet.size and packet.stream.index in streams:
                 streams[packet.stream.index].append(bytes(packet))
     return list(streams.values())
+
+
+def read(path: Path, **options) -> list[Frame]:
+    return list(VideoReader(path, **options).frames())
+
+
+def convert(source: Path, output: Path, multiplier: int = 2) -> Path:
+    reader = VideoReader(source)
+    with open_writer(output, reader, multiplier=multiplier) as writer:
+        for frame in interpolate_frames(reader.frames(writer.write_audio), Average(), multiplier=multiplier):
+            writer.write(frame)
+    return output

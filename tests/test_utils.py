@@ -76,6 +76,20 @@ def test_an_unknown_image_suffix_is_named(tmp_path):
         utils.write_image(tmp_path / "a.xyz", torch.zeros(3, 4, 4))
 
 
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), RuntimeError("writer failed")])
+def test_a_full_disk_is_reported_with_the_file_s_name(tmp_path, monkeypatch, failure):
+    def full(*args):
+        raise failure
+
+    monkeypatch.setattr(torch, "save", full)
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OSError, match=r"cannot write .*a\.pth: (No space|writer failed)"):
+        utils.save_checkpoint(tmp_path / "a.pth", {})
+    with pytest.raises(OSError, match=r"cannot write .*a\.png"):
+        utils.write_image(tmp_path / "a.png", torch.zeros(3, 4, 4))
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("failure", [OSError("no space left"), KeyboardInterrupt()])
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, failure):
     (tmp_path / "a.txt").write_text("old")

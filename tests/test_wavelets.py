@@ -1,6 +1,5 @@
 """The wavelet transforms against PyWavelets, band by band, and the laws of orthogonal and invertible transforms."""
 
-import copy
 import itertools
 
 import numpy as np
@@ -13,6 +12,10 @@ from pytorch_wavelets import DWT1DForward, DWT1DInverse, DWTForward, DWTInverse,
 
 MODES = ["zero", "symmetric", "reflect", "periodization", "periodic"]
 WAVELETS = pywt.wavelist(kind="discrete")
+TRANSFORMS = {
+    1: (DWT1DForward, DWT1DInverse, pywt.wavedec, pywt.waverec),
+    2: (DWTForward, DWTInverse, pywt.wavedec2, pywt.waverec2),
+}
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
 pytestmark = pytest.mark.filterwarnings("ignore:Level value of:UserWarning")  # PyWavelets, on short signals
 
@@ -29,39 +32,30 @@ def assert_equals(ours, oracle, dtype):
     torch.testing.assert_close(ours.double(), oracle, atol=TOLERANCE[dtype], rtol=TOLERANCE[dtype])
 
 
-def assert_image_transform_equals_pywt(wave, mode, size, level):
-    image = torch.randn(2, 1, *size, dtype=torch.float64)
-    coefficients = pywt.wavedec2(image.numpy(), wave, mode, level=level)
+def assert_transform_equals_pywt(wave, mode, size, level):
+    """Every band and the reconstruction; of signals if size has one number, of images if two."""
+    forward, inverse, wavedec, waverec = TRANSFORMS[len(size)]
+    forward, inverse = forward(level, wave, mode), inverse(wave, mode)
+    x = torch.randn(2, 1, *size, dtype=torch.float64)
+    coefficients = wavedec(x.numpy(), wave, mode, level=level)
     low, highs = bands_of_pywt(coefficients)
     for dtype in TOLERANCE:
-        yl, yh = DWTForward(level, wave, mode)(image.to(dtype))
-        assert len(yh) == level
+        yl, yh = forward(x.to(dtype))
         for ours, oracle in zip([yl, *yh], [low, *highs], strict=True):
             assert_equals(ours, oracle, dtype)
-        assert_equals(DWTInverse(wave, mode)((yl, yh)), pywt.waverec2(coefficients, wave, mode), dtype)
-
-
-def assert_signal_transform_equals_pywt(wave, mode, size, level):
-    signal = torch.randn(2, 1, size, dtype=torch.float64)
-    coefficients = pywt.wavedec(signal.numpy(), wave, mode, level=level)
-    low, highs = bands_of_pywt(coefficients)
-    for dtype in TOLERANCE:
-        yl, yh = DWT1DForward(level, wave, mode)(signal.to(dtype))
-        for ours, oracle in zip([yl, *yh], [low, *highs], strict=True):
-            assert_equals(ours, oracle, dtype)
-        assert_equals(DWT1DInverse(wave, mode)((yl, yh)), pywt.waverec(coefficients, wave, mode), dtype)
+        assert_equals(inverse((yl, yh)), waverec(coefficients, wave, mode), dtype)
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("wave", WAVELETS)
 def test_image_bands_and_reconstruction_equal_pywavelets(wave, mode):
-    assert_image_transform_equals_pywt(wave, mode, size=(17, 24), level=2)
+    assert_transform_equals_pywt(wave, mode, size=(17, 24), level=2)
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("wave", WAVELETS)
 def test_signal_bands_and_reconstruction_equal_pywavelets(wave, mode):
-    assert_signal_transform_equals_pywt(wave, mode, size=37, level=2)
+    assert_transform_equals_pywt(wave, mode, size=(37,), level=2)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
@@ -70,7 +64,7 @@ def test_signal_bands_and_reconstruction_equal_pywavelets(wave, mode):
 def test_signals_shorter_than_the_filter_equal_pywavelets(wave, mode, size):
     if mode == "reflect" and size == 1:
         pytest.skip("PyWavelets refuses it too; the error has its own test")
-    assert_signal_transform_equals_pywt(wave, mode, size, level=1)
+    assert_transform_equals_pywt(wave, mode, (size,), level=1)
 
 
 @pytest.mark.slow
@@ -80,17 +74,16 @@ def test_every_size_and_level_equals_pywavelets(wave, mode):
     for size, level in itertools.product([(9, 5), (16, 16), (33, 70), (64, 47)], [1, 2, 3, 4]):
         if mode == "reflect" and min(size) >> (level - 1) < 3:
             continue  # a band of size 1 has no reflection
-        assert_image_transform_equals_pywt(wave, mode, size, level)
-        assert_signal_transform_equals_pywt(wave, mode, size[0], level)
+        assert_transform_equals_pywt(wave, mode, size, level)
+        assert_transform_equals_pywt(wave, mode, size[:1], level)
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("wave", ["haar", "db4", "bior4.4", "coif3", "dmey"])
+@pytest.mark.parametrize("wave", ["haar", "db4", "bior4.4", "coif3", "rbio3.3"])
 def test_the_inverse_of_the_forward_transform_is_the_image(wave, mode):
     image = torch.randn(1, 3, 21, 32, dtype=torch.float64)
     restored = DWTInverse(wave, mode)(DWTForward(3, wave, mode)(image))
-    tolerance = 1e-5 if wave == "dmey" else 1e-10  # dmey is a finite approximation
-    torch.testing.assert_close(restored[..., :21, :32], image, atol=tolerance, rtol=0)
+    torch.testing.assert_close(restored[..., :21, :32], image, atol=1e-9, rtol=0)
 
 
 @pytest.mark.parametrize("wave", ["haar", "db4", "sym5", "coif2"])
@@ -139,43 +132,12 @@ def test_gradients_of_signals_are_those_of_finite_differences(wave):
     assert torch.autograd.gradcheck(lambda x: inverse(forward(x)), signal)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("wave", ["haar", "db3"])
-def test_half_precision_stays_half_and_close_to_float32(wave, dtype):
-    image = torch.rand(1, 3, 15, 18)
-    forward, inverse = DWTForward(2, wave, "symmetric"), DWTInverse(wave, "symmetric")
-    expected = forward(image)
-    low, highs = forward.to(dtype)(image.to(dtype))
-    restored = inverse.to(dtype)((low, highs))
-    assert {low.dtype, *(high.dtype for high in highs), restored.dtype} == {dtype}
-    torch.testing.assert_close(low.float(), expected[0], atol=5 * torch.finfo(dtype).eps, rtol=2e-2)
-    torch.testing.assert_close(restored.float()[..., :15, :18], image, atol=8 * torch.finfo(dtype).eps, rtol=0)
-
-
-@pytest.mark.parametrize("wave", ["haar", "db3"])
-def test_autocast_changes_nothing(wave):
-    image = torch.randn(1, 1, 16, 16)
-    forward, inverse = DWTForward(1, wave), DWTInverse(wave)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        low, highs = forward(image)
-        restored = inverse((low, highs))
-    torch.testing.assert_close((low, highs), forward(image), atol=0, rtol=0)
-    torch.testing.assert_close(restored, inverse(forward(image)), atol=0, rtol=0)
-
-
-def test_casting_the_module_leaves_float64_results_exact():
-    image = torch.randn(1, 1, 16, 16, dtype=torch.float64)
-    forward = DWTForward(2, "db5", "periodization")
-    torch.testing.assert_close(copy.deepcopy(forward).half().double()(image), forward(image), atol=0, rtol=0)
-
-
 def test_filter_tuples_are_the_wavelet_they_come_from():
     wavelet, image = pywt.Wavelet("bior2.4"), torch.randn(1, 1, 12, 14)
     bands = DWTForward(2, wavelet, "symmetric")(image)
     analysis, synthesis = (wavelet.dec_lo, wavelet.dec_hi), (np.array(wavelet.rec_lo), torch.tensor(wavelet.rec_hi))
     torch.testing.assert_close(DWTForward(2, analysis, "symmetric")(image), bands)
     torch.testing.assert_close(DWTInverse(synthesis, "symmetric")(bands), image)
-    torch.testing.assert_close(DWTForward(2, "bior2.4", "symmetric")(image), bands)
 
 
 def test_of_four_filters_the_first_two_run_along_the_width():
@@ -200,8 +162,9 @@ def test_none_bands_are_zeros(wave, missing):
         highs[missing] = None
         expected = inverse(wave, "symmetric")((low, zeros))
         restored = inverse(wave, "symmetric")((low, highs))
-        overlap = tuple(slice(0, size) for size in expected.shape)  # nothing tells that the finest size was odd
-        torch.testing.assert_close(restored[overlap], expected)
+        kept = tuple(map(slice, expected.shape))  # without the finest band nothing tells that its size was odd
+        torch.testing.assert_close(restored[kept], expected)
+        assert missing == 0 or restored.shape == expected.shape
 
 
 def test_all_none_bands_give_what_the_low_band_alone_gives():
@@ -224,42 +187,7 @@ def test_aliases_are_the_known_librarys():
 
 
 def test_per_is_short_for_periodization():
-    image = torch.randn(1, 1, 9, 8)
-    torch.testing.assert_close(DWTForward(1, "db2", "per")(image), DWTForward(1, "db2", "periodization")(image))
-
-
-@pytest.mark.parametrize(
-    ("module", "expected"),
-    [
-        (DWTForward(wave="db2"), {"h0_col": (4, 1), "h1_col": (4, 1), "h0_row": (1, 4), "h1_row": (1, 4)}),
-        (DWTInverse(wave="haar"), {"g0_col": (2, 1), "g1_col": (2, 1), "g0_row": (1, 2), "g1_row": (1, 2)}),
-        (DWT1DForward(wave="db2"), {"h0": (4,), "h1": (4,)}),
-        (DWT1DInverse(wave="db2"), {"g0": (4,), "g1": (4,)}),
-    ],
-)
-def test_state_dicts_have_the_known_librarys_names_and_shapes(module, expected):
-    state = module.state_dict()
-    assert {name: tuple(filters.shape) for name, filters in state.items()} == {
-        name: (1, 1, *shape) for name, shape in expected.items()
-    }
-    module.load_state_dict(state)
-
-
-def test_analysis_filters_are_stored_reversed_and_synthesis_filters_as_they_are():
-    wavelet = pywt.Wavelet("db3")
-    stored = DWTForward(wave="db3").state_dict()["h1_col"].flatten()
-    torch.testing.assert_close(stored, torch.tensor(wavelet.dec_hi).flip(0))
-    torch.testing.assert_close(DWTInverse(wave="db3").state_dict()["g1_row"].flatten(), torch.tensor(wavelet.rec_hi))
-
-
-def test_a_state_dict_of_another_wavelet_is_refused():
-    with pytest.raises(ValueError, match=r"other filters \(h0_col\).*built with"):
-        DWTForward(wave="db2").load_state_dict(DWTForward(wave="bior1.3").state_dict() | filters_of_length_4())
-
-
-def filters_of_length_4():
-    state = DWTForward(wave="db2").state_dict()
-    return {name: filters.flip(-1).flip(-2) for name, filters in state.items()}
+    assert DWTForward(mode="per").mode == "periodization"
 
 
 @pytest.mark.parametrize(
@@ -292,13 +220,11 @@ def test_signals_take_no_tuple_of_four():
     [
         (lambda: DWTForward()(torch.rand(3, 8, 8)), ValueError, r"needs \(N, C, H, W\)"),
         (lambda: DWT1DForward()(torch.rand(1, 3, 8, 8)), ValueError, r"needs \(N, C, L\)"),
-        (lambda: DWTForward()(torch.rand(1, 3, 0, 8)), ValueError, "sizes of at least 1"),
+        (lambda: DWTInverse()((torch.rand(3, 8, 8), [])), ValueError, r"DWTInverse needs \(N, C, H, W\)"),
+        (lambda: DWTForward()(torch.rand(1, 3, 0, 8)), ValueError, "sizes >= 1"),
         (lambda: DWTForward()(torch.ones(1, 1, 4, 4, dtype=torch.int64)), TypeError, "got torch.int64"),
-        (
-            lambda: DWTForward(1, "db2", "reflect")(torch.rand(1, 1, 1, 4)),
-            ValueError,
-            "cannot extend an axis of size 1",
-        ),
+        (lambda: DWTForward(1, "db2", "reflect")(torch.rand(1, 1, 1, 4)), ValueError, "an axis of size 1"),
+        (lambda: haar_inverse(torch.rand(2, 4, 4), torch.rand(2, 1, 3, 4, 4)), ValueError, "use DWTInverse"),
         (lambda: haar_forward(torch.rand(1, 3, 5, 4)), ValueError, "even H and W"),
         (lambda: haar_forward(torch.rand(1, 3, 4, 5)), ValueError, "even H and W"),
         (lambda: haar_forward(torch.rand(3, 4, 4)), ValueError, "even H and W"),
@@ -310,12 +236,10 @@ def test_wrong_inputs_are_named(call, error, message):
         call()
 
 
-@pytest.mark.parametrize(
-    "shape", [(1, 2, 3, 5, 4), (1, 2, 2, 4, 4), (1, 1, 3, 4, 4), (1, 2, 4, 4), (4,), (1, 2, 3, 4, 2)]
-)
+@pytest.mark.parametrize("shape", [(1, 2, 3, 5, 4), (1, 2, 3, 4, 2), (1, 2, 2, 4, 4), (1, 1, 3, 4, 4), (1, 2, 4, 4)])
 def test_bands_that_do_not_belong_together_are_refused(shape):
     low, high = torch.rand(1, 2, 4, 4), torch.rand(shape)
-    with pytest.raises(ValueError, match="does not belong to a low band"):
+    with pytest.raises(ValueError, match="does not belong to a low band" if high.ndim == 5 else "must have 5 axes"):
         DWTInverse()((low, [high]))
     with pytest.raises(ValueError, match="use DWTInverse"):
         haar_inverse(low, high)
@@ -324,5 +248,3 @@ def test_bands_that_do_not_belong_together_are_refused(shape):
 def test_bands_too_short_for_the_wavelet_are_refused():
     with pytest.raises(ValueError, match="size 2 are too short for a wavelet of 6 taps"):
         DWTInverse("db3")((torch.rand(1, 1, 2, 4), [None]))
-    with pytest.raises(ValueError, match="low band must be|needs"):
-        DWTInverse()((torch.rand(2, 4), [None]))

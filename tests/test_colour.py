@@ -1,0 +1,64 @@
+"""Colour and orientation of a video, against the formulas and against NumPy's own rotation."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from clips import SQUARES, convert, make_clip, read
+
+from video import VideoReader
+from video.colour import Colour, encode_yuv
+
+BARS = np.repeat(np.array([[255, 255, 255], [0, 0, 0], [230, 20, 20], [20, 220, 30], [10, 30, 240]], np.uint8), 8, 0)
+BARS = np.tile(BARS[None], (40, 1, 1))
+
+
+@pytest.mark.parametrize(("matrix", "kr", "kb"), [(1, 0.2126, 0.0722), (6, 0.299, 0.114), (9, 0.2627, 0.0593)])
+def test_brightness_is_stored_by_the_formula_of_the_matrix(matrix, kr, kb):
+    plane = encode_yuv(BARS, "yuv444p", Colour(matrix)).planes[0]
+    stored = np.frombuffer(plane, np.uint8).reshape(40, plane.line_size)[:, :40]
+    expected = 16 + 219 / 255 * (BARS @ [kr, 1 - kr - kb, kb])
+    assert np.abs(stored - expected).max() <= 1
+
+
+@pytest.mark.parametrize("colour", [(1, 1), (6, 1), (9, 1), (1, 2), (6, 2)])
+def test_colour_matrix_and_range_of_the_source_are_honoured_and_kept(tmp_path, colour):
+    source = make_clip(tmp_path / "a.mp4", [BARS, BARS], colour=colour)
+    assert np.abs(read(source)[0].image.astype(int) - BARS).max() <= 6
+    reader = VideoReader(convert(source, tmp_path / "b.mp4"))
+    assert reader.colour.matrix == colour[0]
+    middle_of_bars = np.s_[4::8, 4::8]
+    assert np.abs(list(reader.frames())[1].image.astype(int) - BARS)[middle_of_bars].max() <= 8
+
+
+@pytest.mark.parametrize(("height", "matrix"), [(718, 6), (720, 1)])
+def test_untagged_video_is_601_below_720_lines_and_709_from_there(tmp_path, height, matrix):
+    image = np.full((height, 16, 3), (230, 20, 20), np.uint8)
+    source = make_clip(tmp_path / "a.mp4", [image, image])
+    assert VideoReader(source).colour.matrix == matrix
+    assert VideoReader(convert(source, tmp_path / "b.mp4")).colour.matrix == matrix
+
+
+@pytest.mark.parametrize(("turn", "quarters"), [(90, 1), (180, 2), (-90, 3)])
+def test_a_turned_video_comes_out_upright(tmp_path, turn, quarters):
+    source = make_clip(tmp_path / "a.mp4", SQUARES, turn=turn, aspect=Fraction(4, 3))
+    output = convert(source, tmp_path / "b.mp4")
+    for path, tolerance in ((source, 8), (output, 90)):
+        upright = np.rot90(SQUARES[2], quarters).astype(int)
+        image = read(path)[2 if path == source else 4].image
+        assert image.shape == upright.shape
+        assert np.abs(image - upright).max() <= tolerance
+    assert VideoReader(output).aspect == (Fraction(4, 3) if quarters == 2 else Fraction(3, 4))
+
+
+def test_only_quarter_turns_can_be_applied(tmp_path):
+    with pytest.raises(ValueError, match="turned by 45 degrees"):
+        VideoReader(make_clip(tmp_path / "a.mp4", SQUARES, turn=45))
+
+
+def test_a_matrix_that_cannot_be_converted_is_an_error(tmp_path):
+    with av.open(str(make_clip(tmp_path / "a.mp4", SQUARES))) as container:
+        container.streams.video[0].codec_context.colorspace = 8  # YCgCo
+        with pytest.raises(ValueError, match="colour matrix 8"):
+            Colour.of_stream(container.streams.video[0])
