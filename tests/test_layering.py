@@ -14,8 +14,8 @@ MAY_IMPORT = {
     "datasets": {"utils"},
     "benchmark": {"models", "datasets", "pytorch_wavelets", "utils"},
     "video": {"models", "utils"},
-    "training_log": {"models"},
-    "train_vimeo90k": {"models", "datasets", "benchmark", "training_log", "utils"},
+    "training": {"models", "datasets", "utils"},
+    "train_vimeo90k": {"datasets", "benchmark", "training", "utils"},
     "interpolate": {"models", "video", "utils"},
     "demo": {"models", "video", "interpolate", "utils"},
 }

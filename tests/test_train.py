@@ -13,8 +13,10 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import train_vimeo90k
+import training.trainer
 import utils
 from models import CONFIGS, WaveletVFI
+from models.losses import Loss
 
 ROOT = Path(__file__).parent.parent
 TINY = dataclasses.replace(
@@ -64,14 +66,14 @@ def assert_same(ours, expected):
 @pytest.mark.parametrize("dynamic", ["false", "true"])
 def test_a_run_interrupted_in_mid_epoch_and_resumed_equals_one_that_was_not(data, tmp_path, monkeypatch, dynamic):
     whole = train(data, tmp_path / "whole", "--dynamic", dynamic)
-    step = train_vimeo90k.Trainer.step
+    step = training.Trainer.step
 
     def interrupted(trainer, frames):
         if trainer.position.step == 3:
             raise KeyboardInterrupt
         return step(trainer, frames)
 
-    monkeypatch.setattr(train_vimeo90k.Trainer, "step", interrupted)
+    monkeypatch.setattr(training.Trainer, "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(data, tmp_path / "cut", "--dynamic", dynamic, "--save_minutes", "0")
     monkeypatch.undo()
@@ -194,9 +196,9 @@ def test_resuming_with_another_batch_size_or_from_weights_alone_is_refused(data,
 
 def test_a_loss_that_is_not_a_number_stops_the_run(data, tmp_path, monkeypatch):
     def broken(output, imgt):
-        return train_vimeo90k.Loss(*[output.frame.sum() * torch.nan] * 4)
+        return Loss(*[output.frame.sum() * torch.nan] * 4)
 
-    monkeypatch.setattr(train_vimeo90k, "training_loss", broken)
+    monkeypatch.setattr(training.trainer, "training_loss", broken)
     with pytest.raises(ValueError, match="the loss became nan at step 0; resume from"):
         train(data, tmp_path)
 

@@ -27,9 +27,10 @@ def bands_of_pywt(coefficients):
 
 
 def assert_equals(ours, oracle, dtype):
-    assert ours.dtype == dtype
     oracle = torch.from_numpy(np.ascontiguousarray(oracle))
-    torch.testing.assert_close(ours.double(), oracle, atol=TOLERANCE[dtype], rtol=TOLERANCE[dtype])
+    scale = max(1.0, oracle.abs().max())  # some wavelets amplify: bior3.1 to thousands within four levels
+    assert ours.dtype == dtype
+    torch.testing.assert_close(ours.double(), oracle, atol=TOLERANCE[dtype] * scale, rtol=0)
 
 
 def assert_transform_equals_pywt(wave, mode, size, level):
