@@ -26,7 +26,8 @@ class _Transform(nn.Module):
         if len(pairs) > self.axes:
             raise ValueError("a 1-D transform has one axis: give a tuple of 2 filters, not 4")
         self.mode = resolve_mode(mode)
-        self.is_haar = all(pair.is_haar for pair in pairs)
+        (haar,) = analysis_filters("haar") if prefix == "h" else synthesis_filters("haar")
+        self.is_haar = all(pair.equals(haar) for pair in pairs)
         # With four filters the known library runs the "col" ones, the first two, along the width; so do we.
         self._pairs = [pairs[0], pairs[-1]][: self.axes]
         layouts = [("", (1, 1, -1))] if self.axes == 1 else [("_col", (1, 1, -1, 1)), ("_row", (1, 1, 1, -1))]

@@ -90,8 +90,7 @@ def fresh_compiler():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["zero", "symmetric", "reflect", "periodization", "periodic"])
-@pytest.mark.parametrize("wave", ["haar", "db3"])
+@pytest.mark.parametrize(("wave", "mode"), [("haar", "zero"), ("db3", "symmetric"), ("db3", "periodization")])
 def test_compiled_without_graph_breaks_nothing_changes(wave, mode, fresh_compiler):
     transform, image = RoundTrip(wave, mode), torch.randn(IMAGE)
     torch.testing.assert_close(torch.compile(transform, fullgraph=True)(image), transform(image))
