@@ -18,9 +18,11 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-bench: $(VENV)/installed
-	$(BIN)/python -m pip install --no-deps --target local/pytorch_wavelets_1.3.0 pytorch_wavelets==1.3.0
-	$(BIN)/python benchmark/speed.py --wavelets --reference_wavelets local/pytorch_wavelets_1.3.0
+bench: $(VENV)/installed local/reference_wavelets
+	$(BIN)/python benchmark/speed.py --wavelets --reference_wavelets local/reference_wavelets
+
+local/reference_wavelets: $(VENV)/installed
+	$(BIN)/python -m pip install --no-deps --target $@ pytorch_wavelets==1.3.0 "setuptools<81"
 
 $(VENV)/installed: requirements.txt
 	$(PYTHON) -m venv $(VENV)
