@@ -25,8 +25,14 @@ def haar_forward(image: Tensor) -> tuple[Tensor, Tensor]:
     total, difference = (top + bottom).mul_(0.5), (top - bottom).mul_(0.5)  # in place: no further large allocation
     total_left, total_right = total[..., ::2], total[..., 1::2]
     difference_left, difference_right = difference[..., ::2], difference[..., 1::2]
-    high = (difference_left + difference_right, total_left - total_right, difference_left - difference_right)
-    return total_left + total_right, torch.stack(high, dim=2)
+    if _needs_graph(image):
+        high = (difference_left + difference_right, total_left - total_right, difference_left - difference_right)
+        return total_left + total_right, torch.stack(high, dim=2)
+    high = image.new_empty(*image.shape[:2], 3, *difference_left.shape[2:])
+    torch.add(difference_left, difference_right, out=high[:, :, 0])
+    torch.sub(total_left, total_right, out=high[:, :, 1])
+    torch.sub(difference_left, difference_right, out=high[:, :, 2])
+    return total_left + total_right, high
 
 
 def haar_inverse(low: Tensor, high: Tensor) -> Tensor:
@@ -40,14 +46,18 @@ def haar_inverse(low: Tensor, high: Tensor) -> Tensor:
     """
     _check_bands(low, high)
     horizontal, vertical, diagonal = high.unbind(2)
-    has_gradient = torch.is_grad_enabled() and (low.requires_grad or high.requires_grad)
-    if has_gradient or torch.compiler.is_compiling():
-        return _interleave_by_stacking(low, horizontal, vertical, diagonal)
+    if _needs_graph(low, high):
+        total, difference = (  # (B, C, h, 2w), of the two rows of each block
+            torch.stack(((a + b).mul_(0.5), (a - b).mul_(0.5)), dim=-1).flatten(-2)
+            for a, b in ((low, vertical), (horizontal, diagonal))
+        )
+        return torch.stack((total + difference, total - difference), dim=-2).flatten(-3, -2)
     top, top_slope = (low + horizontal).mul_(0.5), (vertical + diagonal).mul_(0.5)
     bottom, bottom_slope = (low - horizontal).mul_(0.5), (vertical - diagonal).mul_(0.5)
     image = top.new_empty(*low.shape[:2], 2 * low.shape[2], 2 * low.shape[3])
-    image[..., ::2, ::2], image[..., ::2, 1::2] = top + top_slope, top - top_slope
-    image[..., 1::2, ::2], image[..., 1::2, 1::2] = bottom + bottom_slope, bottom - bottom_slope
+    for rows, mean, slope in ((image[..., ::2, :], top, top_slope), (image[..., 1::2, :], bottom, bottom_slope)):
+        torch.add(mean, slope, out=rows[..., ::2])
+        torch.sub(mean, slope, out=rows[..., 1::2])
     return image
 
 
@@ -62,13 +72,11 @@ def haar_inverse_1d(low: Tensor, high: Tensor) -> Tensor:
     return torch.stack((low + high, low - high), dim=-1).flatten(-2) * math.sqrt(0.5)
 
 
-def _interleave_by_stacking(low: Tensor, horizontal: Tensor, vertical: Tensor, diagonal: Tensor) -> Tensor:
-    """The rest of `haar_inverse` without writing into slices: their gradients would each copy the whole image."""
-    total, difference = (  # (B, C, h, 2w), of the two rows of each block
-        torch.stack(((a + b).mul_(0.5), (a - b).mul_(0.5)), dim=-1).flatten(-2)
-        for a, b in ((low, vertical), (horizontal, diagonal))
-    )
-    return torch.stack((total + difference, total - difference), dim=-2).flatten(-3, -2)
+def _needs_graph(*tensors: Tensor) -> bool:
+    """Whether a gradient, a compiler or torch.func follows the operations; if none, results go where they belong."""
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return True
+    return torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
 
 
 def _check_image(image: Tensor) -> None:

@@ -10,7 +10,7 @@ from .gather import gather_conv
 from .phases import conv_of_upsampled
 
 METHODS = ("auto", "folded", "gather", "masked")
-BREAK_EVEN = 0.5  # active fraction below which gathering beats the dense convolution on a CPU
+BREAK_EVEN = 0.4  # active fraction below which gathering beats the dense convolution on a CPU
 
 
 class Started(NamedTuple):
