@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from models import WaveletVFI, default_checkpoint, waveletvfi
+from models import CONFIGS, WaveletVFI, default_checkpoint, waveletvfi
 from utils import image_to_tensor, pick_device, run_script, write_image
 from video import (
     CRF,
@@ -36,7 +36,7 @@ from video import (
 
 
 class MeteredModel:
-    """A network that keeps count of its cost: the mean of `costs` is the fraction of the dense network's operations."""
+    """A network that keeps count of its cost: `costs`, the fractions of the dense operations of its synthesis levels."""
 
     def __init__(self, model: WaveletVFI):
         self._model = model
@@ -57,6 +57,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--multiplier", type=int, default=2, help="2, 4, 8, ...: how many times as many frames")
     parser.add_argument("--checkpoint", type=Path, help="weights; default: the shipped ones")
+    parser.add_argument("--config", choices=CONFIGS, default="base", help="widths, where the weights do not tell them")
     parser.add_argument("--ratio", type=float, help="threshold ratio >= 0, 0 is dense; default: the network's choice")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     parser.add_argument("--fps", type=Fraction, help="rate of a folder of frames, e.g. 24 or 24000/1001; default 25")
@@ -70,12 +71,12 @@ def main(args: argparse.Namespace) -> None:
     started = time.monotonic()
     device = pick_device(args.device)
     with contextlib.closing(open_reader(args)) as reader:
-        model = MeteredModel(waveletvfi(args.checkpoint or default_checkpoint(), device=device))
+        model = MeteredModel(waveletvfi(args.checkpoint or default_checkpoint(), config=args.config, device=device))
         convert = write_middle if is_image(args.output) else write_frames
         count = convert(args, reader, model, device)
     cost = sum(model.costs) / len(model.costs)
     seconds = time.monotonic() - started
-    print(f"{args.output}: {count} frames, {seconds:.1f} s, {cost:.1%} of the dense network's operations")
+    print(f"{args.output}: {count} frames, {seconds:.1f} s, {cost:.1%} of the dense synthesis' operations")
 
 
 def check_arguments(args: argparse.Namespace) -> None:

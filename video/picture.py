@@ -40,7 +40,7 @@ def explain(img0: torch.Tensor, img1: torch.Tensor, output: Interpolation, *, ti
         (
             tensor_to_image(mask),
             "Finest mask",
-            f"white: details computed, {active:.0%} of positions; cost {cost:.0%} of the dense network",
+            f"white: details computed, {active:.0%} of positions; cost {cost:.0%} of dense synthesis",
         ),
     ]
     return _compose(panels, title)
