@@ -36,7 +36,7 @@ from video import (
 
 
 class MeteredModel:
-    """A network that keeps count of its cost: `costs`, the fractions of the dense operations of its synthesis levels."""
+    """A network that keeps count of its cost: `costs`, fractions of the dense operations of the sparse convolutions."""
 
     def __init__(self, model: WaveletVFI):
         self._model = model
