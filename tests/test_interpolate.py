@@ -29,7 +29,7 @@ class Instant(Average):
 @pytest.fixture(autouse=True)
 def instant_network(monkeypatch):
     for script in (interpolate, demo):
-        monkeypatch.setattr(script, "waveletvfi", lambda checkpoint, config, device: Instant())
+        monkeypatch.setattr(script, "waveletvfi", lambda checkpoint, **options: Instant())
         monkeypatch.setattr(script, "default_checkpoint", lambda: Path("instant.pth"))
 
 
@@ -178,7 +178,7 @@ def test_ctrl_c_leaves_nothing(folder, monkeypatch, output):
                 raise KeyboardInterrupt
             return super().interpolate_details(img0, img1, ratio=ratio)
 
-    monkeypatch.setattr(interpolate, "waveletvfi", lambda checkpoint, config, device: Interrupted())
+    monkeypatch.setattr(interpolate, "waveletvfi", lambda checkpoint, **options: Interrupted())
     before = sorted(folder.rglob("*"))
     with pytest.raises(SystemExit) as failure:
         run(f"clip.mp4 --output {output} --ratio 0.5")
