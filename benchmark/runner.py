@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from datasets.triplets import Triplet, TripletDataset
 from models import WaveletVFI
+from models.macs import published_gmacs
 from utils import Process
 
-from .macs import published_gmacs
 from .metrics import psnr, ssim
 
 

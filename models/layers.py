@@ -32,18 +32,22 @@ def backward_warp(image: Tensor, flow: Tensor) -> Tensor:
         ],
         dim=-1,
     )
-    return F.grid_sample(image, grid.to(image.dtype), mode="bilinear", padding_mode="border", align_corners=True)
-
-
-def warp_both(image0: Tensor, image1: Tensor, flow_t0: Tensor, flow_t1: Tensor) -> tuple[Tensor, Tensor]:
-    """`backward_warp` of both frames (or their features) to time t, in one call. Shapes as there."""
-    return backward_warp(torch.cat([image0, image1]), torch.cat([flow_t0, flow_t1])).chunk(2)
+    # Positions need float32: half precision would round them to whole pixels and worse.
+    sampled = F.grid_sample(image.float(), grid, mode="bilinear", padding_mode="border", align_corners=True)
+    return sampled.to(image.dtype)
 
 
 def blend(img0: Tensor, img1: Tensor, flow_t0: Tensor, flow_t1: Tensor, occlusion: Tensor) -> Tensor:
     """merged = occlusion * warp(img0, flow_t0) + (1 - occlusion) * warp(img1, flow_t1), (B, 3, H, W)."""
-    warped0, warped1 = warp_both(img0, img1, flow_t0, flow_t1)
+    warped0, warped1 = backward_warp(torch.cat([img0, img1]), torch.cat([flow_t0, flow_t1])).chunk(2)
     return occlusion * warped0 + (1 - occlusion) * warped1
+
+
+def concatenate(parts: list[Tensor], like: Tensor) -> Tensor:
+    """Channels side by side, in the dtype and memory format of `like`: a warp loses channels last, convolutions like it."""
+    is_last = like.is_contiguous(memory_format=torch.channels_last) and not like.is_contiguous()
+    whole = torch.cat([part.to(like.dtype) for part in parts], dim=1)
+    return whole.contiguous(memory_format=torch.channels_last) if is_last else whole
 
 
 def halve_flow(flow: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .synthesis import haar_pyramid
+from .bands import haar_pyramid
 from .waveletvfi import Interpolation
 
 CENSUS_RADIUS = 3  # 7x7 neighbourhood

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import SLOPE, conv_lrelu, warp_both
+from .layers import SLOPE, backward_warp, concatenate, conv_lrelu
 
 LEVELS = (4, 3, 2, 1)
 
@@ -88,13 +88,16 @@ class MotionPerceptionNet(nn.Module):
     def forward(self, img0: Tensor, img1: Tensor) -> Motion:
         """img0, img1: (B, 3, H, W) in [0, 1], H and W multiples of 16."""
         mean = (img0.mean((1, 2, 3), keepdim=True) + img1.mean((1, 2, 3), keepdim=True)) / 2
-        features = self.encoder(torch.cat([img0 - mean, img1 - mean]))
+        dtype = self.encoder.levels[0][0][0].weight.dtype
+        features = self.encoder(torch.cat([img0 - mean, img1 - mean]).to(dtype))
 
         estimate, hidden = self.decoders[-1](torch.cat(features[-1].chunk(2), dim=1))
         logits = self.classifier(hidden)
         for level in LEVELS[1:]:
-            warped = warp_both(*features[level - 1].chunk(2), estimate[:, :2], estimate[:, 2:4])
-            residual, _ = self.decoders[level - 1](torch.cat([*warped, estimate.to(warped[0].dtype)], dim=1))
+            flows = torch.cat([estimate[:, :2], estimate[:, 2:4]])
+            warped = backward_warp(features[level - 1], flows).chunk(2)
+            inputs = concatenate([*warped, estimate], like=features[level - 1])
+            residual, _ = self.decoders[level - 1](inputs)
             estimate = residual + _double_estimate(estimate)
         return Motion(estimate[:, :2], estimate[:, 2:4], estimate[:, 4:].sigmoid(), logits.float())
 

@@ -1,19 +1,17 @@
-"""WS-Net, the wavelet synthesis network, and the context encoder that feeds it."""
+"""WS-Net, the wavelet synthesis network."""
 
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pytorch_wavelets import haar_forward, haar_inverse
+from .bands import Bands, dilate, haar_pyramid, smallest_allowed
+from .context import LevelContext
+from .layers import SLOPE, conv_lrelu
+from .sparse import Rows, SparseConv2d, sparse_level
 
-from .layers import SLOPE, conv_lrelu, halve_flow, warp_both
-from .motion import Motion
-from .sparse import SparseConv2d, Started
-
-FLOW_SCALE = 20  # pixels; brings flows into the range of the images beside them
 SPARSE_LEVELS = (3, 2, 1)
+EXPECTED = 0.7  # of a level's active fraction at the finer levels: how a budget is shared out, never exceeded
 
 
 class Synthesis(NamedTuple):
@@ -24,6 +22,7 @@ class Synthesis(NamedTuple):
         Both are the bands of the frame, in the correction form too.
     masks: 3 x (B, 1, H/2^l, W/2^l) sparse valid masks in {0, 1}, levels 1 to 3.
     cost: (B,) multiply-accumulates of the sparse convolutions as a fraction of the dense ones.
+    executed: (B,) the same as it was really computed; more than `cost` or, by a better way, less.
     ratio: (B,) the threshold ratio.
     """
 
@@ -32,43 +31,8 @@ class Synthesis(NamedTuple):
     highs: list[Tensor]
     masks: list[Tensor]
     cost: Tensor
+    executed: Tensor
     ratio: Tensor
-
-
-class ContextPyramid(nn.Module):
-    """Four convolutions of stride 2."""
-
-    def __init__(self, in_channels: int, widths: tuple[int, ...]):
-        super().__init__()
-        inputs = (in_channels, *widths[:-1])
-        self.levels = nn.ModuleList(conv_lrelu(i, o, stride=2) for i, o in zip(inputs, widths, strict=True))
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, C, H, W) -> finest first: (B, widths[l-1], H/2^l, W/2^l)."""
-        features = []
-        for level in self.levels:
-            x = level(x)
-            features.append(x)
-        return features
-
-
-class ContextNet(nn.Module):
-    """Context: features of both frames, warped to time t level by level, beside features of the merged frame."""
-
-    def __init__(self, widths: tuple[int, ...]):
-        super().__init__()
-        self.frames = ContextPyramid(3, widths)
-        self.merged = ContextPyramid(3 + 2 + 2 + 1, widths)
-
-    def forward(self, img0: Tensor, img1: Tensor, merged: Tensor, motion: Motion) -> list[Tensor]:
-        """Frames (B, 3, H, W) -> context, finest first: (B, 3 * widths[l-1], H/2^l, W/2^l)."""
-        flow_t0, flow_t1, occlusion, _ = motion
-        of_merged = self.merged(torch.cat([merged, flow_t0 / FLOW_SCALE, flow_t1 / FLOW_SCALE, occlusion], dim=1))
-        context = []
-        for both, feature in zip(self.frames(torch.cat([img0, img1])), of_merged, strict=True):
-            flow_t0, flow_t1 = halve_flow(flow_t0), halve_flow(flow_t1)
-            context.append(torch.cat([*warp_both(*both.chunk(2), flow_t0, flow_t1), feature], dim=1))
-        return context
 
 
 class WaveletSynthesisNet(nn.Module):
@@ -95,86 +59,89 @@ class WaveletSynthesisNet(nn.Module):
                 nn.init.zeros_(head.weight)
                 nn.init.zeros_(head.bias)
 
-    def forward(self, context: list[Tensor], ratios: list[Tensor], merged: Tensor) -> list[Synthesis]:
+    def forward(
+        self, context: list[LevelContext], ratios: list[Tensor], merged: Tensor, budget: float | None = None
+    ) -> list[Synthesis]:
         """One `Synthesis` per candidate; what the candidates share is computed once.
 
         Args:
-            context: finest first, (B, context[l-1], H/2^l, W/2^l).
+            context: finest first.
             ratios: K threshold ratios, each (B,).
             merged: (B, 3, H, W), the frame to be corrected in the correction form.
+            budget: raise the ratios until the cost is at most this, per sample.
         """
-        coarsest = self.coarsest(context[3])
-        everywhere = torch.ones_like(coarsest[:, :1])
+        coarsest = self.coarsest(context[3].dense)
         # Orthonormal Haar doubles the low band per level, so the heads predict in image range and we scale back.
         low = self.low_head(coarsest).float() * 2**4
-        high = self._high(4, coarsest, everywhere)
-        started = [level.start(c) for level, c in zip(self.levels, context, strict=False)]
+        high = _as_bands(self.high_heads[3].fine(coarsest), 4)
         lows, highs = haar_pyramid(merged) if self.correction else ([0] * 5, [0] * 4)
-        return [self._synthesise(r, started, coarsest, low, high, lows, highs) for r in ratios]
+        candidates, shared = [], {}
+        for ratio in ratios:
+            bands = Bands(low, lows, low).add(high, ratio)
+            bands, ratio, executed = self._descend(bands, ratio, context, coarsest, shared, budget)
+            frame = (bands.low + lows[0]).clamp(0, 1)
+            frame_highs = [ours + theirs for ours, theirs in zip(reversed(bands.highs), highs, strict=True)]
+            masks = list(reversed(bands.masks))
+            cost = sum(self._cost(level, mask, dilate(mask)) for level, mask in enumerate(masks, 1))
+            candidates.append(Synthesis(frame, low + lows[4], frame_highs, masks, cost, executed, ratio))
+        return candidates
 
-    def _synthesise(
+    def _descend(
         self,
+        bands: Bands,
         ratio: Tensor,
-        started: list[Started],
-        features: Tensor,
-        low: Tensor,
-        high: Tensor,
-        lows: list,
-        highs: list,
-    ) -> Synthesis:
-        """The sparse levels for one ratio (B,). `lows[l]`, `highs[l-1]`: the bands being corrected, or zeros."""
-        low_4, frame_highs, masks, cost = low + lows[4], [high + highs[3]], [], 0.0
+        context: list[LevelContext],
+        features: Tensor | Rows,
+        shared: dict[SparseConv2d, Tensor],
+        budget: float | None,
+    ) -> tuple[Bands, Tensor, Tensor]:
+        """The sparse levels for one ratio (B,): all bands, the ratio in the end, the executed operations."""
+        spent = executed = torch.zeros_like(ratio)
         for level in SPARSE_LEVELS:
-            low = haar_inverse(low, high)
-            mask = detail_mask(high, low + lows[level], ratio)
-            halo = F.max_pool2d(mask, 3, stride=1, padding=1)
-            features = self.levels[level - 1].finish(started[level - 1], features, halo)
-            features = F.leaky_relu(features, SLOPE)
-            high = self._high(level, features, mask)
-            cost = cost + self._macs(level, mask, halo)
-            masks.insert(0, mask)
-            frame_highs.insert(0, high + highs[level - 1])
-        frame = (haar_inverse(low, high) + lows[0]).clamp(0, 1)
-        return Synthesis(frame, low_4, frame_highs, masks, cost / self._dense_macs(), ratio)
+            if budget is not None:
+                ratio = self._fit(level, bands, ratio, budget - spent)
+                bands = bands.at(ratio)
+            mask = bands.masks[-1]
+            halo = dilate(mask)
+            spent = spent + self._cost(level, mask, halo)
+            conv, head = self.levels[level - 1], self.high_heads[level - 1]
+            result = sparse_level(
+                conv, head, context[level - 1], features, mask, halo, slope=SLOPE, keep=level > 1, shared=shared
+            )
+            features, executed = result.features, executed + result.executed * 4.0**-level / self.dense_products()
+            bands = bands.add(_as_bands(result.head, level), ratio)
+        return bands, ratio, executed
 
-    def _high(self, level: int, features: Tensor, mask: Tensor) -> Tensor:
-        """Detail bands (B, 3, 3, h, w) of a level, exactly 0 outside the mask."""
-        return self.high_heads[level - 1](features, mask).float().unflatten(1, (3, 3)) * 2 ** (level - 1)
+    def _fit(self, level: int, bands: Bands, ratio: Tensor, budget: Tensor) -> Tensor:
+        """The smallest ratio (B,), from `ratio` on, for which this level and what is expected of the finer ones fit."""
+        shares = [self._share(finer) for finer in range(1, level + 1)]
+        expected = 1 + EXPECTED * sum(shares[:-1]) / shares[-1]
 
-    def _macs(self, level: int, mask: Tensor, halo: Tensor) -> Tensor:
-        """Multiply-accumulates of a level's two sparse convolutions, (B,), in units of 9 per pixel of the frame."""
-        conv, head = self.levels[level - 1], self.high_heads[level - 1]
-        return 4.0**-level * (
-            halo.mean((1, 2, 3)) * conv.in_channels * conv.out_channels
-            + mask.mean((1, 2, 3)) * head.in_channels * head.out_channels
-        )
+        def allowed(ratio: Tensor) -> Tensor:
+            tried = bands.at(ratio)
+            mask = tried.masks[-1]
+            return bands.hold(tried) & (self._cost(level, mask, dilate(mask)) * expected <= budget)
 
-    def _dense_macs(self) -> Tensor:
-        one = torch.ones(1, 1, 1, 1, device=self.low_head.weight.device)
-        return sum(self._macs(level, one, one) for level in SPARSE_LEVELS)
+        return smallest_allowed(ratio, bands.largest_ratio(), allowed)
 
+    def _cost(self, level: int, mask: Tensor, halo: Tensor) -> Tensor:
+        """Multiply-accumulates of a level's two sparse convolutions, (B,), as a fraction of all levels' dense ones."""
+        conv, head = (convs[level - 1].products("masked") for convs in (self.levels, self.high_heads))
+        products = halo.mean((1, 2, 3)) * conv + mask.mean((1, 2, 3)) * head
+        return products * 4.0**-level / self.dense_products()
 
-def detail_mask(high: Tensor, low: Tensor, ratio: Tensor) -> Tensor:
-    """M^l, the sparse valid mask: where any detail of level l + 1 exceeds its threshold, upsampled to level l.
+    def _share(self, level: int) -> float:
+        """Of all levels' dense multiply-accumulates, those of one."""
+        return 4.0**-level * self._products(level) / self.dense_products()
 
-    Args:
-        high: (B, 3, 3, h, w) detail bands of level l + 1.
-        low: (B, 3, 2h, 2w) low band of level l; the threshold is ratio * (max - min of low), per sample and colour.
-        ratio: (B,).
-    Returns:
-        (B, 1, 2h, 2w) in {0, 1}, no gradient.
-    """
-    with torch.no_grad():
-        threshold = ratio.view(-1, 1, 1, 1) * (low.amax((2, 3), keepdim=True) - low.amin((2, 3), keepdim=True))
-        active = (high.abs().amax(2) > threshold).any(1, keepdim=True)
-        return F.interpolate(active.to(high.dtype), scale_factor=2, mode="nearest")
+    def dense_products(self) -> float:
+        """Multiply-accumulates of all sparse convolutions where everything is active, per pixel of the frame."""
+        return sum(4.0**-level * self._products(level) for level in SPARSE_LEVELS)
+
+    def _products(self, level: int) -> float:
+        return sum(convs[level - 1].products("masked") for convs in (self.levels, self.high_heads))
 
 
-def haar_pyramid(image: Tensor, levels: int = 4) -> tuple[list[Tensor], list[Tensor]]:
-    """Haar bands of (B, 3, H, W): lows[l] the low band of level l (lows[0] the image), highs[l-1] its details."""
-    lows, highs = [image], []
-    for _ in range(levels):
-        low, high = haar_forward(lows[-1])
-        lows.append(low)
-        highs.append(high)
-    return lows, highs
+def _as_bands(head: Tensor, level: int) -> Tensor:
+    """(B, 9, h, w) as a head returns them -> detail bands (B, 3, 3, h, w) of a level."""
+    return head.float().unflatten(1, (3, 3)) * 2 ** (level - 1)

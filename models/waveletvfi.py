@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 import utils
 
+from .context import ContextNet
 from .layers import blend, pad_to_multiple
+from .macs import executed_gmacs, published_gmacs
 from .motion import Motion, MotionPerceptionNet
 from .official import to_ours
 from .sparse import METHODS, SparseConv2d
-from .synthesis import ContextNet, Synthesis, WaveletSynthesisNet
+from .synthesis import Synthesis, WaveletSynthesisNet
 
 MULTIPLE = 16  # of the frame sizes: four levels
 
@@ -62,6 +64,8 @@ class Interpolation(NamedTuple):
     frame: (B, 3, H, W) in [0, 1], the candidates' frames weighted by their probabilities.
     merged: (B, 3, H, W) both frames warped to time t and blended.
     motion: flows, occlusion, ratio logits. probs: (B, K), rows sum to 1. candidates: K `Synthesis`.
+    published_gmacs, executed_gmacs: (B,) 10^9 operations, as published tables count them, and multiply-accumulates as
+        they were really computed (see `models.macs`); None where gradients are recorded.
     """
 
     frame: Tensor
@@ -69,6 +73,8 @@ class Interpolation(NamedTuple):
     motion: Motion
     probs: Tensor
     candidates: list[Synthesis]
+    published_gmacs: Tensor | None = None
+    executed_gmacs: Tensor | None = None
 
 
 class WaveletVFI(nn.Module):
@@ -84,38 +90,62 @@ class WaveletVFI(nn.Module):
         self.register_load_state_dict_pre_hook(_translate_names)
 
     def forward(
-        self, img0: Tensor, img1: Tensor, *, ratio: float | Tensor | None = None, temperature: float | None = None
+        self,
+        img0: Tensor,
+        img1: Tensor,
+        *,
+        ratio: float | Tensor | None = None,
+        budget: float | None = None,
+        temperature: float | None = None,
     ) -> Interpolation:
         """The middle frame, and everything on the way.
 
         Args:
             img0, img1: (B, 3, H, W) RGB in [0, 1], H and W multiples of 16.
             ratio: threshold ratio >= 0, a number or one per sample (B,). Default: the classifier's choice per sample.
+            budget: >= 0, instead of a ratio: per sample the smallest ratio found with which the sparse convolutions,
+                detours on the way to it included, cost at most this fraction of the dense ones.
             temperature: > 0, evaluates all candidates with Gumbel-softmax probabilities (training, dynamic stage).
         """
-        self._check_inputs(img0, img1, ratio, temperature)
+        self._check_inputs(img0, img1, ratio, budget, temperature)
+        dtype = img0.dtype
+        img0, img1 = self._prepare(img0), self._prepare(img1)
         motion, merged = self.perceive(img0, img1)
         context = self.context(img0, img1, merged, motion)
-        ratios, probs = self._select_ratios(motion.ratio_logits, ratio, temperature)
-        candidates = self.synthesis(context, ratios, merged)
+        ratios, probs = self._select_ratios(motion.ratio_logits, 0.0 if budget is not None else ratio, temperature)
+        candidates = self.synthesis(context, ratios, merged, budget)
         frame = sum(p.view(-1, 1, 1, 1) * c.frame for p, c in zip(probs.unbind(1), candidates, strict=True))
-        return Interpolation(frame, merged, motion, probs, candidates)
+        output = Interpolation(frame.to(dtype), merged, motion, probs, candidates)
+        return output if torch.is_grad_enabled() else _count_operations(self, output)
+
+    def _prepare(self, image: Tensor) -> Tensor:
+        """Frames in float32 at least: positions and masks need it. Channels last, except for the published way."""
+        image = image if image.dtype == torch.float64 else image.float()
+        return image if self.sparse == "masked" else image.contiguous(memory_format=torch.channels_last)
 
     def perceive(self, img0: Tensor, img1: Tensor) -> tuple[Motion, Tensor]:
         """MP-Net alone: the motion, and the merged frame (B, 3, H, W)."""
         motion = self.motion(img0, img1)
         return motion, blend(img0, img1, motion.flow_t0, motion.flow_t1, motion.occlusion)
 
-    def interpolate(self, img0: Tensor, img1: Tensor, *, ratio: float | Tensor | None = None) -> Tensor:
-        """The middle frame of two frames of any size, without gradients: (B, 3, H, W) -> (B, 3, H, W) in [0, 1]."""
-        return self.interpolate_details(img0, img1, ratio=ratio).frame
+    def interpolate(
+        self, img0: Tensor, img1: Tensor, *, ratio: float | Tensor | None = None, budget: float | None = None
+    ) -> Tensor:
+        """The middle frame of two frames of any size, without gradients: (B, 3, H, W) -> (B, 3, H, W) in [0, 1].
+
+        ratio, budget: as in `forward`.
+        """
+        return self.interpolate_details(img0, img1, ratio=ratio, budget=budget).frame
 
     @torch.inference_mode()
-    def interpolate_details(self, img0: Tensor, img1: Tensor, *, ratio: float | Tensor | None = None) -> Interpolation:
+    def interpolate_details(
+        self, img0: Tensor, img1: Tensor, *, ratio: float | Tensor | None = None, budget: float | None = None
+    ) -> Interpolation:
         """As `interpolate`, returning everything: `frame` has the input's size, the rest that of the padded one."""
         _check_frames(img0, img1)
         height, width = img0.shape[-2:]
-        output = self(pad_to_multiple(img0, MULTIPLE), pad_to_multiple(img1, MULTIPLE), ratio=ratio)
+        padded = (pad_to_multiple(image, MULTIPLE) for image in (img0, img1))
+        output = self(*padded, ratio=ratio, budget=budget)
         return output._replace(frame=output.frame[..., :height, :width])
 
     @property
@@ -145,7 +175,12 @@ class WaveletVFI(nn.Module):
         return [chosen], torch.ones_like(logits[:, :1])
 
     def _check_inputs(
-        self, img0: Tensor, img1: Tensor, ratio: float | Tensor | None, temperature: float | None
+        self,
+        img0: Tensor,
+        img1: Tensor,
+        ratio: float | Tensor | None,
+        budget: float | None,
+        temperature: float | None,
     ) -> None:
         _check_frames(img0, img1)
         height, width = img0.shape[-2:]
@@ -154,8 +189,10 @@ class WaveletVFI(nn.Module):
                 f"frame height and width must be multiples of {MULTIPLE}, got {height}x{width}; "
                 "use model.interpolate(), which pads and crops"
             )
-        if ratio is not None and temperature is not None:
-            raise ValueError("give ratio (one threshold) or temperature (all candidates), not both")
+        if sum(option is not None for option in (ratio, budget, temperature)) > 1:
+            raise ValueError("give one of ratio (a threshold), budget (a cost) and temperature (all candidates)")
+        if budget is not None and not (math.isfinite(budget) and budget >= 0):
+            raise ValueError(f"budget must be finite and >= 0, got {budget}")
         if temperature is not None and not temperature > 0:
             raise ValueError(f"temperature must be > 0, got {temperature}")
         if ratio is not None:
@@ -222,6 +259,15 @@ def find_config(config: Config | str) -> Config:
     if config not in CONFIGS:
         raise ValueError(f"config must be one of {', '.join(CONFIGS)}, got {config!r}")
     return CONFIGS[config]
+
+
+def _count_operations(model: WaveletVFI, output: Interpolation) -> Interpolation:
+    """With the published operations, weighted by the probabilities, and all executed ones."""
+    size = output.merged.shape[-2:]
+    weighted = zip(output.probs.double().cpu().unbind(1), output.candidates, strict=True)
+    published = sum(p * published_gmacs(model, *size, candidate.masks) for p, candidate in weighted)
+    executed = executed_gmacs(model, *size, sum(candidate.executed for candidate in output.candidates))
+    return output._replace(published_gmacs=published, executed_gmacs=executed)
 
 
 def _check_frames(img0: Tensor, img1: Tensor) -> None:

@@ -20,7 +20,10 @@ MAY_IMPORT = {
     "demo": {"models", "video", "interpolate", "utils"},
 }
 #: Inside `models`, from the bottom up.
-MODEL_ORDER = ["official", "layers", "sparse", "motion", "synthesis", "waveletvfi", "losses", "__init__"]
+MODEL_ORDER = [
+    "official", "layers", "bands", "sparse", "motion", "context",
+    "macs", "synthesis", "waveletvfi", "losses", "__init__",
+]  # fmt: skip
 
 
 def imported(path: Path) -> set[str]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models.layers import backward_warp, blend, halve_flow, pad_to_multiple, warp_both
+from models.layers import backward_warp, blend, halve_flow, pad_to_multiple
 
 
 def uniform_flow(dx, dy, height=12, width=16):
@@ -29,12 +29,6 @@ def test_half_a_pixel_is_the_mean_of_two():
 def test_frames_of_one_row_or_column_warp_to_themselves_under_zero_flow(size):
     image = torch.rand(2, 3, *size)
     torch.testing.assert_close(backward_warp(image, torch.zeros(2, 2, *size)), image)
-
-
-def test_warping_both_frames_at_once_equals_warping_each():
-    images, flows = torch.rand(2, 2, 3, 12, 16), torch.randn(2, 2, 2, 12, 16)
-    for ours, image, flow in zip(warp_both(*images, *flows), images, flows, strict=True):
-        torch.testing.assert_close(ours, backward_warp(image, flow))
 
 
 def test_occlusion_one_shows_img0_and_zero_img1():

@@ -4,8 +4,8 @@ import pytest
 import torch
 from reference import images, reference_cases
 
-from benchmark.macs import published_gmacs
 from models import WaveletVFI
+from models.macs import published_gmacs
 
 
 def masks_for(height, width, value=1.0, batch=1):

@@ -9,8 +9,8 @@ from reference import known_state_dict
 
 import utils
 from models import CONFIGS, Config, WaveletVFI, default_checkpoint, waveletvfi
+from models.bands import detail_mask, haar_pyramid
 from models.official import to_official
-from models.synthesis import detail_mask, haar_pyramid
 from pytorch_wavelets import haar_inverse
 
 
@@ -142,7 +142,7 @@ BAD_CALLS = [
     (((1, 3, 16, 16), (1, 3, 16, 16)), {"ratio": torch.zeros(2)}, "one per sample"),
     (((1, 3, 16, 16), (1, 3, 16, 16)), {"ratio": torch.zeros(1, 1)}, "one per sample"),
     (((1, 3, 16, 16), (1, 3, 16, 16)), {"temperature": 0.0}, "temperature must be > 0"),
-    (((1, 3, 16, 16), (1, 3, 16, 16)), {"temperature": 1.0, "ratio": 0.0}, "not both"),
+    (((1, 3, 16, 16), (1, 3, 16, 16)), {"temperature": 1.0, "ratio": 0.0}, "give one of"),
 ]
 
 

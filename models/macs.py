@@ -1,15 +1,16 @@
-"""Computation per frame, counted as the published tables count it, from the layers and the masks alone."""
+"""Computation per frame: as the published tables count it, and as it is really executed."""
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models import WaveletVFI
-
 LEVELS = 4
+Count = Callable[[nn.Module, int], int]
 
 
-def published_gmacs(model: WaveletVFI, height: int, width: int, masks: list[Tensor] | None = None) -> Tensor:
+def published_gmacs(model: nn.Module, height: int, width: int, masks: list[Tensor] | None = None) -> Tensor:
     """Operations that interpolating one pair of frames takes, by the rules of the published tables.
 
     A convolution counts outputs * (inputs * k^2 + 1), a transposed one the same (which is 4 times too many), a linear
@@ -17,7 +18,7 @@ def published_gmacs(model: WaveletVFI, height: int, width: int, masks: list[Tens
     the mean of its mask, but the LeakyReLU behind it counts everywhere. Wavelets, warps and resizing do not count.
 
     Args:
-        model: any configuration.
+        model: a `WaveletVFI` of any configuration.
         height, width: of the frames; rounded up to multiples of 16 as `interpolate` does.
         masks: 3 x (B, 1, H/2^l, W/2^l), as `Synthesis.masks`. Default: active everywhere.
     Returns:
@@ -36,37 +37,56 @@ def published_gmacs(model: WaveletVFI, height: int, width: int, masks: list[Tens
             f"got {[tuple(mask.shape) for mask in masks]}"
         )
     pixels = [h * w for h, w in sizes]
-    dense = _motion(model, sizes) + _context(model, pixels) + _coarsest(model, pixels)
-    return (dense + _sparse(model, pixels, masks)) / 1e9
+    return (_around(model, sizes, _published) + _sparse(model, pixels, masks)) / 1e9
 
 
-def _motion(model: WaveletVFI, sizes: list[tuple[int, int]]) -> int:
+def executed_gmacs(model: nn.Module, height: int, width: int, executed: Tensor) -> Tensor:
+    """Multiply-accumulates of all convolutions, linear layers and matrix products as they are computed.
+
+    Additions (of biases, transforms, wavelets), warps and resizing do not count.
+
+    Args:
+        model, height, width: as in `published_gmacs`.
+        executed: (B,) as `Synthesis.executed`.
+    Returns:
+        (B,) float64 on the CPU, in units of 10^9.
+    """
+    sizes = [(-(-height // 16) * 16 >> level, -(-width // 16) * 16 >> level) for level in range(LEVELS + 1)]
+    sparse = executed.cpu().double() * model.synthesis.dense_products() * sizes[0][0] * sizes[0][1]
+    return (_around(model, sizes, _products) + sparse) / 1e9
+
+
+def _around(model: nn.Module, sizes: list[tuple[int, int]], count: Count) -> int:
+    """All that is not sparse."""
+    pixels = [h * w for h, w in sizes]
+    return _motion(model, sizes, count) + _context(model, pixels, count) + _coarsest(model, pixels, count)
+
+
+def _motion(model: nn.Module, sizes: list[tuple[int, int]], count: Count) -> int:
     """MP-Net; its encoder sees both frames."""
     pixels = [h * w for h, w in sizes]
-    total = sum(2 * _dense(part, pixels[level]) for level, part in enumerate(model.motion.encoder.levels, 1))
+    total = sum(2 * count(part, pixels[level]) for level, part in enumerate(model.motion.encoder.levels, 1))
     for level, decoder in enumerate(model.motion.decoders, 1):
-        total += _dense(decoder.hidden, pixels[level]) + _dense(decoder.output, pixels[level - 1])
+        total += count(decoder.hidden, pixels[level]) + count(decoder.output, pixels[level - 1])
     classifier = model.motion.classifier
     pooled = -(-sizes[-1][0] // 2) * -(-sizes[-1][1] // 2)  # stride 2 leaves half of each side, rounded up
-    pooling = classifier.linear[0].in_features * (pooled + 1)
-    return total + _dense(classifier.conv, pooled) + pooling + _dense(classifier.linear, 1)
+    pooling = classifier.linear[0].in_features * (pooled + 1) if count is _published else 0
+    return total + count(classifier.conv, pooled) + pooling + count(classifier.linear, 1)
 
 
-def _context(model: WaveletVFI, pixels: list[int]) -> int:
+def _context(model: nn.Module, pixels: list[int], count: Count) -> int:
     """The context encoder; its first pyramid sees both frames."""
     pyramids = enumerate(zip(model.context.frames.levels, model.context.merged.levels, strict=True), 1)
-    return sum(
-        2 * _dense(frames, pixels[level]) + _dense(merged, pixels[level]) for level, (frames, merged) in pyramids
-    )
+    return sum(2 * count(frames, pixels[level]) + count(merged, pixels[level]) for level, (frames, merged) in pyramids)
 
 
-def _coarsest(model: WaveletVFI, pixels: list[int]) -> int:
+def _coarsest(model: nn.Module, pixels: list[int], count: Count) -> int:
     """WS-Net's level 4, which is dense."""
     net = model.synthesis
-    return sum(_dense(part, pixels[LEVELS]) for part in (net.coarsest, net.low_head, net.high_heads[LEVELS - 1]))
+    return sum(count(part, pixels[LEVELS]) for part in (net.coarsest, net.low_head, net.high_heads[LEVELS - 1]))
 
 
-def _sparse(model: WaveletVFI, pixels: list[int], masks: list[Tensor]) -> Tensor:
+def _sparse(model: nn.Module, pixels: list[int], masks: list[Tensor]) -> Tensor:
     """WS-Net's levels 3 to 1, (B,) float64."""
     total = torch.zeros(len(masks[0]), dtype=torch.float64)
     for level, mask in enumerate(masks, 1):
@@ -74,11 +94,11 @@ def _sparse(model: WaveletVFI, pixels: list[int], masks: list[Tensor]) -> Tensor
         halo = F.max_pool2d(mask, 3, stride=1, padding=1)
         halo_mean, mask_mean = (m.mean((1, 2, 3)).cpu().double() for m in (halo, mask))
         activation = conv.out_channels * pixels[level]
-        total += halo_mean * _dense(conv, pixels[level]) + activation + mask_mean * _dense(head, pixels[level])
+        total += halo_mean * _published(conv, pixels[level]) + activation + mask_mean * _published(head, pixels[level])
     return total
 
 
-def _dense(part: nn.Module, pixels: int) -> int:
+def _published(part: nn.Module, pixels: int) -> int:
     """Operations of the layers in `part`, all of which put out `pixels` pixels."""
     total = channels = 0
     for layer in part.modules():
@@ -90,4 +110,17 @@ def _dense(part: nn.Module, pixels: int) -> int:
             total += channels * layer.in_features
         elif isinstance(layer, nn.LeakyReLU):
             total += channels * pixels
+    return total
+
+
+def _products(part: nn.Module, pixels: int) -> int:
+    """Multiply-accumulates of the layers in `part`, all of which put out `pixels` pixels."""
+    total = 0
+    for layer in part.modules():
+        if isinstance(layer, nn.Conv2d):
+            total += pixels * layer.weight.numel()
+        elif isinstance(layer, nn.ConvTranspose2d):
+            total += pixels * layer.weight.numel() // (layer.stride[0] * layer.stride[1])
+        elif isinstance(layer, nn.Linear):
+            total += layer.weight.numel()
     return total

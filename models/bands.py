@@ -1,0 +1,105 @@
+"""Haar bands from coarse to fine, and the masks that they determine."""
+
+import dataclasses
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pytorch_wavelets import haar_forward, haar_inverse
+
+STEPS = 14  # halvings of a range of ratios from 1 to RANGE: to 0.07 %
+RANGE = 1e5
+
+
+@dataclasses.dataclass(frozen=True)
+class Bands:
+    """The bands known so far, level 4 first, with the masks of one threshold ratio per sample.
+
+    coarsest: (B, 3, h, w) low band of level 4. corrected: `corrected[l]`, the low band of level l that is added to ours
+    before its range is taken, or 0. low: the low band that the known bands give. highs: details (B, 3, 3, h, w) of
+    levels 4, 3, ..., exactly 0 outside the masks. masks: of levels 3, 2, ..., the next one to be computed included.
+    """
+
+    coarsest: Tensor
+    corrected: list
+    low: Tensor
+    highs: tuple[Tensor, ...] = ()
+    masks: tuple[Tensor, ...] = ()
+
+    def add(self, high: Tensor, ratio: Tensor) -> "Bands":
+        """With the next finer details, which are 0 outside their mask. ratio: (B,)."""
+        low, masks = haar_inverse(self.low, high), self.masks
+        level = 3 - len(masks)
+        if level:
+            masks = (*masks, detail_mask(high, low + self.corrected[level], ratio))
+        return dataclasses.replace(self, low=low, highs=(*self.highs, high), masks=masks)
+
+    def at(self, ratio: Tensor) -> "Bands":
+        """As if these details had been computed with another, larger ratio.
+
+        That leaves details as they are or drops them: what a remaining one was computed from lies within the halos.
+        """
+        bands = Bands(self.coarsest, self.corrected, self.coarsest)
+        for high in self.highs:
+            bands = bands.add(high * bands.masks[-1][:, :, None] if bands.masks else high, ratio)
+        return bands
+
+    def hold(self, other: "Bands") -> Tensor:
+        """(B,) bool: whether all details that the masks of `other` want, its last mask apart, are among ours."""
+        pairs = zip(self.masks[:-1], other.masks[:-1], strict=True)
+        wanting = [(theirs > ours).flatten(1).any(1) for ours, theirs in pairs]
+        return ~torch.stack([torch.zeros_like(self.coarsest[:, 0, 0, 0], dtype=torch.bool), *wanting]).any(0)
+
+    def largest_ratio(self) -> Tensor:
+        """(B,) a ratio above which every mask is empty."""
+        low = haar_inverse(self.coarsest, self.highs[0]) + self.corrected[3]
+        scores = self.highs[0].abs().amax((2, 3, 4)) / (low.amax((2, 3)) - low.amin((2, 3)))
+        return scores.nan_to_num(0, 1e30).amax(1)
+
+
+def detail_mask(high: Tensor, low: Tensor, ratio: Tensor) -> Tensor:
+    """M^l, the sparse valid mask: where any detail of level l + 1 exceeds its threshold, upsampled to level l.
+
+    Args:
+        high: (B, 3, 3, h, w) detail bands of level l + 1.
+        low: (B, 3, 2h, 2w) low band of level l; the threshold is ratio * (max - min of low), per sample and colour.
+        ratio: (B,).
+    Returns:
+        (B, 1, 2h, 2w) in {0, 1}, no gradient.
+    """
+    with torch.no_grad():
+        threshold = ratio.view(-1, 1, 1, 1) * (low.amax((2, 3), keepdim=True) - low.amin((2, 3), keepdim=True))
+        active = (high.abs().amax(2) > threshold).any(1, keepdim=True)
+        return F.interpolate(active.to(high.dtype), scale_factor=2, mode="nearest")
+
+
+def dilate(mask: Tensor) -> Tensor:
+    """The halo of a mask (B, 1, h, w): itself and its 3x3 neighbours."""
+    return F.max_pool2d(mask, 3, stride=1, padding=1)
+
+
+def smallest_allowed(ratio: Tensor, largest: Tensor, allowed) -> Tensor:
+    """The smallest ratio per sample, from `ratio` (B,) on, for which `allowed(ratio)` (B,) holds; else `largest`.
+
+    Bisection by powers; the result was tested itself, whether or not `allowed` is monotone.
+    """
+    here = allowed(ratio)
+    if here.all():
+        return ratio
+    below, above = torch.maximum(ratio, largest / RANGE), torch.maximum(ratio, largest)
+    for _ in range(STEPS):
+        middle = (below * above).sqrt()
+        fits = allowed(middle)
+        below, above = torch.where(fits, below, middle), torch.where(fits, middle, above)
+    return torch.where(here, ratio, above)
+
+
+def haar_pyramid(image: Tensor, levels: int = 4) -> tuple[list[Tensor], list[Tensor]]:
+    """Haar bands of (B, 3, H, W): lows[l] the low band of level l (lows[0] the image), highs[l-1] its details."""
+    lows, highs = [image], []
+    for _ in range(levels):
+        low, high = haar_forward(lows[-1])
+        lows.append(low)
+        highs.append(high)
+    return lows, highs

@@ -1,0 +1,68 @@
+"""What a sparse convolution means."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .choose import choose
+from .phases import conv_of_upsampled
+from .rows import Rows, Tiles
+from .tiles import TileKernel, pack_kernel, tile_conv
+
+
+class SparseConv2d(nn.Conv2d):
+    """3x3 convolution that is only wanted where a mask is 1: it *means* `conv(cat(x, nearest x2 of coarse)) * mask`.
+
+    The mask multiplies after the bias, so inactive pixels are exactly 0. `method` says how it is computed; results are
+    equal:
+        "masked": as it is written above, like the published code.
+        "folded": everywhere, without upsampling (`phases.py`).
+        "gather": on the active tiles alone (`tiles.py`), without gradients.
+        "auto": one of these, by density and device (`choose.py`). The default.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, coarse_channels: int = 0):
+        super().__init__(in_channels + coarse_channels, out_channels, kernel_size=3, padding=1)
+        self.fine_channels = in_channels
+        self.method = "auto"
+        self._packed: tuple[object, TileKernel] | None = None
+
+    def forward(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None) -> Tensor:
+        """x: (B, C, H, W); mask: (B, 1, H, W) in {0, 1}; coarse: (B, C', H/2, W/2) -> (B, C_out, H, W)."""
+        method = choose(self.method, mask)
+        if method == "gather":
+            tiles = Tiles.covering(mask)
+            coarse_rows = None if coarse is None else Rows.of(coarse)
+            return tile_conv(self.tile_kernel(x.dtype), Rows.of(x), coarse_rows, tiles).dense() * mask
+        if method == "masked":
+            return self.masked(x, mask, coarse)
+        return self.add_coarse(self.fine(x), coarse) * mask.to(x.dtype)
+
+    def masked(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None) -> Tensor:
+        """The meaning. Shapes as in `forward`."""
+        parts = [x] if coarse is None else [x, F.interpolate(coarse, scale_factor=2, mode="nearest")]
+        return super().forward(torch.cat(parts, dim=1)) * mask.to(x.dtype)
+
+    def products(self, method: str) -> float:
+        """Multiply-accumulates per pixel that is computed."""
+        fine, coarse = {"masked": (9, 9), "folded": (9, 4), "gather": (4, 9 / 4)}[method]
+        return (fine * self.fine_channels + coarse * (self.in_channels - self.fine_channels)) * self.out_channels
+
+    def fine(self, x: Tensor) -> Tensor:
+        """The part of the convolution that reads `x`, everywhere, with the bias; candidates share it."""
+        return F.conv2d(x, self.weight[:, : self.fine_channels], self.bias, padding=1)
+
+    def add_coarse(self, fine: Tensor, coarse: Tensor | None) -> Tensor:
+        """The whole convolution, everywhere, from what `fine` returned."""
+        return fine if coarse is None else fine + conv_of_upsampled(coarse, self.weight[:, self.fine_channels :])
+
+    def tile_kernel(self, dtype: torch.dtype) -> TileKernel:
+        """The kernel as `tile_conv` takes it; made once and again when the weights have changed."""
+        weight = self.weight
+        version = None if weight.is_inference() else weight._version
+        # Changes through `.data` leave no version: hence the hash, some milliseconds for all weights of the network.
+        hashes = (torch.hash_tensor(p).item() for p in (weight, self.bias))
+        key = (dtype, weight.device, weight.data_ptr(), version, *hashes)
+        if self._packed is None or self._packed[0] != key:
+            self._packed = key, pack_kernel(weight.detach(), self.bias.detach(), self.fine_channels, dtype)
+        return self._packed[1]

@@ -1,0 +1,87 @@
+"""One sparse level of WS-Net: features at the halo, from them the outputs of a head at the mask."""
+
+from typing import NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .choose import choose
+from .conv import SparseConv2d
+from .head import TileHead
+from .rows import Rows, Tiles
+from .tiles import tile_conv
+
+
+class Context(Protocol):
+    """An input that is made where it is needed: everywhere, or on the surroundings of tiles."""
+
+    @property
+    def dense(self) -> Tensor: ...
+
+    def rows(self, tiles: Tiles) -> Rows: ...
+
+
+class Level(NamedTuple):
+    """What a level gives.
+
+    features: (B, C, h, w), exactly 0 outside the halo; None unless kept. head: (B, C_head, h, w), 0 outside the mask.
+    executed: (B,) multiply-accumulates per pixel of the level.
+    """
+
+    features: Tensor | Rows | None
+    head: Tensor
+    executed: Tensor
+
+
+def sparse_level(
+    conv: SparseConv2d,
+    head: SparseConv2d,
+    context: Context,
+    coarse: Tensor | Rows,
+    mask: Tensor,
+    halo: Tensor,
+    *,
+    slope: float,
+    keep: bool,
+    shared: dict[SparseConv2d, Tensor],
+) -> Level:
+    """features = leaky_relu(conv(context, nearest x2 of coarse) * halo), head(features) * mask.
+
+    Args:
+        mask, halo: (B, 1, h, w) in {0, 1}, `halo` being `mask` dilated 3x3.
+        keep: whether the features themselves are needed.
+        shared: what does not depend on the mask, kept by the caller from candidate to candidate.
+    """
+    method = choose(conv.method, halo)
+    if method == "gather":
+        return _gather(conv, head, context, coarse, mask, halo, slope, keep)
+    coarse = coarse.dense() if isinstance(coarse, Rows) else coarse
+    if method == "folded":
+        if conv not in shared:
+            shared[conv] = conv.fine(context.dense)
+        features = conv.add_coarse(shared[conv], coarse) * halo.to(coarse.dtype)
+    else:
+        features = conv.masked(context.dense, halo, coarse)
+    features = F.leaky_relu(features, slope)
+    products = conv.products(method) + head.products(method)
+    return Level(features, head.masked(features, mask), torch.full_like(mask[:, 0, 0, 0], products))
+
+
+def _gather(
+    conv: SparseConv2d,
+    head: SparseConv2d,
+    context: Context,
+    coarse: Tensor | Rows,
+    mask: Tensor,
+    halo: Tensor,
+    slope: float,
+    keep: bool,
+) -> Level:
+    tiles = Tiles.covering(halo)
+    x, coarse = context.rows(tiles), coarse if isinstance(coarse, Rows) else Rows.of(coarse)
+    dtype = x.values.dtype
+    tile_head = TileHead(head.weight.to(dtype), head.bias.to(dtype), tiles)
+    features = tile_conv(conv.tile_kernel(dtype), x, coarse, tiles, slope=slope, head=tile_head, keep=keep)
+    executed = tiles.share() * (conv.products("gather") + tile_head.products)
+    return Level(features, tile_head.finish(mask), executed)
