@@ -2,14 +2,16 @@
 
 from .augment import TrainingAugmentation
 from .clips import ClipTriplets
-from .opening import open_triplets
+from .mixture import Mixture
+from .opening import open_mixture, open_triplets
 from .shapes import MovingShapes, TrueMotion
 from .training import EpochSampler, TrainingSet
-from .triplets import Triplet, TripletDataset, Vimeo90K
+from .triplets import Triplet, TripletDataset, Vimeo90K, Vimeo90KSeptuplets
 
 __all__ = [
     "ClipTriplets",
     "EpochSampler",
+    "Mixture",
     "MovingShapes",
     "TrainingAugmentation",
     "TrainingSet",
@@ -17,5 +19,7 @@ __all__ = [
     "TripletDataset",
     "TrueMotion",
     "Vimeo90K",
+    "Vimeo90KSeptuplets",
+    "open_mixture",
     "open_triplets",
 ]

@@ -28,7 +28,7 @@ class ClipTriplets(Dataset):
             FileNotFoundError: no such folder, or no clip in it.
             ValueError: clips that cannot be read (all are named), or none with three frames.
         """
-        root = Path(root)
+        self.root = root = Path(root)
         files = sorted(p for p in root.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES) if root.is_dir() else []
         if not files:
             raise FileNotFoundError(f"no clips ({', '.join(VIDEO_SUFFIXES)}) in {root}")
