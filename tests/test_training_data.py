@@ -17,31 +17,6 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_every_three_consecutive_frames_are_a_triplet(folder):
-    triplets = ClipTriplets(folder)
-    assert triplets.names == ["a.mp4:0", "a.mp4:1", "a.mp4:2", "c.mkv:0"]
-    for index, first in enumerate([0, 1, 2, 4]):
-        for frame, shift in zip(triplets[index], range(3), strict=True):
-            true = torch.from_numpy(square(first + shift)).permute(2, 0, 1)
-            assert frame.dtype == torch.uint8
-            assert float((frame.float() - true.float()).abs().mean()) < 3
-
-
-def test_a_folder_without_clips_and_clips_that_do_not_decode_are_named(tmp_path, folder):
-    with pytest.raises(FileNotFoundError, match="no clips"):
-        ClipTriplets(tmp_path)
-    (tmp_path / "bad.mp4").write_bytes(b"nothing")
-    (tmp_path / "worse.mp4").write_bytes((folder / "a.mp4").read_bytes()[:200])
-    with pytest.raises(ValueError, match=r"2 clips cannot be read: .*bad\.mp4.*worse\.mp4"):
-        ClipTriplets(tmp_path)
-
-
-def test_clips_too_short_for_a_triplet_are_refused(tmp_path, folder):
-    (tmp_path / "b.mp4").write_bytes((folder / "b.mp4").read_bytes())
-    with pytest.raises(ValueError, match=r"no clip in .* has three frames"):
-        ClipTriplets(tmp_path)
-
-
 def test_a_folder_is_taken_for_what_it_holds(folder, tmp_path):
     assert isinstance(open_triplets(folder, "train"), ClipTriplets)
     with pytest.raises(FileNotFoundError, match="Vimeo90K layout"):
