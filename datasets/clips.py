@@ -64,8 +64,7 @@ class ClipTriplets(Dataset):
 
         Args:
             root: the folder of clips.
-            cache_gib: decoded frames to keep, in GiB; clips beyond it are decoded again for every triplet (slow, and
-                logged).
+            cache_gib: decoded frames to keep; clips beyond it are decoded again for every triplet (slow, and logged).
             cache_folder: where to keep them, as files; default: in memory. What is there already is read, however
                 little may be added; files of clips that are gone stay.
             skip_bad: log and leave out clips that cannot be read.
@@ -87,11 +86,10 @@ class ClipTriplets(Dataset):
             raise ValueError(f"{len(self.left_out)} clips cannot be read: " + "; ".join([*self.left_out.values()][:20]))
         for reason in self.left_out.values():
             utils.logger.warning("a clip is skipped: %s", reason)
-        self._clips = [clip for clip in clips if clip.length >= 3]
-        if not self._clips:
+        self._positions = [(clip, first) for clip in clips for first in range(clip.length - 2)]
+        if not self._positions:
             raise ValueError(f"no clip in {root} has three frames")
-        self.names = [f"{clip.path.name}:{first}" for clip in self._clips for first in range(clip.length - 2)]
-        self._positions = [(clip, first) for clip in self._clips for first in range(clip.length - 2)]
+        self.names = [f"{clip.path.name}:{first}" for clip, first in self._positions]
 
     def __len__(self) -> int:
         return len(self.names)
