@@ -1,7 +1,13 @@
-"""Triplets straight from a folder of short video clips."""
+"""Triplets straight from a folder of short video clips, and where their decoded frames are kept."""
 
+import contextlib
+import hashlib
+import itertools
+import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -10,46 +16,80 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+import utils
+
 from .triplets import Triplet
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".mpg", ".m4v")
+GIB = 2**30
+
+
+class Clip(NamedTuple):
+    """A video of `length` frames. frames: (N, 3, H, W) uint8, or the .npy file that holds them, or None: decode it."""
+
+    path: Path
+    length: int
+    frames: Tensor | Path | None
+
+    def read(self, first: int, count: int) -> Tensor:
+        """(count, 3, H, W) uint8, from frame `first` on."""
+        if self.frames is None:
+            return decode_clip(self.path, first + count)[first:]
+        if isinstance(self.frames, Tensor):
+            return self.frames[first : first + count]
+        return torch.from_numpy(np.load(self.frames, mmap_mode="r")[first : first + count].copy())
 
 
 class ClipTriplets(Dataset):
-    """Every three consecutive frames of every clip in a folder, decoded once into memory (H * W * 3 bytes a frame).
+    """Every three consecutive frames of every clip in a folder, decoded once (H * W * 3 bytes a frame).
 
-    `dataset[i]` is a `Triplet`; `dataset.names[i]` is "clip.mp4:7", 7 being the number of img0.
+    `dataset[i]` is a `Triplet`; `dataset.names[i]` is "clip.mp4:7", 7 being the number of img0. However many workers a
+    loader has, they share one copy of the frames. Processes of a distributed run each decode and hold their own, but
+    for those that name one `cache_folder`: they, and later runs, read the same files there.
+
+    Attributes:
+        left_out: the clips that were skipped, and why they cannot be read. cached: bytes of decoded frames kept.
     """
 
-    def __init__(self, root: str | os.PathLike, *, show_progress: bool = False) -> None:
-        """Decode all clips.
+    def __init__(
+        self,
+        root: str | os.PathLike,
+        *,
+        cache_gib: float = 8.0,
+        cache_folder: str | os.PathLike | None = None,
+        skip_bad: bool = False,
+        show_progress: bool = False,
+    ) -> None:
+        """Decode all clips, or find them decoded.
 
+        Args:
+            root: the folder of clips.
+            cache_gib: decoded frames to keep; clips beyond it are decoded again for every triplet (slow, and logged).
+            cache_folder: where to keep them, as files; default: in memory. What is there already is read, however
+                little may be added; files of clips that are gone stay.
+            skip_bad: log and leave out clips that cannot be read.
         Raises:
             FileNotFoundError: no such folder, or no clip in it.
-            ValueError: clips that cannot be read (all are named), or none with three frames.
+            ValueError: clips that cannot be read (all are named), none with three frames, or a negative size.
+            OSError: the cache folder cannot be written.
         """
-        root = Path(root)
+        if not 0 <= cache_gib < math.inf:
+            raise ValueError(f"the cache must have 0 or more GiB, got {cache_gib}")
+        self.root = root = Path(root)
         files = sorted(p for p in root.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES) if root.is_dir() else []
         if not files:
             raise FileNotFoundError(f"no clips ({', '.join(VIDEO_SUFFIXES)}) in {root}")
-        self.clips: list[Tensor] = []
-        self.names: list[str] = []
-        self._positions: list[tuple[int, int]] = []  # clip, number of img0
-        broken = []
-        for file in tqdm(files, desc="decoding clips", unit="clip", disable=not show_progress):
-            try:
-                frames = decode_clip(file)
-            except ValueError as error:
-                broken.append(str(error))
-                continue
-            for first in range(len(frames) - 2):
-                self.names.append(f"{file.name}:{first}")
-                self._positions.append((len(self.clips), first))
-            self.clips.append(frames)
-        if broken:
-            raise ValueError(f"{len(broken)} clips cannot be read: " + "; ".join(broken[:20]))
-        if not self.names:
+        with _locked(cache_folder) as folder:
+            bar = tqdm(files, desc="decoding clips", unit="clip", disable=not show_progress)
+            clips, self.left_out, self.cached = _open_clips(bar, cache_gib, folder)
+        if self.left_out and not skip_bad:
+            raise ValueError(f"{len(self.left_out)} clips cannot be read: " + "; ".join([*self.left_out.values()][:20]))
+        for reason in self.left_out.values():
+            utils.logger.warning("a clip is skipped: %s", reason)
+        self._positions = [(clip, first) for clip in clips for first in range(clip.length - 2)]
+        if not self._positions:
             raise ValueError(f"no clip in {root} has three frames")
+        self.names = [f"{clip.path.name}:{first}" for clip, first in self._positions]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -57,17 +97,92 @@ class ClipTriplets(Dataset):
     def __getitem__(self, index: int) -> Triplet:
         """(3, H, W) uint8 each."""
         clip, first = self._positions[index]
-        return Triplet(*self.clips[clip][first : first + 3])
+        return Triplet(*clip.read(first, 3))
 
 
-def decode_clip(path: str | os.PathLike) -> Tensor:
-    """All frames of a video: (N, 3, H, W) uint8 RGB. Raises ValueError naming the file where it cannot be decoded."""
+def decode_clip(path: str | os.PathLike, stop: int | None = None) -> Tensor:
+    """The frames of a video, or the first `stop`: (N, 3, H, W) uint8 RGB. Raises ValueError naming the file where it
+    cannot be decoded."""
     try:
         with av.open(str(path)) as container:
             container.streams.video[0].thread_type = "AUTO"
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+            decoded = itertools.islice(container.decode(video=0), stop)
+            frames = [frame.to_ndarray(format="rgb24") for frame in decoded]
     except (av.FFmpegError, IndexError, ValueError) as error:
         raise ValueError(f"{path} is not a video that can be decoded ({error})") from error
     if not frames or len({frame.shape for frame in frames}) > 1:
         raise ValueError(f"{path} holds no frames, or frames of several sizes")
     return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).contiguous()
+
+
+def _open_clips(files: tqdm, cache_gib: float, folder: Path | None) -> tuple[list[Clip], dict[str, str], int]:
+    """The clips, why others cannot be read, by file name, and the bytes kept."""
+    clips, broken, cached, needed, left = [], {}, 0, 0, 0
+    for file in files:
+        kept = _cache_file(file, folder) if folder else None
+        shape, frames = _stored_shape(kept), kept
+        if shape is None:
+            try:
+                frames = decode_clip(file)
+            except ValueError as error:
+                broken[file.name] = str(error)
+                continue
+            shape = frames.shape
+            if cached + math.prod(shape) > cache_gib * GIB:
+                frames, left = None, left + 1
+            elif kept:
+                _write(kept, frames)
+                frames = kept
+        needed += math.prod(shape)
+        cached += math.prod(shape) if frames is not None else 0
+        clips.append(Clip(file, shape[0], frames))
+    if left:
+        utils.logger.warning(
+            "%d of %d clips do not fit into a cache of %g GiB and are decoded again for every triplet, which is slow; "
+            "%.2f GiB would hold all",
+            *(left, len(clips), cache_gib, needed / GIB),
+        )
+    return clips, broken, cached
+
+
+def _cache_file(clip: Path, folder: Path) -> Path:
+    """Where the decoded frames of a clip lie; a clip that changes gets another name."""
+    status = clip.stat()
+    key = f"{clip.resolve()} {status.st_size} {status.st_mtime_ns}"
+    return folder / f"{clip.stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
+
+
+def _stored_shape(path: Path | None) -> tuple[int, ...] | None:
+    """None where there is nothing, or something broken."""
+    if path is None or not path.is_file():
+        return None
+    try:
+        return np.load(path, mmap_mode="r").shape
+    except (ValueError, OSError, EOFError):
+        return None
+
+
+def _write(path: Path, frames: Tensor) -> None:
+    try:
+        with utils.atomic_path(path) as temporary:
+            np.save(temporary, frames.numpy())
+    except OSError as error:
+        raise OSError(
+            f"cannot write {path}: {error.strerror or error}; give another cache folder, or fewer GiB to fill"
+        ) from error
+
+
+@contextlib.contextmanager
+def _locked(folder: str | os.PathLike | None) -> Iterator[Path | None]:
+    """Make the folder and keep other processes from filling it meanwhile: the first decodes, the others find."""
+    if folder is None:
+        yield None
+        return
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a") as lock:
+        if os.name == "posix":  # elsewhere they would decode side by side, each replacing equal files
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder

@@ -50,10 +50,18 @@ class TrainingSet(Dataset):
         self.triplets, self.augmentation, self.seed = triplets, augmentation, seed
 
     def __getitem__(self, position: tuple[int, int]) -> Tensor:
-        """(3 frames, 3, crop, crop) uint8: img0, imgt, img1."""
+        """(3 frames, 3, crop, crop) uint8: img0, imgt, img1.
+
+        Raises:
+            ValueError: the triplet, which is named, is smaller than the crop; else as the triplets do.
+        """
         epoch, index = position
         generator = torch.Generator().manual_seed(mix_seeds(self.seed, epoch, index))
-        return self.augmentation(self.triplets[index], generator)
+        triplet = self.triplets[index]
+        try:
+            return self.augmentation(triplet, generator)
+        except ValueError as error:
+            raise ValueError(f"{self.triplets.names[index]}: {error}") from error
 
 
 def mix_seeds(*seeds: int) -> int:

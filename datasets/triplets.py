@@ -30,13 +30,16 @@ class TripletDataset(Dataset):
     `dataset[i]` is a `Triplet`; `dataset.names[i]` is its name, the folder relative to `root`.
     """
 
-    def __init__(self, root: str | os.PathLike, names: list[str], files: tuple[str, str, str]) -> None:
+    def __init__(
+        self, root: str | os.PathLike, names: list[str], files: tuple[str, ...], *, skip_bad: bool = False
+    ) -> None:
         """Note where the triplets lie and check, once, that every file is there.
 
         Args:
             root: the folder that holds the triplets' folders.
             names: one folder per triplet, relative to `root`.
             files: the file names of img0, imgt and img1 in each folder.
+            skip_bad: log which triplets lack frames and keep their places; only reading one then fails.
         Raises:
             FileNotFoundError: frames are missing; all such triplets are counted and the first are named.
         """
@@ -44,12 +47,16 @@ class TripletDataset(Dataset):
         with ThreadPoolExecutor(_CHECKING_THREADS) as threads:
             complete = list(threads.map(self._is_complete, names, chunksize=64))
         missing = [name for name, whole in zip(names, complete, strict=True) if not whole]
-        if missing:
-            more = f" and {len(missing) - 20} more" if len(missing) > 20 else ""
+        if not missing:
+            return
+        more = f" and {len(missing) - 20} more" if len(missing) > 20 else ""
+        found = f"{len(missing)} of {len(names)} triplets lack frames in {self.root}: {', '.join(missing[:20])}{more}"
+        if not skip_bad:
             raise FileNotFoundError(
-                f"{len(missing)} of {len(names)} triplets lack frames in {self.root}: {', '.join(missing[:20])}{more}; "
-                f"each folder must hold {', '.join(files)}: unpack the archive again, or take them off the list"
+                f"{found}; each folder must hold {', '.join(files)}: "
+                "unpack the archive again, or take them off the list"
             )
+        utils.logger.warning("%s; others are taken in their places", found)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -86,29 +93,58 @@ class Vimeo90K(TripletDataset):
     Also reads any data in the same layout.
     """
 
-    def __init__(self, root: str | os.PathLike, split: str = "train") -> None:
+    def __init__(self, root: str | os.PathLike, split: str = "train", *, skip_bad: bool = False) -> None:
         """Read the list of a split and check that its frames are there.
 
         Args:
             root: the unpacked archive: the folder `vimeo_triplet`, or the one that contains it.
             split: "train" or "test".
+            skip_bad: as for `TripletDataset`.
         Raises:
             FileNotFoundError: no such folder or list, or frames are missing.
             ValueError: another split, or a list without entries.
         """
-        if split not in ("train", "test"):
-            raise ValueError(f'split must be "train" or "test", got {split!r}')
-        root = Path(root)
-        if (root / "vimeo_triplet").is_dir():
-            root = root / "vimeo_triplet"
-        path = root / f"tri_{split}list.txt"
-        if not path.is_file():
-            missing = f"list at {path}" if root.is_dir() else f"folder at {root}"
-            raise FileNotFoundError(
-                f"no {missing}; the Vimeo90K layout is needed: "
-                f"{path.name} beside sequences/00001/0001/im1.png, im2.png, im3.png and so on"
-            )
-        names = [line.strip() for line in path.read_text().splitlines() if line.strip()]
-        if not names:
-            raise ValueError(f"{path} lists no triplet; each line must name one, such as 00001/0001")
-        super().__init__(root / "sequences", names, ("im1.png", "im2.png", "im3.png"))
+        root, names = _read_list(Path(root), "vimeo_triplet", "tri", split)
+        super().__init__(root / "sequences", names, ("im1.png", "im2.png", "im3.png"), skip_bad=skip_bad)
+
+
+class Vimeo90KSeptuplets(TripletDataset):
+    """Three of the seven frames of the Vimeo90K septuplets: 64,612 folders to train and 7,824 to test, 448x256.
+
+    To train, every three consecutive frames of a folder are a triplet, five in each: the same step in time as that of
+    the Vimeo90K triplets. To test, frames 3, 4 and 5, around the middle one. Names are "00001/0001:3", 3 being img0.
+    """
+
+    def __init__(self, root: str | os.PathLike, split: str = "train", *, skip_bad: bool = False) -> None:
+        """Arguments and errors as those of `Vimeo90K`; the folder is `vimeo_septuplet`, or the one that contains it."""
+        root, folders = _read_list(Path(root), "vimeo_septuplet", "sep", split)
+        firsts = range(1, 6) if split == "train" else range(3, 4)
+        files = tuple(f"im{k}.png" for k in range(firsts[0], firsts[-1] + 3))
+        super().__init__(root / "sequences", folders, files, skip_bad=skip_bad)
+        self._folders, self._firsts = folders, firsts
+        self.names = [f"{folder}:{first}" for folder in folders for first in firsts]
+
+    def paths(self, index: int) -> tuple[Path, Path, Path]:
+        """The files of img0, imgt and img1."""
+        folder, position = divmod(range(len(self))[index], len(self._firsts))
+        first = self._firsts[position]
+        return tuple(self.root / self._folders[folder] / f"im{k}.png" for k in range(first, first + 3))
+
+
+def _read_list(root: Path, archive: str, kind: str, split: str) -> tuple[Path, list[str]]:
+    """The folder that holds a split's list ("tri_trainlist.txt"), `root` or `root/archive`, and the names on it."""
+    if split not in ("train", "test"):
+        raise ValueError(f'split must be "train" or "test", got {split!r}')
+    if (root / archive).is_dir():
+        root = root / archive
+    path = root / f"{kind}_{split}list.txt"
+    if not path.is_file():
+        missing = f"list at {path}" if root.is_dir() else f"folder at {root}"
+        raise FileNotFoundError(
+            f"no {missing}; the Vimeo90K layout is needed: "
+            f"{path.name} beside sequences/00001/0001/im1.png, im2.png, im3.png and so on"
+        )
+    names = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    if not names:
+        raise ValueError(f"{path} lists no triplet; each line must name one, such as 00001/0001")
+    return root, names

@@ -1,10 +1,20 @@
-"""Clips as triplets, and the order and randomness of training."""
+"""The order and randomness of training."""
 
 import pytest
 import torch
 from clips import make_clip, square
+from torch.utils.data import DataLoader
 
-from datasets import ClipTriplets, EpochSampler, TrainingAugmentation, TrainingSet, Vimeo90K, open_triplets
+from datasets import (
+    ClipTriplets,
+    EpochSampler,
+    TrainingAugmentation,
+    TrainingSet,
+    Triplet,
+    Vimeo90K,
+    open_mixture,
+    open_triplets,
+)
 from datasets.training import mix_seeds
 
 
@@ -12,34 +22,7 @@ from datasets.training import mix_seeds
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clips")
     make_clip(folder / "a.mp4", [square(i) for i in range(5)])
-    make_clip(folder / "b.mp4", [square(i) for i in range(2)])
-    make_clip(folder / "c.mkv", [square(i + 4) for i in range(3)])
     return folder
-
-
-def test_every_three_consecutive_frames_are_a_triplet(folder):
-    triplets = ClipTriplets(folder)
-    assert triplets.names == ["a.mp4:0", "a.mp4:1", "a.mp4:2", "c.mkv:0"]
-    for index, first in enumerate([0, 1, 2, 4]):
-        for frame, shift in zip(triplets[index], range(3), strict=True):
-            true = torch.from_numpy(square(first + shift)).permute(2, 0, 1)
-            assert frame.dtype == torch.uint8
-            assert float((frame.float() - true.float()).abs().mean()) < 3
-
-
-def test_a_folder_without_clips_and_clips_that_do_not_decode_are_named(tmp_path, folder):
-    with pytest.raises(FileNotFoundError, match="no clips"):
-        ClipTriplets(tmp_path)
-    (tmp_path / "bad.mp4").write_bytes(b"nothing")
-    (tmp_path / "worse.mp4").write_bytes((folder / "a.mp4").read_bytes()[:200])
-    with pytest.raises(ValueError, match=r"2 clips cannot be read: .*bad\.mp4.*worse\.mp4"):
-        ClipTriplets(tmp_path)
-
-
-def test_clips_too_short_for_a_triplet_are_refused(tmp_path, folder):
-    (tmp_path / "b.mp4").write_bytes((folder / "b.mp4").read_bytes())
-    with pytest.raises(ValueError, match=r"no clip in .* has three frames"):
-        ClipTriplets(tmp_path)
 
 
 def test_a_folder_is_taken_for_what_it_holds(folder, tmp_path):
@@ -89,6 +72,79 @@ def test_a_sample_is_a_function_of_seed_epoch_and_index(folder):
     assert torch.equal(sample(1, 5, 2), sample(1, 5, 2))
     assert not torch.equal(sample(1, 5, 2), sample(1, 6, 2))
     assert not torch.equal(sample(1, 5, 2), sample(2, 5, 2))
+
+
+class Draws:
+    """In the place of an augmentation: the random numbers that it would get, and which triplet."""
+
+    def __call__(self, triplet, generator):
+        return torch.cat([torch.rand(6, generator=generator, dtype=torch.float64), triplet[0][0, 0, :1].double()])
+
+
+class Numbers(torch.utils.data.Dataset):
+    """Triplet i is grey level i."""
+
+    def __init__(self, length):
+        self.names = [f"{index}" for index in range(length)]
+
+    def __len__(self):
+        return len(self.names)
+
+    def __getitem__(self, index):
+        return Triplet(*[torch.full((3, 8, 8), index, dtype=torch.uint8)] * 3)
+
+
+def load(sampler, epochs, *, persistent=False, seed=0, prefetch=2):
+    """For every epoch, [(batch, 7)]: six random numbers and the triplet of every sample, read by two workers."""
+    loader = DataLoader(
+        TrainingSet(Numbers(sampler.length), Draws(), seed=seed),
+        sampler.batch_size,
+        sampler=sampler,
+        num_workers=2,
+        persistent_workers=persistent,
+        prefetch_factor=prefetch,
+    )
+    for epoch, batch in epochs:
+        sampler.start_at(epoch, batch)
+        yield list(loader)
+
+
+def test_no_draw_is_repeated_among_workers_processes_and_epochs_and_every_triplet_comes_once():
+    seen = []
+    for rank in range(2):
+        torch.manual_seed(0)  # the processes of a run start from the same global seed
+        for batches in load(EpochSampler(48, 4, rank=rank, world_size=2), [(0, 0), (1, 0)]):
+            assert len(batches) == 6
+            seen.append(torch.cat(batches))
+    for epoch in range(2):
+        assert sorted(torch.cat(seen[epoch::2])[:, 6].tolist()) == list(range(48))
+    draws = torch.cat(seen)[:, :6].flatten()
+    assert len(draws) == 2 * 48 * 6 == len(draws.unique())
+
+
+def test_workers_kept_over_epochs_and_a_resumed_epoch_give_what_fresh_ones_give():
+    epochs = [(0, 0), (1, 0), (2, 3), (2, 0)]
+    kept = list(load(EpochSampler(24, 4, seed=5), epochs, persistent=True, prefetch=4))
+    fresh = list(load(EpochSampler(24, 4, seed=5), epochs))
+    for one, other in zip(kept, fresh, strict=True):
+        assert torch.equal(torch.cat(one), torch.cat(other))
+    assert torch.equal(torch.cat(kept[2]), torch.cat(kept[3][3:]))
+
+
+def test_an_epoch_that_is_left_early_does_not_reach_into_the_next():
+    sampler = EpochSampler(24, 4)
+    data = TrainingSet(Numbers(24), Draws())
+    loader = DataLoader(data, 4, sampler=sampler, num_workers=2, persistent_workers=True)
+    sampler.start_at(0, 0)
+    next(iter(loader))
+    sampler.start_at(1, 2)
+    indices = [index for _, index in sampler]
+    assert torch.cat(list(loader))[:, 6].tolist() == indices
+
+
+def test_a_triplet_smaller_than_the_crop_is_named():
+    with pytest.raises(ValueError, match="shapes:3:32x48/train/000002: a crop of 64x64 does not fit"):
+        TrainingSet(open_mixture("shapes:3:32x48", "train"), TrainingAugmentation(64, upscale=0))[0, 2]
 
 
 def test_neighbouring_seeds_give_unrelated_ones():

@@ -1,0 +1,76 @@
+"""Several sources of triplets as one, which can go on where samples are missing or corrupt."""
+
+import bisect
+import itertools
+from collections.abc import Mapping
+
+import torch
+from torch.utils.data import Dataset
+
+import utils
+
+from .clips import ClipTriplets
+from .shapes import MovingShapes
+from .triplets import Triplet, TripletDataset
+
+
+class Mixture(Dataset):
+    """All triplets of all sources, one source after the other, so that an epoch shows each once.
+
+    `mixture[i]` is a `Triplet`; `mixture.names[i]` begins with its source: "data/vimeo_triplet/00001/0001". With
+    `skip_bad`, a triplet that cannot be read is replaced by the next one that can, the same in every process and in
+    every run, and `mixture.skipped()` tells which were, whichever worker met them.
+
+    Attributes:
+        parts: the sources by their names.
+        bad: (len,) bool, in memory that workers share: the triplets that turned out bad so far. Processes of a
+            distributed run each have their own; the maximum over them is the count of all.
+    """
+
+    def __init__(
+        self, parts: Mapping[str, TripletDataset | ClipTriplets | MovingShapes], *, skip_bad: bool = False
+    ) -> None:
+        """Line up the sources. Raises ValueError where there is none."""
+        if not parts:
+            raise ValueError("a mixture needs at least one source of triplets, got none")
+        self.parts, self.skip_bad = dict(parts), skip_bad
+        self.names = [f"{source}/{name}" for source, part in self.parts.items() for name in part.names]
+        self.bad = torch.zeros(len(self.names), dtype=torch.bool).share_memory_()
+        self._ends = list(itertools.accumulate(len(part) for part in self.parts.values()))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Triplet:
+        """(3, H, W) uint8 each.
+
+        Raises:
+            IndexError: past the end.
+            ValueError, OSError: the triplet cannot be read; with `skip_bad`, none can.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"no triplet {index}: there are {len(self)}")
+        if not self.skip_bad:
+            return self._read(index)
+        for candidate in range(index, index + len(self)):
+            candidate %= len(self)
+            try:
+                return self._read(candidate)
+            except (ValueError, OSError) as error:
+                self._note(candidate, error)
+        raise ValueError(f"none of the {len(self)} triplets can be read, from {self.names[0]} to {self.names[-1]}")
+
+    def skipped(self) -> list[str]:
+        """What was left out so far: files that could not be opened, then triplets met that could not be read."""
+        files = [f"{source}/{name}" for source, part in self.parts.items() for name in getattr(part, "left_out", ())]
+        return files + [self.names[index] for index in self.bad.nonzero().flatten().tolist()]
+
+    def _read(self, index: int) -> Triplet:
+        part = bisect.bisect_right(self._ends, index)
+        start = self._ends[part - 1] if part else 0
+        return list(self.parts.values())[part][index - start]
+
+    def _note(self, index: int, error: Exception) -> None:
+        if not self.bad[index]:
+            self.bad[index] = True
+            utils.logger.warning("%s is skipped: %s", self.names[index], error)

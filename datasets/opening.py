@@ -1,0 +1,81 @@
+"""From what a command line names to triplets."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from .clips import GIB, VIDEO_SUFFIXES, ClipTriplets
+from .mixture import Mixture
+from .shapes import MovingShapes
+from .triplets import TripletDataset, Vimeo90K, Vimeo90KSeptuplets
+
+
+def open_triplets(
+    root: str | os.PathLike,
+    split: str,
+    *,
+    skip_bad: bool = False,
+    cache_gib: float = 8.0,
+    cache_folder: str | os.PathLike | None = None,
+    show_progress: bool = False,
+) -> TripletDataset | ClipTriplets | MovingShapes:
+    """Open what `root` is: Vimeo90K's triplets or septuplets, a folder of short clips, or "shapes:COUNT".
+
+    Args:
+        split: "train" or "test"; clips have none.
+        skip_bad, cache_gib, cache_folder, show_progress: as the classes take them.
+    Raises:
+        ValueError: the folder holds triplets and septuplets; else as the classes do.
+    """
+    if str(root).startswith("shapes:"):
+        return MovingShapes.from_spec(str(root), split)
+    root = Path(root)
+    if root.is_dir() and any(path.suffix.lower() in VIDEO_SUFFIXES for path in root.iterdir()):
+        cache = {"cache_gib": cache_gib, "cache_folder": cache_folder}
+        return ClipTriplets(root, **cache, skip_bad=skip_bad, show_progress=show_progress)
+    kinds = {"vimeo_triplet": ("tri", Vimeo90K), "vimeo_septuplet": ("sep", Vimeo90KSeptuplets)}
+    found = [
+        (archive, reader)
+        for archive, (kind, reader) in kinds.items()
+        if (root / archive).is_dir() or any(root.glob(f"{kind}_*list.txt"))
+    ]
+    if len(found) > 1:
+        raise ValueError(f"{root} holds both triplets and septuplets; name {' or '.join(kinds)} inside it, or both")
+    reader = found[0][1] if found else Vimeo90K
+    return reader(root, split, skip_bad=skip_bad)
+
+
+def open_mixture(
+    roots: str | os.PathLike | Sequence[str | os.PathLike],
+    split: str,
+    *,
+    skip_bad: bool = False,
+    cache_gib: float = 8.0,
+    cache_folder: str | os.PathLike | None = None,
+    show_progress: bool = False,
+) -> Mixture:
+    """Open one or several roots as one set of triplets, every one of them once.
+
+    Args:
+        roots: one, or several, each as `open_triplets` takes it.
+        split: "train" or "test".
+        skip_bad: leave out what is missing or corrupt and count it (`Mixture.skipped`) instead of stopping. To train,
+            not to evaluate: others take the places of what is left out.
+        cache_gib: decoded frames of clips to keep, in GiB, over all roots.
+        cache_folder: where to keep them, as files that processes and later runs share; default: in memory.
+        show_progress: draw a bar while clips are decoded.
+    Raises:
+        ValueError: no root, or two that are the same data; else as `open_triplets` does.
+    """
+    parts, seen = {}, {}
+    for root in [roots] if isinstance(roots, str | os.PathLike) else roots:
+        options = {"skip_bad": skip_bad, "cache_folder": cache_folder, "show_progress": show_progress}
+        part = open_triplets(root, split, cache_gib=cache_gib, **options)
+        cache_gib = max(0.0, cache_gib - getattr(part, "cached", 0) / GIB)
+        # Made-up triplets are the same ones from the first on, however many.
+        source = part.root.resolve() if hasattr(part, "root") else type(part)
+        if source in seen:
+            raise ValueError(f"{root} and {seen[source]} are the same triplets; give each source once")
+        seen[source] = root
+        parts[str(root)] = part
+    return Mixture(parts, skip_bad=skip_bad)

@@ -1,0 +1,112 @@
+"""Made-up triplets: textured shapes gliding over a textured background, with the true motion known. No download."""
+
+import math
+import re
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from .scenes import Draw, Layer, find_front, paint_layers, pixel_centres, random_scene
+from .training import mix_seeds
+from .triplets import Triplet
+
+SPLITS = ("train", "test")
+
+
+class TrueMotion(NamedTuple):
+    """What a perfect MP-Net would find.
+
+    flow_t0, flow_t1: (2, H, W), (dx, dy) in pixels, of what is in front at each pixel of imgt.
+    seen_in_0, seen_in_1: (1, H, W) bool, whether the flow ends on the same layer, inside that frame.
+    """
+
+    flow_t0: Tensor
+    flow_t1: Tensor
+    seen_in_0: Tensor
+    seen_in_1: Tensor
+
+
+class MovingShapes(Dataset):
+    """Discs, rectangles and polygons that move straight and evenly, each at its own speed, and hide each other.
+
+    `dataset[i]` is a `Triplet`, a function of (seed, split, i) alone; `dataset.names[i]` is "train/000012". Outlines
+    are anti-aliased, textures are functions of continuous coordinates: motion by fractions of a pixel is exact.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        split: str = "train",
+        *,
+        size: tuple[int, int] = (96, 96),
+        motion: float = 8.0,
+        seed: int = 0,
+    ) -> None:
+        """Nothing is drawn yet.
+
+        Args:
+            length: how many triplets.
+            split: "train" or "test"; the two have no triplet in common.
+            size: height and width in pixels.
+            motion: largest way from img0 to img1, in pixels; the background moves at most half as far.
+            seed: another seed, other triplets.
+        Raises:
+            ValueError: another split, no triplets, frames under 16 pixels, or a negative motion.
+        """
+        if split not in SPLITS:
+            raise ValueError(f'split must be "train" or "test", got {split!r}')
+        if length < 1 or min(size) < 16:
+            height, width = size
+            raise ValueError(f"at least 1 triplet of at least 16x16 pixels is needed, got {length} of {height}x{width}")
+        if not 0 <= motion < math.inf:
+            raise ValueError(f"the largest motion must be 0 or more pixels, got {motion}")
+        self.size, self.motion, self.seed, self.split = size, motion, seed, split
+        self.names = [f"{split}/{index:06d}" for index in range(length)]
+
+    @classmethod
+    def from_spec(cls, spec: str, split: str) -> "MovingShapes":
+        """Open "shapes:512" or "shapes:512:256x448": how many, and height x width of the frames.
+
+        Raises:
+            ValueError: another form, or impossible numbers.
+        """
+        match = re.fullmatch(r"shapes:(\d+)(?::(\d+)x(\d+))?", spec)
+        if not match:
+            raise ValueError(f"{spec!r} must be shapes:COUNT or shapes:COUNT:HEIGHTxWIDTH, such as shapes:512:96x96")
+        length, *size = (int(number) for number in match.groups() if number)
+        return cls(length, split, size=tuple(size)) if size else cls(length, split)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Triplet:
+        """(3, H, W) uint8 each."""
+        layers = self.layers(index)
+        frames = paint_layers(layers, pixel_centres(self.size), torch.tensor([0.0, 0.5, 1.0]))
+        return Triplet(*(frames * 255).round().byte())
+
+    def layers(self, index: int) -> list[Layer]:
+        """The scene, from the background to what is in front of everything.
+
+        Raises:
+            IndexError: past the end.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"no triplet {index}: there are {len(self)}")
+        draw = Draw(mix_seeds(self.seed, SPLITS.index(self.split), index))
+        return random_scene(draw, self.size, self.motion)
+
+    def true_motion(self, index: int) -> TrueMotion:
+        """The flows that bring img0 and img1 onto imgt, and where they may be trusted."""
+        layers, here = self.layers(index), pixel_centres(self.size)
+        front = find_front(layers, here, 0.5)
+        flow_t1 = torch.stack([layer.motion for layer in layers])[front].permute(2, 0, 1) / 2
+        last = torch.tensor([self.size[1] - 1, self.size[0] - 1]).view(2, 1, 1)
+        seen = []
+        for time, flow in ((0.0, -flow_t1), (1.0, flow_t1)):
+            there = here + flow
+            inside = ((there >= 0) & (there <= last)).all(0)
+            seen.append((inside & (find_front(layers, there, time) == front))[None])
+        return TrueMotion(-flow_t1, flow_t1, *seen)

@@ -1,0 +1,180 @@
+"""Made-up triplets: the seed decides everything, the motion is the one that is told, and what is in front hides."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from datasets import MovingShapes, open_triplets, scenes
+from datasets.scenes import Draw, Layer, find_front, paint_layers, pixel_centres
+from models.layers import backward_warp
+
+SIZE, SPLITS = (48, 64), ("train", "test")
+
+
+def flat(colour):
+    return lambda local: torch.tensor(colour).view(3, 1, 1).expand(*local.shape[:-3], 3, *local.shape[-2:])
+
+
+def background(colour=(0.0, 0.0, 0.0)):
+    return Layer(scenes.everywhere, flat(colour), torch.zeros(2), torch.zeros(2))
+
+
+def disc(centre, motion, radius=8.0, colour=(1.0, 1.0, 1.0)):
+    return Layer(scenes.disc(None, radius), flat(colour), torch.tensor(centre), torch.tensor(motion))
+
+
+def paint(*layers, times=(0.0, 0.5, 1.0)):
+    return paint_layers(list(layers), pixel_centres(SIZE), torch.tensor(times))
+
+
+def same(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_a_triplet_is_a_function_of_seed_split_and_index():
+    first = MovingShapes(4, size=SIZE)
+    torch.rand(3)
+    again = MovingShapes(9, size=SIZE)
+    assert all(same(first[index], again[index]) for index in (3, 0, 2))
+    others = [MovingShapes(4, size=SIZE, seed=1)[0], MovingShapes(4, "test", size=SIZE)[0], first[1]]
+    assert not any(same(first[0], other) for other in others)
+
+
+def test_the_global_random_state_is_left_alone():
+    before = torch.get_rng_state()
+    MovingShapes(1)[0]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_splits_have_no_triplet_in_common():
+    train, test = ({t.imgt.numpy().tobytes() for t in MovingShapes(40, split, size=(16, 16))} for split in SPLITS)
+    assert len(train) == len(test) == 40 and not train & test
+
+
+def test_it_behaves_like_a_folder_of_triplets():
+    triplets = MovingShapes(3, "test", size=SIZE)
+    assert len(triplets) == len(list(triplets)) == 3
+    assert triplets.names == ["test/000000", "test/000001", "test/000002"]
+    assert triplets[0]._fields == ("img0", "imgt", "img1")
+    for frame in triplets[2]:
+        assert frame.shape == (3, *SIZE) and frame.dtype == torch.uint8
+
+
+@pytest.mark.parametrize("index", [-1, 3])
+def test_an_index_outside_is_refused(index):
+    with pytest.raises(IndexError, match=f"no triplet {index}: there are 3"):
+        MovingShapes(3)[index]
+
+
+def test_without_motion_the_frames_are_equal_and_everything_is_seen():
+    triplets = MovingShapes(5, size=SIZE, motion=0)
+    for index, (img0, imgt, img1) in enumerate(triplets):
+        assert torch.equal(img0, imgt) and torch.equal(imgt, img1)
+        motion = triplets.true_motion(index)
+        assert not motion.flow_t0.any() and motion.seen_in_0.all() and motion.seen_in_1.all()
+
+
+def test_whole_pixels_of_motion_are_a_shift():
+    img0, imgt, img1 = paint(background(), disc((30.0, 20.0), (6.0, -4.0)))
+    assert torch.equal(img0.roll((-2, 3), (-2, -1)), imgt)
+    assert torch.equal(imgt.roll((-2, 3), (-2, -1)), img1)
+
+
+@pytest.mark.parametrize("outline", [scenes.disc, scenes.rectangle, scenes.polygon])
+def test_outlines_cover_the_same_area_and_have_the_told_centre_at_any_fraction_of_a_pixel(outline):
+    distance = outline(Draw(5), 9.0)
+    areas, offsets = [], []
+    for shift in torch.linspace(0, 1, 5).tolist():
+        centre = torch.tensor([30.0 + shift, 22.0 + shift / 2])
+        (frame,) = paint(background(), Layer(distance, flat((1.0, 1.0, 1.0)), centre, torch.zeros(2)), times=(0.5,))
+        areas.append(frame[0].sum().item())
+        offsets.append((pixel_centres(SIZE) * frame[0]).sum((1, 2)) / frame[0].sum() - centre)
+    assert max(areas) / min(areas) < 1.01
+    assert (torch.stack(offsets) - offsets[0]).abs().max() < 0.05
+    if outline is scenes.disc:
+        assert areas == pytest.approx([math.pi * 81] * 5, rel=0.01)
+
+
+def test_what_is_in_front_hides_what_is_behind():
+    frame = paint(background(), disc((30.0, 20.0), (0.0, 0.0)), disc((34.0, 20.0), (0.0, 0.0), colour=(1.0, 0.0, 0.0)))
+    assert frame[1, :, 20, 34].tolist() == [1, 0, 0]
+    assert frame[1, :, 20, 24].tolist() == [1, 1, 1]
+    layers = [background(), disc((30.0, 20.0), (0.0, 0.0)), disc((34.0, 20.0), (0.0, 0.0))]
+    front = find_front(layers, pixel_centres(SIZE), 0.5)
+    assert [front[20, x].item() for x in (10, 24, 34)] == [0, 1, 2]
+
+
+def test_the_flow_ends_where_the_layer_was_and_will_be():
+    triplets = MovingShapes(1, size=SIZE)
+    triplets.layers = lambda index: [background(), disc((30.0, 20.0), (6.0, -4.0)), disc((43.0, 20.0), (0.0, 0.0))]
+    motion = triplets.true_motion(0)
+    assert motion.flow_t0[:, 20, 30].tolist() == [-3, 2] and motion.flow_t1[:, 20, 30].tolist() == [3, -2]
+    assert motion.flow_t0[:, 2, 2].tolist() == [0, 0]
+    # The second disc reaches from x = 35 on: the first one's right edge is behind it in img1 but not in img0.
+    assert motion.seen_in_0[0, 20, 33] and not motion.seen_in_1[0, 20, 33]
+
+
+def test_a_flow_out_of_the_frame_is_not_seen():
+    triplets = MovingShapes(1, size=SIZE)
+    triplets.layers = lambda index: [background()._replace(motion=torch.tensor([8.0, 0.0]))]
+    motion = triplets.true_motion(0)
+    assert not motion.seen_in_0[0, :, :4].any() and motion.seen_in_0[0, :, 4:].all()
+    assert not motion.seen_in_1[0, :, -4:].any() and motion.seen_in_1[0, :, :-4].all()
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_warping_by_the_true_flow_gives_the_middle_frame_where_it_may_be_trusted(side):
+    triplets, warped, averaged = MovingShapes(20, size=SIZE), [], []
+    for index, triplet in enumerate(triplets):
+        img0, imgt, img1 = (frame.float() for frame in triplet)
+        motion = triplets.true_motion(index)
+        flow, seen = ((motion.flow_t0, motion.seen_in_0), (motion.flow_t1, motion.seen_in_1))[side]
+        trusted = (-F.max_pool2d(-seen.float(), 5, 1, 2))[0] > 0  # two pixels from what is hidden
+        assert trusted.float().mean() > 0.5
+        ours = backward_warp((img0, img1)[side][None], flow[None])[0]
+        warped.append((ours - imgt).abs()[:, trusted].mean())
+        averaged.append(((img0 + img1) / 2 - imgt).abs()[:, trusted].mean())
+    warped, averaged = torch.stack(warped).mean(), torch.stack(averaged).mean()
+    assert warped < 3 and warped < averaged / 1.5  # grey levels; bilinear sampling blurs what is two pixels wide
+
+
+def test_no_motion_is_longer_than_the_longest():
+    triplets = MovingShapes(50, motion=6)
+    drawn = [triplets.layers(index) for index in range(50)]
+    lengths = torch.stack([layer.motion.norm() for layers in drawn for layer in layers[1:]])
+    assert 5 < lengths.max() <= 6
+    assert max(layers[0].motion.norm() for layers in drawn) <= 3
+
+
+def test_a_root_names_them():
+    triplets = open_triplets("shapes:5:32x48", "test")
+    assert len(triplets) == 5 and triplets[0].imgt.shape == (3, 32, 48)
+    assert same(triplets[1], MovingShapes(5, "test", size=(32, 48))[1])
+    assert open_triplets("shapes:2", "train")[0].img0.shape == (3, 96, 96)
+
+
+@pytest.mark.parametrize(
+    "spec", ["shapes:", "shapes:many", "shapes:-1", "shapes:4:64", "shapes:4:64x", "shapes:4:6x6:1"]
+)
+def test_a_malformed_root_is_refused(spec):
+    with pytest.raises(ValueError, match=rf"'{spec}' must be shapes:COUNT or shapes:COUNT:HEIGHTxWIDTH"):
+        open_triplets(spec, "train")
+
+
+@pytest.mark.parametrize(("spec", "came"), [("shapes:0", "0 of 96x96"), ("shapes:4:8x64", "4 of 8x64")])
+def test_nothing_to_see_is_refused(spec, came):
+    with pytest.raises(ValueError, match=f"at least 1 triplet of at least 16x16 pixels is needed, got {came}"):
+        open_triplets(spec, "train")
+
+
+def test_an_unknown_split_is_refused():
+    with pytest.raises(ValueError, match='split must be "train" or "test", got \'val\''):
+        MovingShapes(1, "val")
+
+
+@pytest.mark.parametrize("motion", [-1, math.inf, math.nan])
+def test_an_impossible_motion_is_refused(motion):
+    with pytest.raises(ValueError, match=f"largest motion must be 0 or more pixels, got {motion}"):
+        MovingShapes(1, motion=motion)
