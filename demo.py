@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from models import default_checkpoint, waveletvfi
+from models import default_checkpoint
+from models.options import add_options, network
 from utils import atomic_path, image_to_tensor, pick_device, run_script
 from video import Frame, VideoReader, interpolate_frames, open_writer
 from video.picture import explain
@@ -27,9 +28,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clip", default="bikes", help="bikes (640x272) or bigbuckbunny (1280x720, with sound)")
     parser.add_argument("--seconds", type=Fraction, default=Fraction(3), help="how much of the clip; default 3")
-    parser.add_argument("--checkpoint", type=Path, help="weights; default: the shipped ones")
-    parser.add_argument("--ratio", type=float, help="threshold ratio >= 0, 0 is dense; default: the network's choice")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    add_options(parser)
     parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder; default: demo_output")
     return parser.parse_args(argv)
 
@@ -38,7 +37,7 @@ def main(args: argparse.Namespace) -> None:
     started = time.monotonic()
     device = pick_device(args.device)
     checkpoint = args.checkpoint or default_checkpoint()
-    model = waveletvfi(checkpoint, device=device)
+    model, amount = network(args, device), {"ratio": args.ratio, "budget": args.budget}
     clip = find_clip(args.clip)
     smooth, picture = args.output / f"{clip.stem}_x2.mp4", args.output / "demo.png"
 
@@ -46,14 +45,14 @@ def main(args: argparse.Namespace) -> None:
         contextlib.closing(VideoReader(clip, seconds=args.seconds)) as reader,
         open_writer(smooth, reader, multiplier=2) as writer,
     ):
-        frames = interpolate_frames(reader.frames(writer.write_audio), model, ratio=args.ratio, device=device)
+        frames = interpolate_frames(reader.frames(writer.write_audio), model, **amount, device=device)
         total = reader.total and 2 * reader.total - 1
         for frame in tqdm(frames, total=total, unit="frame", desc=smooth.name, mininterval=1):
             writer.write(frame)
     with contextlib.closing(VideoReader(clip, seconds=args.seconds)) as again:
         frame0, frame1 = liveliest_pair(again.frames())
     img0, img1 = (image_to_tensor(frame.image).to(device) for frame in (frame0, frame1))
-    output = model.interpolate_details(img0, img1, ratio=args.ratio)
+    output = model.interpolate_details(img0, img1, **amount)
     rate = float(reader.rate)
     title = f"{clip.stem}, {rate:g} to {2 * rate:g} frames per second, at {float(frame0.time):.2f} s"
     with atomic_path(picture) as temporary:

@@ -8,7 +8,6 @@ A video, a folder of frames or two images in; the same with the frames between t
 
 import argparse
 import contextlib
-import math
 import os
 import time
 from fractions import Fraction
@@ -19,7 +18,8 @@ from torch import Tensor
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from models import CONFIGS, WaveletVFI, default_checkpoint, waveletvfi
+from models import WaveletVFI
+from models.options import add_options, network
 from utils import image_to_tensor, pick_device, run_script, write_image
 from video import (
     CRF,
@@ -42,8 +42,8 @@ class MeteredModel:
         self._model = model
         self.costs: list[float] = []
 
-    def interpolate(self, img0: Tensor, img1: Tensor, *, ratio: float | None) -> Tensor:
-        output = self._model.interpolate_details(img0, img1, ratio=ratio)
+    def interpolate(self, img0: Tensor, img1: Tensor, **options: float | None) -> Tensor:
+        output = self._model.interpolate_details(img0, img1, **options)
         self.costs.append(output.candidates[0].cost.mean().item())
         return output.frame
 
@@ -56,10 +56,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="a video (.mp4, .mov, .mkv, .webm), an image (for two images), or a new folder for numbered PNG frames",
     )  # fmt: skip
     parser.add_argument("--multiplier", type=int, default=2, help="2, 4, 8, ...: how many times as many frames")
-    parser.add_argument("--checkpoint", type=Path, help="weights; default: the shipped ones")
-    parser.add_argument("--config", choices=CONFIGS, default="base", help="widths, where the weights do not tell them")
-    parser.add_argument("--ratio", type=float, help="threshold ratio >= 0, 0 is dense; default: the network's choice")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    add_options(parser)
     parser.add_argument("--fps", type=Fraction, help="rate of a folder of frames, e.g. 24 or 24000/1001; default 25")
     parser.add_argument("--crf", type=int, default=CRF, help="quality of a video, 0 (best, largest) to 51")
     parser.add_argument("--overwrite", action="store_true", help="replace an output file that exists")
@@ -71,7 +68,7 @@ def main(args: argparse.Namespace) -> None:
     started = time.monotonic()
     device = pick_device(args.device)
     with contextlib.closing(open_reader(args)) as reader:
-        model = MeteredModel(waveletvfi(args.checkpoint or default_checkpoint(), config=args.config, device=device))
+        model = MeteredModel(network(args, device))
         convert = write_middle if is_image(args.output) else write_frames
         count = convert(args, reader, model, device)
     cost = sum(model.costs) / len(model.costs)
@@ -82,8 +79,6 @@ def main(args: argparse.Namespace) -> None:
 def check_arguments(args: argparse.Namespace) -> None:
     """Raises ValueError or OSError for what can be known to fail before anything is read."""
     count_halvings(args.multiplier)
-    if args.ratio is not None and not (math.isfinite(args.ratio) and args.ratio >= 0):
-        raise ValueError(f"--ratio must be finite and >= 0, got {args.ratio}")
     if args.fps is not None and not 0 < args.fps <= 1000:
         raise ValueError(f"--fps must be above 0 and at most 1000, got {args.fps}")
     if not 0 <= args.crf <= 51:
@@ -143,7 +138,7 @@ def write_middle(
     args: argparse.Namespace, reader: VideoReader | ImageReader, model: MeteredModel, device: torch.device
 ) -> int:
     """The one frame between two images, as an image."""
-    _, middle, _ = interpolate_frames(reader.frames(), model, ratio=args.ratio, device=device)
+    _, middle, _ = interpolate_frames(reader.frames(), model, ratio=args.ratio, budget=args.budget, device=device)
     write_image(args.output, image_to_tensor(middle.image))
     return 1
 
@@ -159,7 +154,8 @@ def write_frames(
         logging_redirect_tqdm(),
     ):
         frames = reader.frames(writer.write_audio)
-        for frame in interpolate_frames(frames, model, multiplier=args.multiplier, ratio=args.ratio, device=device):
+        options = {"multiplier": args.multiplier, "ratio": args.ratio, "budget": args.budget}
+        for frame in interpolate_frames(frames, model, **options, device=device):
             writer.write(frame)
             progress.update()
     return writer.count

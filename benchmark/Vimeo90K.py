@@ -8,7 +8,6 @@ Published: 35.58 dB, 0.978.
 """
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmark.report import format_table, write_report
 from benchmark.runner import evaluate
 from datasets.triplets import Vimeo90K
-from models import CONFIGS, default_checkpoint, waveletvfi
+from models import default_checkpoint
+from models.options import add_options, network
 from utils import init_distributed, run_script
 
 
@@ -33,19 +33,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         required=True,
         help="the unpacked archive: the folder vimeo_triplet, or the one that contains it",
     )
-    parser.add_argument(
-        "--checkpoint",
-        type=Path,
-        help="weights of this project or the released ones; default: checkpoints/waveletvfi_latest.pth if it is there, "
-        "else the shipped weights",
-    )
-    parser.add_argument(
-        "--config", choices=CONFIGS, default="base", help="widths, where the checkpoint does not tell them (base)"
-    )
-    parser.add_argument("--ratio", type=_ratio, help="threshold ratio >= 0; default: the classifier's choice per image")
+    add_options(parser)
     parser.add_argument("--batch_size", "--batch-size", type=int, default=1, help="images at once per process (1)")
     parser.add_argument("--workers", type=int, default=0, help="processes that read images, 0: none (0)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps, cuda:1, ... (auto)")
     parser.add_argument(
         "--output", type=Path, default=Path("results/Vimeo90K.json"), help="the report (results/Vimeo90K.json)"
     )
@@ -62,21 +52,12 @@ def main(args: argparse.Namespace) -> None:
     checkpoint = args.checkpoint or default_checkpoint()
     process = init_distributed(args.device)
     torch.backends.cudnn.allow_tf32 = False  # scores are those of float32 on every device
-    model = waveletvfi(checkpoint, config=args.config, device=process.device)
-    results = evaluate(
-        dataset, model, process=process, batch_size=args.batch_size, ratio=args.ratio, workers=args.workers
-    )
+    model, amount = network(args, process.device), {"ratio": args.ratio, "budget": args.budget}
+    results = evaluate(dataset, model, process=process, batch_size=args.batch_size, **amount, workers=args.workers)
     if process.is_main:
-        write_report(args.output, results, checkpoint=checkpoint, device=process.device, ratio=args.ratio)
+        write_report(args.output, results, checkpoint=checkpoint, device=process.device, **amount)
         print(format_table(results.mean, model=checkpoint.name))
         print(f"{len(dataset)} images; every one of them in {args.output}")
-
-
-def _ratio(text: str) -> float:
-    ratio = float(text)
-    if not (math.isfinite(ratio) and ratio >= 0):
-        raise argparse.ArgumentTypeError(f"the threshold ratio must be finite and >= 0, got {text}")
-    return ratio
 
 
 if __name__ == "__main__":

@@ -20,17 +20,26 @@ from .runner import Results, Scores
 def format_table(mean: Scores, *, model: str) -> str:
     """Means as lines of text: a row for the model, and one for the plain average of the two frames."""
     rows = [
-        (model, mean.psnr, mean.ssim, f"{mean.gmacs:.2f}"),
-        ("average of the two frames", mean.psnr_average, mean.ssim_average, "-"),
+        (model, mean.psnr, mean.ssim, f"{mean.gmacs:.2f}", f"{mean.executed_gmacs:.2f}"),
+        ("average of the two frames", mean.psnr_average, mean.ssim_average, "-", "-"),
     ]
     width = max(len(name) for name, *_ in rows)
-    lines = [f"{'':{width}}  PSNR (dB)    SSIM  GMACs (as published)"]
-    lines += [f"{name:{width}}  {psnr:9.3f}  {ssim:6.4f}  {gmacs:>20}" for name, psnr, ssim, gmacs in rows]
+    lines = [f"{'':{width}}  PSNR (dB)    SSIM  GMACs (as published)  (executed)"]
+    lines += [
+        f"{name:{width}}  {psnr:9.3f}  {ssim:6.4f}  {gmacs:>20}  {executed:>10}"
+        for name, psnr, ssim, gmacs, executed in rows
+    ]
     return "\n".join(lines)
 
 
 def write_report(
-    path: str | os.PathLike, results: Results, *, checkpoint: Path, device: torch.device, ratio: float | None
+    path: str | os.PathLike,
+    results: Results,
+    *,
+    checkpoint: Path,
+    device: torch.device,
+    ratio: float | None = None,
+    budget: float | None = None,
 ) -> None:
     """Write the means, every image, and all that is needed to get them again, as JSON.
 
@@ -39,7 +48,7 @@ def write_report(
         results: from `evaluate`. Infinite PSNR (a perfect frame) is written as the string "inf".
         checkpoint: the weights used; the report holds their name and SHA-256.
         device: where the model ran.
-        ratio: as given to `evaluate`; null stands for the classifier's choice.
+        ratio, budget: as given to `evaluate`; both null stand for the classifier's choice.
     """
     report = {
         "mean": _jsonable(results.mean),
@@ -47,6 +56,7 @@ def write_report(
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "checkpoint": {"file": checkpoint.name, "sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest()},
         "ratio": ratio,
+        "budget": budget,
         "machine": describe_machine(device),
         "images": [{"name": n} | _jsonable(s) for n, s in zip(results.names, results.images, strict=True)],
     }

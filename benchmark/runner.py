@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from datasets.triplets import Triplet, TripletDataset
 from models import WaveletVFI
-from models.macs import published_gmacs
 from utils import Process
 
 from .metrics import psnr, ssim
@@ -23,7 +22,7 @@ class Scores(NamedTuple):
 
     psnr (dB), ssim: of the model's frame. psnr_average, ssim_average: of (img0 + img1) / 2, for comparison.
     ratio: the threshold ratio used. cost: fraction of the dense multiply-accumulates of the sparse convolutions.
-    gmacs: 10^9 operations as published tables count them.
+    gmacs: 10^9 operations as published tables count them. executed_gmacs: multiply-accumulates that were computed.
     """
 
     psnr: float
@@ -33,6 +32,7 @@ class Scores(NamedTuple):
     ratio: float
     cost: float
     gmacs: float
+    executed_gmacs: float
 
 
 class Results(NamedTuple):
@@ -50,6 +50,7 @@ def evaluate(
     process: Process,
     batch_size: int = 1,
     ratio: float | None = None,
+    budget: float | None = None,
     workers: int = 0,
 ) -> Results:
     """Interpolate the middle of every triplet and compare it with the true frame.
@@ -62,7 +63,7 @@ def evaluate(
         model: on `process.device` and not wrapped for distributed training.
         process: from `init_distributed`.
         batch_size: images computed at once; does not change the results.
-        ratio: threshold ratio >= 0. Default: the classifier's choice per image.
+        ratio: threshold ratio >= 0. budget: or the cost at most. Neither: the classifier's choice per image.
         workers: processes that read images; 0 reads in this one.
     Raises:
         ValueError: nothing to evaluate, impossible options, a triplet that cannot be read, or predictions that are not
@@ -72,7 +73,7 @@ def evaluate(
         raise ValueError("the dataset holds no triplet; there is nothing to evaluate")
     if batch_size < 1 or workers < 0:
         raise ValueError(f"batch_size must be >= 1 and workers >= 0, got {batch_size} and {workers}")
-    scores = _score_share(dataset, model, process, batch_size, ratio, workers)
+    scores = _score_share(dataset, model, process, batch_size, workers, {"ratio": ratio, "budget": budget})
     if process.world_size > 1:
         shares = [None] * process.world_size
         dist.all_gather_object(shares, scores)
@@ -87,8 +88,8 @@ def _score_share(
     model: WaveletVFI,
     process: Process,
     batch_size: int,
-    ratio: float | None,
     workers: int,
+    amount: dict[str, float | None],
 ) -> dict[int, Scores]:
     """Scores of this process's share of the dataset, by index."""
     share = range(process.rank, len(dataset), process.world_size)
@@ -96,7 +97,7 @@ def _score_share(
     totals = Scores(*[0.0] * len(Scores._fields))
     with tqdm(total=len(share), unit="image", disable=not process.is_main) as bar:
         for indices, triplet in _batches(dataset, share, batch_size, workers):
-            batch = _score(model, triplet, ratio, process.device)
+            batch = _score(model, triplet, amount, process.device)
             scores.update(zip(indices, batch, strict=True))
             totals = Scores(*map(sum, zip(totals, *batch, strict=True)))
             psnr_so_far, ssim_so_far, psnr_average, *_ = (f"{total / len(scores):.4f}" for total in totals)
@@ -106,10 +107,10 @@ def _score_share(
 
 
 @torch.inference_mode()
-def _score(model: WaveletVFI, triplet: Triplet, ratio: float | None, device: torch.device) -> list[Scores]:
+def _score(model: WaveletVFI, triplet: Triplet, amount: dict[str, float | None], device: torch.device) -> list[Scores]:
     """Scores of a batch; PSNR and SSIM are NaN where the prediction is not finite."""
     img0, imgt, img1 = (frame.to(device, non_blocking=True).float() / 255 for frame in triplet)
-    output = model.interpolate_details(img0, img1, ratio=ratio)
+    output = model.interpolate_details(img0, img1, **amount)
     synthesis = output.candidates[0]
     finite = output.frame.isfinite().flatten(1).all(1)
     frame = torch.where(finite.view(-1, 1, 1, 1), output.frame, torch.zeros_like(output.frame))
@@ -119,7 +120,8 @@ def _score(model: WaveletVFI, triplet: Triplet, ratio: float | None, device: tor
         *(metric(average, imgt) for metric in (psnr, ssim)),
         synthesis.ratio,
         synthesis.cost,
-        published_gmacs(model, *imgt.shape[-2:], synthesis.masks),
+        output.published_gmacs,
+        output.executed_gmacs,
     )
     return [Scores(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 

@@ -44,7 +44,7 @@ def blend(img0: Tensor, img1: Tensor, flow_t0: Tensor, flow_t1: Tensor, occlusio
 
 
 def concatenate(parts: list[Tensor], like: Tensor) -> Tensor:
-    """Channels side by side, in the dtype and memory format of `like`: a warp loses channels last, convolutions like it."""
+    """Channels side by side, in the dtype and memory format of `like`: warps lose channels last."""
     is_last = like.is_contiguous(memory_format=torch.channels_last) and not like.is_contiguous()
     whole = torch.cat([part.to(like.dtype) for part in parts], dim=1)
     return whole.contiguous(memory_format=torch.channels_last) if is_last else whole

@@ -20,6 +20,7 @@ from .sparse import METHODS, SparseConv2d
 from .synthesis import Synthesis, WaveletSynthesisNet
 
 MULTIPLE = 16  # of the frame sizes: four levels
+PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,7 +205,12 @@ class WaveletVFI(nn.Module):
 
 
 def waveletvfi(
-    checkpoint: str | Path | None = None, *, config: Config | str = "base", device: str | torch.device | None = None
+    checkpoint: str | Path | None = None,
+    *,
+    config: Config | str = "base",
+    device: str | torch.device | None = None,
+    sparse: str = "auto",
+    precision: str = "float32",
 ) -> WaveletVFI:
     """The network in evaluation mode.
 
@@ -213,16 +219,25 @@ def waveletvfi(
             fresh weights of `config`.
         config: the configuration where the checkpoint does not carry one.
         device: where to; default CPU.
+        sparse: how sparse convolutions are computed, one of `models.sparse.METHODS`.
+        precision: of the convolutions, one of `PRECISIONS`; positions and masks are float32 in any case.
     Raises:
-        FileNotFoundError, ValueError: no such file; not a checkpoint; weights of another network or not finite.
+        FileNotFoundError, ValueError: no such file; not a checkpoint; weights of another network or not finite;
+            unknown `sparse` or `precision`, or fp16 without a GPU.
     """
+    device = utils.pick_device(device or "cpu")
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    if precision == "fp16" and device.type == "cpu":
+        raise ValueError("precision fp16 needs a GPU; on a CPU use bf16")
     if checkpoint is None:
         model = WaveletVFI(config)
     else:
         content = utils.load_checkpoint(checkpoint)
         model = WaveletVFI(Config(**content["config"]) if "config" in content else config)
         load_weights(model, content["model"], source=str(checkpoint))
-    return model.to(utils.pick_device(device or "cpu")).eval()
+    model.sparse = sparse
+    return model.to(device, PRECISIONS[precision]).eval()
 
 
 def load_weights(model: WaveletVFI, weights: dict[str, Tensor], *, source: str) -> None:

@@ -29,8 +29,8 @@ class Average(WaveletVFI):
 
     broken = math.nan
 
-    def interpolate_details(self, img0, img1, *, ratio=None):
-        output = super().interpolate_details(img0, img1, ratio=ratio)
+    def interpolate_details(self, img0, img1, *, ratio=None, budget=None):
+        output = super().interpolate_details(img0, img1, ratio=ratio, budget=budget)
         frame = (img0 + img1) / 2
         frame[img0[:, 0, 0, 0] == self.broken] = math.nan
         return output._replace(frame=frame)
@@ -171,15 +171,15 @@ def test_an_unreadable_frame_is_one_line_with_its_name(tmp_path, model, workers)
 
 
 def test_the_table_has_a_row_for_the_model_and_one_for_the_average():
-    table = format_table(Scores(35.58, 0.978, 28.79456, 0.91626, 0.0, 1.0, 89.868), model="weights.pth")
+    table = format_table(Scores(35.58, 0.978, 28.79456, 0.91626, 0.0, 1.0, 89.868, 43.21), model="weights.pth")
     header, model_row, average_row = table.splitlines()
-    assert header.split() == ["PSNR", "(dB)", "SSIM", "GMACs", "(as", "published)"]
-    assert model_row.split() == ["weights.pth", "35.580", "0.9780", "89.87"]
-    assert average_row.split() == ["average", "of", "the", "two", "frames", "28.795", "0.9163", "-"]
+    assert header.split() == ["PSNR", "(dB)", "SSIM", "GMACs", "(as", "published)", "(executed)"]
+    assert model_row.split() == ["weights.pth", "35.580", "0.9780", "89.87", "43.21"]
+    assert average_row.split() == ["average", "of", "the", "two", "frames", "28.795", "0.9163", "-", "-"]
 
 
 def test_a_perfect_frame_is_written_as_a_string(tmp_path, checkpoint):
-    perfect = Scores(math.inf, 1.0, 30.0, 0.9, 0.0, 1.0, 2.0)
+    perfect = Scores(math.inf, 1.0, 30.0, 0.9, 0.0, 1.0, 2.0, 1.0)
     path = tmp_path / "new" / "report.json"
     write_report(path, Results(["a"], [perfect], perfect), checkpoint=checkpoint, device=ALONE.device, ratio=0.0)
     report = json.loads(path.read_text(), parse_constant=pytest.fail)
@@ -222,7 +222,7 @@ def test_a_folder_as_output_is_refused_before_anything_is_computed(tmp_path):
 def test_an_impossible_ratio_is_refused_on_the_command_line(ratio, capsys):
     with pytest.raises(SystemExit):
         script.parse_args(["--data_root", "somewhere", f"--ratio={ratio}"])
-    assert f"the threshold ratio must be finite and >= 0, got {ratio}" in capsys.readouterr().err
+    assert f"argument --ratio: must be finite and >= 0, got {ratio}" in capsys.readouterr().err
 
 
 def test_the_script_runs_as_a_file_from_any_folder(tmp_path):

@@ -22,7 +22,7 @@ MAY_IMPORT = {
 #: Inside `models`, from the bottom up.
 MODEL_ORDER = [
     "official", "layers", "bands", "sparse", "motion", "context",
-    "macs", "synthesis", "waveletvfi", "losses", "__init__",
+    "macs", "synthesis", "waveletvfi", "losses", "options", "__init__",
 ]  # fmt: skip
 
 

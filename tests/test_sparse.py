@@ -1,12 +1,20 @@
 """Every way to compute a sparse convolution equals the masked dense one."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
+from reference import images
 
-from models import WaveletVFI
-from models.sparse import METHODS, SparseConv2d
+from benchmark.metrics import psnr
+from models import WaveletVFI, default_checkpoint, waveletvfi
+from models.bands import dilate
+from models.context import LevelContext
+from models.sparse import METHODS, Rows, SparseConv2d, Tiles
 from models.sparse.phases import conv_of_upsampled
+
+CPU_METHODS = sorted(set(METHODS) - {"triton"})  # for which see test_triton.py
 
 
 def meaning(conv, x, mask, coarse=None):
@@ -25,7 +33,7 @@ def test_folding_the_upsampling_into_the_kernel_changes_nothing(size):
 
 @pytest.mark.parametrize("active", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("with_coarse", [False, True])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CPU_METHODS)
 def test_every_method_equals_the_masked_dense_convolution(method, with_coarse, active):
     """Several samples, odd sizes where there is no coarse input, more active pixels than one chunk."""
     conv = SparseConv2d(7, 5, coarse_channels=3 if with_coarse else 0)
@@ -39,7 +47,7 @@ def test_every_method_equals_the_masked_dense_convolution(method, with_coarse, a
 
 @pytest.mark.parametrize("active", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("with_coarse", [False, True])
-@pytest.mark.parametrize("method", sorted(set(METHODS) - {"gather"}))
+@pytest.mark.parametrize("method", sorted(set(CPU_METHODS) - {"gather"}))
 def test_gradients_equal_those_of_the_masked_dense_convolution(method, with_coarse, active):
     conv = SparseConv2d(7, 5, coarse_channels=3 if with_coarse else 0).double()
     conv.method = method
@@ -75,15 +83,99 @@ def test_the_whole_network_is_the_same_for_every_method(config, ratio):
         torch.nn.init.normal_(head.weight, std=0.003)
     img0, img1 = torch.rand(2, 2, 3, 48, 80)
     outputs = {}
-    for method in METHODS:
+    for method in CPU_METHODS:
         model.sparse = method
         assert model.sparse == method
         with torch.no_grad():
             outputs[method] = model(img0, img1, ratio=ratio).frame
-    for method in METHODS:
+    for method in CPU_METHODS:
         torch.testing.assert_close(outputs[method], outputs["masked"], atol=1e-4, rtol=0)
 
 
 def test_an_unknown_method_is_named():
-    with pytest.raises(ValueError, match="sparse must be one of auto, folded, gather, masked, got 'magic'"):
+    with pytest.raises(ValueError, match="sparse must be one of auto, folded, gather, masked, triton, got 'magic'"):
         WaveletVFI("small").sparse = "magic"
+
+
+@pytest.mark.parametrize("method", ["gather", "triton"])
+def test_methods_without_gradients_say_so_where_gradients_are_wanted(method):
+    conv = SparseConv2d(4, 6)
+    conv.method = method
+    with pytest.raises(RuntimeError, match=f"sparse='{method}' has no gradients; use torch.no_grad"):
+        conv(torch.randn(1, 4, 8, 8), torch.ones(1, 1, 8, 8))
+
+
+@pytest.mark.parametrize("change", ["in place", "through data", "another tensor", "another dtype"])
+def test_packed_weights_are_kept_until_the_weights_change(change):
+    conv, x, mask = SparseConv2d(4, 6, coarse_channels=3), torch.randn(1, 4, 8, 8), torch.ones(1, 1, 8, 8)
+    coarse = torch.randn(1, 3, 4, 4)
+    conv.method = "gather"
+    with torch.no_grad():
+        conv(x, mask, coarse)
+        first = dict(conv._packed)
+        conv(x, mask, coarse)
+        assert all(conv._packed[pack] is packed for pack, packed in first.items())
+        if change == "in place":
+            conv.weight[0, 0, 0, 0] += 1
+        elif change == "through data":
+            conv.weight.data[0, 0, 0, 0] += 1
+        elif change == "another tensor":
+            conv.weight = torch.nn.Parameter(torch.randn_like(conv.weight))
+        else:
+            conv, x, coarse = conv.double(), x.double(), coarse.double()
+        torch.testing.assert_close(conv(x, mask, coarse), meaning(conv, x, mask, coarse), atol=1e-5, rtol=0)
+
+
+def pixels_of(tiles):
+    """(B, 1, h, w), 1 on the tiles."""
+    values = torch.ones(4 * tiles.count + 1, 1)
+    values[-1] = 0
+    return Rows.in_tiles(tiles, values).dense()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 6), (7, 4), (9, 11)])
+@pytest.mark.parametrize("active", [0.0, 0.2, 1.0])
+def test_tiles_cover_the_mask_and_know_what_they_read(size, active):
+    mask = (torch.rand(2, 1, *size) < active).float()
+    tiles = Tiles.covering(mask)
+    covered = pixels_of(tiles)
+    assert bool((covered >= mask).all())
+    assert bool((tiles.surroundings() >= (dilate(covered) > 0)[:, 0]).all())
+    if active == 0:
+        assert tiles.count == 0
+
+
+def test_the_halo_of_a_mask_of_cells_is_made_of_tiles_exactly():
+    """What makes the tiles of `tiles.py` free: no pixel is computed that the formula does not want."""
+    mask = F.interpolate((torch.rand(2, 1, 8, 12) < 0.2).float(), scale_factor=2, mode="nearest")
+    tiles = Tiles.covering(dilate(mask))
+    covered = pixels_of(tiles)
+    torch.testing.assert_close(covered, dilate(mask))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (6, 1), (10, 14)])
+@pytest.mark.parametrize("active", [0.0, 0.1, 1.0])
+def test_context_on_tiles_equals_the_context_everywhere(size, active):
+    frames, flows, merged = torch.randn(4, 5, *size), 4 * torch.randn(4, 2, *size), torch.randn(2, 5, *size)
+    context = LevelContext(frames.contiguous(memory_format=torch.channels_last), flows, merged)
+    tiles = Tiles.covering((torch.rand(2, 1, *size) < active).float())
+    wanted = tiles.surroundings()[:, None]
+    torch.testing.assert_close(context.rows(tiles).dense(), context.dense * wanted, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("active", [0.0, 0.1, 1.0])
+def test_rows_of_a_map_are_the_map(active):
+    image = torch.randn(2, 3, 5, 7)
+    torch.testing.assert_close(Rows.of(image).dense(), image, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.004])
+@pytest.mark.parametrize("config", ["base", "small"])
+def test_bfloat16_decides_masks_in_float32_and_stays_above_50_db(config, ratio, known_model):
+    model = known_model if config == "base" else waveletvfi(default_checkpoint())
+    half = copy.deepcopy(model).bfloat16()
+    img0, _, img1 = images(1, 64, 96)
+    exact, rounded = (m.interpolate_details(img0, img1, ratio=ratio) for m in (model, half))
+    assert rounded.frame.dtype == torch.float32
+    assert all(high.dtype == torch.float32 for high in rounded.candidates[0].highs)
+    assert psnr(rounded.frame, exact.frame).item() > 50

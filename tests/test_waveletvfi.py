@@ -5,11 +5,12 @@ import sys
 
 import pytest
 import torch
-from reference import known_state_dict
+from reference import images, known_state_dict
 
 import utils
 from models import CONFIGS, Config, WaveletVFI, default_checkpoint, waveletvfi
 from models.bands import detail_mask, haar_pyramid
+from models.macs import published_gmacs
 from models.official import to_official
 from pytorch_wavelets import haar_inverse
 
@@ -143,6 +144,10 @@ BAD_CALLS = [
     (((1, 3, 16, 16), (1, 3, 16, 16)), {"ratio": torch.zeros(1, 1)}, "one per sample"),
     (((1, 3, 16, 16), (1, 3, 16, 16)), {"temperature": 0.0}, "temperature must be > 0"),
     (((1, 3, 16, 16), (1, 3, 16, 16)), {"temperature": 1.0, "ratio": 0.0}, "give one of"),
+    (((1, 3, 16, 16), (1, 3, 16, 16)), {"budget": 0.5, "ratio": 0.0}, "give one of"),
+    (((1, 3, 16, 16), (1, 3, 16, 16)), {"budget": 0.5, "temperature": 1.0}, "give one of"),
+    (((1, 3, 16, 16), (1, 3, 16, 16)), {"budget": -0.5}, "budget must be finite and >= 0, got -0.5"),
+    (((1, 3, 16, 16), (1, 3, 16, 16)), {"budget": float("nan")}, "budget must be finite and >= 0"),
 ]
 
 
@@ -218,6 +223,26 @@ def test_weights_that_are_not_numbers_are_refused(tmp_path, small):
         waveletvfi(tmp_path / "w.pth", config="small")
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"precision": "int8"}, "precision must be one of float32, bf16, fp16, got 'int8'"),
+        ({"precision": "fp16"}, "fp16 needs a GPU; on a CPU use bf16"),
+        ({"sparse": "magic"}, "sparse must be one of"),
+    ],
+)
+def test_unknown_ways_to_compute_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        waveletvfi(config="small", **options)
+
+
+def test_precision_and_method_are_options_of_loading():
+    model = waveletvfi(config="small", precision="bf16", sparse="folded")
+    assert model.sparse == "folded"
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+    assert model.interpolate(*frames()).dtype == torch.float32
+
+
 def test_names_not_ours_do_not_map_back():
     with pytest.raises(KeyError, match="unknown"):
         to_official({"unknown.weight": torch.zeros(1)})
@@ -231,3 +256,58 @@ def test_the_default_checkpoint_prefers_the_released_weights(tmp_path, monkeypat
     for name in ("waveletvfi_small.pth", "waveletvfi_latest.pth"):
         (tmp_path / "checkpoints" / name).touch()
         assert default_checkpoint().name == name
+
+
+@pytest.mark.parametrize("name", ["base", "small"])
+@pytest.mark.parametrize("budget", [0.0, 0.05, 0.3, 0.6, 0.9, 1.0])
+def test_a_budget_is_kept_and_is_the_same_as_the_ratio_it_chose(known_model, small, name, budget):
+    """The cost of detours on the way to the ratio is within the budget too: gathered tiles are what is executed."""
+    model = {"base": known_model, "small": small}[name]
+    img0, _, img1 = images(2, 64, 96)
+    model.sparse = "auto"
+    output = model.interpolate_details(img0, img1, budget=budget)
+    synthesis = output.candidates[0]
+    again = model.interpolate_details(img0, img1, ratio=synthesis.ratio)
+    torch.testing.assert_close(output.frame, again.frame, atol=1e-5, rtol=0)
+    for ours, theirs in zip(synthesis.masks, again.candidates[0].masks, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=0, rtol=0)
+    torch.testing.assert_close(synthesis.cost, again.candidates[0].cost)
+    assert float(synthesis.cost.max()) <= budget
+    assert float(synthesis.executed.max()) <= budget + 1e-6
+    if budget == 1:
+        assert synthesis.ratio.tolist() == [0, 0]
+    elif budget > 0.2:
+        assert float(synthesis.cost.min()) > budget / 2
+
+
+def test_each_sample_has_its_own_budget_ratio(small):
+    img0, img1 = frames(2)
+    img1[1] = img0[1]
+    together = small.interpolate_details(img0, img1, budget=0.4)
+    for i in range(2):
+        alone = small.interpolate_details(img0[i : i + 1], img1[i : i + 1], budget=0.4)
+        torch.testing.assert_close(together.frame[i : i + 1], alone.frame, atol=1e-5, rtol=0)
+
+
+def test_operations_are_reported_per_sample(known_model):
+    """Dense: the published count, and the tiles' share of the products; all of them in the masked formula."""
+    img0, img1 = frames(2, 64, 64)
+    counts = {}
+    for method in ("masked", "folded", "gather"):
+        known_model.sparse = method
+        output = known_model.interpolate_details(img0, img1, ratio=0.0)
+        counts[method] = output.executed_gmacs
+        torch.testing.assert_close(output.published_gmacs, published_gmacs(known_model, 64, 64).expand(2))
+    known_model.sparse = "auto"
+    # Published tables count a transposed convolution four times, and biases and activations as products.
+    transposed = sum(
+        d.output.weight.numel() * 64 * 64 / 4**level for level, d in enumerate(known_model.motion.decoders)
+    )
+    expected = published_gmacs(known_model, 64, 64) - 0.75 * transposed / 1e9
+    torch.testing.assert_close(counts["masked"], expected.expand(2), rtol=2e-3, atol=0)
+    assert bool((counts["gather"] < counts["folded"]).all() and (counts["folded"] < counts["masked"]).all())
+
+
+def test_gradients_leave_operations_uncounted(small):
+    output = small(*frames(), ratio=0.0)
+    assert output.published_gmacs is None and output.executed_gmacs is None

@@ -20,7 +20,7 @@ Middle = Callable[[Tensor, Tensor], Tensor]
 class Model(Protocol):
     """What the pipeline needs of a network: the middle frame of two (1, 3, H, W) in [0, 1]."""
 
-    def interpolate(self, img0: Tensor, img1: Tensor, *, ratio: float | None) -> Tensor: ...
+    def interpolate(self, img0: Tensor, img1: Tensor, **options: float | None) -> Tensor: ...
 
 
 def interpolate_frames(
@@ -29,6 +29,7 @@ def interpolate_frames(
     *,
     multiplier: int = 2,
     ratio: float | None = None,
+    budget: float | None = None,
     device: torch.device | str = "cpu",
 ) -> Iterator[Frame]:
     """Put multiplier - 1 frames, evenly spaced in time, between every two; the given ones pass through unchanged.
@@ -37,7 +38,7 @@ def interpolate_frames(
 
     Args:
         multiplier: 2, 4, 8, ...: the pairs are halved again and again.
-        ratio: threshold ratio; None: the network's choice per pair.
+        ratio: threshold ratio. budget: or the cost at most. Neither: the network's choice per pair.
         device: where `model` is.
     Raises:
         ValueError: multiplier not a power of two; while iterating: fewer than two frames, sizes that change, a middle
@@ -46,7 +47,7 @@ def interpolate_frames(
     depth = count_halvings(multiplier)
 
     def middle(img0: Tensor, img1: Tensor) -> Tensor:
-        return model.interpolate(img0, img1, ratio=ratio)
+        return model.interpolate(img0, img1, **({"ratio": ratio} if budget is None else {"budget": budget}))
 
     return _interpolate(frames, middle, depth, device)
 

@@ -1,5 +1,8 @@
 """What a sparse convolution means."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -7,7 +10,8 @@ from torch import Tensor, nn
 from .choose import choose
 from .phases import conv_of_upsampled
 from .rows import Rows, Tiles
-from .tiles import TileKernel, pack_kernel, tile_conv
+from .tiles import pack_kernel, tile_conv
+from .triton_kernels import pack_weights, triton_conv
 
 
 class SparseConv2d(nn.Conv2d):
@@ -18,6 +22,7 @@ class SparseConv2d(nn.Conv2d):
         "masked": as it is written above, like the published code.
         "folded": everywhere, without upsampling (`phases.py`).
         "gather": on the active tiles alone (`tiles.py`), without gradients.
+        "triton": on the active pixels alone, on a CUDA GPU (`triton_kernels.py`), without gradients.
         "auto": one of these, by density and device (`choose.py`). The default.
     """
 
@@ -25,7 +30,7 @@ class SparseConv2d(nn.Conv2d):
         super().__init__(in_channels + coarse_channels, out_channels, kernel_size=3, padding=1)
         self.fine_channels = in_channels
         self.method = "auto"
-        self._packed: tuple[object, TileKernel] | None = None
+        self._packed: dict[Callable, tuple[tuple, NamedTuple]] = {}
 
     def forward(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None) -> Tensor:
         """x: (B, C, H, W); mask: (B, 1, H, W) in {0, 1}; coarse: (B, C', H/2, W/2) -> (B, C_out, H, W)."""
@@ -33,7 +38,11 @@ class SparseConv2d(nn.Conv2d):
         if method == "gather":
             tiles = Tiles.covering(mask)
             coarse_rows = None if coarse is None else Rows.of(coarse)
-            return tile_conv(self.tile_kernel(x.dtype), Rows.of(x), coarse_rows, tiles).dense() * mask
+            return (
+                tile_conv(self.packed(pack_kernel, x.dtype), self.bias, Rows.of(x), coarse_rows, tiles).dense() * mask
+            )
+        if method == "triton":
+            return self.triton(x, mask, coarse)
         if method == "masked":
             return self.masked(x, mask, coarse)
         return self.add_coarse(self.fine(x), coarse) * mask.to(x.dtype)
@@ -45,7 +54,7 @@ class SparseConv2d(nn.Conv2d):
 
     def products(self, method: str) -> float:
         """Multiply-accumulates per pixel that is computed."""
-        fine, coarse = {"masked": (9, 9), "folded": (9, 4), "gather": (4, 9 / 4)}[method]
+        fine, coarse = {"masked": (9, 9), "folded": (9, 4), "triton": (9, 4), "gather": (4, 9 / 4)}[method]
         return (fine * self.fine_channels + coarse * (self.in_channels - self.fine_channels)) * self.out_channels
 
     def fine(self, x: Tensor) -> Tensor:
@@ -56,13 +65,23 @@ class SparseConv2d(nn.Conv2d):
         """The whole convolution, everywhere, from what `fine` returned."""
         return fine if coarse is None else fine + conv_of_upsampled(coarse, self.weight[:, self.fine_channels :])
 
-    def tile_kernel(self, dtype: torch.dtype) -> TileKernel:
-        """The kernel as `tile_conv` takes it; made once and again when the weights have changed."""
-        weight = self.weight
-        version = None if weight.is_inference() else weight._version
-        # Changes through `.data` leave no version: hence the hash, some milliseconds for all weights of the network.
-        hashes = (torch.hash_tensor(p).item() for p in (weight, self.bias))
-        key = (dtype, weight.device, weight.data_ptr(), version, *hashes)
-        if self._packed is None or self._packed[0] != key:
-            self._packed = key, pack_kernel(weight.detach(), self.bias.detach(), self.fine_channels, dtype)
-        return self._packed[1]
+    def triton(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None, *, slope: float = 1.0) -> Tensor:
+        """leaky_relu(conv * mask, slope) by the GPU kernel. Shapes as in `forward`."""
+        packed = self.packed(pack_weights, x.dtype)
+        return triton_conv(x, coarse, mask, packed, self.bias.detach().to(x.dtype), slope=slope)
+
+    def packed(self, pack: Callable[[Tensor, int], NamedTuple], dtype: torch.dtype) -> NamedTuple:
+        """`pack(weight, fine_channels)` in `dtype`; made once, and again when the weights have changed."""
+        weight = self.weight.detach()
+        # Changes through `.data` leave no version: hence the hash, which takes 4 ms for all weights of `base`. On a GPU
+        # it would make the host wait.
+        changes = torch.hash_tensor(weight).item() if weight.device.type == "cpu" else None
+        version = None if self.weight.is_inference() else self.weight._version
+        key = (dtype, weight.dtype, weight.device, weight.data_ptr(), version, changes)
+        if pack not in self._packed or self._packed[pack][0] != key:
+            self._packed[pack] = key, _cast(pack(weight.float(), self.fine_channels), dtype)
+        return self._packed[pack][1]
+
+
+def _cast(tensors: NamedTuple, dtype: torch.dtype) -> NamedTuple:
+    return type(tensors)(*(None if tensor is None else tensor.to(dtype) for tensor in tensors))

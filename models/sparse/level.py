@@ -10,7 +10,7 @@ from .choose import choose
 from .conv import SparseConv2d
 from .head import TileHead
 from .rows import Rows, Tiles
-from .tiles import tile_conv
+from .tiles import pack_kernel, tile_conv
 
 
 class Context(Protocol):
@@ -55,8 +55,12 @@ def sparse_level(
     """
     method = choose(conv.method, halo)
     if method == "gather":
-        return _gather(conv, head, context, coarse, mask, halo, slope, keep)
+        return _on_tiles(conv, head, context, coarse, mask, halo, slope, keep)
     coarse = coarse.dense() if isinstance(coarse, Rows) else coarse
+    if method == "triton":
+        features = conv.triton(context.dense, halo, coarse, slope=slope)
+        executed = halo.mean((1, 2, 3)) * conv.products(method) + mask.mean((1, 2, 3)) * head.products(method)
+        return Level(features, head.triton(features, mask), executed)
     if method == "folded":
         if conv not in shared:
             shared[conv] = conv.fine(context.dense)
@@ -64,11 +68,11 @@ def sparse_level(
     else:
         features = conv.masked(context.dense, halo, coarse)
     features = F.leaky_relu(features, slope)
-    products = conv.products(method) + head.products(method)
-    return Level(features, head.masked(features, mask), torch.full_like(mask[:, 0, 0, 0], products))
+    executed = torch.full_like(mask[:, 0, 0, 0], conv.products(method) + head.products(method))
+    return Level(features, head.masked(features, mask), executed)
 
 
-def _gather(
+def _on_tiles(
     conv: SparseConv2d,
     head: SparseConv2d,
     context: Context,
@@ -82,6 +86,8 @@ def _gather(
     x, coarse = context.rows(tiles), coarse if isinstance(coarse, Rows) else Rows.of(coarse)
     dtype = x.values.dtype
     tile_head = TileHead(head.weight.to(dtype), head.bias.to(dtype), tiles)
-    features = tile_conv(conv.tile_kernel(dtype), x, coarse, tiles, slope=slope, head=tile_head, keep=keep)
+    features = tile_conv(
+        conv.packed(pack_kernel, dtype), conv.bias, x, coarse, tiles, slope=slope, head=tile_head, keep=keep
+    )
     executed = tiles.share() * (conv.products("gather") + tile_head.products)
     return Level(features, tile_head.finish(mask), executed)

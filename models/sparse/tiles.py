@@ -28,27 +28,26 @@ BUFFER = 2**20  # elements of the largest buffer: 4 MB in float32
 
 
 class TileKernel(NamedTuple):
-    """A 3x3 kernel in the transform domain. fine: (4, 4, C, C_out). coarse: (3, C', 3 * C_out). bias: (C_out,)."""
+    """A 3x3 kernel in the transform domain. fine: (4, 4, C, C_out). coarse: (3, C', 3 * C_out)."""
 
     fine: Tensor
     coarse: Tensor
-    bias: Tensor
 
 
-def pack_kernel(weight: Tensor, bias: Tensor, fine_channels: int, dtype: torch.dtype) -> TileKernel:
-    """(C_out, C + C', 3, 3), of which C' belong to the upsampled input, and its bias -> the transform domain."""
+def pack_kernel(weight: Tensor, fine_channels: int) -> TileKernel:
+    """(C_out, C + C', 3, 3), of which C' belong to the upsampled input -> the transform domain, same dtype."""
     fine = weight.new_tensor([[2, 0, 0], [0, 0, 2], [1, 1, 1], [1, -1, 1]], dtype=torch.float64) / 2
     coarse = weight.new_tensor([[1, 1, -1], [-1, 1, 1], [1, 1, 1]], dtype=torch.float64) / 2
     of_fine, of_coarse = weight.double().split([fine_channels, weight.shape[1] - fine_channels], dim=1)
     return TileKernel(
-        torch.einsum("ai,bj,ocij->abco", fine, fine, of_fine).to(dtype).contiguous(),
-        torch.einsum("ai,bj,ocij->acbo", coarse, coarse, of_coarse).to(dtype).flatten(2).contiguous(),
-        bias.to(dtype),
+        torch.einsum("ai,bj,ocij->abco", fine, fine, of_fine).to(weight.dtype).contiguous(),
+        torch.einsum("ai,bj,ocij->acbo", coarse, coarse, of_coarse).to(weight.dtype).flatten(2).contiguous(),
     )
 
 
 def tile_conv(
     kernel: TileKernel,
+    bias: Tensor,
     x: Rows,
     coarse: Rows | None,
     tiles: Tiles,
@@ -60,19 +59,20 @@ def tile_conv(
     """leaky_relu(conv3x3(cat(x, nearest x2 of coarse)), slope) on the tiles.
 
     Args:
+        kernel, bias: from `pack_kernel`, in the dtype of x; (C_out,).
         x: (B, C, h, w). coarse: (B, C', h / 2, w / 2) or None.
         head: a convolution of the result; takes it chunk by chunk, while it is in the cache.
         keep: return the result, (B, C_out, h, w); else None, and it is never there as a whole.
     """
-    count, width = tiles.count, len(kernel.bias)
+    count, width = tiles.count, len(bias)
     values = x.values.new_empty(4 * count + 1 if keep else 1, width)
     values[-1] = 0
     inputs = Windows(x, tiles, scale=2), None if coarse is None else Windows(coarse, tiles, scale=1)
     step = min(max(BUFFER // (16 * max(x.values.shape[1], width)), 64), max(count, 1))
-    chunk = _Chunk(kernel, *inputs, step)
+    chunk = _Chunk(kernel, bias.to(values.dtype), *inputs, step)
     for start in range(0, count, step):
         if start + step > count:
-            chunk = _Chunk(kernel, *inputs, count - start)
+            chunk = _Chunk(kernel, bias.to(values.dtype), *inputs, count - start)
         result = F.leaky_relu_(chunk.compute(start), slope)  # (n, 2, 2, C_out)
         tiles.clear_beyond(start, result)
         if head is not None:
@@ -85,9 +85,9 @@ def tile_conv(
 class _Chunk:
     """The convolution of `size` tiles at a time, from any first one on. Buffers and views of them are made once."""
 
-    def __init__(self, kernel: TileKernel, fine: Windows, coarse: Windows | None, size: int):
-        width, new = len(kernel.bias), fine.values.new_empty
-        self.fine, self.coarse, self.bias = fine, coarse, kernel.bias
+    def __init__(self, kernel: TileKernel, bias: Tensor, fine: Windows, coarse: Windows | None, size: int):
+        width, new = len(bias), fine.values.new_empty
+        self.fine, self.coarse, self.bias = fine, coarse, bias
         self.read, self.half, self.domain = (new(size, 4, 4, kernel.fine.shape[2]) for _ in range(3))
         self.products, self.rows, self.result = new(size, 4, 4, width), new(size, 2, 4, width), new(size, 2, 2, width)
         places = list(itertools.product(range(4), repeat=2))
