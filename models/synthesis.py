@@ -78,11 +78,10 @@ class WaveletSynthesisNet(nn.Module):
         candidates, shared = [], {}
         for ratio in ratios:
             bands = Bands(low, lows, low).add(high, ratio)
-            bands, ratio, executed = self._descend(bands, ratio, context, coarsest, shared, budget)
+            bands, ratio, cost, executed = self._descend(bands, ratio, context, coarsest, shared, budget)
             frame = (bands.low + lows[0]).clamp(0, 1)
             frame_highs = [ours + theirs for ours, theirs in zip(reversed(bands.highs), highs, strict=True)]
             masks = list(reversed(bands.masks))
-            cost = sum(self._cost(level, mask, dilate(mask)) for level, mask in enumerate(masks, 1))
             candidates.append(Synthesis(frame, low + lows[4], frame_highs, masks, cost, executed, ratio))
         return candidates
 
@@ -94,8 +93,8 @@ class WaveletSynthesisNet(nn.Module):
         features: Tensor | Rows,
         shared: dict[SparseConv2d, Tensor],
         budget: float | None,
-    ) -> tuple[Bands, Tensor, Tensor]:
-        """The sparse levels for one ratio (B,): all bands, the ratio in the end, the executed operations."""
+    ) -> tuple[Bands, Tensor, Tensor, Tensor]:
+        """The sparse levels for one ratio (B,): all bands, the ratio in the end, cost, executed operations."""
         spent = executed = torch.zeros_like(ratio)
         for level in SPARSE_LEVELS:
             if budget is not None:
@@ -110,7 +109,10 @@ class WaveletSynthesisNet(nn.Module):
             )
             features, executed = result.features, executed + result.executed * 4.0**-level / self.dense_products()
             bands = bands.add(_as_bands(result.head, level), ratio)
-        return bands, ratio, executed
+        if budget is None:
+            return bands, ratio, spent, executed
+        levels = zip(SPARSE_LEVELS, bands.masks, strict=True)
+        return bands, ratio, sum(self._cost(level, mask, dilate(mask)) for level, mask in levels), executed
 
     def _fit(self, level: int, bands: Bands, ratio: Tensor, budget: Tensor) -> Tensor:
         """The smallest ratio (B,), from `ratio` on, for which this level and what is expected of the finer ones fit."""

@@ -1,12 +1,15 @@
 """Every way to compute a sparse convolution equals the masked dense one."""
 
 import copy
+import subprocess
+import sys
 
 import pytest
 import torch
 import torch.nn.functional as F
 from reference import images
 
+import models.sparse.tiles
 from benchmark.metrics import psnr
 from models import WaveletVFI, default_checkpoint, waveletvfi
 from models.bands import dilate
@@ -179,3 +182,39 @@ def test_bfloat16_decides_masks_in_float32_and_stays_above_50_db(config, ratio, 
     assert rounded.frame.dtype == torch.float32
     assert all(high.dtype == torch.float32 for high in rounded.candidates[0].highs)
     assert psnr(rounded.frame, exact.frame).item() > 50
+
+
+def test_bands_of_the_frame_give_the_frame_undivided(known_model, monkeypatch):
+    """Level by level the synthesis runs over some tiles at a time: how many makes no difference."""
+    img0, _, img1 = images(1, 64, 96)
+    known_model.sparse = "gather"
+    whole = known_model.interpolate_details(img0, img1, ratio=0.005)
+    monkeypatch.setattr(models.sparse.tiles, "BUFFER", 1)
+    divided = known_model.interpolate_details(img0, img1, ratio=0.005)
+    known_model.sparse = "auto"
+    torch.testing.assert_close(divided.frame, whole.frame, atol=1e-6, rtol=0)
+    for ours, theirs in zip(divided.candidates[0].masks, whole.candidates[0].masks, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=0, rtol=0)
+
+
+def test_autocast_computes_in_bfloat16_on_tiles_too(known_model):
+    img0, _, img1 = images(1, 64, 96)
+    exact = known_model.interpolate(img0, img1, ratio=0.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = known_model.interpolate(img0, img1, ratio=0.0)
+    assert 45 < psnr(rounded, exact).item() < 90
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", ["base", "small"])
+def test_4k_needs_less_than_8_gib(config):
+    """Dense, the most there can be; the whole process counts, PyTorch too."""
+    program = f"""
+import resource, torch
+from models import waveletvfi
+model = waveletvfi(config={config!r})
+model.interpolate(*torch.rand(2, 1, 3, 2160, 3840), ratio=0.0)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 8 * 2**20  # KiB
