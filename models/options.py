@@ -30,13 +30,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", choices=PRECISIONS, default="float32", help="of the convolutions; fp16 needs a GPU (float32)"
     )
+    parser.add_argument("--compile", action="store_true", help="torch.compile for the dense parts; for long runs")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (auto)")
 
 
 def network(args: argparse.Namespace, device: torch.device) -> WaveletVFI:
     """The network that the options describe. Raises what `waveletvfi` raises."""
     checkpoint = args.checkpoint or default_checkpoint()
-    return waveletvfi(checkpoint, config=args.config, device=device, sparse=args.sparse, precision=args.precision)
+    return waveletvfi(
+        checkpoint,
+        config=args.config,
+        device=device,
+        sparse=args.sparse,
+        precision=args.precision,
+        compile=args.compile,
+    )
 
 
 def _amount(text: str) -> float:

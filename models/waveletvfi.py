@@ -211,6 +211,7 @@ def waveletvfi(
     device: str | torch.device | None = None,
     sparse: str = "auto",
     precision: str = "float32",
+    compile: bool = False,
 ) -> WaveletVFI:
     """The network in evaluation mode.
 
@@ -221,6 +222,7 @@ def waveletvfi(
         device: where to; default CPU.
         sparse: how sparse convolutions are computed, one of `models.sparse.METHODS`.
         precision: of the convolutions, one of `PRECISIONS`; positions and masks are float32 in any case.
+        compile: the dense parts with torch.compile; the first pair of each frame size then takes a minute.
     Raises:
         FileNotFoundError, ValueError: no such file; not a checkpoint; weights of another network or not finite;
             unknown `sparse` or `precision`, or fp16 without a GPU.
@@ -237,6 +239,9 @@ def waveletvfi(
         model = WaveletVFI(Config(**content["config"]) if "config" in content else config)
         load_weights(model, content["model"], source=str(checkpoint))
     model.sparse = sparse
+    if compile:
+        for part in (model.motion, model.context.frames, model.context.merged):
+            part.compile(fullgraph=True)
     return model.to(device, PRECISIONS[precision]).eval()
 
 

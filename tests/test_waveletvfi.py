@@ -311,3 +311,13 @@ def test_operations_are_reported_per_sample(known_model):
 def test_gradients_leave_operations_uncounted(small):
     output = small(*frames(), ratio=0.0)
     assert output.published_gmacs is None and output.executed_gmacs is None
+
+
+@pytest.mark.slow
+def test_compiled_dense_parts_give_the_same_frame_without_a_graph_break(tmp_path, small):
+    """`fullgraph` makes a break an error; names of weights stay as they are."""
+    utils.save_checkpoint(tmp_path / "w.pth", small.state_dict())
+    compiled = waveletvfi(tmp_path / "w.pth", config="small", compile=True)
+    img0, img1 = frames()
+    torch.testing.assert_close(compiled.interpolate(img0, img1), small.interpolate(img0, img1), atol=1e-4, rtol=0)
+    assert compiled.state_dict().keys() == small.state_dict().keys()
