@@ -22,7 +22,8 @@ class Synthesis(NamedTuple):
         Both are the bands of the frame, in the correction form too.
     masks: 3 x (B, 1, H/2^l, W/2^l) sparse valid masks in {0, 1}, levels 1 to 3.
     cost: (B,) multiply-accumulates of the sparse convolutions as a fraction of the dense ones.
-    executed: (B,) the same as it was really computed; more than `cost` or, by a better way, less.
+    executed: (B,) the same as it was really computed; more than `cost` or, by a better way, less. Candidates beyond the
+        first come of the first one's computation: 0.
     ratio: (B,) the threshold ratio.
     """
 
@@ -62,7 +63,7 @@ class WaveletSynthesisNet(nn.Module):
     def forward(
         self, context: list[LevelContext], ratios: list[Tensor], merged: Tensor, budget: float | None = None
     ) -> list[Synthesis]:
-        """One `Synthesis` per candidate; what the candidates share is computed once.
+        """One `Synthesis` per candidate, all from one descent: a larger ratio only drops details, see `Bands.at`.
 
         Args:
             context: finest first.
@@ -73,17 +74,32 @@ class WaveletSynthesisNet(nn.Module):
         coarsest = self.coarsest(context[3].dense)
         # Orthonormal Haar doubles the low band per level, so the heads predict in image range and we scale back.
         low = self.low_head(coarsest).float() * 2**4
-        high = _as_bands(self.high_heads[3].fine(coarsest), 4)
+        high = _as_bands(self.high_heads[3].masked(coarsest, torch.ones_like(coarsest[:, :1])), 4)
         lows, highs = haar_pyramid(merged) if self.correction else ([0] * 5, [0] * 4)
-        candidates, shared = [], {}
+        lowest = ratios[0] if len(ratios) == 1 else torch.stack(ratios).amin(0)
+        start = Bands(low, lows, low)
+        bands, lowest, cost, executed = self._descend(start.add(high, lowest), lowest, context, coarsest, budget)
+        if len(ratios) == 1:
+            return [self._finish(bands, highs, lowest, cost, executed)]
+        candidates = []
         for ratio in ratios:
-            bands = Bands(low, lows, low).add(high, ratio)
-            bands, ratio, cost, executed = self._descend(bands, ratio, context, coarsest, shared, budget)
-            frame = (bands.low + lows[0]).clamp(0, 1)
-            frame_highs = [ours + theirs for ours, theirs in zip(reversed(bands.highs), highs, strict=True)]
-            masks = list(reversed(bands.masks))
-            candidates.append(Synthesis(frame, low + lows[4], frame_highs, masks, cost, executed, ratio))
+            ours = bands.at(ratio)
+            if bands.hold(ours).all():  # always so where the lowest ratio is 0: every other detail is then there
+                cost = self._costs(ours)
+            else:
+                ours, _, cost, more = self._descend(start.add(high, ratio), ratio, context, coarsest, None)
+                executed = executed + more
+            candidates.append(self._finish(ours, highs, ratio, cost, executed))
+            executed = torch.zeros_like(executed)
         return candidates
+
+    @staticmethod
+    def _finish(bands: Bands, highs: list, ratio: Tensor, cost: Tensor, executed: Tensor) -> Synthesis:
+        """The frame and its bands. `highs[l - 1]`: the details being corrected, or 0."""
+        frame = (bands.low + bands.corrected[0]).clamp(0, 1)
+        frame_highs = [ours + theirs for ours, theirs in zip(reversed(bands.highs), highs, strict=True)]
+        low = bands.coarsest + bands.corrected[4]
+        return Synthesis(frame, low, frame_highs, list(reversed(bands.masks)), cost, executed, ratio)
 
     def _descend(
         self,
@@ -91,7 +107,6 @@ class WaveletSynthesisNet(nn.Module):
         ratio: Tensor,
         context: list[LevelContext],
         features: Tensor | Rows,
-        shared: dict[SparseConv2d, Tensor],
         budget: float | None,
     ) -> tuple[Bands, Tensor, Tensor, Tensor]:
         """The sparse levels for one ratio (B,): all bands, the ratio in the end, cost, executed operations."""
@@ -104,15 +119,10 @@ class WaveletSynthesisNet(nn.Module):
             halo = dilate(mask)
             spent = spent + self._cost(level, mask, halo)
             conv, head = self.levels[level - 1], self.high_heads[level - 1]
-            result = sparse_level(
-                conv, head, context[level - 1], features, mask, halo, slope=SLOPE, keep=level > 1, shared=shared
-            )
+            result = sparse_level(conv, head, context[level - 1], features, mask, halo, slope=SLOPE, keep=level > 1)
             features, executed = result.features, executed + result.executed * 4.0**-level / self.dense_products()
             bands = bands.add(_as_bands(result.head, level), ratio)
-        if budget is None:
-            return bands, ratio, spent, executed
-        levels = zip(SPARSE_LEVELS, bands.masks, strict=True)
-        return bands, ratio, sum(self._cost(level, mask, dilate(mask)) for level, mask in levels), executed
+        return bands, ratio, spent if budget is None else self._costs(bands), executed
 
     def _fit(self, level: int, bands: Bands, ratio: Tensor, budget: Tensor) -> Tensor:
         """The smallest ratio (B,), from `ratio` on, for which this level and what is expected of the finer ones fit."""
@@ -125,6 +135,11 @@ class WaveletSynthesisNet(nn.Module):
             return bands.hold(tried) & (self._cost(level, mask, dilate(mask)) * expected <= budget)
 
         return smallest_allowed(ratio, bands.largest_ratio(), allowed)
+
+    def _costs(self, bands: Bands) -> Tensor:
+        """Of all levels, (B,)."""
+        levels = zip(SPARSE_LEVELS, bands.masks, strict=True)
+        return sum(self._cost(level, mask, dilate(mask)) for level, mask in levels)
 
     def _cost(self, level: int, mask: Tensor, halo: Tensor) -> Tensor:
         """Multiply-accumulates of a level's two sparse convolutions, (B,), as a fraction of all levels' dense ones."""

@@ -1,5 +1,6 @@
 """The public API of the network."""
 
+import copy
 import dataclasses
 import sys
 
@@ -9,7 +10,7 @@ from reference import images, known_state_dict
 
 import utils
 from models import CONFIGS, Config, WaveletVFI, default_checkpoint, waveletvfi
-from models.bands import detail_mask, haar_pyramid
+from models.bands import Bands, detail_mask, haar_pyramid
 from models.macs import published_gmacs
 from models.official import to_official
 from pytorch_wavelets import haar_inverse
@@ -129,6 +130,36 @@ def test_the_dynamic_stage_mixes_all_candidates(small):
     torch.testing.assert_close(output.frame, mixed)
     for ratio, candidate in zip(small.config.ratios, output.candidates, strict=True):
         assert candidate.ratio.tolist() == pytest.approx([ratio] * 2)
+
+
+@pytest.mark.parametrize("ratios", [(0.0, 0.001, 0.004, 0.02), (0.004, 0.001), (0.001, 0.001)])
+@pytest.mark.parametrize("name", ["base", "small"])
+def test_candidates_equal_what_each_ratio_gives_alone_gradients_included(known_model, small, name, ratios):
+    """They come of one descent with the lowest ratio: a larger one drops details and changes none."""
+    model = copy.deepcopy({"base": known_model, "small": small}[name])
+    model.config = dataclasses.replace(model.config, ratios=ratios)
+    model.motion.classifier.linear[-1] = torch.nn.Linear(model.motion.classifier.linear[-1].in_features, len(ratios))
+    img0, _, img1 = images(2, 64, 96)
+    together = model(img0, img1, temperature=1.0)
+    parameters = [p for part in (model.synthesis, model.context) for p in part.parameters()]
+    for ratio, candidate in zip(ratios, together.candidates, strict=True):
+        alone = model(img0, img1, ratio=ratio).candidates[0]
+        torch.testing.assert_close(candidate.frame, alone.frame, atol=1e-6, rtol=0)
+        torch.testing.assert_close(candidate.cost, alone.cost)
+        for ours, theirs in zip(
+            torch.autograd.grad(candidate.frame.square().sum(), parameters, retain_graph=True),
+            torch.autograd.grad(alone.frame.square().sum(), parameters),
+            strict=True,
+        ):
+            torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3 * float(theirs.abs().max()))
+
+
+def test_a_candidate_that_wants_more_than_the_lowest_ratio_has_is_computed_alone(small, monkeypatch):
+    monkeypatch.setattr(Bands, "hold", lambda self, other: torch.zeros(2, dtype=torch.bool))
+    img0, img1 = frames(2)
+    with torch.no_grad():
+        for ratio, candidate in zip(small.config.ratios, small(img0, img1, temperature=1.0).candidates, strict=True):
+            torch.testing.assert_close(candidate.frame, small(img0, img1, ratio=ratio).frame, atol=1e-6, rtol=0)
 
 
 BAD_CALLS = [

@@ -36,16 +36,12 @@ class SparseConv2d(nn.Conv2d):
         """x: (B, C, H, W); mask: (B, 1, H, W) in {0, 1}; coarse: (B, C', H/2, W/2) -> (B, C_out, H, W)."""
         method = choose(self.method, mask)
         if method == "gather":
-            tiles = Tiles.covering(mask)
+            kernel, tiles = self.packed(pack_kernel, x.dtype), Tiles.covering(mask)
             coarse_rows = None if coarse is None else Rows.of(coarse)
-            return (
-                tile_conv(self.packed(pack_kernel, x.dtype), self.bias, Rows.of(x), coarse_rows, tiles).dense() * mask
-            )
+            return tile_conv(kernel, self.bias, Rows.of(x), coarse_rows, tiles).dense() * mask.to(x.dtype)
         if method == "triton":
             return self.triton(x, mask, coarse)
-        if method == "masked":
-            return self.masked(x, mask, coarse)
-        return self.add_coarse(self.fine(x), coarse) * mask.to(x.dtype)
+        return self.masked(x, mask, coarse) if method == "masked" else self.folded(x, mask, coarse)
 
     def masked(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None) -> Tensor:
         """The meaning. Shapes as in `forward`."""
@@ -57,13 +53,12 @@ class SparseConv2d(nn.Conv2d):
         fine, coarse = {"masked": (9, 9), "folded": (9, 4), "triton": (9, 4), "gather": (4, 9 / 4)}[method]
         return (fine * self.fine_channels + coarse * (self.in_channels - self.fine_channels)) * self.out_channels
 
-    def fine(self, x: Tensor) -> Tensor:
-        """The part of the convolution that reads `x`, everywhere, with the bias; candidates share it."""
-        return F.conv2d(x, self.weight[:, : self.fine_channels], self.bias, padding=1)
-
-    def add_coarse(self, fine: Tensor, coarse: Tensor | None) -> Tensor:
-        """The whole convolution, everywhere, from what `fine` returned."""
-        return fine if coarse is None else fine + conv_of_upsampled(coarse, self.weight[:, self.fine_channels :])
+    def folded(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None) -> Tensor:
+        """The same without the upsampled input. Shapes as in `forward`."""
+        out = F.conv2d(x, self.weight[:, : self.fine_channels], self.bias, padding=1)
+        if coarse is not None:
+            out = out + conv_of_upsampled(coarse, self.weight[:, self.fine_channels :])
+        return out * mask.to(x.dtype)
 
     def triton(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None, *, slope: float = 1.0) -> Tensor:
         """leaky_relu(conv * mask, slope) by the GPU kernel. Shapes as in `forward`."""

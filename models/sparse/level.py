@@ -44,14 +44,12 @@ def sparse_level(
     *,
     slope: float,
     keep: bool,
-    shared: dict[SparseConv2d, Tensor],
 ) -> Level:
     """features = leaky_relu(conv(context, nearest x2 of coarse) * halo), head(features) * mask.
 
     Args:
         mask, halo: (B, 1, h, w) in {0, 1}, `halo` being `mask` dilated 3x3.
         keep: whether the features themselves are needed.
-        shared: what does not depend on the mask, kept by the caller from candidate to candidate.
     """
     method = choose(conv.method, halo)
     if method == "gather":
@@ -62,9 +60,7 @@ def sparse_level(
         executed = halo.mean((1, 2, 3)) * conv.products(method) + mask.mean((1, 2, 3)) * head.products(method)
         return Level(features, head.triton(features, mask), executed)
     if method == "folded":
-        if conv not in shared:
-            shared[conv] = conv.fine(context.dense)
-        features = conv.add_coarse(shared[conv], coarse) * halo.to(coarse.dtype)
+        features = conv.folded(context.dense, halo, coarse)
     else:
         features = conv.masked(context.dense, halo, coarse)
     features = F.leaky_relu(features, slope)
