@@ -11,16 +11,17 @@ Vimeo90K's layout or a folder of short clips.
 """
 
 import argparse
+import signal
+import sys
 
 import torch
-import torch.distributed as dist
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 import utils
 from benchmark.metrics import psnr
 from datasets import ClipTriplets, EpochSampler, TrainingAugmentation, TrainingSet, TripletDataset, open_triplets
-from training import Trainer, build_parser, check_args
+from training import ImageScore, Trainer, build_parser, check_args, gather_scores, leave_signals_to_parent
 
 
 def main(args: argparse.Namespace) -> None:
@@ -37,21 +38,44 @@ def main(args: argparse.Namespace) -> None:
     sampler = EpochSampler(len(triplets), samples, rank=process.rank, world_size=process.world_size, seed=args.seed)
     trainer = Trainer(args, process, sampler.batches_per_epoch)
     data = TrainingSet(triplets, TrainingAugmentation(args.crop_size), seed=args.seed)
-    on_gpu, workers = process.device.type == "cuda", args.workers
-    loader = DataLoader(
-        data, args.batch_size, sampler=sampler, num_workers=workers, persistent_workers=workers > 0, pin_memory=on_gpu
-    )
+    loader = open_loader(data, sampler, args, process)
     if process.is_main:
         sizes = f"{len(triplets)} training and {len(validation)} validation triplets"
         print(f"{sizes}, {sampler.batches_per_epoch} steps an epoch")
-    while True:
-        if trainer.schedule.is_validation_due(trainer.position):
-            validate(trainer, validation)
-        elif trainer.progress() < 1:
-            train_one_epoch(trainer, loader)
-        else:
-            break
-        trainer.save("last.pth")
+    run(trainer, loader, validation)
+    if trainer.stopped_by:
+        sys.exit(128 + trainer.stopped_by)
+
+
+def open_loader(
+    data: TrainingSet, sampler: EpochSampler, args: argparse.Namespace, process: utils.Process
+) -> DataLoader:
+    """Batches of `--batch_size`, read ahead by workers that leave signals to this process."""
+    return DataLoader(
+        data,
+        args.batch_size,
+        sampler=sampler,
+        num_workers=args.workers,
+        persistent_workers=args.workers > 0,
+        pin_memory=process.device.type == "cuda",
+        worker_init_fn=leave_signals_to_parent,
+    )
+
+
+def run(trainer: Trainer, loader: DataLoader, validation: TripletDataset) -> None:
+    """Train and validate until the end, or until a signal asks to stop."""
+    with trainer.stop_request:
+        while not trainer.stopped_by:
+            if trainer.schedule.is_validation_due(trainer.position):
+                validate(trainer, validation)
+            elif trainer.progress() < 1:
+                train_one_epoch(trainer, loader)
+            else:
+                break
+            trainer.save()
+    if trainer.stopped_by and trainer.process.is_main:
+        name = signal.Signals(trainer.stopped_by).name
+        print(f"stopped by {name} and saved at step {trainer.position.step}; --resume auto goes on from there")
 
 
 def train_one_epoch(trainer: Trainer, loader: DataLoader) -> None:
@@ -66,39 +90,29 @@ def train_one_epoch(trainer: Trainer, loader: DataLoader) -> None:
         if is_main and trainer.position.step % args.log_every == 0:
             trainer.log.step(trainer.position.step, done.output, done.loss, done.learning_rate, done.temperature)
         trainer.save_if_due()
-        if trainer.progress() >= 1:
+        if trainer.stopped_by or trainer.progress() >= 1:
             break
 
 
-@torch.no_grad()
-def validate(trainer: Trainer, triplets: TripletDataset) -> float:
-    """PSNR (dB, mean over images) and cost on the validation triplets, each once; keeps the best weights."""
+def validate(trainer: Trainer, triplets: TripletDataset) -> None:
+    """Score the validation triplets, each once, with the weights to ship; keep those that are the best so far."""
     process, model = trainer.process, trainer.validated_model().eval()
-    mine = Subset(triplets, range(process.rank, len(triplets), process.world_size))
-    sums = torch.zeros(4 + len(model.config.ratios), dtype=torch.float64, device=process.device)
-    for index, triplet in enumerate(
-        tqdm(mine, desc="validation", unit="pair", disable=not process.is_main, leave=False)
-    ):
-        img0, imgt, img1 = (frame[None].to(process.device).float() / 255 for frame in triplet)
+    mine, scores = range(process.rank, len(triplets), process.world_size), []
+    for index in tqdm(mine, "validation", unit="pair", disable=not process.is_main, leave=False):
+        if trainer.stop_request.number:
+            break
+        img0, imgt, img1 = (frame[None].to(process.device).float() / 255 for frame in triplets[index])
         output = model.interpolate_details(img0, img1, ratio=None if trainer.args.dynamic else 0.0)
         merged = output.merged[..., : imgt.shape[-2], : imgt.shape[-1]]
         (candidate,) = output.candidates
-        chosen = (candidate.ratio == candidate.ratio.new_tensor(model.config.ratios)).double()
-        scores = [psnr(output.frame, imgt), psnr(merged, imgt), candidate.cost, torch.ones_like(candidate.cost)]
-        sums += torch.cat([torch.cat(scores).double(), chosen])
-        if process.is_main and index == 0:
+        values = [psnr(output.frame, imgt), psnr(merged, imgt), candidate.cost]
+        choice = (candidate.ratio - candidate.ratio.new_tensor(model.config.ratios)).abs().argmin()
+        scores.append(ImageScore(index, *torch.cat(values).tolist(), choice.item()))
+        if index == 0:
             trainer.log.images(trainer.position.step, output, imgt)
-    if process.world_size > 1:
-        dist.all_reduce(sums)
     trainer.model.train()
-    frame, merged, cost, *shares = (sums / sums[3]).tolist()
-    if process.is_main:
-        trainer.log.validation(trainer.position.step, frame, merged, cost, shares[1:])
-    trainer.position = trainer.position._replace(validated=trainer.position.step)
-    if frame > trainer.best:
-        trainer.best = frame
-        trainer.save("best.pth", whole=False)
-    return frame
+    if not trainer.agree_to_stop():
+        trainer.finish_validation(gather_scores(scores, process, len(model.config.ratios)))
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

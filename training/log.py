@@ -11,6 +11,8 @@ from torchvision.utils import flow_to_image, make_grid
 from models import Interpolation
 from models.losses import Loss
 
+from .scores import Validation
+
 ERROR_GAIN = 5  # so that errors of a few grey levels can be seen
 
 
@@ -29,15 +31,15 @@ class TrainingLog:
             self.writer.add_scalar("schedule/temperature", temperature, step)
             self._per_ratio("probability", output.probs.detach().mean(0).tolist(), step)
 
-    def validation(self, step: int, psnr: float, psnr_merged: float, cost: float, shares: list[float]) -> None:
+    def validation(self, step: int, found: Validation) -> None:
         """PSNR (dB) of the frame and of the merged frame, mean cost, and how often each ratio was chosen."""
-        self.writer.add_scalar("validation/psnr", psnr, step)
-        self.writer.add_scalar("validation/psnr_merged", psnr_merged, step)
-        self.writer.add_scalar("validation/cost", cost, step)
-        self._per_ratio("validation/share", shares, step)
-        chosen = " ".join(f"{ratio:g}: {share:.0%}" for ratio, share in zip(self.ratios, shares, strict=True))
-        line = f"step {step}: PSNR {psnr:.3f} dB, merged {psnr_merged:.3f} dB, cost {cost:.3f}, ratios {chosen}"
-        print(line, flush=True)
+        self.writer.add_scalar("validation/psnr", found.psnr, step)
+        self.writer.add_scalar("validation/psnr_merged", found.psnr_merged, step)
+        self.writer.add_scalar("validation/cost", found.cost, step)
+        self._per_ratio("validation/share", found.shares, step)
+        chosen = " ".join(f"{ratio:g}: {share:.0%}" for ratio, share in zip(self.ratios, found.shares, strict=True))
+        scores = f"PSNR {found.psnr:.3f} dB, merged {found.psnr_merged:.3f} dB, cost {found.cost:.3f}"
+        print(f"step {step}: {scores}, ratios {chosen}", flush=True)
 
     def images(self, step: int, output: Interpolation, imgt: Tensor) -> None:
         """Two rows: prediction, truth, error, flow_t0; flow_t1, and the masks of levels 1 to 3."""

@@ -8,7 +8,7 @@ import utils
 
 from .trainer import PRECISIONS
 
-POSITIVE = ("epochs", "batch_size", "accumulate", "crop_size", "log_every", "val_every")
+POSITIVE = ("epochs", "batch_size", "accumulate", "crop_size", "log_every", "val_every", "keep", "max_bad_steps")
 POSITIVE += ("temperature_end", "temperature_decay")
 NOT_NEGATIVE = ("weight_wavelet", "weight_cost", "clip_norm", "time_limit", "workers", "lr_warmup")
 
@@ -57,8 +57,10 @@ def _add_files(add: Callable[..., None]) -> None:
     add("val_root", help="validation triplets (default: the test split of --data_root)")
     add("out", default="runs/train", help="folder for checkpoints and TensorBoard")
     add("init_from", help="start from these weights (float32, or half precision as shipped)")
-    add("resume", help="continue the run that wrote this last.pth")
-    add("save_minutes", type=float, default=5.0, help="minutes between saves of last.pth within an epoch")
+    resume = "continue a run: its folder or a checkpoint; auto: the run in --out where there is one, else a fresh one"
+    add("resume", help=resume)
+    add("keep", type=int, default=3, help="how many of the last checkpoints stay")
+    add("save_minutes", type=float, default=5.0, help="minutes between checkpoints within an epoch")
     add("val_every", type=int, default=1, help="epochs between validations")
     add("log_every", type=int, default=50, help="steps between TensorBoard entries")
 
@@ -88,6 +90,7 @@ def _add_schedule(add: Callable[..., None]) -> None:
     add("clip_norm", type=float, default=0.0, help="limit of the gradients' norm; default and paper: none")
     ema = "decay of the average of the weights that is validated and shipped, 0: none (paper); default: 0.999"
     add("ema", type=float, default=0.999, help=ema)
+    add("max_bad_steps", type=int, default=10, help="steps in a row, skipped as not finite, that end the run")
     add("seed", type=int, default=1234, help="of order, augmentation and Gumbel noise")
 
 

@@ -10,12 +10,16 @@ WARM_UP_WITH_WEIGHTS = 100  # steps of rising learning rate where a run starts f
 class Position(NamedTuple):
     """Where a run stands; the next samples, their augmentation and the noise follow from `step`.
 
-    step: optimizer steps done. seconds: spent so far, without interruptions. validated: step of the last validation.
+    step: optimizer steps done, skipped ones included. seconds: spent so far, without interruptions.
+    validated: step of the last validation. skipped, skipped_in_row: steps whose loss or gradient was not finite, of
+    the whole run and up to now without a good one between them.
     """
 
     step: int = 0
     seconds: float = 0.0
     validated: int = 0
+    skipped: int = 0
+    skipped_in_row: int = 0
 
 
 class Schedule:

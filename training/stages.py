@@ -51,9 +51,9 @@ def flow_loss(output: Interpolation, imgt: Tensor) -> Loss:
     return Loss(rec, rec, torch.zeros_like(rec), torch.zeros_like(rec))
 
 
-def build_model(args: argparse.Namespace, checkpoint: dict | None) -> WaveletVFI:
-    """The network to train: resumed, started from other weights (of any floating dtype), or fresh; in float32."""
-    source = args.resume
+def build_model(args: argparse.Namespace, source: str, checkpoint: dict | None) -> WaveletVFI:
+    """The network to train: resumed from the checkpoint `source`, started from other weights (of any floating dtype),
+    or fresh; in float32."""
     if checkpoint is None and args.init_from:
         checkpoint, source = utils.load_checkpoint(args.init_from), args.init_from
     stored = checkpoint.get("config") if checkpoint else None

@@ -19,13 +19,17 @@ from datasets.training import mix_seeds
 from models import Interpolation, WaveletVFI
 from models.losses import Loss
 
+from . import checkpoints
 from .average import average_weights
 from .log import TrainingLog
 from .schedule import Position, Schedule
+from .scores import Validation
+from .signals import StopRequest
 from .stages import DYNAMIC, STATIC, WARM_UP, build_model, loss_of, stage_of, trained_network
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 FUSED_DEVICES = ("cpu", "cuda", "mps")
+AUTO = "auto"
 KEPT_OPTIONS = ("dynamic", "batch_size", "accumulate", "seed", "crop_size", "precision", "ema", "world_size")
 
 
@@ -51,18 +55,21 @@ class Trainer:
         self.args, self.process = args, process
         self.schedule = Schedule(args, steps_per_epoch)
         self.position, self.best = Position(), -math.inf
-        checkpoint = utils.load_checkpoint(args.resume) if args.resume else None
-        self.model = build_model(args, checkpoint).to(process.device, memory_format=torch.channels_last)
+        self.out, self.stage, self.network = Path(args.out), "", None
+        self.stop_request, self.stopped_by = StopRequest(), 0
+        source, checkpoint = self._find_checkpoint()
+        self.model = build_model(args, source, checkpoint).to(process.device, memory_format=torch.channels_last)
         self.average = average_weights(self.model, args.ema) if args.ema else None
         fused = process.device.type in FUSED_DEVICES
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=args.lr_start, weight_decay=0, fused=fused)
         self.scaler = torch.amp.GradScaler(process.device.type, enabled=args.precision == "fp16")
-        self.out, self.stage, self.network = Path(args.out), "", None
         self.saved_at, self.log = time.monotonic(), None
         if checkpoint:
-            self._resume(checkpoint)
+            self._resume(source, checkpoint)
         if process.is_main:
-            self.log = TrainingLog(self.out / "tensorboard", self.model.config.ratios, first_step=self.position.step)
+            self.log = TrainingLog(
+                self.out / "tensorboard", self.model.config.ratios, first_step=self.position.step + 1
+            )
         self._counted = time.monotonic()
 
     def progress(self) -> float:
@@ -89,31 +96,43 @@ class Trainer:
                 self.scaler.scale(loss.total / len(batches)).backward()
             losses.append(torch.stack([term.detach() for term in loss]))
         loss = Loss(*torch.stack(losses).mean(0))
-        norm = self._gradient_norm()
-        if not torch.isfinite(loss.total):
-            raise ValueError(
-                f"the loss became {loss.total.item()} at step {self.position.step}; "
-                f"resume from {self.out / 'last.pth'} with a lower --lr_start"
-            )
-        self._update()
-        step = Step(output, imgt, loss, learning_rate, self._temperature(), norm)
-        seconds = self._common(self.position.seconds + self._seconds_since())
-        self.position = self.position._replace(step=self.position.step + 1, seconds=seconds)
-        return step
+        done = Step(output, imgt, loss, learning_rate, self._temperature(), self._gradient_norm())
+        self._update(done)
+        return done
 
-    def save(self, name: str, *, whole: bool = True) -> None:
-        """Write `name` into the run's folder: everything needed to continue, or (not `whole`) the weights to ship."""
-        if not self.process.is_main:
-            return
-        model = self.model if whole else self.validated_model()
-        state = {"model": model.state_dict(), "config": dataclasses.asdict(self.model.config)}
-        state |= {"stage": self.stage, "position": self.position._asdict(), "best": self.best}
-        utils.save_checkpoint(self.out / name, state | (self._state_to_continue() if whole else {}))
+    def finish_validation(self, found: Validation) -> None:
+        """Note what a validation found; weights better than all before are shipped."""
+        self.position = self.position._replace(validated=self.position.step)
+        if self.log:
+            self.log.validation(self.position.step, found)
+        if found.psnr > self.best:
+            self.best = found.psnr
+            if self.process.is_main:
+                utils.save_checkpoint(self.out / "best.pth", self._describe(self.validated_model()))
+
+    def save(self) -> None:
+        """Write everything needed to continue; the last `--keep` such checkpoints stay."""
+        if self.process.is_main:
+            state = self._describe(self.model) | self._state_to_continue()
+            checkpoints.save(self.out, state, step=self.position.step, keep=self.args.keep)
+            self.saved_at = time.monotonic()
 
     def save_if_due(self) -> None:
         if time.monotonic() - self.saved_at > 60 * self.args.save_minutes:
-            self.save("last.pth")
-            self.saved_at = time.monotonic()
+            self.save()
+
+    def agree(self, *values: float) -> list[float]:
+        """Each value's largest over all processes: so they decide alike."""
+        if self.process.world_size == 1:
+            return list(values)
+        largest = torch.tensor(values, dtype=torch.float64, device=self.process.device)
+        dist.all_reduce(largest, dist.ReduceOp.MAX)
+        return largest.tolist()
+
+    def agree_to_stop(self) -> bool:
+        """Whether any process was asked to stop by a signal."""
+        self.stopped_by = int(*self.agree(self.stop_request.number))
+        return self.stopped_by > 0
 
     def _enter_stage(self) -> None:
         """Choose what is trained now, and wrap it for compilation and for its processes."""
@@ -151,42 +170,72 @@ class Trainer:
             nn.utils.clip_grads_with_norm_(trained, self.args.clip_norm, norm)
         return norm
 
-    def _update(self) -> None:
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        if self.average:
-            self.average.update_parameters(self.model)
-
-    def _seconds_since(self) -> float:
-        """Since the last call."""
+    def _update(self, done: Step) -> None:
+        """Change the weights, unless a loss or a gradient of any process is not finite; move on."""
+        finite = bool(torch.isfinite(done.loss.total) & torch.isfinite(done.gradient_norm))
         before, self._counted = self._counted, time.monotonic()
-        return self._counted - before
-
-    def _common(self, seconds: float) -> float:
-        """The longest of all processes: where time plans the schedule, all must agree on it."""
-        if self.process.world_size == 1 or not self.args.time_limit:
-            return seconds
-        longest = torch.tensor(seconds, dtype=torch.float64, device=self.process.device)
-        dist.all_reduce(longest, dist.ReduceOp.MAX)
-        return longest.item()
+        seconds, stopped_by, bad = self.agree(
+            self.position.seconds + self._counted - before, self.stop_request.number, not finite
+        )
+        if not bad:
+            self.scaler.step(self.optimizer)
+            if self.average:
+                self.average.update_parameters(self.model)
+        self.scaler.update()
+        self.stopped_by, skipped = int(stopped_by), self.position.skipped + int(bad)
+        in_row = self.position.skipped_in_row + 1 if bad else 0
+        step, validated = self.position.step + 1, self.position.validated
+        self.position = Position(step, seconds, validated, skipped, in_row)
+        if in_row >= self.args.max_bad_steps:
+            saved = next(iter(checkpoints.list_newest(self.out)), None)
+            raise ValueError(
+                f"{in_row} steps in a row, up to step {step}, had a loss or a gradient that is not finite and were "
+                f"skipped (loss {done.loss.total:.3g}, gradient norm {done.gradient_norm:.3g}); "
+                f"last good checkpoint: {saved or 'none yet'}; continue it with a lower --lr_start or with --clip_norm"
+            )
 
     def _kept_options(self) -> dict[str, Any]:
         """What a resumed run must have in common with the one it continues."""
         options = vars(self.args) | {"world_size": self.process.world_size}
         return {name: options[name] for name in KEPT_OPTIONS} | {"steps_per_epoch": self.schedule.steps_per_epoch}
 
+    def _describe(self, model: WaveletVFI) -> dict[str, Any]:
+        """A model's weights, and what they are."""
+        state = {"model": model.state_dict(), "config": dataclasses.asdict(model.config)}
+        return state | {"stage": self.stage, "position": self.position._asdict(), "best": self.best}
+
     def _state_to_continue(self) -> dict[str, Any]:
         state = {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
         state |= {"options": self._kept_options(), "lr_warmup": self.schedule.lr_warmup, "args": vars(self.args)}
         return state | ({"average": self.average.state_dict()} if self.average else {})
 
-    def _resume(self, checkpoint: dict) -> None:
+    def _find_checkpoint(self) -> tuple[str, dict | None]:
+        """Where the run goes on from, read by the main process for all: other hosts need not have the file."""
+        found = [("", None)]
+        if self.process.is_main:
+            checkpoints.remove_unfinished(self.out)
+            there = checkpoints.list_newest(self.out)
+            if there and not self.args.resume:
+                raise ValueError(
+                    f"{self.out} holds a run already ({there[0].name}); continue it with --resume auto, "
+                    "or give another --out"
+                )
+            if self.args.resume and (there or self.args.resume != AUTO):
+                path, checkpoint = checkpoints.load_newest(
+                    self.out if self.args.resume == AUTO else Path(self.args.resume)
+                )
+                found = [(str(path), checkpoint)]
+        if self.process.world_size > 1:
+            dist.broadcast_object_list(found, src=0, device=self.process.device)
+        return found[0]
+
+    def _resume(self, source: str, checkpoint: dict) -> None:
         if "options" not in checkpoint:
-            raise ValueError(f"{self.args.resume} holds weights alone; use --init_from, or --resume a last.pth")
+            raise ValueError(f"{source} holds weights alone; use --init_from, or --resume a last.pth")
         for name, now in self._kept_options().items():
             if checkpoint["options"][name] != now:
                 raise ValueError(
-                    f"{self.args.resume} was made with --{name} {checkpoint['options'][name]}, not {now}; "
+                    f"{source} was made with --{name} {checkpoint['options'][name]}, not {now}; "
                     "a resumed run keeps it (a new stage starts with --init_from)"
                 )
         self.optimizer.load_state_dict(checkpoint["optimizer"])
