@@ -51,11 +51,11 @@ def train(data: Path, out: Path, *extra: str) -> dict:
     return utils.load_checkpoint(out / "last.pth")
 
 
-def launch(*command: str, **options) -> subprocess.Popen:
-    """Start Python with `command` in the repository's root."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | options.pop("env", {})
+def launch(*command: str, prefix: tuple[str, ...] = (), **environment: str) -> subprocess.Popen:
+    """Start Python with `command` in the repository's root; `prefix` comes before Python."""
+    variables = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | environment
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, **(streams | options))
+    return subprocess.Popen([*prefix, sys.executable, *command], cwd=ROOT, env=variables, **streams)
 
 
 def finish(process: subprocess.Popen, status: int = 0, timeout: int = 300) -> str:

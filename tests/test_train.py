@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from runs import arguments, finish, launch, make_data, scalars, train
+from runs import make_data, scalars, train
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import train_vimeo90k
@@ -61,22 +61,6 @@ def test_the_warm_up_trains_motion_alone(data, tmp_path):
 def test_a_time_limit_plans_the_schedule(data, tmp_path):
     state = train(data, tmp_path, "--time_limit", "0.02", "--epochs", "1")
     assert state["position"]["seconds"] >= 1.2
-
-
-@pytest.mark.parametrize(
-    "launcher",
-    [
-        "torch.distributed.launch --nproc_per_node=2 train_vimeo90k.py --world_size 2",
-        pytest.param("torch.distributed.run --nproc_per_node=2 train_vimeo90k.py", marks=pytest.mark.slow),
-    ],
-)
-def test_two_processes_end_with_the_weights_of_one_on_the_same_global_batch(data, tmp_path, launcher):
-    alone = train(data, tmp_path / "alone", "--epochs", "1")["model"]
-    options = arguments(data, tmp_path / "both", "--epochs", "1", "--batch_size", "1")
-    finish(launch("-m", *launcher.split(), *options))
-    both = utils.load_checkpoint(tmp_path / "both" / "last.pth")["model"]
-    for name, weight in alone.items():
-        torch.testing.assert_close(both[name], weight, atol=1e-5, rtol=1e-3)
 
 
 def test_the_published_flags_are_understood():
