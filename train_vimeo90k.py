@@ -21,7 +21,7 @@ from tqdm import tqdm
 import utils
 from benchmark.metrics import psnr
 from datasets import ClipTriplets, EpochSampler, TrainingAugmentation, TrainingSet, TripletDataset, open_triplets
-from training import ImageScore, Trainer, build_parser, check_args, gather_scores, leave_signals_to_parent
+from training import ImageScore, Meter, Trainer, build_parser, check_args, gather_scores, leave_signals_to_parent
 
 
 def main(args: argparse.Namespace) -> None:
@@ -73,22 +73,31 @@ def run(trainer: Trainer, loader: DataLoader, validation: TripletDataset) -> Non
             else:
                 break
             trainer.save()
-    if trainer.stopped_by and trainer.process.is_main:
+    if not trainer.stopped_by:
+        trainer.report()
+    elif trainer.log:
         name = signal.Signals(trainer.stopped_by).name
-        print(f"stopped by {name} and saved at step {trainer.position.step}; --resume auto goes on from there")
+        trainer.log.note(
+            f"stopped by {name} and saved at step {trainer.position.step}; --resume auto goes on from there"
+        )
 
 
 def train_one_epoch(trainer: Trainer, loader: DataLoader) -> None:
-    """The rest of the epoch the trainer stands in, or until the time is over."""
-    args, is_main = trainer.args, trainer.process.is_main
+    """The rest of the epoch the trainer stands in, or until the time is over or a signal asks to stop."""
+    args, process = trainer.args, trainer.process
     epoch, first = trainer.schedule.epoch(trainer.position)
     loader.sampler.start_at(epoch, first)
-    steps = zip(*[iter(loader)] * args.accumulate, strict=True)
+    meter = Meter(args.batch_size * args.accumulate * process.world_size)
+    steps = meter.watch(zip(*[iter(loader)] * args.accumulate, strict=True))
     count = trainer.schedule.steps_per_epoch
-    for batches in tqdm(steps, f"epoch {epoch}", count, initial=first, unit="step", disable=not is_main, mininterval=1):
+    bar = tqdm(steps, f"epoch {epoch}", count, initial=first, unit="step", disable=None if process.is_main else True)
+    for batches in bar:
         done = trainer.step(batches)
-        if is_main and trainer.position.step % args.log_every == 0:
-            trainer.log.step(trainer.position.step, done.output, done.loss, done.learning_rate, done.temperature)
+        if process.is_main and trainer.position.step % args.log_every == 0:
+            throughput = meter.read()
+            trainer.log.step(trainer.position, done, throughput)
+            loss, waiting = f"{done.loss.total:.4f}", f"{throughput.loader_share:.0%}"
+            bar.set_postfix(stage=trainer.stage, loss=loss, waiting=waiting, run=f"{trainer.progress():.1%}")
         trainer.save_if_due()
         if trainer.stopped_by or trainer.progress() >= 1:
             break
@@ -98,7 +107,7 @@ def validate(trainer: Trainer, triplets: TripletDataset) -> None:
     """Score the validation triplets, each once, with the weights to ship; keep those that are the best so far."""
     process, model = trainer.process, trainer.validated_model().eval()
     mine, scores = range(process.rank, len(triplets), process.world_size), []
-    for index in tqdm(mine, "validation", unit="pair", disable=not process.is_main, leave=False):
+    for index in tqdm(mine, "validation", unit="pair", disable=None if process.is_main else True, leave=False):
         if trainer.stop_request.number:
             break
         img0, imgt, img1 = (frame[None].to(process.device).float() / 255 for frame in triplets[index])

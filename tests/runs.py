@@ -51,11 +51,11 @@ def train(data: Path, out: Path, *extra: str) -> dict:
     return utils.load_checkpoint(out / "last.pth")
 
 
-def launch(*command: str, prefix: tuple[str, ...] = (), **environment: str) -> subprocess.Popen:
-    """Start Python with `command` in the repository's root; `prefix` comes before Python."""
+def launch(*command: str, prefix: tuple[str, ...] = (), session: bool = False, **environment: str) -> subprocess.Popen:
+    """Start Python with `command` in the repository's root; `prefix` comes before Python; `session`: of its own."""
     variables = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | environment
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen([*prefix, sys.executable, *command], cwd=ROOT, env=variables, **streams)
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "start_new_session": session}
+    return subprocess.Popen([*prefix, sys.executable, *command], cwd=ROOT, env=variables, **options)
 
 
 def finish(process: subprocess.Popen, status: int = 0, timeout: int = 300) -> str:

@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,20 @@ def at_step(monkeypatch, number, happens):
         return step(trainer, batches)
 
     monkeypatch.setattr(Trainer, "step", disturbed)
+
+
+def wait_for(condition, seconds=300):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def children_of(pid):
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    if not children.is_file():
+        pytest.skip("no /proc to list the workers with")
+    return children.read_text().split()
 
 
 def state(value):
@@ -120,6 +135,19 @@ def test_a_signal_during_validation_leaves_it_and_it_is_done_after_resuming(data
     assert (position["step"], position["validated"]) == (4, 0)
     assert_same(train(data, tmp_path, *flags, "--resume", "auto"), whole)
     assert len(scalars(tmp_path, "validation/psnr")) == 2
+
+
+def test_a_signal_to_the_whole_process_group_saves_too_and_no_worker_stays(data, tmp_path):
+    """What torchrun and Ctrl-C in a terminal do, with loader workers in the group."""
+    run = launch("train_vimeo90k.py", *arguments(data, tmp_path, "--epochs", "9999", "--workers", "2"), session=True)
+    wait_for(lambda: (tmp_path / "train.log").is_file() and "step 2:" in (tmp_path / "train.log").read_text())
+    workers = children_of(run.pid)
+    assert len(workers) == 2
+    os.killpg(run.pid, signal.SIGTERM)
+    assert "stopped by SIGTERM and saved at step" in finish(run, 143)
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    last = utils.load_checkpoint(tmp_path / "last.pth")
+    assert last["position"]["step"] >= 2
 
 
 def test_a_second_signal_ends_the_run_at_once(data, tmp_path, monkeypatch):

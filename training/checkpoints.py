@@ -8,7 +8,29 @@ from typing import Any
 
 import utils
 
-LAST = "last.pth"
+LAST, AUTO = "last.pth", "auto"
+
+
+def find(folder: Path, resume: str | None) -> tuple[str, dict[str, Any] | None]:
+    """Where a run that writes into `folder` goes on from: the checkpoint's path and content, or "" and None.
+
+    Args:
+        resume: None for a fresh run, "auto" for what there is in `folder`, or the path of a folder or checkpoint.
+    Raises:
+        FileNotFoundError, ValueError: as `load_newest`; a fresh run in a folder that holds one already.
+    """
+    remove_unfinished(folder)
+    there = list_newest(folder)
+    if resume == AUTO:
+        resume = folder if there else None
+    elif there and not resume:
+        raise ValueError(
+            f"{folder} holds a run already ({there[0].name}); continue it with --resume auto, or give another --out"
+        )
+    if not resume:
+        return "", None
+    path, checkpoint = load_newest(Path(resume))
+    return str(path), checkpoint
 
 
 def save(folder: Path, state: dict[str, Any], *, step: int, keep: int) -> None:

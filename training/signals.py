@@ -1,5 +1,6 @@
 """Requests to stop: the first SIGTERM or SIGINT lets a run finish its step and save, the second ends it at once."""
 
+import os
 import signal
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -25,6 +26,8 @@ class StopRequest:
 
 
 def leave_signals_to_parent(worker: int) -> None:
-    """For the workers of a loader: launchers and terminals signal them too, but the run still needs their batches."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    """For the workers of a loader: a process group of their own.
+
+    Launchers and terminals signal the whole group of a run, which still needs its workers' batches to finish its step.
+    """
+    os.setpgid(0, 0)

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -22,30 +22,16 @@ from models.losses import Loss
 from . import checkpoints
 from .average import average_weights
 from .log import TrainingLog
+from .report import write_report
 from .schedule import Position, Schedule
 from .scores import Validation
 from .signals import StopRequest
 from .stages import DYNAMIC, STATIC, WARM_UP, build_model, loss_of, stage_of, trained_network
+from .step import Step
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 FUSED_DEVICES = ("cpu", "cuda", "mps")
-AUTO = "auto"
 KEPT_OPTIONS = ("dynamic", "batch_size", "accumulate", "seed", "crop_size", "precision", "ema", "world_size")
-
-
-class Step(NamedTuple):
-    """What one optimizer step did.
-
-    output, imgt: of the step's last batch. loss: means over its batches, on this process. learning_rate.
-    temperature: of the Gumbel-softmax, None outside the dynamic stage. gradient_norm: before any clipping.
-    """
-
-    output: Interpolation
-    imgt: Tensor
-    loss: Loss
-    learning_rate: float
-    temperature: float | None
-    gradient_norm: Tensor
 
 
 class Trainer:
@@ -67,9 +53,9 @@ class Trainer:
         if checkpoint:
             self._resume(source, checkpoint)
         if process.is_main:
-            self.log = TrainingLog(
-                self.out / "tensorboard", self.model.config.ratios, first_step=self.position.step + 1
-            )
+            self.log = TrainingLog(self.out, self.model.config.ratios, self.position)
+            begun = f"resumed from {source}" if checkpoint else f"started in {self.out}"
+            self.log.note(f"{begun} at step {self.position.step}")
         self._counted = time.monotonic()
 
     def progress(self) -> float:
@@ -113,6 +99,7 @@ class Trainer:
     def save(self) -> None:
         """Write everything needed to continue; the last `--keep` such checkpoints stay."""
         if self.process.is_main:
+            self.log.flush()
             state = self._describe(self.model) | self._state_to_continue()
             checkpoints.save(self.out, state, step=self.position.step, keep=self.args.keep)
             self.saved_at = time.monotonic()
@@ -120,6 +107,19 @@ class Trainer:
     def save_if_due(self) -> None:
         if time.monotonic() - self.saved_at > 60 * self.args.save_minutes:
             self.save()
+
+    def report(self) -> None:
+        """Leave the table and the curves of the whole run."""
+        if self.process.is_main:
+            self.log.flush()
+            batch = f"{self.args.batch_size} x {self.args.accumulate} x {self.process.world_size}"
+            settings = {
+                "skipped steps": self.position.skipped,
+                "stage": stage_of(self.args, 1),
+                "precision": self.args.precision,
+            }
+            settings |= {"batch size x accumulated x processes": batch, "device": self.process.device.type}
+            write_report(self.out, settings, seconds=self.position.seconds)
 
     def agree(self, *values: float) -> list[float]:
         """Each value's largest over all processes: so they decide alike."""
@@ -186,11 +186,14 @@ class Trainer:
         in_row = self.position.skipped_in_row + 1 if bad else 0
         step, validated = self.position.step + 1, self.position.validated
         self.position = Position(step, seconds, validated, skipped, in_row)
+        values = f"loss {done.loss.total:.3g}, gradient norm {done.gradient_norm:.3g}"
+        if bad and self.log:
+            self.log.note(f"step {step}: skipped, not finite ({values}), {in_row} in a row, {skipped} in all")
         if in_row >= self.args.max_bad_steps:
             saved = next(iter(checkpoints.list_newest(self.out)), None)
             raise ValueError(
                 f"{in_row} steps in a row, up to step {step}, had a loss or a gradient that is not finite and were "
-                f"skipped (loss {done.loss.total:.3g}, gradient norm {done.gradient_norm:.3g}); "
+                f"skipped ({values}); "
                 f"last good checkpoint: {saved or 'none yet'}; continue it with a lower --lr_start or with --clip_norm"
             )
 
@@ -211,20 +214,7 @@ class Trainer:
 
     def _find_checkpoint(self) -> tuple[str, dict | None]:
         """Where the run goes on from, read by the main process for all: other hosts need not have the file."""
-        found = [("", None)]
-        if self.process.is_main:
-            checkpoints.remove_unfinished(self.out)
-            there = checkpoints.list_newest(self.out)
-            if there and not self.args.resume:
-                raise ValueError(
-                    f"{self.out} holds a run already ({there[0].name}); continue it with --resume auto, "
-                    "or give another --out"
-                )
-            if self.args.resume and (there or self.args.resume != AUTO):
-                path, checkpoint = checkpoints.load_newest(
-                    self.out if self.args.resume == AUTO else Path(self.args.resume)
-                )
-                found = [(str(path), checkpoint)]
+        found = [checkpoints.find(self.out, self.args.resume) if self.process.is_main else None]
         if self.process.world_size > 1:
             dist.broadcast_object_list(found, src=0, device=self.process.device)
         return found[0]
