@@ -62,6 +62,20 @@ def test_two_processes_train_and_validate_like_one_on_the_same_global_batch(data
 
 
 @pytest.mark.slow
+def test_compiled_and_accumulating_processes_train_like_plain_ones(data, tmp_path):
+    flags = ["--batch_size", "1", "--accumulate", "2", "--epochs", "1"]
+    finish(torchrun("train_vimeo90k.py", *arguments(data, tmp_path / "plain", *flags)))
+    script = write_script(tmp_path / "script.py", "    pass")
+    interpreted = "import functools, torch\ntorch.compile = functools.partial(torch.compile, backend='eager')\n"
+    script.write_text(interpreted + script.read_text())
+    finish(torchrun(script, *arguments(data, tmp_path / "compiled", *flags, "--compile")))
+    compiled, plain = (utils.load_checkpoint(tmp_path / name / "last.pth") for name in ("compiled", "plain"))
+    assert compiled["model"].keys() == plain["model"].keys()
+    for name, weight in plain["model"].items():
+        torch.testing.assert_close(compiled["model"][name], weight, atol=1e-5, rtol=1e-3)
+
+
+@pytest.mark.slow
 def test_two_processes_end_with_the_weights_of_one(data, tmp_path):
     alone = train(data, tmp_path / "alone", "--epochs", "1")["model"]
     options = arguments(data, tmp_path / "both", "--epochs", "1", "--batch_size", "1")

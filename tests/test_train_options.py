@@ -13,6 +13,8 @@ from models import WaveletVFI
 from training.average import average_weights
 from training.schedule import Position, Schedule
 
+REAL_SCALER = torch.amp.GradScaler
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
@@ -77,6 +79,20 @@ def test_bfloat16_trains_like_float32_with_weights_in_float32(data, tmp_path, dy
     losses = [scalars(tmp_path / name, "loss/reconstruction") for name in ("float32", "bf16")]
     assert losses[0] != losses[1]
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
+def test_a_scaled_loss_changes_nothing_and_an_overflow_lowers_the_scale(data, tmp_path, monkeypatch):
+    """The scaler of fp16, here on a CPU in float32; a power of two changes no digit."""
+    flags = ["--epochs", "1", "--ema", "0"]
+    plain = train(data, tmp_path / "plain", *flags)
+    monkeypatch.setattr(torch.amp, "GradScaler", lambda *_, **__: REAL_SCALER("cpu", init_scale=2.0**10))
+    scaled = train(data, tmp_path / "scaled", *flags)
+    assert_same(scaled["model"], plain["model"])
+    assert scaled["scaler"]["scale"] == 2.0**10
+    monkeypatch.setattr(torch.amp, "GradScaler", lambda *_, **__: REAL_SCALER("cpu", init_scale=2.0**127))
+    overflown = train(data, tmp_path / "overflown", *flags, "--weight_wavelet", "1e4")
+    assert overflown["position"]["skipped"] == 4
+    assert overflown["scaler"]["scale"] == 2.0 ** (127 - 4)
 
 
 @pytest.mark.parametrize("dynamic", [pytest.param("false", marks=pytest.mark.slow), "true"])

@@ -46,6 +46,7 @@ def save(folder: Path, state: dict[str, Any], *, step: int, keep: int) -> None:
             os.link(path, temporary)
         except OSError:  # a file system without hard links
             shutil.copyfile(path, temporary)
+    _sync_names(folder)
     for old in _steps_of(folder)[keep:]:
         old.unlink(missing_ok=True)
 
@@ -89,6 +90,15 @@ def remove_unfinished(folder: Path) -> None:
     """Remove what a process killed while it wrote a checkpoint left behind."""
     for path in (*folder.glob(".step_*.part.pth"), *folder.glob(".last.*.part.pth"), *folder.glob(".best.*.part.pth")):
         path.unlink(missing_ok=True)
+
+
+def _sync_names(folder: Path) -> None:
+    """Put the folder's names on the disk, so that no power cut takes the new one after the old one is removed."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _steps_of(folder: Path) -> list[Path]:

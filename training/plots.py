@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from .scores import Validation
 
@@ -20,8 +21,9 @@ def draw_curves(curves: dict[str, Curve]) -> Figure:
         _line(loss, curves[f"loss/{name}"], colour, alpha=0.25)
         _line(loss, _median(curves[f"loss/{name}"]), colour, label=f"{name}, running median")
     loss.set(ylabel="loss", yscale="log")
-    for which in (loss.yaxis.set_major_formatter, loss.yaxis.set_minor_formatter):
-        which("{x:g}")
+    loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+    loss.yaxis.set_minor_locator(NullLocator())
+    loss.yaxis.set_major_formatter("{x:g}")
     _line(psnr, curves["validation/psnr"], "blue", label="frame", marker="o")
     _line(psnr, curves["validation/psnr_merged"], "orange", label="merged frame, before synthesis", marker="o")
     psnr.set(ylabel="PSNR (dB)")
