@@ -85,6 +85,7 @@ def test_two_processes_end_with_the_weights_of_one(data, tmp_path):
         torch.testing.assert_close(both[name], weight, atol=1e-5, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_what_happens_to_one_process_is_decided_alike_by_all(data, tmp_path):
     """Process 1 sees a loss that is not a number at step 1, and a SIGTERM at step 2."""
     script = write_script(

@@ -70,7 +70,7 @@ def test_without_an_average_the_weights_themselves_are_shipped(data, tmp_path):
     assert_same(utils.load_checkpoint(tmp_path / "best.pth")["model"], last["model"])
 
 
-@pytest.mark.parametrize("dynamic", ["false", "true"])
+@pytest.mark.parametrize("dynamic", [pytest.param("false", marks=pytest.mark.slow), "true"])
 def test_bfloat16_trains_like_float32_with_weights_in_float32(data, tmp_path, dynamic):
     flags = ["--epochs", "1", "--dynamic", dynamic]
     train(data, tmp_path / "float32", *flags)
@@ -95,7 +95,8 @@ def test_a_scaled_loss_changes_nothing_and_an_overflow_lowers_the_scale(data, tm
     assert overflown["scaler"]["scale"] == 2.0 ** (127 - 4)
 
 
-@pytest.mark.parametrize("dynamic", [pytest.param("false", marks=pytest.mark.slow), "true"])
+@pytest.mark.slow
+@pytest.mark.parametrize("dynamic", ["false", "true"])
 def test_a_compiled_network_trains_the_same_and_keeps_its_names(data, tmp_path, monkeypatch, dynamic):
     flags = ["--epochs", "1", "--dynamic", dynamic]
     plain = train(data, tmp_path / "plain", *flags)
