@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import utils
 
+from .checkpoints import AUTO
 from .trainer import PRECISIONS
 
 POSITIVE = ("epochs", "batch_size", "accumulate", "crop_size", "log_every", "val_every", "keep", "max_bad_steps")
@@ -46,7 +47,7 @@ def check_args(args: argparse.Namespace, process: utils.Process) -> None:
         raise ValueError(f"--crop_size must be a multiple of 16, got {args.crop_size}")
     if args.precision == "fp16" and process.device.type != "cuda":
         raise ValueError(f"--precision fp16 needs a CUDA device, this run is on {process.device}; use bf16 or float32")
-    if args.dynamic and not (args.init_from or args.resume) and process.is_main:
+    if args.dynamic and not args.init_from and args.resume in (None, AUTO) and process.is_main:
         print("warning: the dynamic stage starts from static weights in the paper; give them with --init_from")
     if args.time_limit and process.is_main:
         print(f"the schedule is planned for {args.time_limit} minutes; --epochs is not used")
