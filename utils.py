@@ -16,6 +16,7 @@ import torch
 import torch.distributed as dist
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 logger = logging.getLogger("waveletvfi")
 
@@ -170,7 +171,13 @@ def init_distributed(device: str = "auto") -> Process:
         name = torch.device("cuda", local_rank)
         torch.cuda.set_device(name)
     if "WORLD_SIZE" in os.environ and not dist.is_initialized():
-        dist.init_process_group("nccl" if name.type == "cuda" else "gloo")
+        store, _, _ = next(rendezvous("env://"))
+        # torchrun keeps its store when it restarts: on one host, an attempt must not find the addresses of the last.
+        on_one_host = os.environ.get("GROUP_WORLD_SIZE") == "1"
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT") if on_one_host else "any"
+        store = dist.PrefixStore(f"attempt {attempt}", store)
+        backend = "nccl" if name.type == "cuda" else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
     return Process(rank, world_size, local_rank, name)
 
 

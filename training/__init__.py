@@ -1,5 +1,10 @@
-"""Training: the run (`trainer`) and what it shows (`log`)."""
+"""Training: the run (`trainer`), its plan (`schedule`, `stages`), flags (`options`), `checkpoints`, what it shows
+(`log`, `meter`) and leaves behind (`report`, `plots`)."""
 
-from .trainer import DYNAMIC, Trainer
+from .meter import Meter
+from .options import build_parser, check_args
+from .scores import ImageScore, gather_scores
+from .signals import leave_signals_to_parent
+from .trainer import Trainer
 
-__all__ = ["DYNAMIC", "Trainer"]
+__all__ = ["ImageScore", "Meter", "Trainer", "build_parser", "check_args", "gather_scores", "leave_signals_to_parent"]

@@ -1,57 +1,109 @@
-"""What a training run shows while it works: TensorBoard curves and images, and one line per validation."""
+"""What a training run shows while it works: TensorBoard, and the lines of train.log."""
 
 import os
+import resource
+import sys
+import time
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import flow_to_image, make_grid
+from tqdm import tqdm
 
 from models import Interpolation
-from models.losses import Loss
+
+from .meter import Throughput
+from .plots import draw_choices, to_array
+from .schedule import Position
+from .scores import Validation
+from .step import Step
 
 ERROR_GAIN = 5  # so that errors of a few grey levels can be seen
+MEBIBYTE = 2**20
 
 
 class TrainingLog:
-    """Writes to a folder for TensorBoard; entries from `first_step` on, left by an interrupted run, are superseded."""
+    """Writes into a run's folder; what TensorBoard has of steps after `position`, left by a killed run, is replaced."""
 
-    def __init__(self, folder: str | os.PathLike, ratios: tuple[float, ...], *, first_step: int = 0):
-        self.writer, self.ratios = SummaryWriter(str(folder), purge_step=first_step), ratios
+    def __init__(self, folder: str | os.PathLike, ratios: tuple[float, ...], position: Position):
+        self.file, self.ratios = Path(folder) / "train.log", ratios
+        self.writer = SummaryWriter(str(Path(folder) / "tensorboard"), purge_step=position.step + 1)
 
-    def step(self, step: int, output: Interpolation, loss: Loss, lr: float, temperature: float | None) -> None:
-        """Loss terms, learning rate and, where there is one, the temperature and the candidates' probabilities."""
-        for name, value in loss._asdict().items():
-            self.writer.add_scalar(f"loss/{name}", value.item(), step)
-        self.writer.add_scalar("schedule/learning_rate", lr, step)
-        if temperature is not None:
-            self.writer.add_scalar("schedule/temperature", temperature, step)
-            self._per_ratio("probability", output.probs.detach().mean(0).tolist(), step)
+    def note(self, text: str, *, show: bool = True) -> None:
+        """One line into train.log, with the time, and (`show`) onto the screen without disturbing a bar."""
+        with self.file.open("a") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        if show:
+            tqdm.write(text)
+            sys.stdout.flush()
 
-    def validation(self, step: int, psnr: float, psnr_merged: float, cost: float, shares: list[float]) -> None:
-        """PSNR (dB) of the frame and of the merged frame, mean cost, and how often each ratio was chosen."""
-        self.writer.add_scalar("validation/psnr", psnr, step)
-        self.writer.add_scalar("validation/psnr_merged", psnr_merged, step)
-        self.writer.add_scalar("validation/cost", cost, step)
-        self._per_ratio("validation/share", shares, step)
-        chosen = " ".join(f"{ratio:g}: {share:.0%}" for ratio, share in zip(self.ratios, shares, strict=True))
-        line = f"step {step}: PSNR {psnr:.3f} dB, merged {psnr_merged:.3f} dB, cost {cost:.3f}, ratios {chosen}"
-        print(line, flush=True)
+    def step(self, position: Position, done: Step, throughput: Throughput) -> None:
+        """Loss terms, schedule, gradient, speed and memory; on the screen where no bar is shown."""
+        memory = peak_memory(done.imgt.device) / MEBIBYTE
+        values = {f"loss/{name}": value.item() for name, value in done.loss._asdict().items()}
+        values |= {"schedule/learning_rate": done.learning_rate, "gradient/norm": done.gradient_norm.item()}
+        values |= {"gradient/skipped_steps": position.skipped, "machine/memory_mebibytes": memory}
+        values |= {f"machine/{name}": value for name, value in throughput._asdict().items()}
+        if done.temperature is not None:
+            values["schedule/temperature"] = done.temperature
+            self._per_ratio("probability", done.output.probs.detach().mean(0).tolist(), position.step)
+        for name, value in values.items():
+            self.writer.add_scalar(name, value, position.step)
+        terms = ", ".join(f"{name} {value.item():.5f}" for name, value in done.loss._asdict().items())
+        rates = f"learning rate {done.learning_rate:.3g}, gradient {done.gradient_norm:.3g}"
+        speed = f"{throughput.samples_per_second:.2f} samples/s, loader {throughput.loader_share:.1%}"
+        self.note(
+            f"step {position.step}: {terms}, {rates}, {speed}, {memory:.0f} MiB",
+            show=not sys.stderr.isatty(),
+        )
+
+    def validation(self, step: int, found: Validation) -> None:
+        """PSNR (dB) of the frame and of the merged frame, mean cost; share and PSNR of each ratio chosen."""
+        self.writer.add_scalar("validation/psnr", found.psnr, step)
+        self.writer.add_scalar("validation/psnr_merged", found.psnr_merged, step)
+        self.writer.add_scalar("validation/cost", found.cost, step)
+        self._per_ratio("validation/share", found.shares, step)
+        if max(found.shares) < 1:
+            self._per_ratio("validation/psnr_of", found.psnr_of_ratio, step)
+            drawing = to_array(draw_choices(found, self.ratios))
+            self.writer.add_image("validation/choices", drawing, step, dataformats="HWC")
+        chosen = " ".join(f"{ratio:g}: {share:.0%}" for ratio, share in zip(self.ratios, found.shares, strict=True))
+        scores = f"PSNR {found.psnr:.3f} dB, merged {found.psnr_merged:.3f} dB, cost {found.cost:.3f}"
+        self.note(f"step {step}: {scores}, ratios {chosen}")
 
     def images(self, step: int, output: Interpolation, imgt: Tensor) -> None:
-        """Two rows: prediction, truth, error, flow_t0; flow_t1, and the masks of levels 1 to 3."""
+        """Prediction, truth, error; both flows and the occlusion; the masks of levels 1 to 3."""
         height, width = imgt.shape[-2:]
+        flow_t0, flow_t1, occlusion, _ = output.motion
         error = ((output.frame - imgt).abs() * ERROR_GAIN).clamp(0, 1)
-        flows = [flow_to_image(flow).float() / 255 for flow in (output.motion.flow_t0, output.motion.flow_t1)]
+        flows = [flow_to_image(flow).float() / 255 for flow in (flow_t0, flow_t1)]
         masks = [
-            F.interpolate(mask, scale_factor=2**level).expand(-1, 3, -1, -1)
-            for level, mask in enumerate(output.candidates[0].masks, start=1)
+            F.interpolate(mask, scale_factor=2**level) for level, mask in enumerate(output.candidates[0].masks, start=1)
         ]
-        panels = [output.frame, imgt, error, *(panel[..., :height, :width] for panel in flows + masks)]
-        grid = make_grid(torch.cat([panel.cpu() for panel in panels]), nrow=4)
-        self.writer.add_image("prediction, truth, error; flows, masks", grid, step)
+        rows = {
+            f"frame, truth, error x{ERROR_GAIN}": [output.frame, imgt, error],
+            "flow to img0, flow to img1, occlusion": [*flows, occlusion],
+            "masks of levels 1, 2, 3": masks,
+        }
+        for name, panels in rows.items():
+            alike = [panel[..., :height, :width].expand(-1, 3, -1, -1).cpu() for panel in panels]
+            self.writer.add_image(name, make_grid(torch.cat(alike), nrow=3), step)
+
+    def flush(self) -> None:
+        """So that a run killed after a checkpoint has every entry up to it."""
+        self.writer.flush()
 
     def _per_ratio(self, name: str, values: list[float], step: int) -> None:
         for ratio, value in zip(self.ratios, values, strict=True):
             self.writer.add_scalar(f"{name}/ratio_{ratio:g}", value, step)
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: of the GPU's memory where there is one, else of the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

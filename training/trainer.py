@@ -1,11 +1,13 @@
-"""One training run: its network, optimizer and position, and the stages it goes through."""
+"""One training run: its network, optimizer and position, and one optimizer step."""
 
 import argparse
+import contextlib
 import dataclasses
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -14,155 +16,222 @@ from torch.nn.parallel import DistributedDataParallel
 
 import utils
 from datasets.training import mix_seeds
-from models import Config, Interpolation, WaveletVFI, find_config, load_weights
-from models.losses import Loss, reconstruction, training_loss
+from models import Interpolation, WaveletVFI
+from models.losses import Loss
 
+from . import checkpoints
+from .average import average_weights
 from .log import TrainingLog
+from .report import write_report
+from .schedule import Position, Schedule
+from .scores import Validation
+from .signals import StopRequest
+from .stages import DYNAMIC, STATIC, WARM_UP, build_model, loss_of, stage_of, trained_network
+from .step import Step
 
-WARM_UP, STATIC, DYNAMIC = "warm-up", "static", "dynamic"
-
-
-class Position(NamedTuple):
-    """Where a run stands. epoch, batch: the next batch; step: optimizer steps done; seconds: spent training so far."""
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    seconds: float = 0.0
-
-
-class FlowOnly(nn.Module):
-    """The network without synthesis, for the warm-up of MP-Net: the frame is the merged one."""
-
-    def __init__(self, model: WaveletVFI):
-        super().__init__()
-        self.model = model
-
-    def forward(self, img0: Tensor, img1: Tensor) -> Interpolation:
-        motion, merged = self.model.perceive(img0, img1)
-        return Interpolation(merged, merged, motion, torch.ones_like(motion.ratio_logits[:, :1]), [])
+PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+FUSED_DEVICES = ("cpu", "cuda", "mps")
+KEPT_OPTIONS = ("dynamic", "batch_size", "accumulate", "seed", "crop_size", "precision", "ema", "world_size")
 
 
 class Trainer:
     """One run: the network, its optimizer, where it stands, and the folder it writes to."""
 
-    def __init__(self, args: argparse.Namespace, process: utils.Process, batches_per_epoch: int):
-        self.args, self.process, self.batches_per_epoch = args, process, batches_per_epoch
+    def __init__(self, args: argparse.Namespace, process: utils.Process, steps_per_epoch: int):
+        self.args, self.process = args, process
+        self.schedule = Schedule(args, steps_per_epoch)
         self.position, self.best = Position(), -math.inf
-        checkpoint = utils.load_checkpoint(args.resume) if args.resume else None
-        self.model = build_model(args, checkpoint).to(process.device, memory_format=torch.channels_last)
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=args.lr_start, weight_decay=0)
         self.out, self.stage, self.network = Path(args.out), "", None
+        self.stop_request, self.stopped_by = StopRequest(), 0
+        source, checkpoint = self._find_checkpoint()
+        self.model = build_model(args, source, checkpoint).to(process.device, memory_format=torch.channels_last)
+        self.average = average_weights(self.model, args.ema) if args.ema else None
+        fused = process.device.type in FUSED_DEVICES
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=args.lr_start, weight_decay=0, fused=fused)
+        self.scaler = torch.amp.GradScaler(process.device.type, enabled=args.precision == "fp16")
         self.saved_at, self.log = time.monotonic(), None
         if checkpoint:
-            self._resume(checkpoint)
+            self._resume(source, checkpoint)
         if process.is_main:
-            self.log = TrainingLog(self.out / "tensorboard", self.model.config.ratios, first_step=self.position.step)
+            self.log = TrainingLog(self.out, self.model.config.ratios, self.position)
+            begun = f"resumed from {source}" if checkpoint else f"started in {self.out}"
+            self.log.note(f"{begun} at step {self.position.step}")
+        self._counted = time.monotonic()
 
     def progress(self) -> float:
-        """How far the run is, 0 to 1: by epochs, or by time where `--time_limit` is set."""
-        if self.args.time_limit:
-            return min(1.0, self.position.seconds / (60 * self.args.time_limit))
-        return min(1.0, (self.position.epoch + self.position.batch / self.batches_per_epoch) / self.args.epochs)
+        """How far the run is, 0 to 1."""
+        return self.schedule.progress(self.position)
 
-    def temperature(self) -> float:
-        """The paper's annealing per epoch, max(1 - epoch / (epochs / 2), 0.4)."""
-        done = self.progress() if self.args.time_limit else self.position.epoch / self.args.epochs
-        return max(1 - 2 * done, 0.4)
+    def validated_model(self) -> WaveletVFI:
+        """The weights to validate and to ship: the averaged ones, or the current ones without `--ema`."""
+        return self.average.module if self.average else self.model
 
-    def enter_stage(self) -> str:
-        """Choose what is trained now and wrap it for its processes. Frozen: what the stage's loss does not reach."""
-        stage = DYNAMIC if self.args.dynamic else WARM_UP if self.progress() < self.args.flow_warmup else STATIC
-        if stage != self.stage:
-            self.stage = stage
-            self.model.requires_grad_(stage != WARM_UP)
-            self.model.motion.requires_grad_(True)
-            self.model.motion.classifier.requires_grad_(stage == DYNAMIC)
-            network = FlowOnly(self.model) if stage == WARM_UP else self.model
-            self.network = DistributedDataParallel(network) if self.process.world_size > 1 else network
-        return stage
-
-    def step(self, frames: Tensor) -> tuple[Interpolation, Loss, float]:
-        """One optimizer step on (B, 3 frames, 3, H, W) uint8. Returns the output, the loss and the learning rate."""
-        begun, stage, progress = time.monotonic(), self.enter_stage(), self.progress()
-        lr = self.args.lr_end + (self.args.lr_start - self.args.lr_end) * (1 + math.cos(math.pi * progress)) / 2
+    def step(self, batches: Sequence[Tensor]) -> Step:
+        """One optimizer step on `--accumulate` batches, each (B, 3 frames, 3, H, W) uint8."""
+        self._enter_stage()
+        learning_rate = self.schedule.learning_rate(self.position)
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = learning_rate
         # Gumbel noise depends on the step alone, so that a resumed run repeats it.
         torch.manual_seed(mix_seeds(self.args.seed, self.position.step, self.process.rank))
-        img0, imgt, img1 = (frames.to(self.process.device).float() / 255).unbind(1)
-        choice = {WARM_UP: {}, STATIC: {"ratio": 0.0}, DYNAMIC: {"temperature": self.temperature()}}[stage]
-        output = self.network(img0, img1, **choice)
-        loss = flow_loss(output, imgt) if stage == WARM_UP else training_loss(output, imgt)
-        if not torch.isfinite(loss.total):
-            raise ValueError(
-                f"the loss became {loss.total.item()} at step {self.position.step}; "
-                f"resume from {self.out / 'last.pth'} with a lower --lr_start"
-            )
         self.optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()
-        self.optimizer.step()
-        self.position = self.position._replace(
-            batch=self.position.batch + 1,
-            step=self.position.step + 1,
-            seconds=self._common(self.position.seconds + time.monotonic() - begun),
-        )
-        return output, loss, lr
+        losses = []
+        for number, frames in enumerate(batches, start=1):
+            with self._gradients_shared(number == len(batches)):
+                output, imgt, loss = self._forward(frames)
+                self.scaler.scale(loss.total / len(batches)).backward()
+            losses.append(torch.stack([term.detach() for term in loss]))
+        loss = Loss(*torch.stack(losses).mean(0))
+        done = Step(output, imgt, loss, learning_rate, self._temperature(), self._gradient_norm())
+        self._update(done)
+        return done
 
-    def save(self, name: str, *, whole: bool = True) -> None:
-        """Write `name` into the run's folder; `whole` with everything needed to continue, else the weights alone."""
-        if not self.process.is_main:
-            return
-        state = {"model": self.model.state_dict(), "config": dataclasses.asdict(self.model.config)}
-        state |= {"stage": self.stage, "position": tuple(self.position), "best": self.best}
-        if whole:
-            args = vars(self.args) | {"world_size": self.process.world_size}
-            state |= {"optimizer": self.optimizer.state_dict(), "args": args}
-        utils.save_checkpoint(self.out / name, state)
+    def finish_validation(self, found: Validation) -> None:
+        """Note what a validation found; weights better than all before are shipped."""
+        self.position = self.position._replace(validated=self.position.step)
+        if self.log:
+            self.log.validation(self.position.step, found)
+        if found.psnr > self.best:
+            self.best = found.psnr
+            if self.process.is_main:
+                utils.save_checkpoint(self.out / "best.pth", self._describe(self.validated_model()))
+
+    def save(self) -> None:
+        """Write everything needed to continue; the last `--keep` such checkpoints stay."""
+        if self.process.is_main:
+            self.log.flush()
+            state = self._describe(self.model) | self._state_to_continue()
+            checkpoints.save(self.out, state, step=self.position.step, keep=self.args.keep)
+            self.saved_at = time.monotonic()
 
     def save_if_due(self) -> None:
         if time.monotonic() - self.saved_at > 60 * self.args.save_minutes:
-            self.save("last.pth")
-            self.saved_at = time.monotonic()
+            self.save()
 
-    def _common(self, seconds: float) -> float:
-        """The longest of all processes: where time plans the schedule, all must agree on it."""
-        if self.process.world_size == 1 or not self.args.time_limit:
-            return seconds
-        longest = torch.tensor(seconds, dtype=torch.float32, device=self.process.device)
-        dist.all_reduce(longest, dist.ReduceOp.MAX)
-        return longest.item()
+    def report(self) -> None:
+        """Leave the table and the curves of the whole run."""
+        if self.process.is_main:
+            self.log.flush()
+            batch = f"{self.args.batch_size} x {self.args.accumulate} x {self.process.world_size}"
+            settings = {
+                "skipped steps": self.position.skipped,
+                "stage": stage_of(self.args, 1),
+                "precision": self.args.precision,
+            }
+            settings |= {"batch size x accumulated x processes": batch, "device": self.process.device.type}
+            write_report(self.out, settings, seconds=self.position.seconds)
 
-    def _resume(self, checkpoint: dict) -> None:
-        if "optimizer" not in checkpoint:
-            raise ValueError(f"{self.args.resume} holds weights alone; use --init_from, or --resume a last.pth")
-        earlier, now = checkpoint["args"], vars(self.args) | {"world_size": self.process.world_size}
-        for name in ("dynamic", "batch_size", "seed", "crop_size", "world_size"):
-            if earlier[name] != now[name]:
+    def agree(self, *values: float) -> list[float]:
+        """Each value's largest over all processes: so they decide alike."""
+        if self.process.world_size == 1:
+            return list(values)
+        largest = torch.tensor(values, dtype=torch.float64, device=self.process.device)
+        dist.all_reduce(largest, dist.ReduceOp.MAX)
+        return largest.tolist()
+
+    def agree_to_stop(self) -> bool:
+        """Whether any process was asked to stop by a signal."""
+        self.stopped_by = int(*self.agree(self.stop_request.number))
+        return self.stopped_by > 0
+
+    def _enter_stage(self) -> None:
+        """Choose what is trained now, and wrap it for compilation and for its processes."""
+        stage = stage_of(self.args, self.progress())
+        if stage == self.stage:
+            return
+        self.stage, network = stage, trained_network(self.model, stage)
+        if self.process.world_size > 1:
+            network = DistributedDataParallel(network)
+        self.network = torch.compile(network) if self.args.compile else network
+
+    def _forward(self, frames: Tensor) -> tuple[Interpolation, Tensor, Loss]:
+        """Output, truth and loss for (B, 3 frames, 3, H, W) uint8; the loss in float32 whatever the precision."""
+        frames = frames.to(self.process.device, non_blocking=True).float() / 255
+        img0, imgt, img1 = frames.unbind(1)
+        choice = {WARM_UP: {}, STATIC: {"ratio": 0.0}, DYNAMIC: {"temperature": self._temperature()}}[self.stage]
+        dtype = PRECISIONS[self.args.precision]
+        with torch.autocast(self.process.device.type, dtype, enabled=dtype != torch.float32):
+            output = self.network(img0, img1, **choice)
+        return output, imgt, loss_of(output, imgt, self.stage, self.args)
+
+    def _temperature(self) -> float | None:
+        return self.schedule.temperature(self.position) if self.stage == DYNAMIC else None
+
+    def _gradients_shared(self, shared: bool) -> contextlib.AbstractContextManager:
+        """Between the batches of one step, gradients stay in their process."""
+        return contextlib.nullcontext() if shared or self.process.world_size == 1 else self.network.no_sync()
+
+    def _gradient_norm(self) -> Tensor:
+        """The norm of all gradients, which are limited to `--clip_norm` where one is given."""
+        self.scaler.unscale_(self.optimizer)
+        trained = [p for p in self.model.parameters() if p.grad is not None]
+        norm = nn.utils.get_total_norm([p.grad for p in trained])
+        if self.args.clip_norm:
+            nn.utils.clip_grads_with_norm_(trained, self.args.clip_norm, norm)
+        return norm
+
+    def _update(self, done: Step) -> None:
+        """Change the weights, unless a loss or a gradient of any process is not finite; move on."""
+        finite = bool(torch.isfinite(done.loss.total) & torch.isfinite(done.gradient_norm))
+        before, self._counted = self._counted, time.monotonic()
+        seconds, stopped_by, bad = self.agree(
+            self.position.seconds + self._counted - before, self.stop_request.number, not finite
+        )
+        if not bad:
+            self.scaler.step(self.optimizer)
+            if self.average:
+                self.average.update_parameters(self.model)
+        self.scaler.update()
+        self.stopped_by, skipped = int(stopped_by), self.position.skipped + int(bad)
+        in_row = self.position.skipped_in_row + 1 if bad else 0
+        step, validated = self.position.step + 1, self.position.validated
+        self.position = Position(step, seconds, validated, skipped, in_row)
+        values = f"loss {done.loss.total:.3g}, gradient norm {done.gradient_norm:.3g}"
+        if bad and self.log:
+            self.log.note(f"step {step}: skipped, not finite ({values}), {in_row} in a row, {skipped} in all")
+        if in_row >= self.args.max_bad_steps:
+            saved = next(iter(checkpoints.list_newest(self.out)), None)
+            raise ValueError(
+                f"{in_row} steps in a row, up to step {step}, had a loss or a gradient that is not finite and were "
+                f"skipped ({values}); "
+                f"last good checkpoint: {saved or 'none yet'}; continue it with a lower --lr_start or with --clip_norm"
+            )
+
+    def _kept_options(self) -> dict[str, Any]:
+        """What a resumed run must have in common with the one it continues."""
+        options = vars(self.args) | {"world_size": self.process.world_size}
+        return {name: options[name] for name in KEPT_OPTIONS} | {"steps_per_epoch": self.schedule.steps_per_epoch}
+
+    def _describe(self, model: WaveletVFI) -> dict[str, Any]:
+        """A model's weights, and what they are."""
+        state = {"model": model.state_dict(), "config": dataclasses.asdict(model.config)}
+        return state | {"stage": self.stage, "position": self.position._asdict(), "best": self.best}
+
+    def _state_to_continue(self) -> dict[str, Any]:
+        state = {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
+        state |= {"options": self._kept_options(), "lr_warmup": self.schedule.lr_warmup, "args": vars(self.args)}
+        return state | ({"average": self.average.state_dict()} if self.average else {})
+
+    def _find_checkpoint(self) -> tuple[str, dict | None]:
+        """Where the run goes on from, read by the main process for all: other hosts need not have the file."""
+        found = [checkpoints.find(self.out, self.args.resume) if self.process.is_main else None]
+        if self.process.world_size > 1:
+            dist.broadcast_object_list(found, src=0, device=self.process.device)
+        return found[0]
+
+    def _resume(self, source: str, checkpoint: dict) -> None:
+        if "options" not in checkpoint:
+            raise ValueError(f"{source} holds weights alone; use --init_from, or --resume a last.pth")
+        for name, now in self._kept_options().items():
+            if checkpoint["options"][name] != now:
                 raise ValueError(
-                    f"{self.args.resume} was made with --{name} {earlier[name]}, not {now[name]}; "
+                    f"{source} was made with --{name} {checkpoint['options'][name]}, not {now}; "
                     "a resumed run keeps it (a new stage starts with --init_from)"
                 )
         self.optimizer.load_state_dict(checkpoint["optimizer"])
-        self.position, self.best = Position(*checkpoint["position"]), checkpoint["best"]
-
-
-def flow_loss(output: Interpolation, imgt: Tensor) -> Loss:
-    """The reconstruction loss of the merged frame alone."""
-    rec = reconstruction(output.merged, imgt).mean()
-    return Loss(rec, rec, torch.zeros_like(rec), torch.zeros_like(rec))
-
-
-def build_model(args: argparse.Namespace, checkpoint: dict | None) -> WaveletVFI:
-    """The network to train: resumed, started from other weights, or fresh."""
-    source = args.resume
-    if checkpoint is None and args.init_from:
-        checkpoint, source = utils.load_checkpoint(args.init_from), args.init_from
-    stored = checkpoint.get("config") if checkpoint else None
-    config = Config(**stored) if stored else find_config(args.config)
-    if args.ratios:
-        config = dataclasses.replace(config, ratios=tuple(args.ratios))
-    model = WaveletVFI(config)
-    if checkpoint:
-        load_weights(model, checkpoint["model"], source=source)
-    return model
+        self.scaler.load_state_dict(checkpoint["scaler"])
+        if self.average:
+            self.average.load_state_dict(checkpoint["average"])
+        self.position, self.best = Position(**checkpoint["position"]), checkpoint["best"]
+        if self.args.lr_warmup is None:
+            self.schedule.lr_warmup = checkpoint["lr_warmup"]

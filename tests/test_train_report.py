@@ -1,0 +1,133 @@
+"""What a run shows and leaves behind: TensorBoard, train.log, the table and the curves."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from runs import make_data, scalars, train
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import utils
+from models import WaveletVFI
+from training import ImageScore, Meter, gather_scores
+from training.plots import draw_choices, draw_curves, to_array
+
+ALONE = utils.Process(0, 1, 0, torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp("data"), validation=3)
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    """A run of the dynamic stage in which the three validation images get ratios 0, 3 and 3."""
+    patch, out, calls = pytest.MonkeyPatch(), tmp_path_factory.mktemp("run"), []
+    details = WaveletVFI.interpolate_details
+
+    def chosen(model, *frames, ratio):
+        calls.append(None)
+        return details(model, *frames, ratio=model.config.ratios[0 if len(calls) % 3 == 1 else 3])
+
+    patch.setattr(WaveletVFI, "interpolate_details", chosen)
+    train(data, out, "--dynamic", "true")
+    patch.undo()
+    return out
+
+
+def test_tensorboard_shows_losses_schedule_speed_memory_choices_and_images(run):
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    names = {f"loss/{term}" for term in ("total", "reconstruction", "wavelet", "computation")}
+    names |= {"schedule/learning_rate", "schedule/temperature", "gradient/norm", "gradient/skipped_steps"}
+    names |= {"machine/samples_per_second", "machine/loader_share", "machine/memory_mebibytes"}
+    names |= {"validation/psnr", "validation/psnr_merged", "validation/cost"}
+    for ratio in ("0", "2e-05", "3e-05", "5e-05"):
+        names |= {f"{kind}/ratio_{ratio}" for kind in ("probability", "validation/share", "validation/psnr_of")}
+    assert set(events.Tags()["scalars"]) == names
+    assert set(events.Tags()["images"]) == {
+        "frame, truth, error x5",
+        "flow to img0, flow to img1, occlusion",
+        "masks of levels 1, 2, 3",
+        "validation/choices",
+    }
+    assert scalars(run, "validation/share/ratio_0") == pytest.approx([1 / 3] * 2)
+    assert scalars(run, "validation/share/ratio_5e-05") == pytest.approx([2 / 3] * 2)
+    assert math.isnan(scalars(run, "validation/psnr_of/ratio_3e-05")[0])
+
+
+def test_the_log_has_a_line_per_interval_and_validation_and_grows_when_resumed(run, data):
+    lines = (run / "train.log").read_text().splitlines()
+    assert "started in" in lines[0]
+    assert sum("loader" in line for line in lines) == 8
+    assert sum("PSNR" in line for line in lines) == 2
+    train(data, run, "--dynamic", "true", "--resume", "auto")
+    assert (run / "train.log").read_text().splitlines()[:-1] == lines
+    assert "resumed from" in (run / "train.log").read_text().splitlines()[-1]
+
+
+def test_the_summary_tells_what_tensorboard_has(run):
+    table = (run / "summary.md").read_text()
+    assert f"| PSNR at the end | {scalars(run, 'validation/psnr')[-1]:.3f} dB |" in table
+    assert f"| mean cost at the end | {scalars(run, 'validation/cost')[-1]:.3f} |" in table
+    assert "| steps | 8 |" in table
+    assert "| ratios at the end | 0: 33%, 2e-05: 0%, 3e-05: 0%, 5e-05: 67% |" in table
+    assert "| batch size x accumulated x processes | 2 x 1 x 1 |" in table
+    assert "(curves.png)" in table
+
+
+def test_the_curves_are_an_image_with_ink(run):
+    pixels = np.asarray(Image.open(run / "curves.png").convert("RGB"))
+    assert pixels.shape[0] > 600 and pixels.shape[1] > 600
+    assert (pixels != 255).any(2).mean() > 0.01
+
+
+def test_a_drawing_shows_each_point():
+    few = [(step, 1.0 + step) for step in range(3)]
+    names = ("loss/total", "loss/reconstruction", "validation/psnr", "validation/psnr_merged", "validation/cost")
+    loss, psnr, cost = draw_curves(dict.fromkeys(names, few)).axes
+    assert [len(axes.lines) for axes in (loss, psnr, cost)] == [4, 2, 1]
+    images = [ImageScore(number, 30.0 + number, 29.0, 0.5, number % 2) for number in range(4)]
+    figure = draw_choices(gather_scores(images, ALONE, 2), (0.0, 0.1))
+    points, means = figure.axes[0].lines
+    assert list(points.get_ydata()) == [30, 31, 32, 33]
+    assert np.round(points.get_xdata()).tolist() == [0, 1, 0, 1]
+    assert list(means.get_ydata()) == [31, 32]
+    assert to_array(figure).shape == (400, 600, 3)
+
+
+def test_the_means_of_a_validation():
+    images = [ImageScore(2, 30.0, 28.0, 0.5, 1), ImageScore(0, 33.0, 29.0, 0.2, 0), ImageScore(1, 36.0, 30.0, 0.5, 1)]
+    found = gather_scores(images, ALONE, 3)
+    assert [image.index for image in found.images] == [0, 1, 2]
+    assert (found.psnr, found.psnr_merged, found.cost) == (33, 29, pytest.approx(0.4))
+    assert found.shares == pytest.approx([1 / 3, 2 / 3, 0])
+    assert found.psnr_of_ratio[:2] == [33, 33]
+    assert math.isnan(found.psnr_of_ratio[2])
+
+
+def test_the_meter_separates_waiting_from_working(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("training.meter.time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def slow():
+        for number in range(3):
+            clock[0] += 3
+            yield number
+
+    meter = Meter(samples_per_step=4)
+    for number in meter.watch(slow()):
+        clock[0] += 1
+        if number == 1:
+            assert meter.read() == (4 * 2 / 8, 3 / 4)
+    clock[0] += 100  # validation
+    assert (meter.steps, meter.waiting, meter.working) == (1, 3, 1)
+
+
+def test_a_run_too_short_for_its_log_interval_ends_without_curves(data, tmp_path):
+    train(data, tmp_path, "--epochs", "1", "--log_every", "50")
+    assert not (tmp_path / "curves.png").exists()

@@ -1,0 +1,106 @@
+"""A run's checkpoints: step_00001200.pth, the last few of them, and last.pth, another name of the newest."""
+
+import os
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import utils
+
+LAST, AUTO = "last.pth", "auto"
+
+
+def find(folder: Path, resume: str | None) -> tuple[str, dict[str, Any] | None]:
+    """Where a run that writes into `folder` goes on from: the checkpoint's path and content, or "" and None.
+
+    Args:
+        resume: None for a fresh run, "auto" for what there is in `folder`, or the path of a folder or checkpoint.
+    Raises:
+        FileNotFoundError, ValueError: as `load_newest`; a fresh run in a folder that holds one already.
+    """
+    remove_unfinished(folder)
+    there = list_newest(folder)
+    if resume == AUTO:
+        resume = folder if there else None
+    elif there and not resume:
+        raise ValueError(
+            f"{folder} holds a run already ({there[0].name}); continue it with --resume auto, or give another --out"
+        )
+    if not resume:
+        return "", None
+    path, checkpoint = load_newest(Path(resume))
+    return str(path), checkpoint
+
+
+def save(folder: Path, state: dict[str, Any], *, step: int, keep: int) -> None:
+    """Write the checkpoint of `step`, name it last.pth too, and remove all but the `keep` newest.
+
+    At every moment there is a whole checkpoint: the old one goes when the new one has its name.
+    """
+    path = folder / f"step_{step:08d}.pth"
+    utils.save_checkpoint(path, state)
+    with utils.atomic_path(folder / LAST) as temporary:
+        temporary.unlink()
+        try:
+            os.link(path, temporary)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(path, temporary)
+    _sync_names(folder)
+    for old in _steps_of(folder)[keep:]:
+        old.unlink(missing_ok=True)
+
+
+def load_newest(place: Path) -> tuple[Path, dict[str, Any]]:
+    """The checkpoint `place`, or the newest one in the folder `place`; where it cannot be read, the one before.
+
+    Returns:
+        Its path and its content.
+    Raises:
+        FileNotFoundError: no such file, or a folder without checkpoints.
+        ValueError: checkpoints, none of which can be read.
+    """
+    candidates = list_newest(place) if place.is_dir() else [place]
+    if not candidates:
+        raise FileNotFoundError(f"no checkpoint ({LAST}, step_*.pth) in {place}; --resume auto would start afresh")
+    if candidates[0].is_file():
+        candidates += [path for path in list_newest(place.parent) if not path.samefile(candidates[0])]
+    errors = []
+    for path in dict.fromkeys(candidates):
+        try:
+            checkpoint = utils.load_checkpoint(path)
+        except ValueError as error:
+            errors.append(str(error))
+            continue
+        if errors:
+            warnings.warn(f"{'; '.join(errors)}: going on from {path}", stacklevel=2)
+        return path, checkpoint
+    raise ValueError(f"no checkpoint can be read: {'; '.join(errors)}")
+
+
+def list_newest(folder: Path) -> list[Path]:
+    """The checkpoints of a folder, each once, newest first; empty where there are none, or no folder."""
+    last, steps = folder / LAST, _steps_of(folder)
+    if not last.is_file():
+        return steps
+    return [last, *(path for path in steps if not path.samefile(last))]
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a process killed while it wrote a checkpoint left behind."""
+    for path in (*folder.glob(".step_*.part.pth"), *folder.glob(".last.*.part.pth"), *folder.glob(".best.*.part.pth")):
+        path.unlink(missing_ok=True)
+
+
+def _sync_names(folder: Path) -> None:
+    """Put the folder's names on the disk, so that no power cut takes the new one after the old one is removed."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _steps_of(folder: Path) -> list[Path]:
+    """Newest first as written, not as numbered: a run may have gone back to an earlier step."""
+    return sorted(folder.glob("step_*.pth"), key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)

@@ -1,0 +1,111 @@
+"""The trainer's command line: every flag with the paper's value, and what is wrong with a combination of them."""
+
+import argparse
+import os
+from collections.abc import Callable
+
+import utils
+
+from .checkpoints import AUTO
+from .trainer import PRECISIONS
+
+POSITIVE = ("epochs", "batch_size", "accumulate", "crop_size", "log_every", "val_every", "keep", "max_bad_steps")
+POSITIVE += ("temperature_end", "temperature_decay")
+NOT_NEGATIVE = ("weight_wavelet", "weight_cost", "clip_norm", "time_limit", "workers", "lr_warmup")
+
+
+def build_parser(description: str) -> argparse.ArgumentParser:
+    """Flags with underscores, like the published commands; dashes are accepted too."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def add(name: str, **options: object) -> None:
+        parser.add_argument(*dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}")), dest=name, **options)
+
+    _add_files(add)
+    _add_method(add)
+    _add_schedule(add)
+    _add_machine(add)
+    return parser
+
+
+def check_args(args: argparse.Namespace, process: utils.Process) -> None:
+    """Raises ValueError for options that contradict each other or the processes that run; prints what to know."""
+    if args.world_size not in (None, process.world_size):
+        raise ValueError(
+            f"--world_size {args.world_size}, but {process.world_size} process(es) run; start with "
+            f"torchrun --nproc_per_node={args.world_size} train_vimeo90k.py ..."
+        )
+    for name in POSITIVE:
+        if not getattr(args, name) > 0:
+            raise ValueError(f"--{name} must be positive, got {getattr(args, name)}")
+    for name in NOT_NEGATIVE:
+        if getattr(args, name) is not None and not getattr(args, name) >= 0:
+            raise ValueError(f"--{name} must not be negative, got {getattr(args, name)}")
+    if not 0 <= args.ema < 1:
+        raise ValueError(f"--ema is the share of the old average, at least 0 (off) and below 1; got {args.ema}")
+    if args.crop_size % 16:
+        raise ValueError(f"--crop_size must be a multiple of 16, got {args.crop_size}")
+    if args.precision == "fp16" and process.device.type != "cuda":
+        raise ValueError(f"--precision fp16 needs a CUDA device, this run is on {process.device}; use bf16 or float32")
+    if args.dynamic and not args.init_from and args.resume in (None, AUTO) and process.is_main:
+        print("warning: the dynamic stage starts from static weights in the paper; give them with --init_from")
+    if args.time_limit and process.is_main:
+        print(f"the schedule is planned for {args.time_limit} minutes; --epochs is not used")
+
+
+def _add_files(add: Callable[..., None]) -> None:
+    add("data_root", default="vimeo_triplet", help="Vimeo90K's folder, or a folder of short clips")
+    add("val_root", help="validation triplets (default: the test split of --data_root)")
+    add("out", default="runs/train", help="folder for checkpoints and TensorBoard")
+    add("init_from", help="start from these weights (float32, or half precision as shipped)")
+    resume = "continue a run: its folder or a checkpoint; auto: the run in --out where there is one, else a fresh one"
+    add("resume", help=resume)
+    add("keep", type=int, default=3, help="how many of the last checkpoints stay")
+    add("save_minutes", type=float, default=5.0, help="minutes between checkpoints within an epoch")
+    add("val_every", type=int, default=1, help="epochs between validations")
+    add("log_every", type=int, default=50, help="steps between TensorBoard entries")
+
+
+def _add_method(add: Callable[..., None]) -> None:
+    add("config", default="base", help="base (the paper's) or small; stored weights bring their own")
+    add("dynamic", type=_boolean, nargs="?", const=True, default=False, help="the dynamic stage (default: static)")
+    add("ratios", type=float, nargs="+", help="candidate threshold ratios; paper: 0 0.005 0.01 0.015")
+    add("weight_wavelet", type=float, default=0.01, help="of the wavelet loss; paper: 0.01")
+    add("weight_cost", type=float, default=3.0, help="of the computation loss; paper: 3")
+    add("temperature_end", type=float, default=0.4, help="lowest temperature of the Gumbel-softmax; paper: 0.4")
+    temperature_decay = "part of the run after which the temperature, from 1 on, would be 0; paper: 0.5"
+    add("temperature_decay", type=float, default=0.5, help=temperature_decay)
+    flow_warmup = "first part of a static run on the merged frame alone; paper: none"
+    add("flow_warmup", type=float, default=0.0, help=flow_warmup)
+
+
+def _add_schedule(add: Callable[..., None]) -> None:
+    add("epochs", type=int, default=300, help="paper: 300 static, 100 dynamic")
+    add("time_limit", type=float, default=0.0, help="minutes of the whole run; plans the schedule instead of --epochs")
+    add("batch_size", type=int, default=6, help="per process; paper: 6 on each of 4 GPUs")
+    add("accumulate", type=int, default=1, help="batches per optimizer step on each process; paper: 1")
+    add("crop_size", type=int, default=256, help="paper: 256")
+    add("lr_start", type=float, default=1e-4, help="paper: 1e-4")
+    add("lr_end", type=float, default=1e-5, help="paper: 1e-5")
+    add("lr_warmup", type=int, help="steps of rising learning rate; default: 100 with --init_from, else 0")
+    add("clip_norm", type=float, default=0.0, help="limit of the gradients' norm; default and paper: none")
+    ema = "decay of the average of the weights that is validated and shipped, 0: none (paper); default: 0.999"
+    add("ema", type=float, default=0.999, help=ema)
+    add("max_bad_steps", type=int, default=10, help="steps in a row, skipped as not finite, that end the run")
+    add("seed", type=int, default=1234, help="of order, augmentation and Gumbel noise")
+
+
+def _add_machine(add: Callable[..., None]) -> None:
+    add("device", default="auto", help="auto, cpu, cuda, mps")
+    add("precision", choices=PRECISIONS, default="float32", help="of the network; fp16 on CUDA alone. paper: float32")
+    add("compile", action="store_true", help="compile the network with torch.compile (needs a C++ compiler)")
+    add("workers", type=int, default=2, help="data loading processes per process")
+    add("world_size", type=int, help="number of processes, checked against the launcher's")
+    add("local_rank", type=int, default=int(os.environ.get("LOCAL_RANK", 0)), help="given by the launcher")
+
+
+def _boolean(text: str) -> bool:
+    values = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if text.lower() not in values:
+        raise argparse.ArgumentTypeError(f"true or false is needed, got {text!r}")
+    return values[text.lower()]

@@ -1,0 +1,75 @@
+"""Drawings of a run: its curves, and the ratios it chose."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from .scores import Validation
+
+Curve = list[tuple[int, float]]  # (step, value)
+SMOOTHED_OVER = 50  # parts of the run: what differs from batch to batch is drawn pale, its running median over it
+COLOURS = {"blue": "#1f5fa8", "orange": "#d9730d", "grey": "#8a8f98"}
+
+
+def draw_curves(curves: dict[str, Curve]) -> Figure:
+    """Loss, PSNR and mean cost against the step, below each other; `curves` by the names of TensorBoard."""
+    figure = Figure(figsize=(8, 8), dpi=120, layout="constrained")
+    loss, psnr, cost = figure.subplots(3, 1, sharex=True)
+    for name, colour in (("total", "orange"), ("reconstruction", "blue")):
+        _line(loss, curves[f"loss/{name}"], colour, alpha=0.25)
+        _line(loss, _median(curves[f"loss/{name}"]), colour, label=f"{name}, running median")
+    loss.set(ylabel="loss", yscale="log")
+    loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+    loss.yaxis.set_minor_locator(NullLocator())
+    loss.yaxis.set_major_formatter("{x:g}")
+    _line(psnr, curves["validation/psnr"], "blue", label="frame", marker="o")
+    _line(psnr, curves["validation/psnr_merged"], "orange", label="merged frame, before synthesis", marker="o")
+    psnr.set(ylabel="PSNR (dB)")
+    _line(cost, curves["validation/cost"], "blue", marker="o")
+    cost.set(ylabel="mean cost\n(1: everything computed)", xlabel="step", ylim=(0, 1.05))
+    for axes in (loss, psnr, cost):
+        _tidy(axes)
+    for axes in (loss, psnr):
+        axes.legend(frameon=False)
+    return figure
+
+
+def draw_choices(found: Validation, ratios: tuple[float, ...]) -> Figure:
+    """The PSNR of every validation image over the ratio chosen for it, with the mean of each ratio."""
+    figure = Figure(figsize=(6, 4), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    spread = np.random.default_rng(0).uniform(-0.2, 0.2, len(found.images))
+    places = np.array([image.choice for image in found.images]) + spread
+    axes.plot(places, [image.psnr for image in found.images], ".", color=COLOURS["grey"], alpha=0.6)
+    axes.plot(range(len(ratios)), found.psnr_of_ratio, "_", color=COLOURS["blue"], markersize=30, markeredgewidth=2)
+    labels = [f"{ratio:g}\n{share:.0%}" for ratio, share in zip(ratios, found.shares, strict=True)]
+    axes.set_xticks(range(len(ratios)), labels)
+    axes.set(xlabel="ratio chosen, and its share of the images", ylabel="PSNR (dB)", xlim=(-0.5, len(ratios) - 0.5))
+    _tidy(axes)
+    return figure
+
+
+def to_array(figure: Figure) -> np.ndarray:
+    """(height, width, 3) uint8."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _median(curve: Curve) -> Curve:
+    """The running median over 1/50 of the curve, at least five points."""
+    half = max(2, len(curve) // (2 * SMOOTHED_OVER))
+    values = [value for _, value in curve]
+    windows = (values[max(0, i - half) : i + half + 1] for i in range(len(values)))
+    return [(step, float(np.median(window))) for (step, _), window in zip(curve, windows, strict=True)]
+
+
+def _line(axes: Axes, curve: Curve, colour: str, **options: object) -> None:
+    axes.plot(*zip(*curve, strict=True), color=COLOURS[colour], linewidth=1.5, markersize=3, **options)
+
+
+def _tidy(axes: Axes) -> None:
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,60 @@
+"""What a finished run leaves for its reader: summary.md and curves.png, from what TensorBoard has of it."""
+
+import statistics
+from pathlib import Path
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import utils
+
+from .plots import Curve, draw_curves
+
+NEEDED = ("loss/total", "loss/reconstruction", "validation/psnr", "validation/psnr_merged", "validation/cost")
+
+
+def read_curves(folder: Path) -> dict[str, Curve]:
+    """All scalars of a run by name, over its interruptions."""
+    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0})
+    events.Reload()
+    names = events.Tags()["scalars"]
+    return {name: [(event.step, event.value) for event in events.Scalars(name)] for name in names}
+
+
+def write_report(folder: Path, settings: dict[str, object], *, seconds: float) -> None:
+    """Write curves.png and summary.md into the run's folder.
+
+    Args:
+        settings: further rows of the table. seconds: that the run took.
+    """
+    curves = read_curves(folder)
+    if any(name not in curves for name in NEEDED):  # a run shorter than --log_every
+        return
+    with utils.atomic_path(folder / "curves.png") as path:
+        draw_curves(curves).savefig(path)
+    rows = [("time", f"{seconds / 3600:.2f} h"), *_results(curves), *settings.items()]
+    table = "".join(f"| {name} | {value} |\n" for name, value in rows)
+    with utils.atomic_path(folder / "summary.md") as path:
+        path.write_text(f"# {folder.name}\n\n| | |\n|---|---|\n{table}\n![Curves](curves.png)\n")
+
+
+def _results(curves: dict[str, Curve]) -> list[tuple[str, str]]:
+    losses, psnr = [value for _, value in curves["loss/total"]], curves["validation/psnr"]
+    best_step, best = max(psnr, key=lambda point: point[1])
+    rows = [
+        ("steps", f"{psnr[-1][0]}"),
+        ("loss, mean of the last tenth of the run", f"{statistics.mean(losses[-max(1, len(losses) // 10) :]):.5f}"),
+        ("PSNR at the end", f"{psnr[-1][1]:.3f} dB"),
+        ("PSNR of best.pth", f"{best:.3f} dB, at step {best_step}"),
+        ("PSNR of the merged frame at the end", f"{curves['validation/psnr_merged'][-1][1]:.3f} dB"),
+        ("mean cost at the end", f"{curves['validation/cost'][-1][1]:.3f}"),
+    ]
+    shares = [(name.rpartition("_")[2], curve) for name, curve in curves.items() if "validation/share/" in name]
+    rows.append(("ratios at the end", ", ".join(f"{ratio}: {curve[-1][1]:.0%}" for ratio, curve in shares)))
+    rows.append(("samples per second, median", f"{_median(curves['machine/samples_per_second']):.2f}"))
+    rows.append(("waiting for the loader, median", f"{_median(curves['machine/loader_share']):.1%}"))
+    rows.append(("peak memory", f"{max(value for _, value in curves['machine/memory_mebibytes']):.0f} MiB"))
+    return rows
+
+
+def _median(curve: Curve) -> float:
+    return statistics.median(value for _, value in curve)

@@ -1,0 +1,60 @@
+"""Where a run stands, and what follows from it: progress, learning rate, temperature."""
+
+import argparse
+import math
+from typing import NamedTuple
+
+WARM_UP_WITH_WEIGHTS = 100  # steps of rising learning rate where a run starts from weights without optimizer state
+
+
+class Position(NamedTuple):
+    """Where a run stands; the next samples, their augmentation and the noise follow from `step`.
+
+    step: optimizer steps done, skipped ones included. seconds: spent so far, without interruptions.
+    validated: step of the last validation. skipped, skipped_in_row: steps whose loss or gradient was not finite, of
+    the whole run and up to now without a good one between them.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    validated: int = 0
+    skipped: int = 0
+    skipped_in_row: int = 0
+
+
+class Schedule:
+    """The plan of a run, by epochs, or by time where `--time_limit` is set."""
+
+    def __init__(self, args: argparse.Namespace, steps_per_epoch: int):
+        self.args, self.steps_per_epoch = args, steps_per_epoch
+        self.lr_warmup = args.lr_warmup
+        if self.lr_warmup is None:
+            self.lr_warmup = WARM_UP_WITH_WEIGHTS if args.init_from else 0
+
+    def epoch(self, position: Position) -> tuple[int, int]:
+        """Whole epochs done, and steps since."""
+        return divmod(position.step, self.steps_per_epoch)
+
+    def progress(self, position: Position) -> float:
+        """How far the run is, 0 to 1."""
+        if self.args.time_limit:
+            return min(1.0, position.seconds / (60 * self.args.time_limit))
+        return min(1.0, position.step / (self.steps_per_epoch * self.args.epochs))
+
+    def learning_rate(self, position: Position) -> float:
+        """Half a cosine from lr_start to lr_end, as in the paper; the first `lr_warmup` steps rise to it."""
+        cosine = (1 + math.cos(math.pi * self.progress(position))) / 2
+        rising = min(1.0, (position.step + 1) / self.lr_warmup) if self.lr_warmup else 1.0
+        return rising * (self.args.lr_end + (self.args.lr_start - self.args.lr_end) * cosine)
+
+    def temperature(self, position: Position) -> float:
+        """The paper's annealing per epoch, max(1 - epoch / (epochs / 2), 0.4)."""
+        epochs_done = self.epoch(position)[0] / self.args.epochs
+        done = self.progress(position) if self.args.time_limit else epochs_done
+        return max(1 - done / self.args.temperature_decay, self.args.temperature_end)
+
+    def is_validation_due(self, position: Position) -> bool:
+        """At the end of the run and of every `--val_every`-th epoch, once."""
+        epoch, since = self.epoch(position)
+        ends = since == 0 and epoch % self.args.val_every == 0
+        return position.step > position.validated and (ends or self.progress(position) >= 1)

@@ -1,0 +1,66 @@
+"""The stages a run goes through: what is trained in each, how the network is called, and what is the loss."""
+
+import argparse
+import dataclasses
+
+import torch
+from torch import Tensor, nn
+
+import utils
+from models import Config, Interpolation, WaveletVFI, find_config, load_weights
+from models.losses import Loss, reconstruction, training_loss
+
+WARM_UP, STATIC, DYNAMIC = "warm-up", "static", "dynamic"
+
+
+class FlowOnly(nn.Module):
+    """The network without synthesis, for the warm-up of MP-Net: the frame is the merged one."""
+
+    def __init__(self, model: WaveletVFI):
+        super().__init__()
+        self.model = model
+
+    def forward(self, img0: Tensor, img1: Tensor) -> Interpolation:
+        motion, merged = self.model.perceive(img0, img1)
+        return Interpolation(merged, merged, motion, torch.ones_like(motion.ratio_logits[:, :1]), [])
+
+
+def stage_of(args: argparse.Namespace, progress: float) -> str:
+    """The stage of a run that is `progress` (0 to 1) through."""
+    return DYNAMIC if args.dynamic else WARM_UP if progress < args.flow_warmup else STATIC
+
+
+def trained_network(model: WaveletVFI, stage: str) -> nn.Module:
+    """What a stage trains. Frozen: what its loss does not reach, so that no process waits for gradients of it."""
+    model.requires_grad_(stage != WARM_UP)
+    model.motion.requires_grad_(True)
+    model.motion.classifier.requires_grad_(stage == DYNAMIC)
+    return FlowOnly(model) if stage == WARM_UP else model
+
+
+def loss_of(output: Interpolation, imgt: Tensor, stage: str, args: argparse.Namespace) -> Loss:
+    """The stage's loss, its terms weighted as asked for."""
+    if stage == WARM_UP:
+        return flow_loss(output, imgt)
+    return training_loss(output, imgt, wavelet_weight=args.weight_wavelet, computation_weight=args.weight_cost)
+
+
+def flow_loss(output: Interpolation, imgt: Tensor) -> Loss:
+    """The reconstruction loss of the merged frame alone."""
+    rec = reconstruction(output.merged, imgt).mean()
+    return Loss(rec, rec, torch.zeros_like(rec), torch.zeros_like(rec))
+
+
+def build_model(args: argparse.Namespace, source: str, checkpoint: dict | None) -> WaveletVFI:
+    """The network to train: resumed from the checkpoint `source`, started from other weights (of any floating dtype),
+    or fresh; in float32."""
+    if checkpoint is None and args.init_from:
+        checkpoint, source = utils.load_checkpoint(args.init_from), args.init_from
+    stored = checkpoint.get("config") if checkpoint else None
+    config = Config(**stored) if stored else find_config(args.config)
+    if args.ratios:
+        config = dataclasses.replace(config, ratios=tuple(args.ratios))
+    model = WaveletVFI(config)
+    if checkpoint:
+        load_weights(model, checkpoint["model"], source=source)
+    return model
