@@ -61,7 +61,7 @@ class LevelContext:
     """
 
     def __init__(self, frames: Tensor, flows: Tensor, merged: Tensor):
-        self.frames, self.flows, self.merged = frames, flows, merged
+        self.frames, self.flows, self.merged, self.dtype = frames, flows, merged, merged.dtype
 
     @cached_property
     def dense(self) -> Tensor:

@@ -34,7 +34,7 @@ class SparseConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None) -> Tensor:
         """x: (B, C, H, W); mask: (B, 1, H, W) in {0, 1}; coarse: (B, C', H/2, W/2) -> (B, C_out, H, W)."""
-        method = choose(self.method, mask)
+        method = choose(self.method, mask, x.dtype, self.out_channels)
         if method == "gather":
             kernel, tiles = self.packed(pack_kernel, x.dtype), Tiles.covering(mask)
             coarse_rows = None if coarse is None else Rows.of(coarse)

@@ -16,6 +16,8 @@ from .tiles import pack_kernel, tile_conv
 class Context(Protocol):
     """An input that is made where it is needed: everywhere, or on the surroundings of tiles."""
 
+    dtype: torch.dtype
+
     @property
     def dense(self) -> Tensor: ...
 
@@ -51,7 +53,7 @@ def sparse_level(
         mask, halo: (B, 1, h, w) in {0, 1}, `halo` being `mask` dilated 3x3.
         keep: whether the features themselves are needed.
     """
-    method = choose(conv.method, halo)
+    method = choose(conv.method, halo, context.dtype, conv.out_channels)
     if method == "gather":
         return _on_tiles(conv, head, context, coarse, mask, halo, slope, keep)
     coarse = coarse.dense() if isinstance(coarse, Rows) else coarse

@@ -24,7 +24,7 @@ from torch import Tensor
 from .head import TileHead
 from .rows import Rows, Tiles, Windows
 
-BUFFER = 2**20  # elements of the largest buffer: 4 MB in float32
+BUFFER = 2**21  # elements of the largest buffer: 8 MB in float32
 
 
 class TileKernel(NamedTuple):
