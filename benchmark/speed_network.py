@@ -1,0 +1,207 @@
+"""The network by every path, beside the published formula: time, parts, memory, operations, and the frame itself."""
+
+import concurrent.futures
+import functools
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from models import WaveletVFI, waveletvfi
+from models.macs import executed_gmacs
+from models.sparse import METHODS
+from models.sparse.triton_kernels import is_available
+from models.waveletvfi import PRECISIONS
+
+from .metrics import psnr
+from .speed_cases import find_ratios, load_frames
+from .timing import interleaved_medians, interleaved_parts, memory_growth
+
+
+class NetworkPath(NamedTuple):
+    """A way to compute the network. method: one of `METHODS`. precision: one of `PRECISIONS`."""
+
+    method: str
+    precision: str = "float32"
+
+    @classmethod
+    def parse(cls, text: str) -> "NetworkPath":
+        """From METHOD or METHOD:PRECISION. Raises ValueError for unknown ones."""
+        method, _, precision = text.partition(":")
+        path = cls(method, precision or "float32")
+        if method not in METHODS or path.precision not in PRECISIONS or text.endswith(":"):
+            raise ValueError(
+                f"a path is METHOD or METHOD:PRECISION, METHOD one of {', '.join(METHODS)}, "
+                f"PRECISION one of {', '.join(PRECISIONS)}; got {text!r}"
+            )
+        return path
+
+    def __str__(self) -> str:
+        return self.method if self.precision == "float32" else f"{self.method}:{self.precision}"
+
+
+PUBLISHED = NetworkPath("masked")
+
+
+class Setting(NamedTuple):
+    """What all measurements share. frames: two image files, or none for the default ones. threads: on the CPU.
+
+    repeats: timed calls of each path. parts, memory: whether these are measured. tf32: let a GPU use it for float32.
+    """
+
+    checkpoint: Path
+    config: str = "base"
+    device: torch.device = torch.device("cpu")
+    frames: tuple[Path, ...] = ()
+    threads: int = 1
+    repeats: int = 5
+    parts: bool = False
+    memory: bool = True
+    tf32: bool = False
+
+
+class Row(NamedTuple):
+    """One path at one size and cost.
+
+    size: (width, height). asked: the cost asked for; ratio: the threshold ratio for it; cost: the cost reached.
+    seconds: median; relative: to the published formula in float32. saved: the share of time saved over the share of
+    operations saved, None where no operations are saved. memory: peak growth in MiB, None if not measured.
+    difference, psnr: of the frame against the published formula's, largest and in dB. fixed: the share of the dense
+    network's multiply-accumulates that no mask reduces. parts: seconds of PARTS and the "whole", if measured.
+    """
+
+    size: tuple[int, int]
+    asked: float
+    ratio: float
+    cost: float
+    path: str
+    seconds: float
+    relative: float
+    published_gmacs: float
+    executed_gmacs: float
+    saved: float | None
+    memory: float | None
+    relative_memory: float | None
+    difference: float
+    psnr: float
+    fixed: float
+    parts: dict[str, float] | None
+
+
+def measure_network(
+    setting: Setting, paths: Sequence[NetworkPath], sizes: Sequence[tuple[int, int]], costs: Sequence[float]
+) -> list[Row]:
+    """A row per size, cost and path, in that order; the published formula is the first path, named or not.
+
+    Raises:
+        FileNotFoundError, ValueError: no such weights or frames; a path that this device does not have.
+    """
+    if setting.device.type not in ("cpu", "cuda"):
+        raise ValueError(f"times are measured on cpu or cuda, got {setting.device}")
+    if any(path.method == "triton" for path in paths) and not is_available(setting.device):
+        raise ValueError(f"the path triton needs triton and a CUDA GPU, got {setting.device}; leave it out")
+    _configure(setting)
+    paths = list(dict.fromkeys([PUBLISHED, *paths]))
+    networks = [open_network(setting, path) for path in paths]
+    rows = []
+    with tqdm(total=len(sizes) * len(costs), unit="case", disable=None) as bar:
+        for size in sizes:
+            frames = load_frames(setting.frames, size, setting.device)
+            for asked, ratio in zip(costs, find_ratios(networks[0], *frames, costs), strict=True):
+                bar.set_description(f"{size[0]}x{size[1]}, cost {asked:g}")
+                rows += _measure_case(setting, dict(zip(paths, networks, strict=True)), frames, size, asked, ratio)
+                bar.update()
+    return rows
+
+
+def open_network(setting: Setting, path: NetworkPath) -> WaveletVFI:
+    return waveletvfi(
+        setting.checkpoint,
+        config=setting.config,
+        device=setting.device,
+        sparse=path.method,
+        precision=path.precision,
+    )
+
+
+def _measure_case(
+    setting: Setting,
+    networks: dict[NetworkPath, WaveletVFI],
+    frames: tuple[Tensor, Tensor],
+    size: tuple[int, int],
+    asked: float,
+    ratio: float,
+) -> Iterator[Row]:
+    """The rows of one size and cost, the published formula first."""
+    each = {"repeats": setting.repeats, "warmup": 1, "device": setting.device}
+    call = functools.partial(_interpolate, frames=frames, ratio=ratio)
+    outputs = [_summary(network, frames, ratio) for network in networks.values()]
+    seconds = interleaved_medians([functools.partial(call, n) for n in networks.values()], **each)
+    parts = interleaved_parts([*networks.values()], call, **each) if setting.parts else [None] * len(networks)
+    memory = [_memory(setting, path, network, frames, size, ratio) for path, network in networks.items()]
+    reference, dense = outputs[0], outputs[0].executed_gmacs
+    for index, (path, output) in enumerate(zip(networks, outputs, strict=True)):
+        relative, less = seconds[index] / seconds[0], 1 - output.executed_gmacs / dense
+        yield Row(
+            *(size, asked, ratio, output.cost, str(path), seconds[index], relative),
+            *(output.published_gmacs, output.executed_gmacs, (1 - relative) / less if less > 0 else None),
+            *(memory[index], memory[index] / memory[0] if setting.memory and memory[0] > 0 else None),
+            (output.frame - reference.frame).abs().max().item(),
+            psnr(output.frame, reference.frame).item(),
+            *(output.fixed / dense, parts[index]),
+        )
+
+
+class _Output(NamedTuple):
+    """frame: (1, 3, H, W). The rest as in `Row`, but for fixed: GMACs that no mask reduces."""
+
+    frame: Tensor
+    cost: float
+    published_gmacs: float
+    executed_gmacs: float
+    fixed: float
+
+
+def _summary(network: WaveletVFI, frames: tuple[Tensor, Tensor], ratio: float) -> _Output:
+    output = network.interpolate_details(*frames, ratio=ratio)
+    height, width = output.merged.shape[-2:]
+    cost, published, executed = output.candidates[0].cost, output.published_gmacs, output.executed_gmacs
+    fixed = executed_gmacs(network, height, width, torch.zeros(1))
+    return _Output(output.frame, *(value.item() for value in (cost, published, executed, fixed)))
+
+
+def _interpolate(network: WaveletVFI, frames: tuple[Tensor, Tensor], ratio: float) -> Tensor:
+    return network.interpolate(*frames, ratio=ratio)
+
+
+def _memory(
+    setting: Setting,
+    path: NetworkPath,
+    network: WaveletVFI,
+    frames: tuple[Tensor, Tensor],
+    size: tuple[int, int],
+    ratio: float,
+) -> float | None:
+    """MiB, on a CPU measured in a process of its own."""
+    if not setting.memory:
+        return None
+    if setting.device.type == "cuda":
+        return memory_growth(functools.partial(_interpolate, network, frames, ratio), setting.device)
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(_memory_in_this_process, setting, path, size, ratio).result()
+
+
+def _memory_in_this_process(setting: Setting, path: NetworkPath, size: tuple[int, int], ratio: float) -> float:
+    _configure(setting)
+    network, frames = open_network(setting, path), load_frames(setting.frames, size, setting.device)
+    return memory_growth(functools.partial(_interpolate, network, frames, ratio))
+
+
+def _configure(setting: Setting) -> None:
+    torch.set_num_threads(setting.threads)
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = setting.tf32

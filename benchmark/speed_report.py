@@ -1,0 +1,147 @@
+"""What a measurement of speed leaves behind: tables, a JSON file, and a plot of time against cost."""
+
+import datetime
+import hashlib
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from utils import atomic_path
+
+from .report import describe_machine
+from .speed_cases import CLIP, FIRST
+from .speed_network import PUBLISHED, Row, Setting
+from .timing import PARTS
+
+COLUMNS = (
+    *("size", "cost", "path", "ms", "time x published", "GMACs as published", "executed"),
+    *("time saved / operations saved", "memory (MiB)", "memory x published", "largest difference", "PSNR (dB)"),
+)
+#: Okabe and Ito's colours, told apart by colour-blind readers too.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = "os^Dv*"
+INK, FAINT = "#222222", "#888888"
+
+
+def format_tables(rows: list[Row]) -> str:
+    """Markdown: a row per size, cost and path; below, if they were measured, the parts."""
+    lines = [_line(COLUMNS), _line(["---"] * len(COLUMNS)), *(_line(_cells(row)) for row in rows)]
+    if rows[0].parts:
+        columns = ("size", "cost", "path", *(f"{part} (ms)" for part in PARTS), "whole (ms)")
+        lines += ["", _line(columns), _line(["---"] * len(columns))]
+        for row in rows:
+            times = (f"{row.parts[part] * 1e3:.1f}" for part in (*PARTS, "whole"))
+            lines.append(_line([*_case(row), row.path, *times]))
+    return "\n".join(lines)
+
+
+def describe(setting: Setting) -> str:
+    """One line of Markdown: what the tables hold."""
+    machine = describe_machine(setting.device)
+    frames = " and ".join(path.name for path in setting.frames) or f"frames {FIRST} and {FIRST + 1} of the clip {CLIP}"
+    tf32 = ", TF32" if setting.tf32 else ""
+    return (
+        f"{setting.checkpoint.name}; {frames}, scaled; {machine['device']}{tf32}, {setting.threads} threads, "
+        f"PyTorch {machine['torch']}; medians of {setting.repeats} interleaved calls. Published: path {PUBLISHED}."
+    )
+
+
+def write_report(folder: Path, setting: Setting, rows: list[Row]) -> dict[str, Any]:
+    """Write table.md and speed.json into a folder; returns what the latter holds, for `draw`.
+
+    Infinite PSNR (equal frames) is written as the string "inf".
+    """
+    report = {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "checkpoint": {
+            "file": setting.checkpoint.name,
+            "sha256": hashlib.sha256(setting.checkpoint.read_bytes()).hexdigest(),
+        },
+        "frames": [path.name for path in setting.frames] or [f"{CLIP}:{FIRST}", f"{CLIP}:{FIRST + 1}"],
+        "repeats": setting.repeats,
+        "tf32": setting.tf32,
+        "machine": describe_machine(setting.device),
+        "rows": [_jsonable(row) for row in rows],
+    }
+    with atomic_path(folder / "table.md") as temporary:
+        temporary.write_text(f"{describe(setting)}\n\n{format_tables(rows)}\n")
+    with atomic_path(folder / "speed.json") as temporary:
+        temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+    return report
+
+
+def draw(path: Path, report: dict[str, Any]) -> None:
+    """Draw time against cost, both relative to dense, a panel per size. report: as `write_report` returns it."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    sizes = list(dict.fromkeys(tuple(row["size"]) for row in report["rows"]))
+    figure, panels = pyplot.subplots(
+        1, len(sizes), figsize=(1.2 + 4.6 * len(sizes), 4.8), sharey=True, squeeze=False, layout="constrained"
+    )
+    for axes, size in zip(panels[0], sizes, strict=True):
+        _draw_panel(axes, [row for row in report["rows"] if tuple(row["size"]) == size])
+        axes.set_title(f"{size[0]}x{size[1]}", color=INK, fontsize=11)
+        axes.set_xlabel("cost: operations of the sparse convolutions, 1 = dense", color=INK)
+    panels[0, 0].set_ylabel("time, 1 = published formula", color=INK)
+    machine = report["machine"]
+    where = f"{machine['threads']} threads" if machine["device"] == "cpu" else machine["device"]
+    figure.suptitle(f"{report['checkpoint']['file']}, {where}", color=INK, fontsize=11)
+    handles, names = panels[0, 0].get_legend_handles_labels()
+    columns = min(len(names), 3 * len(sizes))
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False, fontsize=10)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=160)
+    pyplot.close(figure)
+
+
+def _draw_panel(axes: Any, rows: list[dict[str, Any]]) -> None:
+    """axes: of matplotlib. rows: of one size."""
+    others = [path for path in dict.fromkeys(row["path"] for row in rows) if path != str(PUBLISHED)]
+    styles = {str(PUBLISHED): {"color": FAINT, "marker": "."}}
+    for index, path in enumerate(others):
+        styles[path] = {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
+    for path, style in styles.items():
+        points = sorted((row["cost"], row["relative"]) for row in rows if row["path"] == path)
+        name = "published formula" if path == str(PUBLISHED) else path
+        axes.plot(*zip(*points, strict=True), label=name, linewidth=1.8, markersize=5, **style)
+    # Fewer operations and as much less time, by the published formula; a path that needs fewer can be below.
+    ideal = {"color": INK, "linestyle": (0, (4, 3)), "linewidth": 1.3, "label": "ideal: time as operations"}
+    axes.plot([0, 1], [rows[0]["fixed"], 1], **ideal)
+    axes.set_xlim(0, 1.02)
+    axes.set_ylim(0, max(1.1, 1.05 * max(row["relative"] for row in rows)))
+    axes.grid(color="#dddddd", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(colors=INK, labelsize=9)
+
+
+def _case(row: Row) -> list[str]:
+    missed = f" (asked {row.asked:g})" if abs(row.cost - row.asked) > 0.02 else ""
+    return [f"{row.size[0]}x{row.size[1]}", f"{row.cost:.3f}{missed}"]
+
+
+def _cells(row: Row) -> list[str]:
+    return [
+        *(*_case(row), row.path, f"{row.seconds * 1e3:.1f}", f"{row.relative:.3f}"),
+        *(f"{row.published_gmacs:.2f}", f"{row.executed_gmacs:.2f}", _optional(row.saved, ".2f")),
+        *(_optional(row.memory, ".0f"), _optional(row.relative_memory, ".2f")),
+        *(f"{row.difference:.1e}", f"{row.psnr:.1f}"),
+    ]
+
+
+def _optional(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _line(cells: Any) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _jsonable(row: Row) -> dict[str, Any]:
+    return {name: "inf" if name == "psnr" and math.isinf(value) else value for name, value in row._asdict().items()}

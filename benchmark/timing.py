@@ -1,0 +1,180 @@
+"""Times of calls that take turns, times of the network's parts inside a call, and the memory that a call takes."""
+
+import contextlib
+import gc
+import itertools
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+
+import models.synthesis
+from models import WaveletVFI
+
+CPU = torch.device("cpu")
+MIB = 2**20
+REST = "wavelets, masks"
+PARTS = ("motion", "context", "level 4", "level 3", "level 2", "level 1", REST)
+STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def interleaved_medians(
+    calls: list[Callable[[], object]], *, repeats: int, warmup: int = 3, device: torch.device = CPU
+) -> list[float]:
+    """Median seconds of each call, the calls taking turns (A B C A B C ...), after `warmup` untimed rounds."""
+    seconds = [[] for _ in calls]
+    for turn in range(warmup + repeats):
+        for call, taken in zip(calls, seconds, strict=True):
+            watch = Stopwatch(device)
+            with watch.measure("call"):
+                call()
+            if turn >= warmup:
+                taken.append(watch.seconds()["call"])
+    return [statistics.median(taken) for taken in seconds]
+
+
+class Stopwatch:
+    """Seconds by name: of the host, or on a GPU of its stream, without making the host wait in between."""
+
+    def __init__(self, device: torch.device):
+        self.device = device
+        self._marks: list[tuple] = []
+
+    @contextlib.contextmanager
+    def measure(self, name: str) -> Iterator[None]:
+        start = self._mark()
+        yield
+        self._marks.append((name, start, self._mark()))
+
+    def around(self, function: Callable, name: str | Callable[..., str]) -> Callable:
+        """`function`, measured. name: its name, or what finds it among the arguments."""
+
+        def measured(*args, **options):
+            with self.measure(name if isinstance(name, str) else name(*args)):
+                return function(*args, **options)
+
+        return measured
+
+    def seconds(self) -> dict[str, float]:
+        """The sum for every name."""
+        on_gpu, total = self.device.type == "cuda", {}
+        if on_gpu:
+            torch.cuda.synchronize(self.device)
+        for name, start, stop in self._marks:
+            taken = start.elapsed_time(stop) / 1e3 if on_gpu else stop - start
+            total[name] = total.get(name, 0.0) + taken
+        return total
+
+    def _mark(self) -> "float | torch.cuda.Event":
+        if self.device.type != "cuda":
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record(torch.cuda.current_stream(self.device))
+        return event
+
+
+def interleaved_parts(
+    networks: list[WaveletVFI],
+    call: Callable[[WaveletVFI], object],
+    *,
+    repeats: int,
+    warmup: int = 1,
+    device: torch.device = CPU,
+) -> list[dict[str, float]]:
+    """Median seconds of each of PARTS, and of the "whole", inside `call(network)`, the networks taking turns.
+
+    "motion" is MP-Net and the merged frame, "context" the encoders, "level l" the context of the level (warps), its
+    convolution and its heads. What is left of the whole is REST, padding and the counting of operations included.
+    """
+    measured = [[] for _ in networks]
+    for turn, (network, results) in itertools.product(range(warmup + repeats), zip(networks, measured, strict=True)):
+        watch = Stopwatch(device)
+        with _measured_parts(network, watch), watch.measure("whole"):
+            call(network)
+        seconds = watch.seconds()
+        seconds[REST] = seconds["whole"] - sum(taken for part, taken in seconds.items() if part != "whole")
+        if turn >= warmup:
+            results.append(seconds)
+    return [{name: statistics.median(s[name] for s in results) for name in (*PARTS, "whole")} for results in measured]
+
+
+@contextlib.contextmanager
+def _measured_parts(network: WaveletVFI, watch: Stopwatch) -> Iterator[None]:
+    """Inside, the parts of a network are wrapped by the stopwatch."""
+    net = network.synthesis
+    convs, synthesise = list(net.levels), net.forward
+
+    def level_of(conv: torch.nn.Module, *_: object) -> str:
+        return f"level {1 + next(index for index, known in enumerate(convs) if known is conv)}"
+
+    def with_dense_context(context: list, *args: object) -> list:
+        with watch.measure("level 4"):
+            _ = context[3].dense  # kept, so that the network finds it made
+        return synthesise(context, *args)
+
+    coarsest = [(part, "forward") for part in (net.coarsest, net.low_head)] + [(net.high_heads[3], "fine")]
+    with contextlib.ExitStack() as stack:
+        for owner, name in coarsest:
+            stack.enter_context(_replaced(owner, name, watch.around(getattr(owner, name), "level 4")))
+        sparse_level = watch.around(models.synthesis.sparse_level, level_of)
+        stack.enter_context(_replaced(network, "perceive", watch.around(network.perceive, "motion")))
+        stack.enter_context(_replaced(network.context, "forward", watch.around(network.context.forward, "context")))
+        stack.enter_context(_replaced(net, "forward", with_dense_context))
+        stack.enter_context(_replaced(models.synthesis, "sparse_level", sparse_level))
+        yield
+
+
+@contextlib.contextmanager
+def _replaced(owner: object, name: str, function: Callable) -> Iterator[None]:
+    """Inside, `owner.name` is another function."""
+    own = vars(owner).get(name)
+    setattr(owner, name, function)
+    try:
+        yield
+    finally:
+        if own is None:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, own)
+
+
+def memory_growth(call: Callable[[], object], device: torch.device = CPU) -> float:
+    """MiB that a call needs at its peak beyond what was there before.
+
+    On a CPU: of the resident set, for which the process should be fresh. On a GPU: of PyTorch's allocations.
+    """
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        call()
+        return (torch.cuda.max_memory_allocated(device) - before) / MIB
+    before, highest = _watermark()
+    call()
+    return (highest() - before) / MIB
+
+
+def _watermark() -> tuple[int, Callable[[], int]]:
+    """Bytes of the resident set now, and what returns its highest from now on."""
+    try:
+        RESET.write_text("5")  # Linux: the highest resident set starts anew from the present one
+        return _resident("VmRSS"), lambda: _resident("VmHWM")
+    except OSError:  # another system, or not allowed: the mark may stand above what a call needs
+        return _highest_resident(), _highest_resident
+
+
+def _resident(name: str) -> int:
+    """Bytes by the name of a line in Linux's report on this process."""
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1]) * 1024
+
+
+def _highest_resident() -> int:
+    """Bytes of the largest resident set so far."""
+    import resource  # not on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
