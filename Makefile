@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo test test-slow train-smoke lint bench clean
 
 demo: $(VENV)/installed  ## a real clip, twice as smooth, and a picture of what happened inside
 	$(BIN)/python demo.py
@@ -14,11 +14,15 @@ test: $(VENV)/installed
 test-slow: $(VENV)/installed-extra  ## the long tests, and those that need the optional packages
 	$(BIN)/python -m pytest -m slow
 
+train-smoke: $(VENV)/installed  ## both stages on made-up moving shapes, two minutes; fails unless they beat averaging
+	$(BIN)/python -m pytest -m slow -s tests/test_smoke.py
+
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-bench: $(VENV)/installed local/reference_wavelets
+bench: $(VENV)/installed local/reference_wavelets  ## speed of the network and of the wavelets, beside what they replace
+	$(BIN)/python benchmark/speed.py --network --parts --sizes 448x256 1280x720
 	$(BIN)/python benchmark/speed.py --wavelets --reference_wavelets local/reference_wavelets
 
 local/reference_wavelets: $(VENV)/installed

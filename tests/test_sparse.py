@@ -15,7 +15,7 @@ from models import WaveletVFI, default_checkpoint, waveletvfi
 from models.bands import dilate
 from models.context import LevelContext
 from models.sparse import METHODS, Rows, SparseConv2d, Tiles
-from models.sparse.phases import conv_of_upsampled
+from models.sparse.phases import conv_of_upsampled, pack_folded
 
 CPU_METHODS = sorted(set(METHODS) - {"triton"})  # for which see test_triton.py
 
@@ -31,7 +31,9 @@ def meaning(conv, x, mask, coarse=None):
 def test_folding_the_upsampling_into_the_kernel_changes_nothing(size):
     coarse, weight = torch.randn(2, 4, *size, dtype=torch.double), torch.randn(5, 4, 3, 3, dtype=torch.double)
     upsampled = F.interpolate(coarse, scale_factor=2, mode="nearest")
-    torch.testing.assert_close(conv_of_upsampled(coarse, weight), F.conv2d(upsampled, weight, padding=1))
+    torch.testing.assert_close(
+        conv_of_upsampled(coarse, pack_folded(weight, 0)), F.conv2d(upsampled, weight, padding=1)
+    )
 
 
 @pytest.mark.parametrize("active", [0.0, 0.3, 1.0])
@@ -190,6 +192,7 @@ def test_bands_of_the_frame_give_the_frame_undivided(known_model, monkeypatch):
     known_model.sparse = "gather"
     whole = known_model.interpolate_details(img0, img1, ratio=0.005)
     monkeypatch.setattr(models.sparse.tiles, "BUFFER", 1)
+    monkeypatch.setattr(models.sparse.tiles, "LEAST", 7)
     divided = known_model.interpolate_details(img0, img1, ratio=0.005)
     known_model.sparse = "auto"
     torch.testing.assert_close(divided.frame, whole.frame, atol=1e-6, rtol=0)

@@ -69,7 +69,10 @@ def test_the_published_flags_are_understood():
     assert (args.world_size, args.epochs, args.batch_size, args.dynamic) == (4, 300, 6, False)
     for text, value in (("true", True), ("True", True), ("false", False)):
         assert train_vimeo90k.parse_args(["--dynamic", text]).dynamic is value
-    assert train_vimeo90k.parse_args(["--data-root", "x"]).data_root == "x"
+    assert train_vimeo90k.parse_args(["--data-root", "x"]).data_root == ["x"]
+    mixed = ["--data_root", "x", "shapes:8", "--data_root", "y"]
+    assert train_vimeo90k.parse_args(mixed).data_root == ["x", "shapes:8", "y"]
+    assert train_vimeo90k.parse_args([]).data_root == ["vimeo_triplet"]
     with pytest.raises(SystemExit):
         train_vimeo90k.parse_args(["--dynamic", "perhaps"])
 

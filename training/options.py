@@ -11,7 +11,7 @@ from .trainer import PRECISIONS
 
 POSITIVE = ("epochs", "batch_size", "accumulate", "crop_size", "log_every", "val_every", "keep", "max_bad_steps")
 POSITIVE += ("temperature_end", "temperature_decay")
-NOT_NEGATIVE = ("weight_wavelet", "weight_cost", "clip_norm", "time_limit", "workers", "lr_warmup")
+NOT_NEGATIVE = ("cache_gib", "weight_wavelet", "weight_cost", "clip_norm", "time_limit", "workers", "lr_warmup")
 
 
 def build_parser(description: str) -> argparse.ArgumentParser:
@@ -54,8 +54,12 @@ def check_args(args: argparse.Namespace, process: utils.Process) -> None:
 
 
 def _add_files(add: Callable[..., None]) -> None:
-    add("data_root", default="vimeo_triplet", help="Vimeo90K's folder, or a folder of short clips")
-    add("val_root", help="validation triplets (default: the test split of --data_root)")
+    roots = "Vimeo90K's triplets or septuplets, a folder of short clips, or shapes:COUNT[:HxW]; several are mixed"
+    add("data_root", nargs="+", action=_Roots, default=["vimeo_triplet"], help=roots)
+    add("val_root", nargs="+", action=_Roots, help="validation triplets (default: the test split of --data_root)")
+    add("skip_bad", action="store_true", help="go on without missing or corrupt training samples, and count them")
+    add("cache_gib", type=float, default=8.0, help="decoded frames of clips to keep, in GiB")
+    add("cache_folder", help="keep them as files that all processes of a host and later runs share")
     add("out", default="runs/train", help="folder for checkpoints and TensorBoard")
     add("init_from", help="start from these weights (float32, or half precision as shipped)")
     resume = "continue a run: its folder or a checkpoint; auto: the run in --out where there is one, else a fresh one"
@@ -102,6 +106,14 @@ def _add_machine(add: Callable[..., None]) -> None:
     add("workers", type=int, default=2, help="data loading processes per process")
     add("world_size", type=int, help="number of processes, checked against the launcher's")
     add("local_rank", type=int, default=int(os.environ.get("LOCAL_RANK", 0)), help="given by the launcher")
+
+
+class _Roots(argparse.Action):
+    """Several values, and the flag several times; what is given replaces the default."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        given = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, values if given is self.default else [*given, *values])
 
 
 def _boolean(text: str) -> bool:

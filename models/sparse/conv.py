@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .choose import choose
-from .phases import conv_of_upsampled
+from .phases import conv_of_upsampled, pack_folded
 from .rows import Rows, Tiles
 from .tiles import pack_kernel, tile_conv
 from .triton_kernels import pack_weights, triton_conv
@@ -57,7 +57,9 @@ class SparseConv2d(nn.Conv2d):
         """The same without the upsampled input. Shapes as in `forward`."""
         out = F.conv2d(x, self.weight[:, : self.fine_channels], self.bias, padding=1)
         if coarse is not None:
-            out = out + conv_of_upsampled(coarse, self.weight[:, self.fine_channels :])
+            keeps = not (torch.is_grad_enabled() or torch.compiler.is_compiling())
+            kernel = self.packed(pack_folded, x.dtype) if keeps else pack_folded(self.weight, self.fine_channels)
+            out = out + conv_of_upsampled(coarse, kernel)
         return out * mask.to(x.dtype)
 
     def triton(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None, *, slope: float = 1.0) -> Tensor:

@@ -5,6 +5,8 @@ of f. Summing the kernel's taps beforehand leaves 4 products per output pixel an
 loss. The four phase kernels together are the kernel of one transposed convolution of size 4 and stride 2.
 """
 
+from typing import NamedTuple
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -21,6 +23,17 @@ def fold_upsampling(weight: Tensor) -> Tensor:
     return (F.avg_pool2d(flipped, 2, stride=1) * 4).transpose(0, 1)
 
 
-def conv_of_upsampled(coarse: Tensor, weight: Tensor) -> Tensor:
-    """conv3x3(nearest x2 of `coarse`), padding 1, no bias: (B, C_in, h, w) -> (B, C_out, 2h, 2w). Differentiable."""
-    return F.conv_transpose2d(coarse, fold_upsampling(weight), stride=2, padding=1)
+class FoldedKernel(NamedTuple):
+    """What `pack_folded` returns. coarse: (C', C_out, 4, 4)."""
+
+    coarse: Tensor
+
+
+def pack_folded(weight: Tensor, fine_channels: int) -> FoldedKernel:
+    """(C_out, C + C', 3, 3), of which C' belong to the upsampled input -> folded, same dtype. Differentiable."""
+    return FoldedKernel(fold_upsampling(weight[:, fine_channels:]))
+
+
+def conv_of_upsampled(coarse: Tensor, kernel: FoldedKernel) -> Tensor:
+    """conv3x3(nearest x2 of `coarse`), padding 1, no bias: (B, C', h, w) -> (B, C_out, 2h, 2w). Differentiable."""
+    return F.conv_transpose2d(coarse, kernel.coarse, stride=2, padding=1)

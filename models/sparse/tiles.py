@@ -25,6 +25,7 @@ from .head import TileHead
 from .rows import Rows, Tiles, Windows
 
 BUFFER = 2**21  # elements of the largest buffer: 8 MB in float32
+LEAST = 512  # tiles at a time; with fewer, reading the kernel again and again takes longer than the products
 
 
 class TileKernel(NamedTuple):
@@ -68,7 +69,7 @@ def tile_conv(
     values = x.values.new_empty(4 * count + 1 if keep else 1, width)
     values[-1] = 0
     inputs = Windows(x, tiles, scale=2), None if coarse is None else Windows(coarse, tiles, scale=1)
-    step = min(max(BUFFER // (16 * max(x.values.shape[1], width)), 64), max(count, 1))
+    step = min(max(BUFFER // (16 * max(x.values.shape[1], width)), LEAST), max(count, 1))
     chunk = _Chunk(kernel, bias.to(values.dtype), *inputs, step)
     for start in range(0, count, step):
         if start + step > count:
