@@ -47,13 +47,12 @@ def open_data(args: argparse.Namespace, process: utils.Process) -> tuple[Mixture
     """The triplets to train and to validate on."""
     cache = {"cache_gib": args.cache_gib, "cache_folder": args.cache_folder, "show_progress": process.is_main}
     triplets = open_mixture(args.data_root, "train", skip_bad=args.skip_bad, **cache)
-    val_roots = [root for root in args.val_root or [] if root]
-    if not val_roots:
+    if not args.val_root:
         clips = [root for root, part in triplets.parts.items() if isinstance(part, ClipTriplets)]
         if clips:
             raise ValueError(f"{clips[0]} holds clips to train on; give other triplets to validate on with --val_root")
     # Not `skip_bad`: what takes the place of a bad image would count twice.
-    return triplets, open_mixture(val_roots or args.data_root, "test", **cache)
+    return triplets, open_mixture(args.val_root or args.data_root, "test", **cache)
 
 
 def open_loader(

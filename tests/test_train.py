@@ -84,7 +84,6 @@ def test_the_published_flags_are_understood():
         (["--crop_size", "40"], "multiple of 16, got 40"),
         (["--epochs", "0"], "--epochs must be positive"),
         (["--batch_size", "0"], "--batch_size must be positive"),
-        (["--val_root", ""], "give other triplets to validate on"),
         (["--data_root", "nowhere"], "nowhere"),
         (["--init_from", "nothing.pth"], r"no checkpoint at nothing\.pth"),
         (["--init_from", "", "--config", "huge"], "config must be one of"),
@@ -94,6 +93,12 @@ def test_the_published_flags_are_understood():
 def test_wrong_options_are_named(data, tmp_path, extra, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         train(data, tmp_path, *extra)
+
+
+def test_clips_need_other_triplets_to_validate_on(data, tmp_path):
+    args = train_vimeo90k.parse_args(["--data_root", str(data / "clips"), "--out", str(tmp_path)])
+    with pytest.raises(ValueError, match="clips holds clips to train on; give other triplets to validate on"):
+        train_vimeo90k.main(args)
 
 
 def test_resuming_with_another_batch_size_or_from_weights_alone_is_refused(data, tmp_path):

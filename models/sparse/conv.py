@@ -59,7 +59,7 @@ class SparseConv2d(nn.Conv2d):
         if coarse is not None:
             keeps = not (torch.is_grad_enabled() or torch.compiler.is_compiling())
             kernel = self.packed(pack_folded, x.dtype) if keeps else pack_folded(self.weight, self.fine_channels)
-            out = out + conv_of_upsampled(coarse, kernel)
+            out.add_(conv_of_upsampled(coarse, kernel))
         return out * mask.to(x.dtype)
 
     def triton(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None, *, slope: float = 1.0) -> Tensor:

@@ -65,7 +65,7 @@ def sparse_level(
         features = conv.folded(context.dense, halo, coarse)
     else:
         features = conv.masked(context.dense, halo, coarse)
-    features = F.leaky_relu(features, slope)
+    features = F.leaky_relu(features, slope, inplace=True)
     executed = torch.full_like(mask[:, 0, 0, 0], conv.products(method) + head.products(method))
     return Level(features, head.masked(features, mask), executed)
 

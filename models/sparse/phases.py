@@ -7,6 +7,7 @@ loss. The four phase kernels together are the kernel of one transposed convoluti
 
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -19,8 +20,10 @@ def fold_upsampling(weight: Tensor) -> Tensor:
     Returns:
         (C_in, C_out, 4, 4). Along an axis: (w2, w1 + w2, w0 + w1, w0).
     """
-    flipped = F.pad(weight.flip(2, 3), (1, 1, 1, 1))
-    return (F.avg_pool2d(flipped, 2, stride=1) * 4).transpose(0, 1)
+    for axis in (2, 3):
+        w0, w1, w2 = weight.unbind(axis)
+        weight = torch.stack([w2, w1 + w2, w0 + w1, w0], dim=axis)
+    return weight.transpose(0, 1)
 
 
 class FoldedKernel(NamedTuple):
