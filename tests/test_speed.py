@@ -11,7 +11,7 @@ from reference import known_state_dict
 
 import utils
 from benchmark import speed as script
-from benchmark import timing
+from benchmark import timing, training_speed
 from benchmark.speed_cases import find_ratios, load_frames
 from benchmark.speed_network import NetworkPath, Setting, measure_network
 from benchmark.speed_report import format_tables
@@ -215,3 +215,24 @@ def test_a_path_that_the_device_does_not_have_is_refused(device, path, message, 
     setting = Setting(default_checkpoint(), device=torch.device(device), threads=torch.get_num_threads())
     with pytest.raises(ValueError, match=message):
         measure_network(setting, [path], [SIZE], [1])
+
+
+def test_training_is_timed_beside_the_plain_way_which_gives_the_same_loss(capsys):
+    training_speed.main(
+        training_speed.parse_args(
+            ["--config", "small", "--crop_size", "32", "--batch_size", "1", "--repeats", "1", "--threads", "1"]
+        )
+    )
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    stages = [row[:2] for row in rows[1:]]
+    assert stages == [[stage, way] for stage in ("static", "dynamic") for way in training_speed.WAYS]
+    for stage in ("static", "dynamic"):
+        losses = {row[1]: float(row[4]) for row in rows if row[0] == stage}
+        assert losses["float32"] == pytest.approx(losses["plain"], abs=2e-5)
+        assert losses["bf16"] == pytest.approx(losses["plain"], rel=2e-2)
+
+
+def test_impossible_sizes_of_training_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        training_speed.parse_args(["--crop_size", "40"])
+    assert "numbers must be positive, and --crop_size a multiple of 16" in capsys.readouterr().err
