@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from models import WaveletVFI, waveletvfi
+from models import PRECISIONS, WaveletVFI, waveletvfi
 from models.macs import executed_gmacs
 from models.sparse import METHODS
 from models.sparse.triton_kernels import is_available
-from models.waveletvfi import PRECISIONS
 
 from .metrics import psnr
 from .speed_cases import find_ratios, load_frames

@@ -5,21 +5,15 @@ H/2^l x W/2^l and pyramids are lists, finest first (`xs[l - 1]` is level l); det
 order (cH, cV, cD).
 """
 
+from .config import CONFIGS, Config, find_config
+from .loading import PRECISIONS, default_checkpoint, load_weights, waveletvfi
 from .motion import Motion
 from .synthesis import Synthesis
-from .waveletvfi import (
-    CONFIGS,
-    Config,
-    Interpolation,
-    WaveletVFI,
-    default_checkpoint,
-    find_config,
-    load_weights,
-    waveletvfi,
-)
+from .waveletvfi import Interpolation, WaveletVFI
 
 __all__ = [
     "CONFIGS",
+    "PRECISIONS",
     "Config",
     "Interpolation",
     "Motion",

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import torch
 
+from .config import CONFIGS
+from .loading import PRECISIONS, default_checkpoint, waveletvfi
 from .sparse import METHODS
-from .waveletvfi import CONFIGS, PRECISIONS, WaveletVFI, default_checkpoint, waveletvfi
+from .waveletvfi import WaveletVFI
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

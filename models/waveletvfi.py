@@ -1,16 +1,13 @@
 """WaveletVFI: MP-Net, context and WS-Net together, for training and for use."""
 
-import dataclasses
 import math
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import utils
-
+from .config import Config, find_config
 from .context import ContextNet
 from .layers import blend, pad_to_multiple
 from .macs import executed_gmacs, published_gmacs
@@ -20,43 +17,6 @@ from .sparse import METHODS, SparseConv2d
 from .synthesis import Synthesis, WaveletSynthesisNet
 
 MULTIPLE = 16  # of the frame sizes: four levels
-PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """Widths (channels, finest level first), candidate threshold ratios, and the form. The defaults are the paper's.
-
-    correction: WS-Net synthesises a correction to the merged frame instead of the frame.
-    """
-
-    encoder: tuple[int, ...] = (32, 64, 96, 128)
-    decoder: tuple[int, ...] = (64, 128, 160, 192)
-    context: tuple[int, ...] = (48, 96, 144, 192)
-    synthesis: tuple[int, ...] = (216, 432, 648, 576)
-    ratios: tuple[float, ...] = (0.0, 0.005, 0.010, 0.015)
-    correction: bool = False
-
-    def __post_init__(self):
-        for field in dataclasses.fields(self):  # lists, as they come back from a file, are welcome
-            if field.name != "correction":
-                object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
-        if not self.ratios or not all(math.isfinite(r) and r >= 0 for r in self.ratios):
-            raise ValueError(f"candidate ratios must be finite and >= 0, got {self.ratios}")
-
-
-CONFIGS = {
-    "base": Config(),
-    # A third of every width, in multiples of 8 (vector registers) where that is close.
-    "small": Config(
-        encoder=(16, 24, 32, 40),
-        decoder=(24, 40, 56, 64),
-        context=(16, 32, 48, 64),
-        synthesis=(72, 144, 216, 192),
-        ratios=(0.0, 2e-5, 3e-5, 5e-5),  # corrections are small
-        correction=True,
-    ),
-}
 
 
 class Interpolation(NamedTuple):
@@ -202,83 +162,6 @@ class WaveletVFI(nn.Module):
                 raise ValueError(f"ratio must be finite and >= 0, got {ratio}")
             if values.dim() > 1 or (values.dim() == 1 and len(values) not in (1, len(img0))):
                 raise ValueError(f"ratio must be a number or one per sample ({len(img0)}), got {tuple(values.shape)}")
-
-
-def waveletvfi(
-    checkpoint: str | Path | None = None,
-    *,
-    config: Config | str = "base",
-    device: str | torch.device | None = None,
-    sparse: str = "auto",
-    precision: str = "float32",
-    compile: bool = False,
-) -> WaveletVFI:
-    """The network in evaluation mode.
-
-    Args:
-        checkpoint: a file written by this project, a plain state dict, or the released weights as downloaded. None:
-            fresh weights of `config`.
-        config: the configuration where the checkpoint does not carry one.
-        device: where to; default CPU.
-        sparse: how sparse convolutions are computed, one of `models.sparse.METHODS`.
-        precision: of the convolutions, one of `PRECISIONS`; positions and masks are float32 in any case.
-        compile: the dense parts with torch.compile; the first pair of each frame size then takes a minute.
-    Raises:
-        FileNotFoundError, ValueError: no such file; not a checkpoint; weights of another network or not finite;
-            unknown `sparse` or `precision`, or fp16 without a GPU.
-    """
-    device = utils.pick_device(device or "cpu")
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
-    if precision == "fp16" and device.type == "cpu":
-        raise ValueError("precision fp16 needs a GPU; on a CPU use bf16")
-    if checkpoint is None:
-        model = WaveletVFI(config)
-    else:
-        content = utils.load_checkpoint(checkpoint)
-        model = WaveletVFI(Config(**content["config"]) if "config" in content else config)
-        load_weights(model, content["model"], source=str(checkpoint))
-    model.sparse = sparse
-    if compile:
-        for part in (model.motion, model.context.frames, model.context.merged):
-            part.compile(fullgraph=True)
-    return model.to(device, PRECISIONS[precision]).eval()
-
-
-def load_weights(model: WaveletVFI, weights: dict[str, Tensor], *, source: str) -> None:
-    """Load a state dict (our names or the released ones) strictly; `source` names it in errors."""
-    broken = [name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()]
-    if broken:
-        raise ValueError(f"{source}: NaN or infinite weights in {', '.join(broken[:3])}; use an earlier checkpoint")
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines()[1:4]]
-        raise ValueError(
-            f"{source} does not fit this network ({model.config}): {' '.join(lines)[:600]} "
-            "(a file of another project, or weights of another configuration: see --config)"
-        ) from error
-
-
-def default_checkpoint() -> Path:
-    """The weights used when none are named: the released file if it is in `checkpoints/`, else the shipped ones."""
-    folder = Path(__file__).resolve().parent.parent / "checkpoints"
-    names = ("waveletvfi_latest.pth", "waveletvfi_base.pth", "waveletvfi_small.pth")
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
-    raise FileNotFoundError(
-        f"no weights in {folder} ({', '.join(names)}); give --checkpoint, see checkpoints/README.md"
-    )
-
-
-def find_config(config: Config | str) -> Config:
-    """A configuration by name, or as it is."""
-    if isinstance(config, Config):
-        return config
-    if config not in CONFIGS:
-        raise ValueError(f"config must be one of {', '.join(CONFIGS)}, got {config!r}")
-    return CONFIGS[config]
 
 
 def _count_operations(model: WaveletVFI, output: Interpolation) -> Interpolation:

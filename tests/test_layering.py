@@ -21,8 +21,8 @@ MAY_IMPORT = {
 }
 #: Inside `models`, from the bottom up.
 MODEL_ORDER = [
-    "official", "layers", "bands", "sparse", "motion", "context",
-    "macs", "synthesis", "waveletvfi", "losses", "options", "__init__",
+    "official", "config", "layers", "bands", "sparse", "motion", "context",
+    "macs", "synthesis", "waveletvfi", "loading", "losses", "options", "__init__",
 ]  # fmt: skip
 
 

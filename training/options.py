@@ -5,9 +5,9 @@ import os
 from collections.abc import Callable
 
 import utils
+from models import PRECISIONS
 
 from .checkpoints import AUTO
-from .trainer import PRECISIONS
 
 POSITIVE = ("epochs", "batch_size", "accumulate", "crop_size", "log_every", "val_every", "keep", "max_bad_steps")
 POSITIVE += ("temperature_end", "temperature_decay")

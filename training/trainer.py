@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import utils
 from datasets.training import mix_seeds
-from models import Interpolation, WaveletVFI
+from models import PRECISIONS, Interpolation, WaveletVFI
 from models.losses import Loss
 
 from . import checkpoints
@@ -29,7 +29,6 @@ from .signals import StopRequest
 from .stages import DYNAMIC, STATIC, WARM_UP, build_model, loss_of, stage_of, trained_network
 from .step import Step
 
-PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 FUSED_DEVICES = ("cpu", "cuda", "mps")
 KEPT_OPTIONS = ("dynamic", "batch_size", "accumulate", "seed", "crop_size", "precision", "ema", "world_size")
 

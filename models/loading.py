@@ -1,0 +1,81 @@
+"""Networks from files."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import utils
+
+from .config import Config
+from .waveletvfi import WaveletVFI
+
+PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def waveletvfi(
+    checkpoint: str | Path | None = None,
+    *,
+    config: Config | str = "base",
+    device: str | torch.device | None = None,
+    sparse: str = "auto",
+    precision: str = "float32",
+    compile: bool = False,
+) -> WaveletVFI:
+    """The network in evaluation mode.
+
+    Args:
+        checkpoint: a file written by this project, a plain state dict, or the released weights as downloaded. None:
+            fresh weights of `config`.
+        config: the configuration where the checkpoint does not carry one.
+        device: where to; default CPU.
+        sparse: how sparse convolutions are computed, one of `models.sparse.METHODS`.
+        precision: of the convolutions, one of `PRECISIONS`; positions and masks are float32 in any case.
+        compile: the dense parts with torch.compile; the first pair of each frame size then takes a minute.
+    Raises:
+        FileNotFoundError, ValueError: no such file; not a checkpoint; weights of another network or not finite;
+            unknown `sparse` or `precision`, or fp16 without a GPU.
+    """
+    device = utils.pick_device(device or "cpu")
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    if precision == "fp16" and device.type == "cpu":
+        raise ValueError("precision fp16 needs a GPU; on a CPU use bf16")
+    if checkpoint is None:
+        model = WaveletVFI(config)
+    else:
+        content = utils.load_checkpoint(checkpoint)
+        model = WaveletVFI(Config(**content["config"]) if "config" in content else config)
+        load_weights(model, content["model"], source=str(checkpoint))
+    model.sparse = sparse
+    if compile:
+        for part in (model.motion, model.context.frames, model.context.merged):
+            part.compile(fullgraph=True)
+    return model.to(device, PRECISIONS[precision]).eval()
+
+
+def load_weights(model: WaveletVFI, weights: dict[str, Tensor], *, source: str) -> None:
+    """Load a state dict (our names or the released ones) strictly; `source` names it in errors."""
+    broken = [name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise ValueError(f"{source}: NaN or infinite weights in {', '.join(broken[:3])}; use an earlier checkpoint")
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()[1:4]]
+        raise ValueError(
+            f"{source} does not fit this network ({model.config}): {' '.join(lines)[:600]} "
+            "(a file of another project, or weights of another configuration: see --config)"
+        ) from error
+
+
+def default_checkpoint() -> Path:
+    """The weights used when none are named: the released file if it is in `checkpoints/`, else the shipped ones."""
+    folder = Path(__file__).resolve().parent.parent / "checkpoints"
+    names = ("waveletvfi_latest.pth", "waveletvfi_base.pth", "waveletvfi_small.pth")
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise FileNotFoundError(
+        f"no weights in {folder} ({', '.join(names)}); give --checkpoint, see checkpoints/README.md"
+    )
