@@ -114,7 +114,10 @@ def test_a_network_compiled_to_machine_code_trains_the_same(data, tmp_path):
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 
 
-def test_folded_convolutions_train_like_masked_ones(data, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("epochs", "tolerance"), [(3, 1e-3), pytest.param(50, 0.02, marks=pytest.mark.slow)], ids=["12 steps", "200 steps"]
+)
+def test_folded_convolutions_train_like_masked_ones(data, tmp_path, monkeypatch, epochs, tolerance):
     losses = []
     for method in ("auto", "masked"):
         build = training.stages.build_model
@@ -125,10 +128,10 @@ def test_folded_convolutions_train_like_masked_ones(data, tmp_path, monkeypatch)
             return model
 
         monkeypatch.setattr(training.trainer, "build_model", built)
-        train(data, tmp_path / method, "--dynamic", "true", "--epochs", "3", "--lr_start", "1e-3")
+        train(data, tmp_path / method, "--dynamic", "true", "--epochs", str(epochs), "--lr_start", "1e-3")
         losses.append(scalars(tmp_path / method, "loss/total"))
-    assert len(losses[0]) == 12
-    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    assert len(losses[0]) == 4 * epochs
+    assert losses[0] == pytest.approx(losses[1], rel=tolerance)
 
 
 def test_half_precision_weights_alone_continue_in_float32(data, tmp_path):
