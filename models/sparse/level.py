@@ -62,12 +62,12 @@ def sparse_level(
         executed = halo.mean((1, 2, 3)) * conv.products(method) + mask.mean((1, 2, 3)) * head.products(method)
         return Level(features, head.triton(features, mask), executed)
     if method == "folded":
-        features = conv.folded(context.dense, halo, coarse)
+        compute, outputs = conv.folded, head.folded
     else:
-        features = conv.masked(context.dense, halo, coarse)
-    features = F.leaky_relu(features, slope, inplace=True)
+        compute, outputs = conv.masked, head.masked
+    features = F.leaky_relu(compute(context.dense, halo, coarse), slope, inplace=True)
     executed = torch.full_like(mask[:, 0, 0, 0], conv.products(method) + head.products(method))
-    return Level(features, head.masked(features, mask), executed)
+    return Level(features, outputs(features, mask), executed)
 
 
 def _on_tiles(
