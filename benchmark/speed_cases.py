@@ -9,7 +9,7 @@ from torch import Tensor
 
 from datasets.clips import decode_clip, find_clip
 from models import Interpolation, WaveletVFI
-from models.bands import Bands, dilate, haar_pyramid
+from models.bands import Bands, haar_pyramid
 from utils import read_image
 
 CLIP, FIRST = "bikes", 40  # the default frames
@@ -48,7 +48,7 @@ def find_ratios(network: WaveletVFI, img0: Tensor, img1: Tensor, costs: Sequence
     ceiling = bands.largest_ratio()
 
     def cost(ratio: Tensor) -> float:
-        return sum(_level_cost(network, level, mask) for level, mask in enumerate(bands.at(ratio).masks[::-1], 1))
+        return network.synthesis.cost_of(bands.at(ratio)).item()
 
     def closest(wanted: float) -> float:
         if wanted == 1:
@@ -70,10 +70,3 @@ def _all_bands(network: WaveletVFI, output: Interpolation) -> Bands:
     for level in (4, 3, 2, 1):
         bands = bands.add(made.highs[level - 1] - highs[level - 1], nothing)
     return bands
-
-
-def _level_cost(network: WaveletVFI, level: int, mask: Tensor) -> float:
-    """Of all levels' dense multiply-accumulates, those of one level with a mask (1, 1, h, w)."""
-    net = network.synthesis
-    conv, head = (convs[level - 1].products("masked") for convs in (net.levels, net.high_heads))
-    return ((dilate(mask).mean() * conv + mask.mean() * head) * 4.0**-level / net.dense_products()).item()

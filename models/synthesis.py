@@ -85,7 +85,7 @@ class WaveletSynthesisNet(nn.Module):
         for ratio in ratios:
             ours = bands.at(ratio)
             if bands.hold(ours).all():  # always so where the lowest ratio is 0: every other detail is then there
-                cost = self._costs(ours)
+                cost = self.cost_of(ours)
             else:
                 ours, _, cost, more = self._descend(start.add(high, ratio), ratio, context, coarsest, None)
                 executed = executed + more
@@ -122,7 +122,7 @@ class WaveletSynthesisNet(nn.Module):
             result = sparse_level(conv, head, context[level - 1], features, mask, halo, slope=SLOPE, keep=level > 1)
             features, executed = result.features, executed + result.executed * 4.0**-level / self.dense_products()
             bands = bands.add(_as_bands(result.head, level), ratio)
-        return bands, ratio, spent if budget is None else self._costs(bands), executed
+        return bands, ratio, spent if budget is None else self.cost_of(bands), executed
 
     def _fit(self, level: int, bands: Bands, ratio: Tensor, budget: Tensor) -> Tensor:
         """The smallest ratio (B,), from `ratio` on, for which this level and what is expected of the finer ones fit."""
@@ -136,8 +136,8 @@ class WaveletSynthesisNet(nn.Module):
 
         return smallest_allowed(ratio, bands.largest_ratio(), allowed)
 
-    def _costs(self, bands: Bands) -> Tensor:
-        """Of all levels, (B,)."""
+    def cost_of(self, bands: Bands) -> Tensor:
+        """Multiply-accumulates of the sparse convolutions with these masks, (B,), as a fraction of the dense ones."""
         levels = zip(SPARSE_LEVELS, bands.masks, strict=True)
         return sum(self._cost(level, mask, dilate(mask)) for level, mask in levels)
 

@@ -18,3 +18,13 @@ def known_model() -> WaveletVFI:
     model = WaveletVFI("base").eval()
     model.load_state_dict(known_state_dict())
     return model
+
+
+@pytest.fixture(scope="module")
+def small():
+    """The small network with heads that do something."""
+    torch.manual_seed(1)
+    model = WaveletVFI("small").eval()
+    for head in (model.synthesis.low_head, *model.synthesis.high_heads):
+        torch.nn.init.normal_(head.weight, std=0.003)
+    return model

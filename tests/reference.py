@@ -69,3 +69,8 @@ def images(batch: int, height: int, width: int, seed: int = 0) -> list[Tensor]:
                 out[b, c] = np.clip(wave + 0.2 * disc - 0.15 * stripe * (c + 1) / 3, 0, 1)
         frames.append(torch.from_numpy(out).float())
     return frames
+
+
+def frames(batch=1, height=48, width=64):
+    """Two random frames, (2, B, 3, H, W)."""
+    return torch.rand(2, batch, 3, height, width)

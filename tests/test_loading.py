@@ -5,25 +5,11 @@ import sys
 
 import pytest
 import torch
-from reference import known_state_dict
+from reference import frames, known_state_dict
 
 import utils
 from models import WaveletVFI, default_checkpoint, waveletvfi
 from models.official import to_official
-
-
-@pytest.fixture(scope="module")
-def small():
-    """The small network with heads that do something."""
-    torch.manual_seed(1)
-    model = WaveletVFI("small").eval()
-    for head in (model.synthesis.low_head, *model.synthesis.high_heads):
-        torch.nn.init.normal_(head.weight, std=0.003)
-    return model
-
-
-def frames(batch=1, height=48, width=64):
-    return torch.rand(2, batch, 3, height, width)
 
 
 @pytest.mark.parametrize("kind", ["ours", "plain", "released", "released with module."])

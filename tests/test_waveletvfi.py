@@ -5,26 +5,12 @@ import dataclasses
 
 import pytest
 import torch
-from reference import images
+from reference import frames, images
 
 from models import CONFIGS, Config, WaveletVFI
 from models.bands import Bands, detail_mask, haar_pyramid
 from models.macs import published_gmacs
 from pytorch_wavelets import haar_inverse
-
-
-@pytest.fixture(scope="module")
-def small():
-    """The small network with heads that do something."""
-    torch.manual_seed(1)
-    model = WaveletVFI("small").eval()
-    for head in (model.synthesis.low_head, *model.synthesis.high_heads):
-        torch.nn.init.normal_(head.weight, std=0.003)
-    return model
-
-
-def frames(batch=1, height=48, width=64):
-    return torch.rand(2, batch, 3, height, width)
 
 
 def test_small_is_a_third_of_every_width_with_two_million_parameters():

@@ -55,7 +55,13 @@ def sparse_level(
     """
     method = choose(conv.method, halo, context.dtype, conv.out_channels)
     if method == "gather":
-        return _on_tiles(conv, head, context, coarse, mask, halo, slope, keep)
+        tiles = Tiles.covering(halo)
+        x, coarse = context.rows(tiles), coarse if isinstance(coarse, Rows) else Rows.of(coarse)
+        outputs = TileHead(head.weight.to(context.dtype), head.bias.to(context.dtype), tiles)
+        kernel = conv.packed(pack_kernel, context.dtype)
+        features = tile_conv(kernel, conv.bias, x, coarse, tiles, slope=slope, head=outputs, keep=keep)
+        executed = tiles.share() * (conv.products(method) + outputs.products)
+        return Level(features, outputs.finish(mask), executed)
     coarse = coarse.dense() if isinstance(coarse, Rows) else coarse
     if method == "triton":
         features = conv.triton(context.dense, halo, coarse, slope=slope)
@@ -68,24 +74,3 @@ def sparse_level(
     features = F.leaky_relu(compute(context.dense, halo, coarse), slope, inplace=True)
     executed = torch.full_like(mask[:, 0, 0, 0], conv.products(method) + head.products(method))
     return Level(features, outputs(features, mask), executed)
-
-
-def _on_tiles(
-    conv: SparseConv2d,
-    head: SparseConv2d,
-    context: Context,
-    coarse: Tensor | Rows,
-    mask: Tensor,
-    halo: Tensor,
-    slope: float,
-    keep: bool,
-) -> Level:
-    tiles = Tiles.covering(halo)
-    x, coarse = context.rows(tiles), coarse if isinstance(coarse, Rows) else Rows.of(coarse)
-    dtype = x.values.dtype
-    tile_head = TileHead(head.weight.to(dtype), head.bias.to(dtype), tiles)
-    features = tile_conv(
-        conv.packed(pack_kernel, dtype), conv.bias, x, coarse, tiles, slope=slope, head=tile_head, keep=keep
-    )
-    executed = tiles.share() * (conv.products("gather") + tile_head.products)
-    return Level(features, tile_head.finish(mask), executed)
