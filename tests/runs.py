@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from clips import make_clip, square
 from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import train_vimeo90k
 import utils
 from models import CONFIGS, WaveletVFI
+from training.report import read_curves
 
 ROOT = Path(__file__).parent.parent
 TINY = dataclasses.replace(
@@ -66,10 +66,8 @@ def finish(process: subprocess.Popen, status: int = 0, timeout: int = 300) -> st
 
 
 def scalars(out: Path, name: str) -> list[float]:
-    """What TensorBoard shows under `name`."""
-    events = EventAccumulator(str(out / "tensorboard"))
-    events.Reload()
-    return [event.value for event in events.Scalars(name)]
+    """What a run wrote for TensorBoard under `name`."""
+    return [value for _, value in read_curves(out)[name]]
 
 
 def assert_same(ours: object, expected: object, where: str = "") -> None:

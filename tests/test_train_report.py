@@ -9,11 +9,13 @@ import torch
 from PIL import Image
 from runs import make_data, scalars, train
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.tensorboard import SummaryWriter
 
 import utils
 from models import WaveletVFI
 from training import ImageScore, Meter, gather_scores
 from training.plots import draw_choices, draw_curves, to_array
+from training.report import read_curves
 
 ALONE = utils.Process(0, 1, 0, torch.device("cpu"))
 
@@ -68,6 +70,16 @@ def test_the_log_has_a_line_per_interval_and_validation_and_grows_when_resumed(r
     train(data, run, "--dynamic", "true", "--resume", "auto")
     assert (run / "train.log").read_text().splitlines()[:-1] == lines
     assert "resumed from" in (run / "train.log").read_text().splitlines()[-1]
+
+
+def test_curves_go_on_over_many_starts_and_what_was_done_again_replaces_the_first_time(tmp_path):
+    for start in range(12):  # in one second: only the last number of a file's name tells them apart, and 10 < 9 there
+        writer = SummaryWriter(str(tmp_path / "tensorboard"))
+        for step in range(start, start + 3):
+            writer.add_scalar("loss/total", 100 * start + step, step)
+        writer.close()
+    (curve,) = read_curves(tmp_path).values()
+    assert curve == [(start, 101 * start) for start in range(12)] + [(12, 1112), (13, 1113)]
 
 
 def test_the_summary_tells_what_tensorboard_has(run):

@@ -1,5 +1,6 @@
 """What a finished run leaves for its reader: summary.md and curves.png, from what TensorBoard has of it."""
 
+import math
 import statistics
 from pathlib import Path
 
@@ -13,11 +14,17 @@ NEEDED = ("loss/total", "loss/reconstruction", "validation/psnr", "validation/ps
 
 
 def read_curves(folder: Path) -> dict[str, Curve]:
-    """All scalars of a run by name, over its interruptions."""
-    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0})
-    events.Reload()
-    names = events.Tags()["scalars"]
-    return {name: [(event.step, event.value) for event in events.Scalars(name)] for name in names}
+    """All scalars of a run by name, over its interruptions: what a later start did again replaces the earlier."""
+    starts = [EventAccumulator(str(file), size_guidance={"scalars": 0}) for file in (folder / "tensorboard").iterdir()]
+    curves: dict[str, Curve] = {}
+    for start in sorted((start.Reload() for start in starts), key=EventAccumulator.FirstEventTimestamp):
+        events = {name: start.Scalars(name) for name in start.Tags()["scalars"]}
+        scalars = {name: [(event.step, event.value) for event in curve] for name, curve in events.items()}
+        first = min((curve[0][0] for curve in scalars.values()), default=math.inf)
+        curves = {name: [point for point in curve if point[0] < first] for name, curve in curves.items()}
+        for name, curve in scalars.items():
+            curves[name] = curves.get(name, []) + curve
+    return curves
 
 
 def write_report(folder: Path, settings: dict[str, object], *, seconds: float) -> None:
@@ -27,7 +34,7 @@ def write_report(folder: Path, settings: dict[str, object], *, seconds: float) -
         settings: further rows of the table. seconds: that the run took.
     """
     curves = read_curves(folder)
-    if any(name not in curves for name in NEEDED):  # a run shorter than --log_every
+    if not all(curves.get(name) for name in NEEDED):  # a run shorter than --log_every
         return
     with utils.atomic_path(folder / "curves.png") as path:
         draw_curves(curves).savefig(path)
