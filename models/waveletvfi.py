@@ -13,6 +13,7 @@ from .layers import blend, pad_to_multiple
 from .macs import executed_gmacs, published_gmacs
 from .motion import Motion, MotionPerceptionNet
 from .official import to_ours
+from .pretrained import Pretrained
 from .sparse import METHODS, SparseConv2d
 from .synthesis import Synthesis, WaveletSynthesisNet
 
@@ -38,7 +39,7 @@ class Interpolation(NamedTuple):
     executed_gmacs: Tensor | None = None
 
 
-class WaveletVFI(nn.Module):
+class WaveletVFI(Pretrained):
     """The network of "Dynamic Frame Interpolation in Wavelet Domain". `config`: a `Config` or the name of one."""
 
     def __init__(self, config: Config | str = "base"):
@@ -80,9 +81,11 @@ class WaveletVFI(nn.Module):
         return output if torch.is_grad_enabled() else _count_operations(self, output)
 
     def _prepare(self, image: Tensor) -> Tensor:
-        """Frames in float32 at least: positions and masks need it. Channels last, except for the published way."""
+        """Frames in float32 at least: positions and masks need it. Channels last, except for the published way and in
+        an exported graph, which its runtime lays out."""
         image = image if image.dtype == torch.float64 else image.float()
-        return image if self.sparse == "masked" else image.contiguous(memory_format=torch.channels_last)
+        is_plain = self.sparse == "masked" or torch.compiler.is_exporting()
+        return image if is_plain else image.contiguous(memory_format=torch.channels_last)
 
     def perceive(self, img0: Tensor, img1: Tensor) -> tuple[Motion, Tensor]:
         """MP-Net alone: the motion, and the merged frame (B, 3, H, W)."""
@@ -128,11 +131,11 @@ class WaveletVFI(nn.Module):
         """K ratios (B,) and their probabilities (B, K)."""
         candidates = logits.new_tensor(self.config.ratios)
         if temperature is not None:
-            return list(candidates[:, None].expand(-1, len(logits))), F.gumbel_softmax(logits, tau=temperature)
+            return list(candidates[:, None].expand(-1, logits.shape[0])), F.gumbel_softmax(logits, tau=temperature)
         if ratio is None:
             chosen = candidates[logits.argmax(1)]
         else:
-            chosen = torch.as_tensor(ratio, dtype=logits.dtype, device=logits.device).expand(len(logits))
+            chosen = torch.as_tensor(ratio, dtype=logits.dtype, device=logits.device).expand(logits.shape[0])
         return [chosen], torch.ones_like(logits[:, :1])
 
     def _check_inputs(
