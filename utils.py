@@ -242,7 +242,8 @@ def _naming(path: str | os.PathLike) -> Iterator[None]:
 
 def _describe_conversion(image: Image.Image) -> str:
     """What `_to_rgb8` will lose or change, in words; empty for plain 8-bit RGB."""
-    raw_mode = str(image.tile[0][3]) if image.tile else ""
+    tile = getattr(image, "tile", None)
+    raw_mode = str(tile[0][3]) if tile else ""
     deep = "16-bit " if "16" in raw_mode or image.mode.startswith(("I", "F")) else ""
     alpha = "A" in image.getbands() or "transparency" in image.info
     names = {"1": "black and white", "L": "grey", "LA": "grey", "I": "grey", "F": "grey", "P": "palette"}

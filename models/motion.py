@@ -88,7 +88,7 @@ class MotionPerceptionNet(nn.Module):
     def forward(self, img0: Tensor, img1: Tensor) -> Motion:
         """img0, img1: (B, 3, H, W) in [0, 1], H and W multiples of 16."""
         mean = (img0.mean((1, 2, 3), keepdim=True) + img1.mean((1, 2, 3), keepdim=True)) / 2
-        dtype = self.encoder.levels[0][0][0].weight.dtype
+        dtype = self.encoder.levels[0][0][0].weight.dtype  # type: ignore[index]
         features = self.encoder(torch.cat([img0 - mean, img1 - mean]).to(dtype))
 
         estimate, hidden = self.decoders[-1](torch.cat(halves(features[-1]), dim=1))
@@ -111,4 +111,5 @@ def _double_estimate(estimate: Tensor) -> Tensor:
 def _kaiming(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.kaiming_normal_(module.weight)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -19,13 +19,14 @@ MAY_IMPORT = {
     "training": {"models", "datasets", "utils"},
     "train_vimeo90k": {"datasets", "benchmark", "training", "utils"},
     "interpolate": {"models", "video", "utils"},
+    "export_onnx": {"models", "utils"},
     "hubconf": {"models"},
     "demo": {"datasets", "models", "video", "interpolate", "utils"},
 }
 #: Inside `models`, from the bottom up.
 MODEL_ORDER = [
     "official", "config", "weights", "hub", "pretrained", "layers", "bands", "sparse", "motion", "context",
-    "macs", "synthesis", "waveletvfi", "loading", "losses", "options", "__init__",
+    "macs", "synthesis", "waveletvfi", "exported", "export", "loading", "losses", "options", "__init__",
 ]  # fmt: skip
 
 
