@@ -12,7 +12,7 @@ test: $(VENV)/installed
 	$(BIN)/python -m pytest
 
 test-slow: $(VENV)/installed-extra  ## the long tests, and those that need the optional packages
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow or extra"
 
 train-smoke: $(VENV)/installed  ## both stages on made-up moving shapes, two minutes; fails unless they beat averaging
 	$(BIN)/python -m pytest -m slow -s tests/test_smoke.py

@@ -18,6 +18,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
+import weight_files
+
 logger = logging.getLogger("waveletvfi")
 
 
@@ -118,26 +120,36 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def save_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:
-    """Write `state` (tensors, numbers, strings, lists, dicts) so that a crash leaves the old file or the new one."""
+    """Write `state` (tensors, numbers, strings, lists, dicts) so that a crash leaves the old file or the new one.
+
+    A path that ends in .safetensors is written in that format: weights, and entries that JSON can hold.
+
+    Raises:
+        OSError: the file cannot be written. ValueError: .safetensors cannot hold `state`, or is not installed.
+    """
+    write = weight_files.writer(Path(path))
     with atomic_path(path) as temporary, _naming(path):
-        torch.save(state, temporary)
+        write(temporary, state)
 
 
 def load_checkpoint(path: str | os.PathLike, *, map_location: str | torch.device = "cpu") -> dict[str, Any]:
     """Read a checkpoint written by this project, a plain state dict, or the released weights as downloaded.
+
+    PyTorch's format, or safetensors where the name ends so.
 
     Returns:
         A dict with at least "model": the state dict, a `module.` prefix (left by DistributedDataParallel) removed.
         Names are as in the file; `WaveletVFI.load_state_dict` takes our names and the released ones.
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: not a checkpoint, truncated, or it holds no weights.
+        ValueError: not a checkpoint, truncated, or it holds no weights; safetensors is not installed.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
+    read = weight_files.reader(path)
     try:
-        content = torch.load(path, map_location=map_location, weights_only=True)
+        content = read(path, map_location)
     except Exception as error:  # the reader is driven by the file's bytes and fails in as many ways as there are files
         reason = " ".join(str(error).split())[:200]
         raise ValueError(
@@ -230,7 +242,8 @@ def _naming(path: str | os.PathLike) -> Iterator[None]:
 
 def _describe_conversion(image: Image.Image) -> str:
     """What `_to_rgb8` will lose or change, in words; empty for plain 8-bit RGB."""
-    raw_mode = str(image.tile[0][3]) if image.tile else ""
+    tile = getattr(image, "tile", None)
+    raw_mode = str(tile[0][3]) if tile else ""
     deep = "16-bit " if "16" in raw_mode or image.mode.startswith(("I", "F")) else ""
     alpha = "A" in image.getbands() or "transparency" in image.info
     names = {"1": "black and white", "L": "grey", "LA": "grey", "I": "grey", "F": "grey", "P": "palette"}

@@ -6,10 +6,11 @@ order (cH, cV, cD).
 """
 
 from .config import CONFIGS, Config, find_config
-from .loading import PRECISIONS, default_checkpoint, load_weights, waveletvfi
+from .loading import PRECISIONS, default_checkpoint, waveletvfi
 from .motion import Motion
 from .synthesis import Synthesis
 from .waveletvfi import Interpolation, WaveletVFI
+from .weights import load_weights, save_weights
 
 __all__ = [
     "CONFIGS",
@@ -22,5 +23,6 @@ __all__ = [
     "default_checkpoint",
     "find_config",
     "load_weights",
+    "save_weights",
     "waveletvfi",
 ]

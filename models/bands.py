@@ -1,6 +1,7 @@
 """Haar bands from coarse to fine, and the masks that they determine."""
 
 import dataclasses
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -79,7 +80,7 @@ def dilate(mask: Tensor) -> Tensor:
     return F.max_pool2d(mask, 3, stride=1, padding=1)
 
 
-def smallest_allowed(ratio: Tensor, largest: Tensor, allowed) -> Tensor:
+def smallest_allowed(ratio: Tensor, largest: Tensor, allowed: Callable[[Tensor], Tensor]) -> Tensor:
     """The smallest ratio per sample, from `ratio` (B,) on, for which `allowed(ratio)` (B,) holds; else `largest`.
 
     Bisection by powers; the result was tested itself, whether or not `allowed` is monotone.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,3 +48,13 @@ def find_config(config: Config | str) -> Config:
     if config not in CONFIGS:
         raise ValueError(f"config must be one of {', '.join(CONFIGS)}, got {config!r}")
     return CONFIGS[config]
+
+
+def config_of(content: dict[str, Any], default: Config | str, *, source: str) -> Config:
+    """The configuration that a checkpoint carries, else `default`. Raises ValueError, naming `source`."""
+    if "config" not in content:
+        return find_config(default)
+    try:
+        return Config(**content["config"])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{source} carries a configuration that is not of this network: {error}") from error

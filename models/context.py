@@ -5,7 +5,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from .layers import backward_warp, concatenate, conv_lrelu, halve_flow
+from .layers import backward_warp, concatenate, conv_lrelu, halve_flow, halves
 from .motion import Motion
 from .sparse import Rows, Tiles
 
@@ -41,7 +41,7 @@ class ContextNet(nn.Module):
     def forward(self, img0: Tensor, img1: Tensor, merged: Tensor, motion: Motion) -> list["LevelContext"]:
         """Frames (B, 3, H, W) -> context, finest first: 3 * widths[l-1] channels of size H/2^l x W/2^l."""
         flow_t0, flow_t1, occlusion, _ = motion
-        dtype = self.frames.levels[0][0].weight.dtype
+        dtype = self.frames.levels[0][0].weight.dtype  # type: ignore[index]
         images = torch.cat([img0, img1]).to(dtype)
         seen = concatenate([merged, flow_t0 / FLOW_SCALE, flow_t1 / FLOW_SCALE, occlusion], like=images)
         of_frames, of_merged = self.frames(images), self.merged(seen)
@@ -66,7 +66,7 @@ class LevelContext:
     @cached_property
     def dense(self) -> Tensor:
         """(B, 3C, h, w), everywhere."""
-        return concatenate([*backward_warp(self.frames, self.flows).chunk(2), self.merged], like=self.merged)
+        return concatenate([*halves(backward_warp(self.frames, self.flows)), self.merged], like=self.merged)
 
     def rows(self, tiles: Tiles) -> Rows:
         """The same where a 3x3 kernel on the tiles reads it, zero elsewhere. Not differentiable."""
@@ -77,7 +77,7 @@ class LevelContext:
         values[-1] = 0
         parts = values[:-1].view(len(pixels), 3, channels).unbind(1)
         frames = _as_rows(self.frames)
-        for k, flow in enumerate(self.flows.chunk(2)):
+        for k, flow in enumerate(halves(self.flows)):
             corners, weights = _bilinear(flow, pixels)
             _weighted_sum(frames, corners + k * batch * height * width, weights.to(values.dtype), parts[k])
         merged = _as_rows(self.merged)

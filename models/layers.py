@@ -39,7 +39,7 @@ def backward_warp(image: Tensor, flow: Tensor) -> Tensor:
 
 def blend(img0: Tensor, img1: Tensor, flow_t0: Tensor, flow_t1: Tensor, occlusion: Tensor) -> Tensor:
     """merged = occlusion * warp(img0, flow_t0) + (1 - occlusion) * warp(img1, flow_t1), (B, 3, H, W)."""
-    warped0, warped1 = backward_warp(torch.cat([img0, img1]), torch.cat([flow_t0, flow_t1])).chunk(2)
+    warped0, warped1 = halves(backward_warp(torch.cat([img0, img1]), torch.cat([flow_t0, flow_t1])))
     return occlusion * warped0 + (1 - occlusion) * warped1
 
 
@@ -57,6 +57,11 @@ def concatenate(parts: list[Tensor], like: Tensor) -> Tensor:
     is_last = like.is_contiguous(memory_format=torch.channels_last) and not like.is_contiguous()
     whole = torch.cat([part.to(like.dtype) for part in parts], dim=1)
     return whole.contiguous(memory_format=torch.channels_last) if is_last else whole
+
+
+def halves(pair: Tensor) -> tuple[Tensor, ...]:
+    """(2B, ...) -> two (B, ...): what was stacked for both frames. `chunk` would fix B in an exported graph."""
+    return pair.unflatten(0, (2, -1)).unbind()
 
 
 def halve_flow(flow: Tensor) -> Tensor:

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 import utils
 
-from .config import Config
+from .config import Config, config_of
 from .waveletvfi import WaveletVFI
+from .weights import load_weights
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -25,8 +25,8 @@ def waveletvfi(
     """The network in evaluation mode.
 
     Args:
-        checkpoint: a file written by this project, a plain state dict, or the released weights as downloaded. None:
-            fresh weights of `config`.
+        checkpoint: a file written by this project, a plain state dict, or the released weights as downloaded; .pth or
+            .safetensors. None: fresh weights of `config`.
         config: the configuration where the checkpoint does not carry one.
         device: where to; default CPU.
         sparse: how sparse convolutions are computed, one of `models.sparse.METHODS`.
@@ -45,28 +45,13 @@ def waveletvfi(
         model = WaveletVFI(config)
     else:
         content = utils.load_checkpoint(checkpoint)
-        model = WaveletVFI(Config(**content["config"]) if "config" in content else config)
+        model = WaveletVFI(config_of(content, config, source=str(checkpoint)))
         load_weights(model, content["model"], source=str(checkpoint))
     model.sparse = sparse
     if compile:
         for part in (model.motion, model.context.frames, model.context.merged):
             part.compile(fullgraph=True)
     return model.to(device, PRECISIONS[precision]).eval()
-
-
-def load_weights(model: WaveletVFI, weights: dict[str, Tensor], *, source: str) -> None:
-    """Load a state dict (our names or the released ones) strictly; `source` names it in errors."""
-    broken = [name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()]
-    if broken:
-        raise ValueError(f"{source}: NaN or infinite weights in {', '.join(broken[:3])}; use an earlier checkpoint")
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines()[1:4]]
-        raise ValueError(
-            f"{source} does not fit this network ({model.config}): {' '.join(lines)[:600]} "
-            "(a file of another project, or weights of another configuration: see --config)"
-        ) from error
 
 
 def default_checkpoint() -> Path:

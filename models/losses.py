@@ -1,7 +1,7 @@
 """The training loss of the paper: reconstruction, wavelet and computation terms. Functions, outside the network."""
 
 import itertools
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -34,10 +34,10 @@ def training_loss(
     for candidate in output.candidates:
         rec = reconstruction(candidate.frame, imgt)
         bands = zip([candidate.low, *candidate.highs], [lows[-1], *highs], strict=True)
-        wav = wavelet_weight * sum(charbonnier(ours - true) for ours, true in bands)
+        wav = wavelet_weight * cast(Tensor, sum(charbonnier(ours - true) for ours, true in bands))
         com = computation_weight * rec.detach() * candidate.cost
         terms.append(torch.stack([rec, wav, com]))
-    weighted = sum(p * term for p, term in zip(output.probs.unbind(1), terms, strict=True))
+    weighted = cast(Tensor, sum(p * term for p, term in zip(output.probs.unbind(1), terms, strict=True)))
     means = weighted.mean(1)
     return Loss(means.sum(), *means)
 
@@ -62,7 +62,7 @@ def census(image: Tensor, target: Tensor) -> Tensor:
     if min(height, width) <= 2 * CENSUS_RADIUS:
         return image.flatten(1).sum(1) * 0
     grey, true = image.mean(1), target.detach().mean(1)
-    inner, total = _shifted(grey, 0, 0), 0
+    inner, total = _shifted(grey, 0, 0), torch.zeros_like(grey[:, :1, :1])
     offsets = range(-CENSUS_RADIUS, CENSUS_RADIUS + 1)
     for dy, dx in itertools.product(offsets, offsets):
         if (dy, dx) != (0, 0):

@@ -1,6 +1,7 @@
 """Computation per frame: as the published tables count it, and as it is really executed."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,7 @@ LEVELS = 4
 Count = Callable[[nn.Module, int], int]
 
 
-def published_gmacs(model: nn.Module, height: int, width: int, masks: list[Tensor] | None = None) -> Tensor:
+def published_gmacs(model: Any, height: int, width: int, masks: list[Tensor] | None = None) -> Tensor:
     """Operations that interpolating one pair of frames takes, by the rules of the published tables.
 
     A convolution counts outputs * (inputs * k^2 + 1), a transposed one the same (which is 4 times too many), a linear
@@ -40,7 +41,7 @@ def published_gmacs(model: nn.Module, height: int, width: int, masks: list[Tenso
     return (_around(model, sizes, _published) + _sparse(model, pixels, masks)) / 1e9
 
 
-def executed_gmacs(model: nn.Module, height: int, width: int, executed: Tensor) -> Tensor:
+def executed_gmacs(model: Any, height: int, width: int, executed: Tensor) -> Tensor:
     """Multiply-accumulates of all convolutions, linear layers and matrix products as they are computed.
 
     Additions (of biases, transforms, wavelets), warps and resizing do not count.
@@ -56,13 +57,13 @@ def executed_gmacs(model: nn.Module, height: int, width: int, executed: Tensor) 
     return (_around(model, sizes, _products) + sparse) / 1e9
 
 
-def _around(model: nn.Module, sizes: list[tuple[int, int]], count: Count) -> int:
+def _around(model: Any, sizes: list[tuple[int, int]], count: Count) -> int:
     """All that is not sparse."""
     pixels = [h * w for h, w in sizes]
     return _motion(model, sizes, count) + _context(model, pixels, count) + _coarsest(model, pixels, count)
 
 
-def _motion(model: nn.Module, sizes: list[tuple[int, int]], count: Count) -> int:
+def _motion(model: Any, sizes: list[tuple[int, int]], count: Count) -> int:
     """MP-Net; its encoder sees both frames."""
     pixels = [h * w for h, w in sizes]
     total = sum(2 * count(part, pixels[level]) for level, part in enumerate(model.motion.encoder.levels, 1))
@@ -74,19 +75,19 @@ def _motion(model: nn.Module, sizes: list[tuple[int, int]], count: Count) -> int
     return total + count(classifier.conv, pooled) + pooling + count(classifier.linear, 1)
 
 
-def _context(model: nn.Module, pixels: list[int], count: Count) -> int:
+def _context(model: Any, pixels: list[int], count: Count) -> int:
     """The context encoder; its first pyramid sees both frames."""
     pyramids = enumerate(zip(model.context.frames.levels, model.context.merged.levels, strict=True), 1)
     return sum(2 * count(frames, pixels[level]) + count(merged, pixels[level]) for level, (frames, merged) in pyramids)
 
 
-def _coarsest(model: nn.Module, pixels: list[int], count: Count) -> int:
+def _coarsest(model: Any, pixels: list[int], count: Count) -> int:
     """WS-Net's level 4, which is dense."""
     net = model.synthesis
     return sum(count(part, pixels[LEVELS]) for part in (net.coarsest, net.low_head, net.high_heads[LEVELS - 1]))
 
 
-def _sparse(model: nn.Module, pixels: list[int], masks: list[Tensor]) -> Tensor:
+def _sparse(model: Any, pixels: list[int], masks: list[Tensor]) -> Tensor:
     """WS-Net's levels 3 to 1, (B,) float64."""
     total = torch.zeros(len(masks[0]), dtype=torch.float64)
     for level, mask in enumerate(masks, 1):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import SLOPE, backward_warp, concatenate, conv_lrelu
+from .layers import SLOPE, backward_warp, concatenate, conv_lrelu, halves
 
 LEVELS = (4, 3, 2, 1)
 
@@ -88,14 +88,14 @@ class MotionPerceptionNet(nn.Module):
     def forward(self, img0: Tensor, img1: Tensor) -> Motion:
         """img0, img1: (B, 3, H, W) in [0, 1], H and W multiples of 16."""
         mean = (img0.mean((1, 2, 3), keepdim=True) + img1.mean((1, 2, 3), keepdim=True)) / 2
-        dtype = self.encoder.levels[0][0][0].weight.dtype
+        dtype = self.encoder.levels[0][0][0].weight.dtype  # type: ignore[index]
         features = self.encoder(torch.cat([img0 - mean, img1 - mean]).to(dtype))
 
-        estimate, hidden = self.decoders[-1](torch.cat(features[-1].chunk(2), dim=1))
+        estimate, hidden = self.decoders[-1](torch.cat(halves(features[-1]), dim=1))
         logits = self.classifier(hidden)
         for level in LEVELS[1:]:
             flows = torch.cat([estimate[:, :2], estimate[:, 2:4]])
-            warped = backward_warp(features[level - 1], flows).chunk(2)
+            warped = halves(backward_warp(features[level - 1], flows))
             inputs = concatenate([*warped, estimate], like=features[level - 1])
             residual, _ = self.decoders[level - 1](inputs)
             estimate = residual + _double_estimate(estimate)
@@ -111,4 +111,5 @@ def _double_estimate(estimate: Tensor) -> Tensor:
 def _kaiming(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.kaiming_normal_(module.weight)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -2,27 +2,42 @@
 
 import argparse
 import math
+import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from .config import CONFIGS
+from .exported import OnnxModel
 from .loading import PRECISIONS, default_checkpoint, waveletvfi
 from .sparse import METHODS
 from .waveletvfi import WaveletVFI
 
+GRAPH = ".onnx"
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Which weights, how much computation, and how it is done."""
+
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """Which weights."""
     parser.add_argument(
         "--checkpoint",
         type=Path,
-        help="weights of this project or the released ones; default: checkpoints/waveletvfi_latest.pth if it is there, "
-        "else the shipped weights",
+        help="weights of this project or the released ones (.pth, .safetensors), or a graph (.onnx); default: "
+        "checkpoints/waveletvfi_latest.pth if it is there, else the shipped weights",
     )
     parser.add_argument("--config", choices=CONFIGS, default="base", help="widths, where the weights do not tell them")
+
+
+def ratio_option(parser: argparse._ActionsContainer) -> None:
+    """How much computation."""
+    parser.add_argument("--ratio", type=_amount, help="threshold ratio >= 0, 0 is dense; default: the network's choice")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Which weights, how much computation, and how it is done."""
+    add_weights(parser)
     amount = parser.add_mutually_exclusive_group()
-    amount.add_argument("--ratio", type=_amount, help="threshold ratio >= 0, 0 is dense; default: the network's choice")
+    ratio_option(amount)
     amount.add_argument(
         "--budget",
         type=_amount,
@@ -33,12 +48,40 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--precision", choices=PRECISIONS, default="float32", help="of the convolutions; fp16 needs a GPU (float32)"
     )
     parser.add_argument("--compile", action="store_true", help="torch.compile for the dense parts; for long runs")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (auto)")
+    parser.set_defaults(onnx=False)
+    parser.add_argument(
+        "--device",
+        action=_Device,
+        default="auto",
+        help="auto, cpu, cuda, cuda:1, mps, or onnx: a graph of export_onnx.py on the CPU (auto)",
+    )
 
 
-def network(args: argparse.Namespace, device: torch.device) -> WaveletVFI:
-    """The network that the options describe. Raises what `waveletvfi` raises."""
+def spell_out(argv: list[str] | None) -> list[str]:
+    """Arguments (default: the command line's) with `--device onnx model.onnx` as `--device onnx --checkpoint ...`."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    for i, word in enumerate(words):
+        is_onnx = word == "--device=onnx" or words[max(i - 1, 0) : i + 1] == ["--device", "onnx"]
+        if is_onnx and words[i + 1 : i + 2] and words[i + 1].endswith(GRAPH):
+            return [*words[: i + 1], "--checkpoint", *words[i + 1 :]]
+    return words
+
+
+def network(args: argparse.Namespace, device: torch.device) -> WaveletVFI | OnnxModel:
+    """The network that the options describe.
+
+    Raises:
+        OSError, ValueError: as `waveletvfi` and `OnnxModel`; options that a graph does not have.
+    """
     checkpoint = args.checkpoint or default_checkpoint()
+    if checkpoint.suffix == GRAPH:
+        if args.compile or args.sparse != "auto" or args.precision != "float32":
+            raise ValueError(
+                f"{checkpoint} is a graph: --sparse, --precision and --compile were decided when it was made"
+            )
+        return OnnxModel(checkpoint, device)
+    if args.onnx:
+        raise ValueError(f"--device onnx needs a graph, got {checkpoint}; export_onnx.py makes one, for --checkpoint")
     return waveletvfi(
         checkpoint,
         config=args.config,
@@ -47,6 +90,20 @@ def network(args: argparse.Namespace, device: torch.device) -> WaveletVFI:
         precision=args.precision,
         compile=args.compile,
     )
+
+
+class _Device(argparse.Action):
+    """`onnx` means a graph on the CPU, where frames are as without one."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        namespace.onnx = values == "onnx"
+        namespace.device = "cpu" if namespace.onnx else values
 
 
 def _amount(text: str) -> float:

@@ -1,6 +1,6 @@
 """WS-Net, the wavelet synthesis network."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -74,7 +74,8 @@ class WaveletSynthesisNet(nn.Module):
         coarsest = self.coarsest(context[3].dense)
         # Orthonormal Haar doubles the low band per level, so the heads predict in image range and we scale back.
         low = self.low_head(coarsest).float() * 2**4
-        high = _as_bands(self.high_heads[3].masked(coarsest, torch.ones_like(coarsest[:, :1])), 4)
+        head = cast(SparseConv2d, self.high_heads[3])
+        high = _as_bands(head.masked(coarsest, torch.ones_like(coarsest[:, :1])), 4)
         lows, highs = haar_pyramid(merged) if self.correction else ([0] * 5, [0] * 4)
         lowest = ratios[0] if len(ratios) == 1 else torch.stack(ratios).amin(0)
         start = Bands(low, lows, low)
@@ -118,9 +119,10 @@ class WaveletSynthesisNet(nn.Module):
             mask = bands.masks[-1]
             halo = dilate(mask)
             spent = spent + self._cost(level, mask, halo)
-            conv, head = self.levels[level - 1], self.high_heads[level - 1]
+            conv, head = self.convolutions(level)
             result = sparse_level(conv, head, context[level - 1], features, mask, halo, slope=SLOPE, keep=level > 1)
-            features, executed = result.features, executed + result.executed * 4.0**-level / self.dense_products()
+            features = cast(Tensor | Rows, result.features)  # None behind the last level, where nobody asks
+            executed = executed + result.executed * 4.0**-level / self.dense_products()
             bands = bands.add(_as_bands(result.head, level), ratio)
         return bands, ratio, spent if budget is None else self.cost_of(bands), executed
 
@@ -139,11 +141,11 @@ class WaveletSynthesisNet(nn.Module):
     def cost_of(self, bands: Bands) -> Tensor:
         """Multiply-accumulates of the sparse convolutions with these masks, (B,), as a fraction of the dense ones."""
         levels = zip(SPARSE_LEVELS, bands.masks, strict=True)
-        return sum(self._cost(level, mask, dilate(mask)) for level, mask in levels)
+        return cast(Tensor, sum(self._cost(level, mask, dilate(mask)) for level, mask in levels))
 
     def _cost(self, level: int, mask: Tensor, halo: Tensor) -> Tensor:
         """Multiply-accumulates of a level's two sparse convolutions, (B,), as a fraction of all levels' dense ones."""
-        conv, head = (convs[level - 1].products("masked") for convs in (self.levels, self.high_heads))
+        conv, head = (convolution.products("masked") for convolution in self.convolutions(level))
         products = halo.mean((1, 2, 3)) * conv + mask.mean((1, 2, 3)) * head
         return products * 4.0**-level / self.dense_products()
 
@@ -156,7 +158,11 @@ class WaveletSynthesisNet(nn.Module):
         return sum(4.0**-level * self._products(level) for level in SPARSE_LEVELS)
 
     def _products(self, level: int) -> float:
-        return sum(convs[level - 1].products("masked") for convs in (self.levels, self.high_heads))
+        return sum(convolution.products("masked") for convolution in self.convolutions(level))
+
+    def convolutions(self, level: int) -> tuple[SparseConv2d, SparseConv2d]:
+        """The two sparse convolutions of level 1, 2 or 3."""
+        return cast(SparseConv2d, self.levels[level - 1]), cast(SparseConv2d, self.high_heads[level - 1])
 
 
 def _as_bands(head: Tensor, level: int) -> Tensor:

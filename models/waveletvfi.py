@@ -1,7 +1,7 @@
 """WaveletVFI: MP-Net, context and WS-Net together, for training and for use."""
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ from .layers import blend, channels_last, pad_to_multiple
 from .macs import executed_gmacs, published_gmacs
 from .motion import Motion, MotionPerceptionNet
 from .official import to_ours
+from .pretrained import Pretrained
 from .sparse import METHODS, SparseConv2d
 from .synthesis import Synthesis, WaveletSynthesisNet
 
@@ -38,7 +39,7 @@ class Interpolation(NamedTuple):
     executed_gmacs: Tensor | None = None
 
 
-class WaveletVFI(nn.Module):
+class WaveletVFI(Pretrained):
     """The network of "Dynamic Frame Interpolation in Wavelet Domain". `config`: a `Config` or the name of one."""
 
     def __init__(self, config: Config | str = "base"):
@@ -77,12 +78,14 @@ class WaveletVFI(nn.Module):
         candidates = self.synthesis(context, ratios, merged, budget)
         frame = sum(p.view(-1, 1, 1, 1) * c.frame for p, c in zip(probs.unbind(1), candidates, strict=True))
         output = Interpolation(frame.to(dtype), merged, motion, probs, candidates)
-        return output if torch.is_grad_enabled() else _count_operations(self, output)
+        return output if torch.is_grad_enabled() else count_operations(self, output)
 
     def _prepare(self, image: Tensor) -> Tensor:
-        """Frames in float32 at least: positions and masks need it. Channels last, except for the published way."""
+        """Frames in float32 at least: positions and masks need it. Channels last, except for the published way and in
+        an exported graph, which its runtime lays out."""
         image = image if image.dtype == torch.float64 else image.float()
-        return image if self.sparse == "masked" else channels_last(image)
+        is_plain = self.sparse == "masked" or torch.compiler.is_exporting()
+        return image if is_plain else channels_last(image)
 
     def perceive(self, img0: Tensor, img1: Tensor) -> tuple[Motion, Tensor]:
         """MP-Net alone: the motion, and the merged frame (B, 3, H, W)."""
@@ -103,7 +106,7 @@ class WaveletVFI(nn.Module):
         self, img0: Tensor, img1: Tensor, *, ratio: float | Tensor | None = None, budget: float | None = None
     ) -> Interpolation:
         """As `interpolate`, returning everything: `frame` has the input's size, the rest that of the padded one."""
-        _check_frames(img0, img1)
+        check_frames(img0, img1)
         height, width = img0.shape[-2:]
         padded = (pad_to_multiple(image, MULTIPLE) for image in (img0, img1))
         output = self(*padded, ratio=ratio, budget=budget)
@@ -112,7 +115,7 @@ class WaveletVFI(nn.Module):
     @property
     def sparse(self) -> str:
         """How sparse convolutions are computed: one of `models.sparse.METHODS`. Results are equal."""
-        return self.synthesis.levels[0].method
+        return self.synthesis.convolutions(1)[0].method
 
     @sparse.setter
     def sparse(self, method: str) -> None:
@@ -128,11 +131,11 @@ class WaveletVFI(nn.Module):
         """K ratios (B,) and their probabilities (B, K)."""
         candidates = logits.new_tensor(self.config.ratios)
         if temperature is not None:
-            return list(candidates[:, None].expand(-1, len(logits))), F.gumbel_softmax(logits, tau=temperature)
+            return list(candidates[:, None].expand(-1, logits.shape[0])), F.gumbel_softmax(logits, tau=temperature)
         if ratio is None:
             chosen = candidates[logits.argmax(1)]
         else:
-            chosen = torch.as_tensor(ratio, dtype=logits.dtype, device=logits.device).expand(len(logits))
+            chosen = torch.as_tensor(ratio, dtype=logits.dtype, device=logits.device).expand(logits.shape[0])
         return [chosen], torch.ones_like(logits[:, :1])
 
     def _check_inputs(
@@ -143,7 +146,7 @@ class WaveletVFI(nn.Module):
         budget: float | None,
         temperature: float | None,
     ) -> None:
-        _check_frames(img0, img1)
+        check_frames(img0, img1)
         height, width = img0.shape[-2:]
         if height % MULTIPLE or width % MULTIPLE:
             raise ValueError(
@@ -164,16 +167,16 @@ class WaveletVFI(nn.Module):
                 raise ValueError(f"ratio must be a number or one per sample ({len(img0)}), got {tuple(values.shape)}")
 
 
-def _count_operations(model: WaveletVFI, output: Interpolation) -> Interpolation:
+def count_operations(model: WaveletVFI, output: Interpolation) -> Interpolation:
     """With the published operations, weighted by the probabilities, and all executed ones."""
-    size = output.merged.shape[-2:]
+    height, width = output.merged.shape[-2:]
     weighted = zip(output.probs.double().cpu().unbind(1), output.candidates, strict=True)
-    published = sum(p * published_gmacs(model, *size, candidate.masks) for p, candidate in weighted)
-    executed = executed_gmacs(model, *size, sum(candidate.executed for candidate in output.candidates))
+    published = cast(Tensor, sum(p * published_gmacs(model, height, width, c.masks) for p, c in weighted))
+    executed = executed_gmacs(model, height, width, cast(Tensor, sum(c.executed for c in output.candidates)))
     return output._replace(published_gmacs=published, executed_gmacs=executed)
 
 
-def _check_frames(img0: Tensor, img1: Tensor) -> None:
+def check_frames(img0: Tensor, img1: Tensor) -> None:
     for name, image in (("img0", img0), ("img1", img1)):
         if image.dim() != 4 or image.shape[1] != 3 or 0 in image.shape:
             raise ValueError(f"{name} must be (B, 3, H, W), got {tuple(image.shape)}")

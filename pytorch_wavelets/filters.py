@@ -1,10 +1,13 @@
 """What a caller may name: wavelets (name, `pywt.Wavelet`, filter tuples) and boundary modes, checked and resolved."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pywt
+
+#: A wavelet: its name, PyWavelets' object, or two or four filters.
+Wave: TypeAlias = str | pywt.Wavelet | Sequence[Any]
 
 MODES = ("zero", "symmetric", "reflect", "periodization", "periodic")
 
@@ -28,17 +31,17 @@ def resolve_mode(mode: str) -> str:
     return mode
 
 
-def analysis_filters(wave) -> list[FilterPair]:
+def analysis_filters(wave: Wave) -> list[FilterPair]:
     """One pair of `dec_` filters per axis: one for all axes, or two from a tuple of four arrays."""
     return _resolve(wave, lambda wavelet: (wavelet.dec_lo, wavelet.dec_hi))
 
 
-def synthesis_filters(wave) -> list[FilterPair]:
+def synthesis_filters(wave: Wave) -> list[FilterPair]:
     """One pair of `rec_` filters per axis: one for all axes, or two from a tuple of four arrays."""
     return _resolve(wave, lambda wavelet: (wavelet.rec_lo, wavelet.rec_hi))
 
 
-def _resolve(wave, select) -> list[FilterPair]:
+def _resolve(wave: Wave, select: Callable[[pywt.Wavelet], Sequence[Any]]) -> list[FilterPair]:
     if isinstance(wave, str):
         wave = _wavelet_by_name(wave)
     if isinstance(wave, pywt.Wavelet):

@@ -26,8 +26,8 @@ def haar_forward(image: Tensor) -> tuple[Tensor, Tensor]:
     total_left, total_right = total[..., ::2], total[..., 1::2]
     difference_left, difference_right = difference[..., ::2], difference[..., 1::2]
     if _needs_graph(image):
-        high = (difference_left + difference_right, total_left - total_right, difference_left - difference_right)
-        return total_left + total_right, torch.stack(high, dim=2)
+        bands = (difference_left + difference_right, total_left - total_right, difference_left - difference_right)
+        return total_left + total_right, torch.stack(bands, dim=2)
     high = image.new_empty(*image.shape[:2], 3, *difference_left.shape[2:])
     torch.add(difference_left, difference_right, out=high[:, :, 0])
     torch.sub(total_left, total_right, out=high[:, :, 1])

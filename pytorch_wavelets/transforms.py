@@ -1,12 +1,13 @@
 """The public modules: multi-level DWT and inverse DWT of images and of signals, with a fast path for Haar."""
 
-from collections.abc import Iterable
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from pytorch_wavelets.bands import analysis_matrix, band_size, extend, join, split, synthesis_matrix
-from pytorch_wavelets.filters import FilterPair, analysis_filters, resolve_mode, synthesis_filters
+from pytorch_wavelets.filters import FilterPair, Wave, analysis_filters, resolve_mode, synthesis_filters
 from pytorch_wavelets.haar import haar_forward, haar_forward_1d, haar_inverse, haar_inverse_1d
 
 SHAPES = {1: "(N, C, L)", 2: "(N, C, H, W)"}
@@ -20,6 +21,7 @@ class _Transform(nn.Module):
     """
 
     axes: int
+    _matrices: list[Tensor]
 
     def __init__(self, pairs: list[FilterPair], mode: str, prefix: str):
         super().__init__()
@@ -53,7 +55,7 @@ class _Transform(nn.Module):
 
 
 class _Forward(_Transform):
-    def __init__(self, J: int = 1, wave="db1", mode: str = "zero"):
+    def __init__(self, J: int = 1, wave: Wave = "db1", mode: str = "zero"):
         if not isinstance(J, int) or J < 0:
             raise ValueError(f"J counts the levels and must be an integer >= 0, got {J!r}")
         super().__init__(analysis_filters(wave), mode, prefix="h")
@@ -68,9 +70,13 @@ class _Forward(_Transform):
             highs.append(high)
         return x, highs
 
+    @abstractmethod
+    def _split(self, x: Tensor, /) -> tuple[Tensor, Tensor]:
+        """One level: the low band and the high bands."""
+
 
 class _Inverse(_Transform):
-    def __init__(self, wave="db1", mode: str = "zero"):
+    def __init__(self, wave: Wave = "db1", mode: str = "zero"):
         super().__init__(synthesis_filters(wave), mode, prefix="g")
         self._matrices = [synthesis_matrix(pair) for pair in self._pairs]
 
@@ -84,9 +90,13 @@ class _Inverse(_Transform):
             low = self._join(*self._match(low, high))
         return low
 
+    @abstractmethod
+    def _join(self, low: Tensor, high: Tensor, /) -> Tensor:
+        """The inverse of one level."""
+
     def _fill(self, low: Tensor, highs: list[Tensor | None]) -> list[Tensor | None]:
         """Zeros for each None whose size follows from the next finer band."""
-        filled = []
+        filled: list[Tensor | None] = []
         for high in highs:
             if high is None and filled and filled[-1] is not None:
                 finer = filled[-1].shape[-self.axes :]
@@ -97,7 +107,7 @@ class _Inverse(_Transform):
 
     def _match(self, low: Tensor, high: Tensor | None) -> tuple[Tensor, Tensor]:
         """Zeros for None; low without its last row or column where the level below grew an odd size by one."""
-        sizes = low.shape[2:]
+        sizes: Sequence[int] = low.shape[2:]
         if high is None:
             high = low.new_zeros(self._high_shape(low, sizes))
         else:
@@ -159,8 +169,8 @@ class DWTInverse(_Inverse):
             return haar_inverse(low, high)
         along_width, along_height = self._matrices
         lh, hl, hh = high.unbind(2)
-        rows = [join(a.mT, b.mT, along_height, self.mode).mT for a, b in ((low, lh), (hl, hh))]  # (N, C, H, w)
-        return join(*rows, along_width, self.mode)
+        left, right = (join(a.mT, b.mT, along_height, self.mode).mT for a, b in ((low, lh), (hl, hh)))  # (N, C, H, w)
+        return join(left, right, along_width, self.mode)
 
 
 class DWT1DForward(_Forward):
@@ -196,7 +206,7 @@ def _even(signal: Tensor, mode: str) -> Tensor:
     return extend(signal, 0, 1, mode) if signal.shape[-1] % 2 else signal
 
 
-def _check_loaded_filters(module: _Transform, _incompatible_keys) -> None:
+def _check_loaded_filters(module: _Transform, _incompatible_keys: object) -> None:
     for name, taps in module._filters.items():
         loaded = getattr(module, name)
         same = torch.allclose(loaded.double().cpu(), taps, rtol=0, atol=5e-3)  # may have been saved in bfloat16

@@ -8,21 +8,25 @@ import pytest
 ROOT = Path(__file__).parent.parent
 #: What each part of the project may import of the others.
 MAY_IMPORT = {
-    "utils": set(),
+    "extras": set(),
+    "weight_files": {"extras"},
+    "utils": {"weight_files"},
     "pytorch_wavelets": set(),
-    "models": {"pytorch_wavelets", "utils"},
+    "models": {"pytorch_wavelets", "utils", "extras"},
     "datasets": {"utils"},
     "benchmark": {"models", "datasets", "pytorch_wavelets", "training", "utils"},
     "video": {"models", "utils"},
     "training": {"models", "datasets", "utils"},
     "train_vimeo90k": {"datasets", "benchmark", "training", "utils"},
     "interpolate": {"models", "video", "utils"},
+    "export_onnx": {"models", "utils"},
+    "hubconf": {"models"},
     "demo": {"datasets", "models", "video", "interpolate", "utils"},
 }
 #: Inside `models`, from the bottom up.
 MODEL_ORDER = [
-    "official", "config", "layers", "bands", "sparse", "motion", "context",
-    "macs", "synthesis", "waveletvfi", "loading", "losses", "options", "__init__",
+    "official", "config", "weights", "hub", "pretrained", "layers", "bands", "sparse", "motion", "context",
+    "macs", "synthesis", "waveletvfi", "exported", "export", "loading", "losses", "options", "__init__",
 ]  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """What a sparse convolution means."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -26,19 +26,22 @@ class SparseConv2d(nn.Conv2d):
         "auto": one of these, by density and device (`choose.py`). The default.
     """
 
+    bias: Tensor
+
     def __init__(self, in_channels: int, out_channels: int, *, coarse_channels: int = 0):
         super().__init__(in_channels + coarse_channels, out_channels, kernel_size=3, padding=1)
         self.fine_channels = in_channels
         self.method = "auto"
-        self._packed: dict[Callable, tuple[tuple, NamedTuple]] = {}
+        self._packed: dict[Callable, tuple[tuple, Any]] = {}
 
-    def forward(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None) -> Tensor:  # type: ignore[override]
         """x: (B, C, H, W); mask: (B, 1, H, W) in {0, 1}; coarse: (B, C', H/2, W/2) -> (B, C_out, H, W)."""
         method = choose(self.method, mask, x.dtype, self.out_channels)
         if method == "gather":
             kernel, tiles = self.packed(pack_kernel, x.dtype), Tiles.covering(mask)
             coarse_rows = None if coarse is None else Rows.of(coarse)
-            return tile_conv(kernel, self.bias, Rows.of(x), coarse_rows, tiles).dense() * mask.to(x.dtype)
+            rows = cast(Rows, tile_conv(kernel, self.bias, Rows.of(x), coarse_rows, tiles))
+            return rows.dense() * mask.to(x.dtype)
         if method == "triton":
             return self.triton(x, mask, coarse)
         return self.masked(x, mask, coarse) if method == "masked" else self.folded(x, mask, coarse)
@@ -73,7 +76,7 @@ class SparseConv2d(nn.Conv2d):
         """For copies and pickles: without what is made of the weights."""
         return super().__getstate__() | {"_packed": {}}
 
-    def packed(self, pack: Callable[[Tensor, int, torch.dtype], NamedTuple], dtype: torch.dtype) -> NamedTuple:
+    def packed(self, pack: Callable[[Tensor, int, torch.dtype], Any], dtype: torch.dtype) -> Any:
         """`pack(weight, fine_channels, dtype)`; made once, and again when the weights have changed."""
         weight = self.weight.detach()
         # Changes through `.data` leave no version: hence the hash, which takes 4 ms for all weights of `base`. On a GPU

@@ -59,18 +59,16 @@ def sparse_level(
         x, coarse = context.rows(tiles), coarse if isinstance(coarse, Rows) else Rows.of(coarse)
         outputs = TileHead(head.weight.to(context.dtype), head.bias.to(context.dtype), tiles)
         kernel = conv.packed(pack_kernel, context.dtype)
-        features = tile_conv(kernel, conv.bias, x, coarse, tiles, slope=slope, head=outputs, keep=keep)
+        rows = tile_conv(kernel, conv.bias, x, coarse, tiles, slope=slope, head=outputs, keep=keep)
         executed = tiles.share() * (conv.products(method) + outputs.products)
-        return Level(features, outputs.finish(mask), executed)
+        return Level(rows, outputs.finish(mask), executed)
     coarse = coarse.dense() if isinstance(coarse, Rows) else coarse
     if method == "triton":
         features = conv.triton(context.dense, halo, coarse, slope=slope)
         executed = halo.mean((1, 2, 3)) * conv.products(method) + mask.mean((1, 2, 3)) * head.products(method)
         return Level(features, head.triton(features, mask), executed)
-    if method == "folded":
-        compute, outputs = conv.folded, head.folded
-    else:
-        compute, outputs = conv.masked, head.masked
+    is_folded = method == "folded"
+    compute, finish = (conv.folded, head.folded) if is_folded else (conv.masked, head.masked)
     features = F.leaky_relu(compute(context.dense, halo, coarse), slope, inplace=True)
     executed = torch.full_like(mask[:, 0, 0, 0], conv.products(method) + head.products(method))
-    return Level(features, outputs(features, mask), executed)
+    return Level(features, finish(features, mask), executed)

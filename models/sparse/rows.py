@@ -33,7 +33,8 @@ class Tiles:
         place = active.nonzero(as_tuple=True)
         number = torch.full(active.shape, len(place[0]), device=mask.device)
         number[place] = torch.arange(len(place[0]), device=mask.device)
-        return cls(number, *place, *mask.shape[-2:])
+        (sample, row, column), (height, width) = place, mask.shape[-2:]
+        return cls(number, sample, row, column, height, width)
 
     @property
     def count(self) -> int:
@@ -65,7 +66,7 @@ class Rows(NamedTuple):
     """
 
     values: Tensor
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides the method of tuples
 
     @classmethod
     def of(cls, dense: Tensor) -> "Rows":

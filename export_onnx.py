@@ -1,0 +1,96 @@
+"""python export_onnx.py --output model.onnx
+python export_onnx.py --output static.onnx --ratio 0 --precision fp16
+python export_onnx.py --output model.pt2 --ratio 0
+
+The network as a graph for other programs: ONNX (.onnx), or torch.export's format (.pt2). Compared with the network over
+several sizes before the file gets its name.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models import WaveletVFI, default_checkpoint, waveletvfi
+from models.export import PRECISIONS, save_onnx, save_program
+from models.exported import NAMES, OnnxModel
+from models.options import add_weights, ratio_option
+from utils import atomic_path, run_script
+
+SIZES = ((1, 64, 96), (2, 48, 80), (1, 100, 150), (1, 256, 448))  # batch, height, width
+TOLERANCE = {"float32": 1e-4, "fp16": 0.02}
+FLIPPED = 1e-3  # of the values may differ more: a detail that touches its threshold
+EXPORTERS = {".onnx": save_onnx, ".pt2": save_program}
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", "-o", type=Path, required=True, help="a .onnx or .pt2 file")
+    add_weights(parser)
+    ratio_option(parser)
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="float32", help="of the convolutions; masks stay float32 (float32)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an output file that exists")
+    return parser.parse_args(argv)
+
+
+def main(args: argparse.Namespace) -> None:
+    export = EXPORTERS.get(args.output.suffix)
+    if export is None:
+        raise ValueError(f"{args.output}: unknown kind {args.output.suffix!r}; use .onnx or .pt2")
+    if args.output.exists() and not args.overwrite:
+        raise FileExistsError(f"{args.output} exists; give --overwrite to replace it")
+    checkpoint = args.checkpoint or default_checkpoint()
+    model = waveletvfi(checkpoint, config=args.config)
+    with atomic_path(args.output) as temporary:
+        export(model, temporary, ratio=args.ratio, precision=args.precision)
+        worst = compare(model, temporary, ratio=args.ratio, tolerance=TOLERANCE[args.precision])
+    megabytes = args.output.stat().st_size / 1e6
+    print(f"{args.output}: {checkpoint.name}, {megabytes:.1f} MB; largest difference {worst:.1g} in {len(SIZES)} sizes")
+
+
+def compare(model: WaveletVFI, path: Path, *, ratio: float | None, tolerance: float) -> float:
+    """The largest difference between the frames of a network and of its graph.
+
+    Raises:
+        ValueError: more than FLIPPED of a frame's values differ by more than `tolerance`.
+    """
+    run = OnnxModel(path).interpolate if path.suffix == ".onnx" else load_program(path)
+    worst = 0.0
+    for size in SIZES:
+        img0, img1 = moving(*size)
+        difference = (run(img0, img1) - model.interpolate(img0, img1, ratio=ratio)).abs()
+        worst = max(worst, float(difference.max()))
+        off = float((difference > tolerance).float().mean())
+        if not off <= FLIPPED:
+            raise ValueError(f"the graph is not the network: {off:.1%} of a frame of {size[2]}x{size[1]} differ")
+    return worst
+
+
+def load_program(path: Path):
+    """A program as a function of two frames of any size."""
+    program = torch.export.load(path).module()
+
+    def run(img0: Tensor, img1: Tensor) -> Tensor:
+        height, width = img0.shape[-2:]
+        padding = (0, -width % 16, 0, -height % 16)
+        with torch.no_grad():
+            frame = program(*(F.pad(image, padding, mode="replicate") for image in (img0, img1)))[NAMES[0]]
+        return frame[..., :height, :width]
+
+    return run
+
+
+def moving(batch: int, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Two frames (B, 3, H, W) in [0, 1] of a smooth pattern that moves by three pixels."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(batch, 3, height // 8 + 2, width // 8 + 2, generator=generator)
+    pattern = F.interpolate(coarse, size=(height, width + 3), mode="bicubic").clamp(0, 1)
+    return pattern[..., :-3], pattern[..., 3:]
+
+
+if __name__ == "__main__":
+    run_script(main, parse_args())

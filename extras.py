@@ -1,0 +1,25 @@
+"""Optional packages: those of requirements-extra.txt, imported when they are first needed."""
+
+import importlib
+from typing import Any
+
+
+class MissingPackageError(ImportError, ValueError):
+    """An optional package is not installed; a ValueError too, so that scripts end in one line."""
+
+
+def require(module: str, purpose: str) -> Any:
+    """Import an optional module.
+
+    Args:
+        module: its full name. purpose: what needs it, the message's first words.
+    Raises:
+        MissingPackageError: it is not installed; names requirements-extra.txt.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        package = (error.name or module).split(".")[0]
+        raise MissingPackageError(
+            f"{purpose} needs the package {package}, which is not installed: pip install -r requirements-extra.txt"
+        ) from error

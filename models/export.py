@@ -1,0 +1,107 @@
+"""The network as a graph that runs without this source: torch.export's program, or ONNX."""
+
+import copy
+import os
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import utils
+from extras import require
+
+from .exported import METADATA, Graph, named
+from .waveletvfi import MULTIPLE, WaveletVFI
+from .weights import checkpoint_of
+
+OPSET = 20
+EXAMPLE = 90, 70  # any size that is no multiple of 16; torch.export follows the shapes, not the numbers
+LARGEST = 8192  # pixels per side in a program
+PRECISIONS = {"float32": torch.float32, "fp16": torch.float16}
+
+
+class Traced(nn.Module):
+    """The network as torch.export sees it: two tensors in, named tensors out, everything computed, one ratio.
+
+    pads: take frames of any size, as `WaveletVFI.interpolate` does; else multiples of 16.
+    """
+
+    def __init__(self, model: WaveletVFI, ratio: float | None, *, pads: bool):
+        super().__init__()
+        self.model, self.ratio, self.pads = model, ratio, pads
+
+    def forward(self, img0: Tensor, img1: Tensor) -> dict[str, Tensor]:
+        height, width = img0.shape[-2:]
+        if self.pads:
+            img0, img1 = _padded(img0), _padded(img1)
+        output = self.model(img0, img1, ratio=self.ratio)
+        return named(output._replace(frame=output.frame[..., :height, :width] if self.pads else output.frame))
+
+
+def save_onnx(
+    model: WaveletVFI, path: str | os.PathLike[str], *, ratio: float | None = None, precision: str = "float32"
+) -> None:
+    """Write an ONNX graph: img0, img1 (B, 3, H, W) float32 in [0, 1] of any batch and size -> `exported.NAMES`.
+
+    Args:
+        ratio: the graph's threshold ratio, 0 for the static network. Default: the classifier's choice per sample.
+        precision: of the convolutions, one of `PRECISIONS`; positions and masks are float32 in any case.
+    Raises:
+        OSError: the file cannot be written. ValueError: unknown precision, ratio < 0, the package onnx is missing.
+    """
+    for package in ("onnx", "onnxscript"):
+        require(package, "ONNX export")
+    program = _program(model, ratio, precision, pads=True)
+    names = list(program.call_spec.out_spec.context)
+    graph: Any = torch.onnx.export(
+        program, (), dynamo=True, opset_version=OPSET, verbose=False, input_names=["img0", "img1"], output_names=names
+    )
+    graph.model.metadata_props[METADATA] = _described(model, ratio, precision)
+    with utils.atomic_path(path) as temporary:
+        graph.save(temporary)
+
+
+def save_program(
+    model: WaveletVFI, path: str | os.PathLike[str], *, ratio: float | None = None, precision: str = "float32"
+) -> None:
+    """Write a program that `torch.export.load(path).module()` reads without this source, on the CPU.
+
+    img0, img1: (B, 3, H, W) float32 in [0, 1], B >= 1, H and W multiples of 16 from 32 on -> a dict, `exported.NAMES`.
+    Arguments and errors as in `save_onnx`.
+    """
+    program = _program(model, ratio, precision, pads=False)
+    with utils.atomic_path(path) as temporary:
+        torch.export.save(program, temporary, extra_files={f"{METADATA}.json": _described(model, ratio, precision)})
+
+
+def _program(model: WaveletVFI, ratio: float | None, precision: str, *, pads: bool) -> torch.export.ExportedProgram:
+    if precision not in PRECISIONS:
+        raise ValueError(f"a graph's precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    model = copy.deepcopy(model).to("cpu", PRECISIONS[precision]).requires_grad_(False).eval()
+    model.sparse = "folded"
+    batch = torch.export.Dim("batch", min=1, max=1024)
+    if pads:  # every size; the solver of named sizes does not see that
+        shape: dict[int, Any] = dict.fromkeys((0, 2, 3), torch.export.Dim.AUTO)
+        example = EXAMPLE
+    else:
+        sides = (torch.export.Dim(name, min=2, max=LARGEST // MULTIPLE) for name in ("rows", "columns"))
+        shape = {0: batch} | {axis: MULTIPLE * side for axis, side in zip((2, 3), sides, strict=True)}
+        example = 3 * MULTIPLE, 4 * MULTIPLE
+    frames = tuple(torch.rand(2, 2, 3, *example))
+    with torch.enable_grad():  # operations are counted where there are no gradients, and counting is no part of a graph
+        traced = Traced(model, ratio, pads=pads).eval()
+        program = torch.export.export(traced, frames, dynamic_shapes=(shape, shape), strict=False)
+    return program.run_decompositions({})
+
+
+def _padded(image: Tensor) -> Tensor:
+    """`pad_to_multiple` by indices, whose number is a multiple of 16 for torch.export, too."""
+    for axis in (2, 3):
+        size = image.shape[axis]
+        index = torch.arange((size + MULTIPLE - 1) // MULTIPLE * MULTIPLE, device=image.device)
+        image = image.index_select(axis, index.clamp(max=size - 1))
+    return image
+
+
+def _described(model: WaveletVFI, ratio: float | None, precision: str) -> str:
+    return Graph(checkpoint_of({}, model.config)["config"], ratio, precision).to_json()

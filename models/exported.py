@@ -1,0 +1,123 @@
+"""Running an ONNX graph of the network in the network's place."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from extras import require
+
+from .config import config_of
+from .motion import Motion
+from .synthesis import Synthesis
+from .waveletvfi import Interpolation, WaveletVFI, check_frames, count_operations
+
+METADATA = "waveletvfi"  # the graph's entry that says what it is
+HIGHS = ("high1", "high2", "high3", "high4")
+MASKS = ("mask1", "mask2", "mask3")
+#: What a graph returns: the fields of `Interpolation`, `Motion` and `Synthesis`; `high1` and `mask1` are level 1.
+NAMES = (
+    *("frame", "merged", "flow_t0", "flow_t1", "occlusion", "ratio_logits"),
+    *("low", *HIGHS, *MASKS, "cost", "executed", "ratio"),
+)
+
+
+class Graph(NamedTuple):
+    """What a graph was made of. config: its fields. ratio: None where the network chooses. precision: of products."""
+
+    config: dict[str, Any]
+    ratio: float | None
+    precision: str
+
+    def to_json(self) -> str:
+        return json.dumps(self._asdict())
+
+
+def named(output: Interpolation) -> dict[str, Tensor]:
+    """The tensors of an `Interpolation` with one candidate, by `NAMES`."""
+    (synthesis,) = output.candidates
+    known = output._asdict() | output.motion._asdict() | synthesis._asdict() | {"frame": output.frame}
+    known |= dict(zip(HIGHS, synthesis.highs, strict=True)) | dict(zip(MASKS, synthesis.masks, strict=True))
+    return {name: known[name] for name in NAMES}
+
+
+class OnnxModel:
+    """An ONNX graph of `models.export` with the methods of `WaveletVFI`. Needs the optional package onnxruntime.
+
+    Args:
+        path: the .onnx file. device: "cpu", or "cuda" where onnxruntime has CUDA.
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a graph of this network, onnxruntime is missing or cannot use the device.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], device: str | torch.device = "cpu"):
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"no graph at {path}; export_onnx.py makes one")
+        self.path = str(path)
+        self._session = _open(self.path, torch.device(device))
+        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA)
+        if text is None or {output.name for output in self._session.get_outputs()} != set(NAMES):
+            raise ValueError(f"{path} is a graph, but not of this network; export_onnx.py makes one")
+        graph = Graph(**json.loads(text))
+        self.ratio, self.precision = graph.ratio, graph.precision
+        self.config = config_of({"config": graph.config}, "base", source=self.path)
+        with torch.device("meta"):  # shapes alone, to count operations
+            self._shapes = WaveletVFI(self.config)
+
+    def interpolate(
+        self, img0: Tensor, img1: Tensor, *, ratio: float | Tensor | None = None, budget: float | None = None
+    ) -> Tensor:
+        """The middle frame, as `WaveletVFI.interpolate`. `ratio`: None, or the one that the graph was made with."""
+        return self.interpolate_details(img0, img1, ratio=ratio, budget=budget).frame
+
+    @torch.inference_mode()
+    def interpolate_details(
+        self, img0: Tensor, img1: Tensor, *, ratio: float | Tensor | None = None, budget: float | None = None
+    ) -> Interpolation:
+        """Everything, as `WaveletVFI.interpolate_details`; tensors are on the device of the frames.
+
+        Raises:
+            ValueError: frames as in `WaveletVFI`; another ratio than the graph's, or a budget.
+        """
+        check_frames(img0, img1)
+        if budget is not None or not (ratio is None or (self.ratio is not None and ratio == self.ratio)):
+            made = "the network's choice of ratio" if self.ratio is None else f"ratio {self.ratio:g}"
+            raise ValueError(f"{self.path} was made with {made} and takes no other; export_onnx.py --ratio makes one")
+        frames = {name: image.float().cpu().numpy() for name, image in (("img0", img0), ("img1", img1))}
+        arrays = self._session.run(list(NAMES), frames)
+        outputs = {name: torch.from_numpy(array).to(img0.device) for name, array in zip(NAMES, arrays, strict=True)}
+        return count_operations(self._shapes, _interpolation(outputs, img0.dtype))
+
+
+def _interpolation(outputs: dict[str, Tensor], dtype: torch.dtype) -> Interpolation:
+    frame = outputs["frame"].to(dtype)
+    synthesis = Synthesis(
+        frame,
+        outputs["low"],
+        [outputs[name] for name in HIGHS],
+        [outputs[name] for name in MASKS],
+        outputs["cost"],
+        outputs["executed"],
+        outputs["ratio"],
+    )
+    motion = Motion(*(outputs[name] for name in Motion._fields))
+    return Interpolation(frame, outputs["merged"], motion, torch.ones_like(outputs["cost"])[:, None], [synthesis])
+
+
+def _open(path: str, device: torch.device) -> Any:
+    runtime = require("onnxruntime", f"running {path}")
+    provider = "CUDAExecutionProvider" if device.type == "cuda" else "CPUExecutionProvider"
+    if device.type not in ("cpu", "cuda") or provider not in runtime.get_available_providers():
+        raise ValueError(f"onnxruntime cannot use {device.type} here; give --device cpu")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3  # errors
+    try:
+        return runtime.InferenceSession(path, options, providers=[provider])
+    except Exception as error:  # the reader is driven by the file's bytes
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path} is not a graph that ONNX Runtime reads ({reason})") from error

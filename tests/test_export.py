@@ -1,0 +1,92 @@
+"""Graphs of the network give what the network gives, in ONNX Runtime and without this source."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from reference import images
+from runs import ROOT, finish, launch
+
+from models.export import save_onnx, save_program
+from models.exported import NAMES, OnnxModel
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxscript")
+pytest.importorskip("onnxruntime")
+pytestmark = [pytest.mark.slow, pytest.mark.extra]
+
+RATIO = 0.003
+
+
+@pytest.fixture(scope="module")
+def graph(small, tmp_path_factory) -> OnnxModel:
+    """With the classifier's choice of ratio, of which there are several."""
+    path = tmp_path_factory.mktemp("graph") / "model.onnx"
+    save_onnx(small, path)
+    return OnnxModel(path)
+
+
+@pytest.mark.parametrize("size", [(1, 1, 5), (1, 16, 16), (2, 17, 50), (3, 64, 96), (1, 100, 130), (1, 256, 448)])
+def test_onnx_equals_torch_for_any_batch_and_size(graph, small, size):
+    img0, _, img1 = images(*size)
+    ours, expected = graph.interpolate_details(img0, img1), small.interpolate_details(img0, img1)
+    torch.testing.assert_close(ours.frame, expected.frame, atol=1e-4, rtol=0)
+    torch.testing.assert_close(ours.motion, expected.motion, atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(ours.published_gmacs, expected.published_gmacs)
+    for mask, other in zip(ours.candidates[0].masks, expected.candidates[0].masks, strict=True):
+        torch.testing.assert_close(mask, other, atol=0, rtol=0)
+    torch.testing.assert_close(ours.candidates[0].ratio, expected.candidates[0].ratio)
+
+
+def test_half_precision_keeps_masks_and_positions_in_float32(small, tmp_path):
+    save_onnx(small, tmp_path / "half.onnx", ratio=RATIO, precision="fp16")
+    whole = onnx.shape_inference.infer_shapes(onnx.load(tmp_path / "half.onnx"))
+    known = [*whole.graph.value_info, *whole.graph.input, *whole.graph.output]
+    kinds = {value.name: value.type.tensor_type.elem_type for value in known}
+    kinds |= {constant.name: constant.data_type for constant in whole.graph.initializer}
+    half, full = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
+    convolutions = [node for node in whole.graph.node if node.op_type in ("Conv", "ConvTranspose")]
+    assert {kinds[node.input[1]] for node in convolutions} == {half}
+    decided = [node for node in whole.graph.node if node.op_type in ("Greater", "GridSample")]
+    assert {kinds[name] for node in decided for name in node.input} == {full}
+    img0, _, img1 = images(2, 64, 96)
+    frame = OnnxModel(tmp_path / "half.onnx").interpolate(img0, img1)
+    assert float((frame - small.interpolate(img0, img1, ratio=RATIO)).abs().mean()) < 1e-3
+
+
+WITHOUT_SOURCE = """
+import sys, torch
+program = torch.export.load(sys.argv[1]).module()
+frames = torch.load(sys.argv[2])
+torch.save([program(img0, img1) for img0, img1 in frames], sys.argv[3])
+assert not {'models', 'utils', 'pytorch_wavelets'} & set(sys.modules)
+"""
+
+
+def test_a_program_runs_without_this_source(small, tmp_path):
+    save_program(small, tmp_path / "model.pt2", ratio=RATIO)
+    frames = [images(*size)[::2] for size in ((1, 32, 32), (3, 48, 80), (1, 256, 448))]
+    torch.save(frames, tmp_path / "frames.pth")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    files = [str(tmp_path / name) for name in ("model.pt2", "frames.pth", "out.pth")]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    subprocess.run([sys.executable, "-c", WITHOUT_SOURCE, *files], cwd=empty, env=environment, check=True)
+    for (img0, img1), outputs in zip(frames, torch.load(tmp_path / "out.pth"), strict=True):
+        assert list(outputs) == list(NAMES)
+        torch.testing.assert_close(outputs["frame"], small.interpolate(img0, img1, ratio=RATIO), atol=1e-4, rtol=0)
+
+
+def test_the_script_exports_the_shipped_weights_and_compares(tmp_path):
+    """The static network."""
+    output = tmp_path / "static.onnx"
+    printed = finish(launch(str(ROOT / "export_onnx.py"), "--output", str(output), "--ratio", "0"), timeout=900)
+    assert f"{output}: waveletvfi_small.pth" in printed
+    assert OnnxModel(output).ratio == 0
+
+
+def test_an_unknown_precision_is_refused(small, tmp_path):
+    with pytest.raises(ValueError, match="precision must be one of float32, fp16, got 'bf16'"):
+        save_onnx(small, tmp_path / "a.onnx", precision="bf16")
