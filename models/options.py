@@ -12,11 +12,12 @@ from .sparse import METHODS
 from .waveletvfi import WaveletVFI
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Which weights, how much computation, and how it is done."""
+def add_options(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Which weights (`several`: a list of them), how much computation, and how it is done."""
     parser.add_argument(
         "--checkpoint",
         type=Path,
+        nargs="+" if several else None,
         help="weights of this project or the released ones; default: checkpoints/waveletvfi_latest.pth if it is there, "
         "else the shipped weights",
     )
