@@ -14,14 +14,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmark.command import build_parser, check_args, run
+from benchmark.command import build_parser, read_args, run
 from datasets import Vimeo90KTest
 from utils import run_script
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = build_parser(__doc__, "the unpacked archive: vimeo_triplet or vimeo_septuplet, or the folder around it")
-    return check_args(parser, parser.parse_args(arguments))
+    return read_args(
+        build_parser(__doc__, "the unpacked archive: vimeo_triplet or vimeo_septuplet, or the folder around it"),
+        arguments,
+    )
 
 
 def main(args: argparse.Namespace) -> None:

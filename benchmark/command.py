@@ -53,8 +53,9 @@ def build_parser(description: str, data_help: str) -> argparse.ArgumentParser:
     return parser
 
 
-def check_args(parser: argparse.ArgumentParser, args: argparse.Namespace) -> argparse.Namespace:
-    """What argparse cannot tell: exits with a message."""
+def read_args(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments, or those of the command line; exits with a message where they contradict each other."""
+    args = parser.parse_args(arguments)
     if args.sweep and (args.ratio is not None or args.budget is not None):
         parser.error("give one of --sweep, --ratio and --budget")
     if args.half and args.precision != "float32":
@@ -117,8 +118,9 @@ def _open_methods(args: argparse.Namespace, process: Process) -> tuple[list[Meth
     if args.half:
         args.precision = "bf16" if process.device.type == "cpu" else "fp16"
     options = [{"ratio": ratio} for ratio in args.sweep or ()] or [{"ratio": args.ratio, "budget": args.budget}]
-    methods, weights = [], []
-    for checkpoint in args.checkpoint or [default_checkpoint()]:
+    methods, weights, checkpoints = [], [], args.checkpoint or [default_checkpoint()]
+    names = [checkpoint.name for checkpoint in checkpoints]
+    for checkpoint in checkpoints:
         model = network(argparse.Namespace(**vars(args) | {"checkpoint": checkpoint}), process.device)
         sha256 = digest(checkpoint.read_bytes())
         arithmetic = {
@@ -127,8 +129,9 @@ def _open_methods(args: argparse.Namespace, process: Process) -> tuple[list[Meth
             "compile": args.compile,
             "config": args.config,
         }
-        methods.append(Network(model, checkpoint.name, options, {"weights": sha256} | arithmetic))
-        weights.append({"file": checkpoint.name, "sha256": sha256})
+        name = checkpoint.name if names.count(checkpoint.name) == 1 else str(checkpoint)
+        methods.append(Network(model, name, options, {"weights": sha256} | arithmetic))
+        weights.append({"file": name, "sha256": sha256})
     return [*methods, *map(open_peer, args.peer), average()], weights
 
 

@@ -65,8 +65,8 @@ def evaluate(
     if batch_size < 1 or workers < 0:
         raise ValueError(f"batch_size must be >= 1 and workers >= 0, got {batch_size} and {workers}")
     runs = [
-        _Run(dataset, method, process, store, perceptual or {}).go(batch_size, workers, fresh=first)
-        for method, first in zip(methods, (True, *itertools.repeat(False)), strict=False)
+        _Run(dataset, method, process, store, perceptual or {}).go(batch_size, workers, fresh=not position)
+        for position, method in enumerate(methods)
     ]
     failures = {Failure(dataset.names[i], "", reason): i for share in runs for i, reason in share.unreadable.items()}
     rows = []
