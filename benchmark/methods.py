@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import inspect
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -61,7 +62,7 @@ class Network:
 class Function:
     """Any function of two batches (B, 3, H, W) in [0, 1] that returns the frame in the middle, likewise.
 
-    What lies a little outside [0, 1] is cut off.
+    What lies a little outside [0, 1] is cut off; what is infinite counts as not a number.
     """
 
     def __init__(self, function: Callable[[Tensor, Tensor], Tensor], name: str, identity: dict[str, Any] | None = None):
@@ -73,10 +74,11 @@ class Function:
         if not isinstance(frame, Tensor) or frame.shape != img0.shape:
             got = tuple(frame.shape) if isinstance(frame, Tensor) else type(frame).__name__
             raise ValueError(f"{self.name} must return frames of shape {tuple(img0.shape)}, got {got}")
-        low, high = frame.float().nan_to_num(0.0, 0.0, 0.0).aminmax()
+        whole = frame.isfinite()
+        low, high = frame.where(whole, 0.5).aminmax()
         if low < -RANGE or high > 1 + RANGE:
             raise ValueError(f"{self.name} must return RGB in [0, 1], got values from {low:g} to {high:g}")
-        return [Prediction(frame.to(img0).clamp(0, 1))]
+        return [Prediction(frame.to(img0).clamp(0, 1).where(whole, math.nan))]
 
 
 def average() -> Function:

@@ -24,7 +24,8 @@ p.about, figcaption, .note { color: #62666e; } p { margin: 4px 0; }
 .card { background: #fff; border: 1px solid #e2e4e8; border-radius: 10px; padding: 14px 18px; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; }
 th, td { padding: 5px 10px; text-align: right; white-space: nowrap; border-bottom: 1px solid #eceef1; }
-th { font-weight: 600; color: #62666e; font-size: 13px; } th:first-child, td:first-child { text-align: left; }
+th { font-weight: 600; color: #62666e; font-size: 13px; white-space: normal; vertical-align: bottom; }
+th:first-child, td:first-child { text-align: left; }
 td { font-variant-numeric: tabular-nums; } tr.published td { color: #62666e; } tr:last-child td { border-bottom: 0; }
 .plots { display: flex; flex-wrap: wrap; gap: 18px; } .plots figure { flex: 1 1 480px; margin: 0; }
 .plots svg { width: 100%; height: auto; font-family: inherit; }
@@ -113,19 +114,18 @@ def _failures(results: Results) -> str:
 
 def _plots(methods: list[Method], rows: list[list[Row]]) -> str:
     """Accuracy against operations, and the ratios chosen, where there is something to draw."""
-    networks, others, chosen = {}, [], []
+    networks, chosen, candidates = {}, [], set()
     for method, ours in zip(methods, rows, strict=True):
-        measured = [row for row in ours if row.mean]
-        if isinstance(method, Network) and measured:
-            networks[method.name] = measured
+        if isinstance(method, Network) and any(row.mean for row in ours):
+            networks[method.name] = [row for row in ours if row.mean]
             options = zip(method.options, ours, strict=True)
-            chosen += [
+            free = [
                 row for option, row in options if row.images and option.get("ratio") is option.get("budget") is None
             ]
-        else:
-            others += measured
-    figures = [("Accuracy against operations", draw_tradeoff(networks, others))] if networks else []
-    figures += [("Ratios chosen by the network", draw_choices(chosen))] if chosen else []
+            chosen += free
+            candidates.update(method.model.config.ratios if free else ())
+    figures = [("Accuracy against operations", draw_tradeoff(networks))] if networks else []
+    figures += [("Ratios chosen by the network", draw_choices(chosen, candidates))] if chosen else []
     cards = "".join(f"<figure class='card'><b>{title}</b>{svg}</figure>\n" for title, svg in figures)
     return f'<h2>Ratios</h2>\n<div class="plots">{cards}</div>\n' if cards else ""
 

@@ -2,21 +2,22 @@
 
 import collections
 import io
+from collections.abc import Collection
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .scores import Row
-from .speed_report import COLOURS, FAINT, INK, MARKERS
+from .speed_report import COLOURS, INK, MARKERS
 
 
-def draw_tradeoff(networks: dict[str, list[Row]], others: list[Row]) -> str:
-    """PSNR against published GMACs, a line per network through its ratios; others as horizontal lines.
+def draw_tradeoff(networks: dict[str, list[Row]]) -> str:
+    """PSNR against published GMACs, a line per network through its ratios, its own choice as a star.
 
     Args:
         networks: rows with GMACs, by the network's name; a row's own name ends with ", <what was asked for>".
-        others: rows of which the operations are not known, the average among them.
     """
     figure, axes = _figure()
     for index, (name, rows) in enumerate(networks.items()):
@@ -32,29 +33,27 @@ def draw_tradeoff(networks: dict[str, list[Row]], others: list[Row]) -> str:
             offset = (0, -15) if chosen else (0, 8)
             text, place = row.name.rpartition(", ")[2].removeprefix("ratio "), (row.mean.gmacs, row.mean.psnr)
             axes.annotate(text, place, offset, textcoords="offset points", ha="center", color=INK, fontsize=9)
-    for row in others:
-        axes.axhline(row.mean.psnr, color=FAINT, linestyle=(0, (4, 3)), linewidth=1.2)
-        place = (0.99, row.mean.psnr)
-        axes.annotate(row.name, place, (0, 3), axes.get_yaxis_transform(), "offset points", ha="right", color=FAINT)
     axes.set(xlabel="GMACs per frame, as published tables count them", ylabel="PSNR (dB)")
-    axes.margins(0.1, 0.16)
-    if networks:
-        axes.legend(frameon=False, loc="lower right" if not others else "center right")
+    axes.ticklabel_format(axis="y", useOffset=False)
+    axes.margins(0.1, 0.2)
+    axes.legend(frameon=False)
     return _svg(figure)
 
 
-def draw_choices(rows: list[Row]) -> str:
-    """How often each ratio was used where the network chose it; a bar per ratio, grouped by row."""
+def draw_choices(rows: list[Row], candidates: Collection[float]) -> str:
+    """How often each ratio was used where the network chose it, of those it could choose; a bar per ratio and row."""
     figure, axes = _figure()
     counts = [collections.Counter(scores.ratio for scores in row.images.values()) for row in rows]
-    ratios = sorted(set().union(*counts))
+    # The network holds its ratios in float32, the configuration in float64.
+    named = {np.float32(ratio).item(): f"{ratio:g}" for ratio in candidates}
+    ratios = sorted(set(named).union(*counts))
     width = 0.8 / len(rows)
     for index, (row, count) in enumerate(zip(rows, counts, strict=True)):
         places = [position + (index - (len(rows) - 1) / 2) * width for position in range(len(ratios))]
         shares = [100 * count[ratio] / len(row.images) for ratio in ratios]
         bars = axes.bar(places, shares, 0.92 * width, color=COLOURS[index % len(COLOURS)], label=row.name)
         axes.bar_label(bars, [str(count[ratio]) for ratio in ratios], padding=2, fontsize=9, color=INK)
-    axes.set_xticks(range(len(ratios)), [f"{ratio:.4g}" for ratio in ratios])
+    axes.set_xticks(range(len(ratios)), [named.get(ratio, f"{ratio:.4g}") for ratio in ratios])
     axes.set(xlabel="threshold ratio chosen", ylabel="frames (%)")
     axes.margins(y=0.12)
     if len(rows) > 1:

@@ -30,15 +30,15 @@ class Column(NamedTuple):
 COLUMNS = (
     Column("psnr", "PSNR (dB)", "{:.3f}".format),
     Column("ssim", "SSIM", "{:.4f}".format),
-    Column("psnr8", "PSNR, 8-bit (dB)", "{:.3f}".format),
-    Column("psnr_luma", "PSNR, luma (dB)", "{:.3f}".format),
+    Column("psnr8", "8-bit PSNR", "{:.3f}".format),
+    Column("psnr_luma", "luma PSNR", "{:.3f}".format),
     Column("ie", "IE", "{:.3f}".format),
     Column("lpips", "LPIPS", "{:.4f}".format),
     Column("dists", "DISTS", "{:.4f}".format),
-    Column("gmacs", "GMACs, published", "{:.2f}".format),
+    Column("gmacs", "GMACs", "{:.2f}".format),
     Column("executed_gmacs", "executed", "{:.2f}".format),
-    Column("ms", "ms per pair", "{:.0f}".format),
-    Column("memory", "peak memory (MiB)", "{:.0f}".format),
+    Column("ms", "ms per pair", "{:.1f}".format),
+    Column("memory", "memory (MiB)", "{:.0f}".format),
 )
 ALWAYS = ("psnr", "ssim", "psnr8", "ie", "lpips", "dists", "gmacs", "executed_gmacs", "ms", "memory")
 PUBLISHED_NOTE = "published"
