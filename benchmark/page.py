@@ -41,8 +41,8 @@ dd { margin: 0; overflow-wrap: anywhere; } code { font-size: 13px; }
 NOTES = """PSNR and SSIM (3-D Gaussian window over rows, columns and colours) are means over frames of the prediction
 in floating point; the 8-bit PSNR and IE, the mean absolute error in grey levels, of the prediction rounded to 8 bits.
 GMACs are counted by the rules of the published tables; executed are the multiply-accumulates of convolutions, linear
-layers and matrix products as they were computed. What a row of a sweep executes or takes alone is not measured in a
-sweep: those cells are empty."""
+layers and matrix products as they were computed. Time is the median of all predictions, memory what the first one took
+at its peak. What a row of a sweep executes, takes and needs alone is not known: those cells are empty."""
 
 
 def write_page(

@@ -68,18 +68,25 @@ def evaluate(
         _Run(dataset, method, process, store, perceptual or {}).go(batch_size, workers, fresh=not position)
         for position, method in enumerate(methods)
     ]
-    failures = {Failure(dataset.names[i], "", reason): i for share in runs for i, reason in share.unreadable.items()}
+    results = _collect(dataset, methods, runs)
+    if not any(row.images for row in results.rows):
+        first = results.failures[0]
+        raise ValueError(f"no sample could be scored; the first, {first.name}: {first.reason}")
+    return results
+
+
+def _collect(dataset: Dataset, methods: Sequence[Method], runs: list[_Share]) -> Results:
+    """Rows and means of what was found by every method."""
+    unreadable = {index: reason for share in runs for index, reason in share.unreadable.items()}
+    failures = [Failure(dataset.names[index], "", reason) for index, reason in sorted(unreadable.items())]
     rows = []
     for method, share in zip(methods, runs, strict=True):
         for position, name in enumerate(method.rows):
             images, broken = _split(dataset.names, share.scores, position)
-            failures |= {Failure(image, name, "the prediction holds NaN or infinite values"): 0 for image in broken}
+            failures += [Failure(image, name, "the prediction holds NaN or infinite values") for image in broken]
             mean = mean_of(images, by_clip=getattr(dataset, "by_clip", False))
             rows.append(Row(name, images, mean, share.memory))
-    if not any(row.images for row in rows):
-        first = next(iter(failures))
-        raise ValueError(f"no sample could be scored; the first, {first.name}: {first.reason}")
-    return Results(getattr(dataset, "title", ""), list(dataset.names), rows, list(failures))
+    return Results(getattr(dataset, "title", ""), list(dataset.names), rows, failures)
 
 
 class _Run:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from .frame_set import Files, FrameSet, centre_crop, folders_in, half_size, inner
 from .opening import open_triplets
+from .triplets import TripletDataset
 
 
 class Vimeo90KTest(FrameSet):
@@ -19,6 +20,8 @@ class Vimeo90KTest(FrameSet):
 
     def find(self, root: Path) -> Mapping[str, Files]:
         triplets = open_triplets(root, "test", skip_bad=True)
+        if not isinstance(triplets, TripletDataset):
+            raise FileNotFoundError(f"{root} holds videos, which benchmark/Folder.py evaluates")
         septuplets = ":" in triplets.names[0]
         self.published = 7824 if septuplets else 3782
         self.title = "Vimeo90K-septuplet" if septuplets else "Vimeo90K"
@@ -69,7 +72,7 @@ class SNUFilm(FrameSet):
             if entries:
                 # The lists say data/SNU-FILM/test/GOPRO_test/..., wherever the set was unpacked.
                 inside = [Path(entry.rpartition("/test/")[2]) for entry in entries]
-                name = f"{inside[1].parent.as_posix()}/{inside[1].stem}"
+                name = f"{inside[1].parent.as_posix()}/{inside[1].stem} (line {number})"
                 samples[name] = tuple(inner(root, "test") / file for file in inside)
         return samples
 

@@ -9,16 +9,15 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from PIL import Image
-from runs import TINY
+from runs import tiny_network
 
 import utils
-from benchmark.methods import Function, Network, average, between, open_peer, predict_at
+from benchmark.methods import Function, average
 from benchmark.metrics import interpolation_error, psnr, psnr_luma, rounded, ssim
 from benchmark.runner import evaluate
 from benchmark.scores import Scores, mean_of
 from benchmark.store import Store
 from datasets import HD, Folder, MovingShapes, TripletDataset, Vimeo90KTest
-from models import WaveletVFI
 
 SIZES = [(32, 48), (32, 48), (40, 50), (32, 48), (33, 47)]  # two need padding and batches of their own
 ALONE = utils.Process(0, 1, 0, torch.device("cpu"))
@@ -33,15 +32,6 @@ def root(tmp_path_factory):
 @pytest.fixture
 def dataset(root):
     return Vimeo90KTest(root)
-
-
-def network(options=None, seed=0):
-    """A tiny network with random weights everywhere."""
-    torch.manual_seed(seed)
-    model = WaveletVFI(TINY).eval()
-    for head in (model.synthesis.low_head, *model.synthesis.high_heads):
-        torch.nn.init.normal_(head.weight, std=0.01)
-    return Network(model, "tiny", options or [{}], {"weights": seed})
 
 
 def scored(results, row=0):
@@ -60,7 +50,7 @@ def assert_close(results, expected):
 
 
 def test_the_scores_are_those_of_the_frame_in_floating_point_and_in_bytes(dataset):
-    method = network([{"ratio": 0.0}])
+    method = tiny_network([{"ratio": 0.0}])
     results = evaluate(dataset, [method, average()], process=ALONE)
     img0, imgt, img1 = (frame[None] / 255 for frame in dataset[2])
     frame = method.model.interpolate(img0, img1, ratio=0.0)
@@ -78,7 +68,7 @@ def test_the_scores_are_those_of_the_frame_in_floating_point_and_in_bytes(datase
 
 
 def test_the_mean_is_over_images_not_over_pixels_and_the_median_for_times(dataset):
-    (row,) = evaluate(dataset, [network()], process=ALONE).rows
+    (row,) = evaluate(dataset, [tiny_network()], process=ALONE).rows
     for field in ("psnr", "ssim", "psnr8", "ie", "ratio", "cost", "gmacs", "executed_gmacs"):
         assert getattr(row.mean, field) == pytest.approx(sum(getattr(s, field) for s in row.images.values()) / 5)
     assert row.mean.ms == sorted(scores.ms for scores in row.images.values())[2]
@@ -93,16 +83,16 @@ def test_the_mean_over_clips_weighs_every_clip_alike():
 
 @pytest.mark.parametrize(("batch_size", "workers"), [(2, 0), (5, 0), (3, 2)])
 def test_batches_and_workers_change_nothing(dataset, batch_size, workers):
-    methods = [network(SWEEP), average()]
+    methods = [tiny_network(SWEEP), average()]
     expected = evaluate(dataset, methods, process=ALONE, batch_size=1)
     assert_close(evaluate(dataset, methods, process=ALONE, batch_size=batch_size, workers=workers), expected)
 
 
 def test_a_sweep_gives_what_each_ratio_alone_gives_but_for_what_is_executed(dataset):
-    together = evaluate(dataset, [network(SWEEP)], process=ALONE, batch_size=2)
+    together = evaluate(dataset, [tiny_network(SWEEP)], process=ALONE, batch_size=2)
     assert [row.name for row in together.rows] == ["tiny, ratio 0", "tiny, ratio 0.001", "tiny, auto"]
     for row, option in zip(together.rows, SWEEP, strict=True):
-        (alone,) = evaluate(dataset, [network([option])], process=ALONE).rows
+        (alone,) = evaluate(dataset, [tiny_network([option])], process=ALONE).rows
         assert row.mean.executed_gmacs is row.mean.ms is row.memory is None
         for ours, wanted in zip(row.images.values(), alone.images.values(), strict=True):
             same = ("psnr", "ssim", "psnr8", "ie", "ratio", "cost", "gmacs")
@@ -110,7 +100,7 @@ def test_a_sweep_gives_what_each_ratio_alone_gives_but_for_what_is_executed(data
 
 
 def test_a_sweep_looks_at_the_motion_once_for_each_batch(dataset):
-    method, calls = network(SWEEP), []
+    method, calls = tiny_network(SWEEP), []
     method.model.motion.register_forward_hook(lambda *_: calls.append(1))
     evaluate(dataset, [method], process=ALONE)
     assert len(calls) == len(dataset)
@@ -121,14 +111,14 @@ def evaluate_in_group(rank, world_size, root, folder):
     dist.init_process_group("gloo", f"file://{folder}/rendezvous", rank=rank, world_size=world_size)
     process = utils.Process(rank, world_size, rank, torch.device("cpu"))
     store = Store(folder / "store", process, resume=False)
-    results = evaluate(Vimeo90KTest(root), [network(SWEEP), average()], process=process, batch_size=2, store=store)
+    results = evaluate(Vimeo90KTest(root), [tiny_network(SWEEP), average()], process=process, batch_size=2, store=store)
     found = [(row.name, {n: tuple(s) for n, s in row.images.items()}, tuple(row.mean)) for row in results.rows]
     torch.save(found, folder / f"{rank}.pt")
     dist.destroy_process_group()
 
 
 def test_two_processes_give_the_results_of_one_and_share_the_work(dataset, root, tmp_path):
-    expected = evaluate(dataset, [network(SWEEP), average()], process=ALONE)
+    expected = evaluate(dataset, [tiny_network(SWEEP), average()], process=ALONE)
     mp.spawn(evaluate_in_group, args=(2, root, tmp_path), nprocs=2)
     for rank in (0, 1):
         for row, wanted in zip(torch.load(tmp_path / f"{rank}.pt"), expected.rows, strict=True):
@@ -163,15 +153,6 @@ def test_x8_is_halved_three_times(tmp_path):
     assert sorted(seen) == [pytest.approx(pair, abs=1e-3) for pair in sorted(pairs)]
 
 
-def test_one_frame_of_many_is_what_all_frames_have_there():
-    method, (img0, img1) = network(SWEEP), torch.rand(2, 1, 3, 32, 32)
-    with torch.inference_mode():
-        for row, frames in enumerate(between(method, img0, img1, 3)):
-            for position, wanted in enumerate(frames, 1):
-                frame = predict_at(method, img0, img1, position, 8, row).frame
-                torch.testing.assert_close(frame, wanted.frame, atol=1e-4, rtol=0)
-
-
 def test_other_numbers_of_frames_are_refused():
     class Four(torch.utils.data.Dataset):
         names = ("four",)
@@ -204,12 +185,14 @@ def test_made_up_triplets_do_without_the_attributes_of_a_set():
 @pytest.mark.parametrize("workers", [0, 1])
 def test_what_cannot_be_read_is_named_counted_and_in_no_mean(tmp_path, caplog, workers):
     root = trees.noise_triplets(tmp_path, [(32, 48)] * 5)
-    expected = evaluate(Vimeo90KTest(root), [network(SWEEP), average()], process=ALONE)
+    expected = evaluate(Vimeo90KTest(root), [tiny_network(SWEEP), average()], process=ALONE)
     folders = [root / "sequences" / name for name in expected.names]
     (folders[0] / "im2.png").write_text("no image")
     Image.new("RGB", (20, 20)).save(folders[2] / "im3.png")
     (folders[3] / "im1.png").unlink()
-    results = evaluate(Vimeo90KTest(root), [network(SWEEP), average()], process=ALONE, batch_size=3, workers=workers)
+    results = evaluate(
+        Vimeo90KTest(root), [tiny_network(SWEEP), average()], process=ALONE, batch_size=3, workers=workers
+    )
     assert [(failure.name, failure.row) for failure in results.failures] == [
         (expected.names[index], "") for index in (0, 2, 3)
     ]
@@ -255,41 +238,3 @@ def test_an_empty_set_and_impossible_options_are_refused(dataset, tmp_path):
     for option in ({"batch_size": 0}, {"workers": -1}):
         with pytest.raises(ValueError, match="batch_size must be >= 1 and workers >= 0, got"):
             evaluate(dataset, [average()], process=ALONE, **option)
-
-
-@pytest.mark.parametrize(
-    ("function", "message"),
-    [
-        (lambda img0, img1: img0[..., 1:], r"peer must return frames of shape \(1, 3, 32, 48\), got \(1, 3, 32, 47\)"),
-        (lambda img0, img1: None, r"peer must return frames of shape .*, got NoneType"),
-        (lambda img0, img1: 255 * img0, r"peer must return RGB in \[0, 1\], got values from 0 to 255"),
-        (lambda img0, img1: img0 - 1, r"peer must return RGB in \[0, 1\], got values from -1 to 0"),
-    ],
-)
-def test_a_peer_that_returns_something_else_stops_the_run(dataset, function, message):
-    with pytest.raises(ValueError, match=message):
-        evaluate(dataset, [Function(function, "peer")], process=ALONE)
-
-
-def test_a_peer_may_exceed_the_range_a_little_and_is_cut(dataset):
-    bright = Function(lambda img0, img1: img0 + 0.3, "peer")
-    cut = Function(lambda img0, img1: (img0 + 0.3).clamp(0, 1), "peer")
-    results = (evaluate(dataset, [method], process=ALONE) for method in (bright, cut))
-    assert next(results).rows[0].mean.psnr == next(results).rows[0].mean.psnr
-
-
-def test_a_peer_is_found_in_the_working_folder(tmp_path, monkeypatch):
-    (tmp_path / "their_network.py").write_text("def middle(img0, img1):\n    return img1\n\n\nnumber = 3\n")
-    monkeypatch.chdir(tmp_path)
-    peer = open_peer("their_network:middle")
-    assert peer.rows == ["their_network:middle"] and len(peer.identity["source"]) == 64
-    pair = torch.rand(2, 1, 3, 8, 8)
-    assert torch.equal(peer.predict(*pair, [0])[0].frame, pair[1])
-    for text, message in (
-        ("their_network", "a peer is named module:function, got 'their_network'"),
-        ("no_such_module:f", "the peer no_such_module:f cannot be had: No module named"),
-        ("their_network:f", "the peer their_network:f cannot be had: .* has no attribute 'f'"),
-        ("their_network:number", "the peer their_network:number is a int, not a function"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            open_peer(text)

@@ -21,7 +21,7 @@ CASES = {
     "SNU-FILM-hard": (
         lambda root: SNUFilm(root, "hard"),
         trees.snu_film,
-        ["GOPRO_test/GOPR0384_11_00/000002", "YouTube_test/0000/000002"],
+        ["GOPRO_test/GOPR0384_11_00/000002 (line 1)", "YouTube_test/0000/000002 (line 2)"],
         [3, 4, 5],
     ),
     "ATD12K": (ATD12K, trees.atd12k, ["Disney_v4_1", "Japan_v2_3"], [0, 1, 2]),
@@ -114,6 +114,12 @@ def test_another_mode_and_a_line_of_two_files_are_refused(tmp_path):
         ValueError, match=r"test-hard.txt, line 1: three files are needed, got 'data/SNU-FILM/test/a.png"
     ):
         SNUFilm(tmp_path, "hard")
+
+
+def test_a_folder_of_videos_is_not_vimeo90k(tmp_path):
+    make_clip(tmp_path / "video.mp4", [square(n) for n in range(3)])
+    with pytest.raises(FileNotFoundError, match=r"holds videos, which benchmark/Folder.py evaluates; Vimeo90K is"):
+        Vimeo90KTest(tmp_path)
 
 
 def test_snu_film_may_lie_flat(tmp_path):
