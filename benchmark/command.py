@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 
 from datasets import FrameSet
 from models import default_checkpoint
@@ -92,6 +93,8 @@ def run(args: argparse.Namespace, sets: Sequence[FrameSet]) -> None:
         if process.is_main:
             setting = {"checkpoints": weights, "precision": args.precision, "settings": dataset.settings}
             _report(folder, dataset, methods, results, describe_run(setting, process.device), process.device)
+    if process.world_size > 1:  # torchrun ends all processes as soon as one ends with a status: not amid a report
+        dist.barrier()
     if failed:
         sys.exit(INCOMPLETE)
 

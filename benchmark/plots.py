@@ -36,7 +36,7 @@ def draw_tradeoff(networks: dict[str, list[Row]]) -> str:
     axes.set(xlabel="GMACs per frame, as published tables count them", ylabel="PSNR (dB)")
     axes.ticklabel_format(axis="y", useOffset=False)
     axes.margins(0.1, 0.2)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="lower right")
     return _svg(figure)
 
 

@@ -102,14 +102,18 @@ def test_the_script_runs_as_a_file_and_a_missing_set_is_one_line(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_write_the_report_of_one(data, tmp_path):
-    options = (
-        f"--data_root {data}/val --checkpoint {data}/tiny.pth --device cpu --sweep 0,1e-3,auto --output {tmp_path}"
-    )
-    finish(launch("-m", "torch.distributed.run", "--nproc_per_node=2", script.__file__, *options.split()))
-    report = json.loads((tmp_path / "Vimeo90K/report.json").read_text())
-    expected = benchmark(data, tmp_path / "alone", "--sweep", "0,1e-3,auto")
-    for row, wanted in zip(report["rows"], expected["rows"], strict=True):
-        for image, other in zip((*row["images"], row["mean"]), (*wanted["images"], wanted["mean"]), strict=True):
-            assert image["psnr"] == pytest.approx(other["psnr"], abs=1e-4)
-            assert image.get("name") == other.get("name")
+def test_two_processes_write_the_report_of_one_whatever_fails(data, tmp_path):
+    root = trees.noise_triplets(tmp_path / "data", [(32, 48), (33, 47), (32, 48), (32, 48)])
+    (root / "sequences/00001/0003/im1.png").unlink()
+    options = f"--data_root {root} --checkpoint {data}/tiny.pth --device cpu --sweep 0,1e-3,auto --output {tmp_path}"
+    torchrun = ("-m", "torch.distributed.run", "--nproc_per_node=2")
+    finish(launch(*torchrun, script.__file__, *options.split(), PYTHONPATH=""), status=1)
+    assert (tmp_path / "Vimeo90K/report.html").is_file()
+    with pytest.raises(SystemExit, match="3"):
+        script.main(script.parse_args([*options.split(), "--output", str(tmp_path / "alone")]))
+    ours, wanted = (json.loads((tmp_path / run / "Vimeo90K/report.json").read_text()) for run in ("", "alone"))
+    assert ours["failures"] == wanted["failures"] and len(ours["failures"]) == 1
+    for row, other in zip(ours["rows"], wanted["rows"], strict=True):
+        assert [image["name"] for image in row["images"]] == [image["name"] for image in other["images"]]
+        for image, expected in zip((*row["images"], row["mean"]), (*other["images"], other["mean"]), strict=True):
+            assert image["psnr"] == pytest.approx(expected["psnr"], abs=1e-4)
