@@ -81,9 +81,10 @@ def test_the_mean_over_clips_weighs_every_clip_alike():
     assert mean_of({}) is None
 
 
-@pytest.mark.parametrize(("batch_size", "workers"), [(2, 0), (5, 0), (3, 2)])
-def test_batches_and_workers_change_nothing(dataset, batch_size, workers):
+@pytest.mark.parametrize(("batch_size", "workers", "sparse"), [(2, 0, "gather"), (5, 0, "masked"), (3, 2, "folded")])
+def test_batches_and_workers_change_nothing(dataset, batch_size, workers, sparse):
     methods = [tiny_network(SWEEP), average()]
+    methods[0].model.sparse = sparse
     expected = evaluate(dataset, methods, process=ALONE, batch_size=1)
     assert_close(evaluate(dataset, methods, process=ALONE, batch_size=batch_size, workers=workers), expected)
 

@@ -1,6 +1,8 @@
 """The scripts of the benchmark sets: several weights, peers, several sets, failures, and wrong options."""
 
+import importlib
 import json
+import pathlib
 import re
 
 import benchmark_trees as trees
@@ -53,6 +55,39 @@ def test_what_fails_is_in_the_report_and_the_script_ends_with_3(data, tmp_path, 
     assert [len(row["images"]) for row in report["rows"]] == [1, 1]
     assert "UCF101: 1 in no mean: 1 (" in caplog.text
     assert "Not in the means" in (tmp_path / "out/UCF101/report.html").read_text()
+
+
+#: Of every script: the tree it reads, further arguments, and the titles of the sets it opens.
+SCRIPTS = {
+    "Vimeo90K": (trees.vimeo90k_septuplet, "", ["Vimeo90K-septuplet"]),
+    "UCF101": (trees.ucf101, "", ["UCF101"]),
+    "SNU_FILM": (trees.snu_film, "--modes hard", ["SNU-FILM-hard"]),
+    "Xiph": (trees.xiph, "", ["Xiph-2K", "Xiph-4K"]),
+    "ATD12K": (trees.atd12k, "", ["ATD12K"]),
+    "Middlebury": (trees.middlebury, "", ["Middlebury"]),
+    "HD": (trees.hd, "", ["HD"]),
+    "XTest": (trees.x_test, "--sizes 4K 2K", ["X-TEST-4K", "X-TEST-2K"]),
+    "GoPro": (trees.gopro, "--crop 0", ["GoPro"]),
+    "Adobe240": (trees.adobe240, "", ["Adobe240"]),
+    "Folder": (trees.gopro, "--multiplier 8", ["data-x8"]),
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_script_evaluates_its_sets(name, tmp_path, monkeypatch):
+    build, options, titles = SCRIPTS[name]
+    build(tmp_path / "data")
+    module, seen = importlib.import_module(f"benchmark.{name}"), []
+    monkeypatch.setattr(module, "run", lambda args, sets: seen.extend(sets))
+    module.main(module.parse_args(["--data_root", str(tmp_path / "data"), *options.split()]))
+    assert [dataset.title for dataset in seen] == titles
+    assert all(len(dataset) for dataset in seen)
+
+
+def test_all_scripts_are_tested():
+    folder = pathlib.Path(command.__file__).parent
+    scripts = {path.stem for path in folder.glob("*.py") if "from benchmark.command import" in path.read_text()}
+    assert scripts == set(SCRIPTS)
 
 
 def test_each_mode_of_a_set_has_a_report_of_its_own(data, tmp_path):
