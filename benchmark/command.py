@@ -75,8 +75,8 @@ def run(args: argparse.Namespace, sets: Sequence[FrameSet]) -> None:
     torch.backends.cudnn.allow_tf32 = False  # scores are those of float32 on every device
     methods, weights = _open_methods(args, process)
     perceptual, missing = open_perceptual(process.device)
-    if process.is_main:
-        print("\n".join(missing), file=sys.stderr)
+    if process.is_main and missing:
+        print(*missing, sep="\n", file=sys.stderr)
     failed = False
     for dataset in sets:
         folder = args.output / dataset.title

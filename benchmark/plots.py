@@ -2,6 +2,7 @@
 
 import collections
 import io
+import math
 from collections.abc import Collection
 
 import matplotlib
@@ -22,6 +23,7 @@ def draw_tradeoff(networks: dict[str, list[Row]]) -> str:
     figure, axes = _figure()
     for index, (name, rows) in enumerate(networks.items()):
         colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+        rows = [row for row in rows if math.isfinite(row.mean.psnr)]  # perfect frames have no place on the axis
         fixed = sorted((row.mean.gmacs, row.mean.psnr) for row in rows if not row.name.endswith(", auto"))
         if fixed:
             axes.plot(*zip(*fixed, strict=True), color=colour, marker=marker, markersize=5, linewidth=1.8, label=name)
@@ -36,7 +38,8 @@ def draw_tradeoff(networks: dict[str, list[Row]]) -> str:
     axes.set(xlabel="GMACs per frame, as published tables count them", ylabel="PSNR (dB)")
     axes.ticklabel_format(axis="y", useOffset=False)
     axes.margins(0.1, 0.2)
-    axes.legend(frameon=False, loc="lower right")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, loc="lower right")
     return _svg(figure)
 
 

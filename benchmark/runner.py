@@ -135,7 +135,9 @@ class _Run:
                     unreadable[indices[0]] = str(frames)
                     utils.logger.warning("%s cannot be read: %s", self.dataset.names[indices[0]], frames)
                 else:
-                    batch, growth = self._score(frames, measure=not scores and (fresh or torch.cuda.is_available()))
+                    # On a CPU, what earlier methods have left to be used again would hide what this one takes.
+                    measure = not scores and (fresh or self.process.device.type == "cuda")
+                    batch, growth = self._score(frames, measure=measure)
                     memory = growth if memory is None else memory
                     scores |= dict(zip(indices, batch, strict=True))
                     self._keep(indices, batch)

@@ -55,7 +55,7 @@ class Row(NamedTuple):
 
 
 class Results(NamedTuple):
-    """title: of the set. names: of all frames to be predicted. rows, failures: as above."""
+    """title: of the set. names: of all samples, scored or not. rows, failures: as above."""
 
     title: str
     names: list[str]

@@ -15,11 +15,11 @@ class Folder(FrameSet):
     """Windows of `multiplier` + 1 frames of every clip below a folder: a video, or a folder of numbered images.
 
     Windows share their outer frames, so that every frame in between is predicted once. A folder of three images is a
-    triplet.
+    triplet. Videos are decoded whole, one at a time.
     """
 
     source = "any folder of your own"
-    layout = "videos, or folders of images whose names sort by time: <clip>/0001.png, 0002.png, 0003.png, ..."
+    layout = "short videos, or folders of images whose names sort by time: <clip>/0001.png, 0002.png, 0003.png, ..."
 
     def __init__(self, root: str | os.PathLike, multiplier: int = 2) -> None:
         """multiplier: 2, 4, 8, ...: all frames between every `multiplier`-th are predicted. Raises ValueError else."""

@@ -56,19 +56,30 @@ class _Windows(FrameSet):
         return centre_crop(frame, self.crop, self.crop) if self.crop else frame
 
 
+def _eightfold(root: Path, clips: list[Path]) -> dict[str, Files]:
+    """The windows of all clips; one that is missing is a sample that cannot be read, and so counted."""
+    missing = {clip.name: (clip / "000001.png",) * EIGHTFOLD for clip in clips if not clip.is_dir()}
+    there = [clip for clip in clips if clip.is_dir()]
+    return missing | clip_windows(root, there, length=EIGHTFOLD, stride=EIGHTFOLD - 1)
+
+
 class GoPro(_Windows):
     """x8 on the 11 test clips of GoPro, 1280x720 at 240 frames per second."""
 
     title = "GoPro"
+    clips = (
+        *("GOPR0384_11_00", "GOPR0384_11_05", "GOPR0385_11_01", "GOPR0396_11_00", "GOPR0410_11_00", "GOPR0854_11_00"),
+        *("GOPR0862_11_00", "GOPR0868_11_00", "GOPR0869_11_00", "GOPR0871_11_00", "GOPR0881_11_01"),
+    )
     source = (
         '"GOPRO_Large_all" of the page "GOPRO dataset" of "Deep Multi-scale Convolutional Neural Network for Dynamic '
         'Scene Deblurring"'
     )
-    layout = "test/GOPR0384_11_00/000001.png, ...: a folder of frames per clip"
+    layout = f"test/<clip>/000001.png, ... for the clips {', '.join(clips)}"
 
     def find(self, root: Path) -> Mapping[str, Files]:
         root = inner(root, "test")
-        return clip_windows(root, folders_in(root), length=EIGHTFOLD, stride=8)
+        return _eightfold(root, [root / clip for clip in self.clips])
 
 
 class Adobe240(_Windows):
@@ -90,10 +101,7 @@ class Adobe240(_Windows):
         clips = folders_in(root)
         if names.is_file():
             clips = [root / line.strip() for line in names.read_text().splitlines() if line.strip()]
-        # A clip that is listed but missing is a sample that cannot be read, and so counted.
-        missing = {clip.name: (clip / "000001.png",) * EIGHTFOLD for clip in clips if not clip.is_dir()}
-        there = [clip for clip in clips if clip.is_dir()]
-        return missing | clip_windows(root, there, length=EIGHTFOLD, stride=8)
+        return _eightfold(root, clips)
 
 
 class HD(FrameSet):
@@ -127,8 +135,9 @@ class HD(FrameSet):
         samples, self._windows = {}, []
         for clip, height, width in self.clips:
             path = inner(root, "HD_dataset") / clip
-            count = path.stat().st_size // (height * width * 3 // 2) if path.is_file() else 3
-            for window in windows(min(count, 101), 3, stride=2):
+            count = path.stat().st_size // (height * width * 3 // 2) if path.is_file() else 0
+            # A clip that is missing or cut short is a sample that cannot be read, and so counted.
+            for window in windows(max(3, min(count, 101)), 3, stride=2):
                 samples[f"{path.stem}:{window[1]}"] = (path,)
                 self._windows.append((height, width, window))
         return samples

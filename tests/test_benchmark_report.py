@@ -14,6 +14,7 @@ from PIL import Image
 from runs import benchmark, make_data
 
 from benchmark import Folder as folder_script
+from benchmark.plots import draw_tradeoff
 from benchmark.published import PUBLISHED
 from benchmark.report import describe_machine, format_failures, format_markdown, format_table, table, write_report
 from benchmark.samples import choose
@@ -97,6 +98,12 @@ def test_a_perfect_frame_is_written_as_a_string(tmp_path):
     write_report(tmp_path / "new", results_of(("ours", perfect, None)), {})
     report = json.loads((tmp_path / "new/report.json").read_text(), parse_constant=pytest.fail)
     assert report["rows"][0]["mean"]["psnr"] == "inf" == report["rows"][0]["images"][0]["psnr8"]
+
+
+def test_perfect_frames_and_single_ratios_can_be_drawn():
+    rows = [Row("ours, ratio 0", {}, OURS._replace(psnr=math.inf)), Row("ours, auto", {}, OURS._replace(gmacs=3.0))]
+    assert draw_tradeoff({"ours": rows}).count("<svg") == 1
+    assert draw_tradeoff({"ours": rows[:1]}).endswith("</svg>\n")
 
 
 def test_the_machine_is_described_by_what_numbers_depend_on():

@@ -27,10 +27,13 @@ CASES = {
     "ATD12K": (ATD12K, trees.atd12k, ["Disney_v4_1", "Japan_v2_3"], [0, 1, 2]),
     "Middlebury": (Middlebury, trees.middlebury, ["Beanbags", "Urban2"], [3, 4, 5]),
     "X-TEST-4K": (XTest, trees.x_test, ["Type1/TEST01_003_f0433:0", "Type2/TEST06_001_f0273:0"], [*range(0, 33, 4)]),
-    "GoPro": (GoPro, trees.gopro, ["GOPR0384_11_00:0", "GOPR0384_11_00:8"], [*range(8, 17)]),
     "Adobe240": (Adobe240, trees.adobe240, ["GOPR9635:0", "GOPR9635:8", "IMG_0001:0"], [*range(9)]),
 }
-SETS = {title: case[0] for title, case in CASES.items()} | {"HD": HD, "Xiph": lambda root: Xiph(root, "4K")}
+SETS = {title: case[0] for title, case in CASES.items()} | {
+    "HD": HD,
+    "GoPro": GoPro,
+    "Xiph": lambda root: Xiph(root, "4K"),
+}
 
 
 def levels(sample):
@@ -72,6 +75,8 @@ def test_hd_takes_the_odd_frames_of_raw_clips_and_counts_the_clips_that_are_miss
     name = "Sintel_Alley2_1280x544"
     assert [known for known in dataset.names if known.startswith(name)] == [f"{name}:1", f"{name}:3"]
     assert len(dataset) == 10 + 2
+    (tmp_path / "HD_dataset/HD544p_GT/Sintel_Market5_1280x544.yuv").touch()
+    assert HD(tmp_path).names == dataset.names
     sample = dataset[dataset.names.index(f"{name}:3")]
     for frame, luma in zip(sample, (102, 103, 104), strict=True):
         assert frame.shape == (3, 544, 1280)
@@ -132,6 +137,15 @@ def test_snu_film_may_lie_flat(tmp_path):
     assert levels(SNUFilm(inner, "hard")[1]) == [3, 4, 5]
 
 
+def test_gopro_is_its_eleven_test_clips_and_counts_those_that_are_missing(tmp_path):
+    trees.gopro(tmp_path)
+    dataset = GoPro(tmp_path)
+    assert dataset.names == [*GoPro.clips[1:2], *GoPro.clips[3:], "GOPR0384_11_00:0", "GOPR0384_11_00:8"]
+    assert levels(dataset[len(dataset) - 1]) == [*range(8, 17)]
+    with pytest.raises(FileNotFoundError, match=r"no image at .*GOPR0384_11_05"):
+        dataset[0]
+
+
 def test_a_list_selects_the_clips_of_adobe240_and_what_is_missing_is_a_sample_that_fails(tmp_path):
     trees.adobe240(tmp_path)
     (tmp_path / "adobe240fps_folder_test.txt").write_text("IMG_0001\nIMG_0002\n")
@@ -143,9 +157,9 @@ def test_a_list_selects_the_clips_of_adobe240_and_what_is_missing_is_a_sample_th
 
 def test_x8_sets_are_cropped_to_the_middle(tmp_path):
     trees.plains((tmp_path / "clip" / f"{n}.png" for n in range(1, 10)), size=(520, 516))
-    assert GoPro(tmp_path)[0][0].shape == (3, 512, 512)
-    assert GoPro(tmp_path, crop=0)[0][0].shape == (3, 520, 516)
-    assert GoPro(tmp_path, crop=100).settings == {"crop": 100}
+    assert Adobe240(tmp_path)[0][0].shape == (3, 512, 512)
+    assert Adobe240(tmp_path, crop=0)[0][0].shape == (3, 520, 516)
+    assert Adobe240(tmp_path, crop=100).settings == {"crop": 100}
     with pytest.raises(ValueError, match="crop must be >= 0, got -1"):
         GoPro(tmp_path, crop=-1)
 
