@@ -1,4 +1,4 @@
-"""PSNR and SSIM per image, as the field's tables use them."""
+"""PSNR, SSIM and interpolation error per image, as the field's tables use them."""
 
 import math
 
@@ -20,6 +20,27 @@ def psnr(prediction: Tensor, target: Tensor) -> Tensor:
     """
     prediction, target = _checked(prediction, target)
     return -10 * (prediction - target).square().mean((1, 2, 3)).log10()
+
+
+def psnr_luma(prediction: Tensor, target: Tensor) -> Tensor:
+    """PSNR of Y = 0.299 R + 0.587 G + 0.114 B alone, as the tables of HD have it; else as `psnr`."""
+    prediction, target = _checked(prediction, target)
+    red, green, blue = (prediction - target).unbind(1)
+    return -10 * (0.299 * red + 0.587 * green + 0.114 * blue).square().mean((1, 2)).log10()
+
+
+def interpolation_error(prediction: Tensor, target: Tensor) -> Tensor:
+    """IE: the mean absolute difference in grey levels of 0 to 255, as the tables of Middlebury's other set have it.
+
+    Args, Raises: as for `psnr`. Returns: (B,).
+    """
+    prediction, target = _checked(prediction, target)
+    return 255 * (prediction - target).abs().mean((1, 2, 3))
+
+
+def rounded(image: Tensor) -> Tensor:
+    """An image in [0, 1] as it comes back from an 8-bit file."""
+    return (255 * image.float()).round() / 255
 
 
 def ssim(prediction: Tensor, target: Tensor) -> Tensor:

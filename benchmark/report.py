@@ -1,67 +1,138 @@
-"""What a benchmark leaves behind: a table on the screen, and a file that says how the numbers came about."""
+"""What a benchmark leaves behind as text: a table on the screen, and files that say how the numbers came about."""
 
+import csv
 import datetime
-import hashlib
 import json
 import math
 import os
 import platform
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from utils import atomic_path
 
-from .runner import Results, Scores
+from .published import PUBLISHED
+from .scores import Results, Scores
 
 
-def format_table(mean: Scores, *, model: str) -> str:
-    """Means as lines of text: a row for the model, and one for the plain average of the two frames."""
-    rows = [
-        (model, mean.psnr, mean.ssim, f"{mean.gmacs:.2f}", f"{mean.executed_gmacs:.2f}"),
-        ("average of the two frames", mean.psnr_average, mean.ssim_average, "-", "-"),
-    ]
-    width = max(len(name) for name, *_ in rows)
-    lines = [f"{'':{width}}  PSNR (dB)    SSIM  GMACs (as published)  (executed)"]
-    lines += [
-        f"{name:{width}}  {psnr:9.3f}  {ssim:6.4f}  {gmacs:>20}  {executed:>10}"
-        for name, psnr, ssim, gmacs, executed in rows
-    ]
-    return "\n".join(lines)
+class Column(NamedTuple):
+    """A column of the tables: a field of `Scores` (or "memory", of the row), its heading, and how it is written."""
+
+    field: str
+    heading: str
+    form: Callable[[float], str]
 
 
-def write_report(
-    path: str | os.PathLike,
-    results: Results,
-    *,
-    checkpoint: Path,
-    device: torch.device,
-    ratio: float | None = None,
-    budget: float | None = None,
-) -> None:
-    """Write the means, every image, and all that is needed to get them again, as JSON.
+COLUMNS = (
+    Column("psnr", "PSNR (dB)", "{:.3f}".format),
+    Column("ssim", "SSIM", "{:.4f}".format),
+    Column("psnr8", "8-bit PSNR", "{:.3f}".format),
+    Column("psnr_luma", "luma PSNR", "{:.3f}".format),
+    Column("ie", "IE", "{:.3f}".format),
+    Column("lpips", "LPIPS", "{:.4f}".format),
+    Column("dists", "DISTS", "{:.4f}".format),
+    Column("gmacs", "GMACs", "{:.2f}".format),
+    Column("executed_gmacs", "executed", "{:.2f}".format),
+    Column("ms", "ms per pair", "{:.1f}".format),
+    Column("memory", "memory (MiB)", "{:.0f}".format),
+)
+ALWAYS = ("psnr", "ssim", "psnr8", "ie", "lpips", "dists", "gmacs", "executed_gmacs", "ms", "memory")
+PUBLISHED_NOTE = "published"
 
-    Args:
-        path: the file; its folder is made if needed, and an old file is replaced at once or not at all.
-        results: from `evaluate`. Infinite PSNR (a perfect frame) is written as the string "inf".
-        checkpoint: the weights used; the report holds their name and SHA-256.
-        device: where the model ran.
-        ratio, budget: as given to `evaluate`; both null stand for the classifier's choice.
+
+def table(results: Results, *, complete: bool = False) -> list[list[str]]:
+    """Headings, then a row of cells for every row of the results; empty where nothing was measured.
+
+    complete: the set has all its samples, so that published figures may stand beside ours.
     """
-    report = {
-        "mean": _jsonable(results.mean),
+    measured = [row for row in results.rows if row.mean]
+    columns = [
+        c for c in COLUMNS if c.field in ALWAYS or any(getattr(row.mean, c.field) is not None for row in measured)
+    ]
+    lines = [["", "frames", *(column.heading for column in columns)]]
+    for row in results.rows:
+        values = {"memory": row.memory} | (row.mean._asdict() if row.mean else {})
+        cells = [values.get(column.field) for column in columns]
+        texts = ["" if value is None else c.form(value) for c, value in zip(columns, cells, strict=True)]
+        lines.append([row.name, str(len(row.images)), *texts])
+    if complete:
+        for name, psnr, ssim in PUBLISHED.get(results.title, ()):
+            known = {"psnr": psnr, "ssim": ssim}
+            texts = [f"{known[c.field]:g}" if known.get(c.field) else "" for c in columns]
+            lines.append([f"{name} ({PUBLISHED_NOTE})", "", *texts])
+    return lines
+
+
+def format_table(lines: list[list[str]]) -> str:
+    """For the screen: names to the left, figures to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    shown = [
+        "  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True)))
+        for line in lines
+    ]
+    return "\n".join(line.rstrip() for line in shown)
+
+
+def format_markdown(lines: list[list[str]]) -> str:
+    """The same as a table of Markdown."""
+    rule = ["---"] + ["---:"] * (len(lines[0]) - 1)
+    return "".join(f"| {' | '.join(line)} |\n" for line in (lines[0], rule, *lines[1:]))
+
+
+def format_failures(results: Results) -> str:
+    """How many frames are in no mean, and which; empty where there is none."""
+    if not results.failures:
+        return ""
+    shown = [
+        f"{failure.name}{f' by {failure.row}' if failure.row else ''} ({failure.reason})"
+        for failure in results.failures[:20]
+    ]
+    more = f"; and {len(results.failures) - 20} more" if len(results.failures) > 20 else ""
+    return f"{len(results.failures)} in no mean: {'; '.join(shown)}{more}"
+
+
+def describe_run(setting: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """How the numbers come about: command, date, versions and machine, with what the caller adds."""
+    return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "checkpoint": {"file": checkpoint.name, "sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest()},
-        "ratio": ratio,
-        "budget": budget,
         "machine": describe_machine(device),
-        "images": [{"name": n} | _jsonable(s) for n, s in zip(results.names, results.images, strict=True)],
+        **setting,
     }
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+
+
+def write_report(folder: str | os.PathLike, results: Results, run: dict[str, Any], *, complete: bool = False) -> None:
+    """Write report.json (all, every frame included), images.csv and table.md; each is replaced at once or not at all.
+
+    Args:
+        folder: made if needed.
+        results: from `evaluate`. Infinite PSNR (a perfect frame) is written as the string "inf".
+        run: from `describe_run`.
+    """
+    folder = Path(folder)
+    rows = [
+        {
+            "name": row.name,
+            "mean": _jsonable(row.mean) if row.mean else None,
+            "memory_mebibytes": row.memory,
+            "images": [{"name": name} | _jsonable(scores) for name, scores in row.images.items()],
+        }
+        for row in results.rows
+    ]
+    failures = [failure._asdict() for failure in results.failures]
+    report = {"set": results.title, "samples": len(results.names), **run, "failures": failures, "rows": rows}
+    with atomic_path(folder / "report.json") as path:
+        path.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+    with atomic_path(folder / "images.csv") as path, path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["method", "image", *Scores._fields])
+        writer.writerows([row.name, name, *scores] for row in results.rows for name, scores in row.images.items())
+    with atomic_path(folder / "table.md") as path:
+        path.write_text(format_markdown(table(results, complete=complete)))
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:
@@ -75,5 +146,5 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
     }
 
 
-def _jsonable(scores: Scores) -> dict[str, float | str]:
-    return {name: "inf" if math.isinf(value) else value for name, value in scores._asdict().items()}
+def _jsonable(scores: Scores) -> dict[str, float | str | None]:
+    return {name: "inf" if value == math.inf else value for name, value in scores._asdict().items()}

@@ -1,135 +1,224 @@
-"""Accuracy over a set of triplets: PSNR, SSIM and computation of every image, on one process or on many."""
+"""Accuracy over a set: every frame of every sample, by every method, on one process or on many."""
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
-from datasets.triplets import Triplet, TripletDataset
-from models import WaveletVFI
+import utils
 from utils import Process
 
-from .metrics import psnr, ssim
+from .methods import Method, between
+from .perceptual import Metric
+from .scores import Failure, Results, Row, Scores, mean_of, score
+from .store import Store, key_of, surroundings
+from .timing import Stopwatch, memory_growth
+
+Frames = tuple[Tensor, ...]  # of a sample, in the order of time
+Sample = list[list[Scores | None]]  # scores per predicted frame and row; None where a prediction is not finite
 
 
-class Scores(NamedTuple):
-    """What is measured on one image, or the means over many.
+class _Share(NamedTuple):
+    """What a process found, by index: scores, and why others could not be read. memory: as in `Row`."""
 
-    psnr (dB), ssim: of the model's frame. psnr_average, ssim_average: of (img0 + img1) / 2, for comparison.
-    ratio: the threshold ratio used. cost: fraction of the dense multiply-accumulates of the sparse convolutions.
-    gmacs: 10^9 operations as published tables count them. executed_gmacs: multiply-accumulates that were computed.
-    """
-
-    psnr: float
-    ssim: float
-    psnr_average: float
-    ssim_average: float
-    ratio: float
-    cost: float
-    gmacs: float
-    executed_gmacs: float
-
-
-class Results(NamedTuple):
-    """names and images: of every image, in the order of the dataset. mean: the means over the images."""
-
-    names: list[str]
-    images: list[Scores]
-    mean: Scores
+    scores: dict[int, Sample]
+    unreadable: dict[int, str]
+    memory: float | None
 
 
 def evaluate(
-    dataset: TripletDataset,
-    model: WaveletVFI,
+    dataset: Dataset,
+    methods: Sequence[Method],
     *,
     process: Process,
     batch_size: int = 1,
-    ratio: float | None = None,
-    budget: float | None = None,
     workers: int = 0,
+    store: Store | None = None,
+    perceptual: Mapping[str, Metric] | None = None,
 ) -> Results:
-    """Interpolate the middle of every triplet and compare it with the true frame.
+    """Predict the frames inside every sample and compare them with the true ones.
 
-    Each process takes every world_size-th image, and all return the same results. Frames may have any size; images are
-    batched with neighbours of the same size. The main process shows a bar with the means so far of its own share.
+    Each process takes every world_size-th sample, and all return the same results. Frames may have any size; samples
+    are batched with neighbours of the same size. A sample that cannot be read and a prediction that is not finite are
+    failures: logged, counted, and in no mean. The main process shows a bar with the mean PSNR so far of its own share.
 
     Args:
-        dataset: triplets of uint8 frames.
-        model: on `process.device` and not wrapped for distributed training.
+        dataset: a `FrameSet`, or any with `names` whose samples are tuples of 2^n + 1 uint8 frames.
+        methods: what is compared; every one has rows of its own.
         process: from `init_distributed`.
-        batch_size: images computed at once; does not change the results.
-        ratio: threshold ratio >= 0. budget: or the cost at most. Neither: the classifier's choice per image.
+        batch_size: samples computed at once; does not change the results.
         workers: processes that read images; 0 reads in this one.
+        store: keeps scores as they come; what it has found is not computed again.
+        perceptual: further metrics by the names of `Scores`, as `open_perceptual` returns them.
     Raises:
-        ValueError: nothing to evaluate, impossible options, a triplet that cannot be read, or predictions that are not
-            finite (all images are computed first, then these are counted and named).
+        ValueError: nothing to evaluate, impossible options, a method that returns something else, or not one sample
+            that could be scored.
     """
     if len(dataset) == 0:
-        raise ValueError("the dataset holds no triplet; there is nothing to evaluate")
+        raise ValueError("the set holds no sample; there is nothing to evaluate")
     if batch_size < 1 or workers < 0:
         raise ValueError(f"batch_size must be >= 1 and workers >= 0, got {batch_size} and {workers}")
-    scores = _score_share(dataset, model, process, batch_size, workers, {"ratio": ratio, "budget": budget})
-    if process.world_size > 1:
-        shares = [None] * process.world_size
-        dist.all_gather_object(shares, scores)
-        scores = {index: score for share in shares for index, score in share.items()}
-    images = [scores[index] for index in range(len(dataset))]
-    _check_finite(dataset.names, images)
-    return Results(list(dataset.names), images, _mean(images))
+    runs = [
+        _Run(dataset, method, process, store, perceptual or {}).go(batch_size, workers, fresh=not position)
+        for position, method in enumerate(methods)
+    ]
+    results = _collect(dataset, methods, runs)
+    if not any(row.images for row in results.rows):
+        first = results.failures[0]
+        raise ValueError(f"no sample could be scored; the first, {first.name}: {first.reason}")
+    return results
 
 
-def _score_share(
-    dataset: TripletDataset,
-    model: WaveletVFI,
-    process: Process,
-    batch_size: int,
-    workers: int,
-    amount: dict[str, float | None],
-) -> dict[int, Scores]:
-    """Scores of this process's share of the dataset, by index."""
-    share = range(process.rank, len(dataset), process.world_size)
-    scores: dict[int, Scores] = {}
-    totals = Scores(*[0.0] * len(Scores._fields))
-    with tqdm(total=len(share), unit="image", disable=not process.is_main) as bar:
-        for indices, triplet in _batches(dataset, share, batch_size, workers):
-            batch = _score(model, triplet, amount, process.device)
-            scores.update(zip(indices, batch, strict=True))
-            totals = Scores(*map(sum, zip(totals, *batch, strict=True)))
-            psnr_so_far, ssim_so_far, psnr_average, *_ = (f"{total / len(scores):.4f}" for total in totals)
-            bar.set_postfix(PSNR=psnr_so_far, SSIM=ssim_so_far, average=psnr_average, refresh=False)
-            bar.update(len(indices))
-    return scores
+def _collect(dataset: Dataset, methods: Sequence[Method], runs: list[_Share]) -> Results:
+    """Rows and means of what was found by every method."""
+    unreadable = {index: reason for share in runs for index, reason in share.unreadable.items()}
+    failures = [Failure(dataset.names[index], "", reason) for index, reason in sorted(unreadable.items())]
+    rows = []
+    for method, share in zip(methods, runs, strict=True):
+        for position, name in enumerate(method.rows):
+            images, broken = _split(dataset.names, share.scores, position)
+            failures += [Failure(image, name, "the prediction holds NaN or infinite values") for image in broken]
+            mean = mean_of(images, by_clip=getattr(dataset, "by_clip", False))
+            rows.append(Row(name, images, mean, share.memory))
+    return Results(getattr(dataset, "title", ""), list(dataset.names), rows, failures)
 
 
-@torch.inference_mode()
-def _score(model: WaveletVFI, triplet: Triplet, amount: dict[str, float | None], device: torch.device) -> list[Scores]:
-    """Scores of a batch; PSNR and SSIM are NaN where the prediction is not finite."""
-    img0, imgt, img1 = (frame.to(device, non_blocking=True).float() / 255 for frame in triplet)
-    output = model.interpolate_details(img0, img1, **amount)
-    synthesis = output.candidates[0]
-    finite = output.frame.isfinite().flatten(1).all(1)
-    frame = torch.where(finite.view(-1, 1, 1, 1), output.frame, torch.zeros_like(output.frame))
-    average = (img0 + img1) / 2
-    columns = (
-        *(metric(frame, imgt).where(finite, math.nan) for metric in (psnr, ssim)),
-        *(metric(average, imgt) for metric in (psnr, ssim)),
-        synthesis.ratio,
-        synthesis.cost,
-        output.published_gmacs,
-        output.executed_gmacs,
-    )
-    return [Scores(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+class _Run:
+    """One method over one set."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        method: Method,
+        process: Process,
+        store: Store | None,
+        perceptual: Mapping[str, Metric],
+    ):
+        self.dataset, self.method, self.process, self.store = dataset, method, process, store
+        self.metrics = {"luma": getattr(dataset, "luma", False), "perceptual": perceptual}
+        self.keys: dict[int, str] = {}
+        if store:
+            settings = {"set": dataset.title, "settings": dataset.settings, "metrics": sorted(perceptual)}
+            identity = settings | method.identity | surroundings(process.device)
+            self.keys = {index: key_of(identity, dataset.files(index)) for index in range(len(dataset))}
+
+    def go(self, batch_size: int, workers: int, *, fresh: bool) -> _Share:
+        """Everything, gathered from all processes. fresh: nothing was predicted before, so memory can be measured."""
+        kept = {}
+        for index, key in self.keys.items():
+            if (scores := self.store.found.get((key, self.dataset.names[index]))) is not None:
+                kept[index] = scores
+        todo = [index for index in range(len(self.dataset)) if index not in kept]
+        mine = self._score_share(todo[self.process.rank :: self.process.world_size], batch_size, workers, fresh)
+        shares = [mine]
+        if self.process.world_size > 1:
+            shares = [None] * self.process.world_size
+            dist.all_gather_object(shares, mine)
+        for share in shares:
+            kept |= share.scores
+        unreadable = {index: reason for share in shares for index, reason in share.unreadable.items()}
+        return _Share(dict(sorted(kept.items())), dict(sorted(unreadable.items())), shares[0].memory)
+
+    def _score_share(self, share: list[int], batch_size: int, workers: int, fresh: bool) -> _Share:
+        scores: dict[int, Sample] = {}
+        unreadable: dict[int, str] = {}
+        memory, means = None, _RunningMeans(len(self.method.rows))
+        with tqdm(total=len(share), desc=self.method.name, unit="sample", disable=not self.process.is_main) as bar:
+            for indices, frames in _batches(self.dataset, share, batch_size, workers):
+                if isinstance(frames, Exception):
+                    unreadable[indices[0]] = str(frames)
+                    utils.logger.warning("%s cannot be read: %s", self.dataset.names[indices[0]], frames)
+                else:
+                    # On a CPU, what earlier methods have left to be used again would hide what this one takes.
+                    measure = not scores and (fresh or self.process.device.type == "cuda")
+                    batch, growth = self._score(frames, measure=measure)
+                    memory = growth if memory is None else memory
+                    scores |= dict(zip(indices, batch, strict=True))
+                    self._keep(indices, batch)
+                    means.add(batch)
+                bar.set_postfix_str(means.text(len(unreadable)), refresh=False)
+                bar.update(len(indices))
+        return _Share(scores, unreadable, memory)
+
+    @torch.inference_mode()
+    def _score(self, batch: Frames, *, measure: bool) -> tuple[list[Sample], float | None]:
+        """Scores of every sample of a batch, and the memory that predicting took, in MiB, where it is to be measured.
+
+        Time and memory are those of a method alone: of a sweep, nothing can be said about its rows.
+        """
+        device, alone, found = self.process.device, len(self.method.rows) == 1, []
+        img0, *targets, img1 = (frame.to(device, non_blocking=True).float() / 255 for frame in batch)
+        halvings = int(math.log2(len(targets) + 1))
+        if 2**halvings != len(targets) + 1:
+            raise ValueError(f"samples must have 3, 5, 9, ... frames, got {len(batch)}")
+        watch, memory = Stopwatch(device), None
+
+        def predict() -> None:
+            with watch.measure("all"):
+                found.append(between(self.method, img0, img1, halvings))
+
+        if measure and alone:
+            memory = memory_growth(predict, device)
+        else:
+            predict()
+        ms = watch.seconds()["all"] * 1e3 / (len(img0) * len(targets)) if alone else None
+        columns = [
+            [score(prediction, target, ms=ms, **self.metrics) for prediction, target in zip(row, targets, strict=True)]
+            for row in found[0]
+        ]  # [row][frame][sample]
+        samples = [[[row[t][b] for row in columns] for t in range(len(targets))] for b in range(len(img0))]
+        return samples, memory
+
+    def _keep(self, indices: list[int], batch: list[Sample]) -> None:
+        for index, sample in zip(indices, batch, strict=True):
+            if self.store and all(scores is not None for frame in sample for scores in frame):
+                self.store.add(self.keys[index], self.dataset.names[index], sample)
+
+
+def _split(names: list[str], samples: dict[int, Sample], row: int) -> tuple[dict[str, Scores], list[str]]:
+    """Scores of one row by the names of the frames, and the frames without."""
+    images, broken = {}, []
+    for index, sample in samples.items():
+        for position, frame in enumerate(sample, 1):
+            name = names[index] + (f" {position}/{len(sample) + 1}" if len(sample) > 1 else "")
+            if frame[row] is None:
+                broken.append(name)
+            else:
+                images[name] = frame[row]
+    return images, broken
+
+
+class _RunningMeans:
+    """The mean PSNR of every row so far."""
+
+    def __init__(self, rows: int):
+        self.totals, self.counts = [0.0] * rows, [0] * rows
+
+    def add(self, batch: list[Sample]) -> None:
+        for row, scores in itertools.chain.from_iterable(enumerate(frame) for sample in batch for frame in sample):
+            if scores is not None:
+                self.totals[row] += scores.psnr
+                self.counts[row] += 1
+
+    def text(self, unreadable: int) -> str:
+        pairs = zip(self.totals, self.counts, strict=True)
+        means = " ".join(f"{total / count:.3f}" if count else "-" for total, count in pairs)
+        return f"PSNR {means}" + (f", {unreadable} cannot be read" if unreadable else "")
 
 
 def _batches(
-    dataset: TripletDataset, share: range, batch_size: int, workers: int
-) -> Iterator[tuple[list[int], Triplet]]:
-    """Indices and frames (B, 3, H, W), B <= batch_size. Neighbours of another size start another batch."""
+    dataset: Dataset, share: list[int], batch_size: int, workers: int
+) -> Iterator[tuple[list[int], Frames | Exception]]:
+    """Indices and frames (B, 3, H, W), B <= batch_size, or one index and why it cannot be read.
+
+    Neighbours of another size start another batch.
+    """
     loader = DataLoader(
         Subset(_Numbered(dataset), share),
         batch_size=batch_size,
@@ -138,45 +227,31 @@ def _batches(
         pin_memory=torch.cuda.is_available(),
     )
     for groups in loader:
-        if isinstance(groups, Exception):
-            raise groups
         yield from groups
 
 
 class _Numbered(Dataset):
-    """(index, triplet), or the error of reading it: raised in a worker, its message would be buried in a traceback."""
+    """(index, frames), or the error of reading them: raised in a worker, it would end the loader."""
 
-    def __init__(self, dataset: TripletDataset) -> None:
+    def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, index: int) -> tuple[int, Triplet] | Exception:
+    def __getitem__(self, index: int) -> tuple[int, Frames | Exception]:
         try:
             return index, self.dataset[index]
         except (ValueError, OSError) as error:
-            return error
+            return index, error
 
 
-def _group_by_size(samples: list[Any]) -> list[tuple[list[int], Triplet]] | Exception:
-    for sample in samples:
-        if isinstance(sample, Exception):
-            return sample
+def _group_by_size(samples: list[tuple[int, Any]]) -> list[tuple[list[int], Frames | Exception]]:
     groups = []
-    for _, group in itertools.groupby(samples, key=lambda sample: sample[1].imgt.shape):
-        indices, triplets = zip(*group, strict=True)
-        groups.append((list(indices), Triplet(*(torch.stack(frames) for frames in zip(*triplets, strict=True)))))
+    for kind, group in itertools.groupby(samples, key=lambda sample: _kind(*sample)):
+        indices, frames = zip(*group, strict=True)
+        together = frames[0] if isinstance(kind, int) else tuple(map(torch.stack, zip(*frames, strict=True)))
+        groups.append((list(indices), together))
     return groups
 
 
-def _mean(scores: list[Scores]) -> Scores:
-    """Means, the same in whatever order the images come."""
-    return Scores(*(math.fsum(column) / len(scores) for column in zip(*scores, strict=True)))
-
-
-def _check_finite(names: list[str], images: list[Scores]) -> None:
-    broken = [name for name, score in zip(names, images, strict=True) if math.isnan(score.psnr)]
-    if broken:
-        more = f" and {len(broken) - 20} more" if len(broken) > 20 else ""
-        raise ValueError(
-            f"{len(broken)} of {len(images)} predictions hold NaN or infinite values: {', '.join(broken[:20])}{more}; "
-            "are the weights damaged?"
-        )
+def _kind(index: int, frames: Frames | Exception) -> Any:
+    """What makes neighbours a batch: number and size of frames; an error stays alone."""
+    return index if isinstance(frames, Exception) else (len(frames), frames[0].shape)

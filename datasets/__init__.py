@@ -1,18 +1,31 @@
-"""Triplets of frames to train and evaluate on: (img0, imgt, img1), imgt in the middle."""
+"""Triplets of frames to train on: (img0, imgt, img1), imgt in the middle; and the sets of the field to evaluate on."""
 
 from .augment import TrainingAugmentation
 from .clips import ClipTriplets
+from .folder import Folder
+from .frame_set import FrameSet
 from .mixture import Mixture
 from .opening import open_mixture, open_triplets
+from .published_clips import HD, Adobe240, GoPro, XTest
+from .published_triplets import ATD12K, UCF101, Middlebury, SNUFilm, Vimeo90KTest, Xiph
 from .shapes import MovingShapes, TrueMotion
 from .training import EpochSampler, TrainingSet
 from .triplets import Triplet, TripletDataset, Vimeo90K, Vimeo90KSeptuplets
 
 __all__ = [
+    "ATD12K",
+    "HD",
+    "UCF101",
+    "Adobe240",
     "ClipTriplets",
     "EpochSampler",
+    "Folder",
+    "FrameSet",
+    "GoPro",
+    "Middlebury",
     "Mixture",
     "MovingShapes",
+    "SNUFilm",
     "TrainingAugmentation",
     "TrainingSet",
     "Triplet",
@@ -20,6 +33,9 @@ __all__ = [
     "TrueMotion",
     "Vimeo90K",
     "Vimeo90KSeptuplets",
+    "Vimeo90KTest",
+    "XTest",
+    "Xiph",
     "open_mixture",
     "open_triplets",
 ]

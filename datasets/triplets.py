@@ -1,6 +1,7 @@
 """Folders of frame triplets: two input frames and the true frame between them."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -56,7 +57,7 @@ class TripletDataset(Dataset):
                 f"{found}; each folder must hold {', '.join(files)}: "
                 "unpack the archive again, or take them off the list"
             )
-        utils.logger.warning("%s; others are taken in their places", found)
+        utils.logger.warning("%s", found)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -67,12 +68,7 @@ class TripletDataset(Dataset):
         Raises:
             ValueError: a file is not a readable image, or the three frames differ in size.
         """
-        paths = self.paths(index)
-        frames = [(utils.read_image(path)[0] * 255).round().byte() for path in paths]
-        if len({frame.shape for frame in frames}) > 1:
-            sizes = (f"{path} is {f.shape[1]}x{f.shape[2]}" for path, f in zip(paths, frames, strict=True))
-            raise ValueError(f"the three frames of a triplet must have one size (height x width): {', '.join(sizes)}")
-        return Triplet(*frames)
+        return Triplet(*read_frames(self.paths(index)))
 
     def paths(self, index: int) -> tuple[Path, Path, Path]:
         """The files of img0, imgt and img1."""
@@ -129,6 +125,20 @@ class Vimeo90KSeptuplets(TripletDataset):
         folder, position = divmod(range(len(self))[index], len(self._firsts))
         first = self._firsts[position]
         return tuple(self.root / self._folders[folder] / f"im{k}.png" for k in range(first, first + 3))
+
+
+def read_frames(paths: Sequence[Path]) -> list[Tensor]:
+    """Read image files that belong together: (3, H, W) uint8 RGB each, as `utils.read_image` converts them.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: one is not a readable image, or they differ in size.
+    """
+    frames = [(utils.read_image(path)[0] * 255).round().byte() for path in paths]
+    if len({frame.shape for frame in frames}) > 1:
+        sizes = (f"{path} is {f.shape[1]}x{f.shape[2]}" for path, f in zip(paths, frames, strict=True))
+        raise ValueError(f"frames that belong together must have one size (height x width): {', '.join(sizes)}")
+    return frames
 
 
 def _read_list(root: Path, archive: str, kind: str, split: str) -> tuple[Path, list[str]]:

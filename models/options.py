@@ -17,11 +17,12 @@ from .waveletvfi import WaveletVFI
 GRAPH = ".onnx"
 
 
-def add_weights(parser: argparse.ArgumentParser) -> None:
-    """Which weights."""
+def add_weights(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Which weights; `several`: a list of them."""
     parser.add_argument(
         "--checkpoint",
         type=Path,
+        nargs="+" if several else None,
         help="weights of this project or the released ones (.pth, .safetensors), or a graph (.onnx); default: "
         "checkpoints/waveletvfi_latest.pth if it is there, else the shipped weights",
     )
@@ -33,9 +34,9 @@ def ratio_option(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--ratio", type=_amount, help="threshold ratio >= 0, 0 is dense; default: the network's choice")
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Which weights, how much computation, and how it is done."""
-    add_weights(parser)
+def add_options(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Which weights (`several`: a list of them), how much computation, and how it is done."""
+    add_weights(parser, several=several)
     amount = parser.add_mutually_exclusive_group()
     ratio_option(amount)
     amount.add_argument(

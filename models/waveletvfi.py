@@ -1,6 +1,7 @@
 """WaveletVFI: MP-Net, context and WS-Net together, for training and for use."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import torch
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import Config, find_config
-from .context import ContextNet
+from .context import ContextNet, LevelContext
 from .layers import blend, channels_last, pad_to_multiple
 from .macs import executed_gmacs, published_gmacs
 from .motion import Motion, MotionPerceptionNet
@@ -71,14 +72,18 @@ class WaveletVFI(Pretrained):
         """
         self._check_inputs(img0, img1, ratio, budget, temperature)
         dtype = img0.dtype
-        img0, img1 = self._prepare(img0), self._prepare(img1)
-        motion, merged = self.perceive(img0, img1)
-        context = self.context(img0, img1, merged, motion)
+        motion, merged, context = self._observe(img0, img1)
         ratios, probs = self._select_ratios(motion.ratio_logits, 0.0 if budget is not None else ratio, temperature)
         candidates = self.synthesis(context, ratios, merged, budget)
         frame = sum(p.view(-1, 1, 1, 1) * c.frame for p, c in zip(probs.unbind(1), candidates, strict=True))
         output = Interpolation(frame.to(dtype), merged, motion, probs, candidates)
         return output if torch.is_grad_enabled() else count_operations(self, output)
+
+    def _observe(self, img0: Tensor, img1: Tensor) -> tuple[Motion, Tensor, list[LevelContext]]:
+        """What no ratio changes: the motion, the merged frame (B, 3, H, W), and the context, finest first."""
+        img0, img1 = self._prepare(img0), self._prepare(img1)
+        motion, merged = self.perceive(img0, img1)
+        return motion, merged, self.context(img0, img1, merged, motion)
 
     def _prepare(self, image: Tensor) -> Tensor:
         """Frames in float32 at least: positions and masks need it. Channels last, except for the published way and in
@@ -111,6 +116,32 @@ class WaveletVFI(Pretrained):
         padded = (pad_to_multiple(image, MULTIPLE) for image in (img0, img1))
         output = self(*padded, ratio=ratio, budget=budget)
         return output._replace(frame=output.frame[..., :height, :width])
+
+    @torch.inference_mode()
+    def sweep(self, img0: Tensor, img1: Tensor, ratios: Sequence[float | None]) -> list[Interpolation]:
+        """`interpolate_details` for every ratio, None being the classifier's choice, from one computation.
+
+        The frames are those of each ratio alone; what it executes alone is not known then: `executed_gmacs` is None.
+
+        Raises:
+            ValueError: no ratio; else as `interpolate_details` does.
+        """
+        if not ratios:
+            raise ValueError("a sweep needs at least one ratio (None: the network's choice), got none")
+        check_frames(img0, img1)
+        height, width = img0.shape[-2:]
+        padded = [pad_to_multiple(image, MULTIPLE) for image in (img0, img1)]
+        for ratio in ratios:
+            self._check_inputs(*padded, ratio, None, None)
+        motion, merged, context = self._observe(*padded)
+        chosen = [self._select_ratios(motion.ratio_logits, ratio, None) for ratio in ratios]
+        candidates = self.synthesis(context, [ratio for (ratio,), _ in chosen], merged)
+        outputs = []
+        for (_, probs), candidate in zip(chosen, candidates, strict=True):
+            frame = candidate.frame[..., :height, :width].to(img0.dtype)
+            published = published_gmacs(self, *merged.shape[-2:], candidate.masks)
+            outputs.append(Interpolation(frame, merged, motion, probs, [candidate], published))
+        return outputs
 
     @property
     def sparse(self) -> str:

@@ -1,6 +1,7 @@
 """Short training runs of a tiny network, for the tests of the trainer."""
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from PIL import Image
 
 import train_vimeo90k
 import utils
+from benchmark import Vimeo90K
+from benchmark.methods import Network
 from models import CONFIGS, WaveletVFI
 from training.report import read_curves
 
@@ -38,6 +41,15 @@ def make_data(folder: Path, *, validation: int = 1) -> Path:
     return folder
 
 
+def tiny_network(options: list[dict] | None = None, seed: int = 0) -> Network:
+    """A tiny network with random weights everywhere, as a method of a benchmark."""
+    torch.manual_seed(seed)
+    model = WaveletVFI(TINY).eval()
+    for head in (model.synthesis.low_head, *model.synthesis.high_heads):
+        torch.nn.init.normal_(head.weight, std=0.01)
+    return Network(model, "tiny", options or [{}], {"weights": seed})
+
+
 def arguments(data: Path, out: Path, *extra: str) -> list[str]:
     """A run of 2 epochs of 4 steps; `extra` flags come last and win."""
     paths = f"--data_root {data}/clips --val_root {data}/val --init_from {data}/tiny.pth --out {out}"
@@ -49,6 +61,13 @@ def train(data: Path, out: Path, *extra: str) -> dict:
     """Run in this process; returns the last checkpoint."""
     train_vimeo90k.main(train_vimeo90k.parse_args(arguments(data, out, *extra)))
     return utils.load_checkpoint(out / "last.pth")
+
+
+def benchmark(data: Path, output: Path, *options: str) -> dict:
+    """Evaluate the tiny network on the validation triplets in this process; returns the report."""
+    arguments = f"--data_root {data}/val --checkpoint {data}/tiny.pth --device cpu --output {output}"
+    Vimeo90K.main(Vimeo90K.parse_args([*arguments.split(), *options]))
+    return json.loads((output / "Vimeo90K/report.json").read_text())
 
 
 def launch(*command: str, prefix: tuple[str, ...] = (), session: bool = False, **environment: str) -> subprocess.Popen:

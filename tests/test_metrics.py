@@ -1,4 +1,4 @@
-"""PSNR and SSIM against arithmetic by hand, a direct 3-D convolution, and the figures of the published code."""
+"""PSNR, SSIM and IE against arithmetic by hand, a direct 3-D convolution, and the figures of the published code."""
 
 import math
 
@@ -7,7 +7,9 @@ import torch
 import torch.nn.functional as F
 from reference import images, reference_cases
 
-from benchmark.metrics import psnr, ssim
+from benchmark.metrics import interpolation_error, psnr, psnr_luma, rounded, ssim
+
+METRICS = [psnr, ssim, psnr_luma, interpolation_error]
 
 
 def ssim_by_convolution(a, b):
@@ -54,6 +56,33 @@ def test_psnr_weighs_every_pixel_and_channel_alike():
     assert psnr(prediction, target).item() == pytest.approx(10 * math.log10(300))
 
 
+def test_interpolation_error_is_the_mean_difference_in_grey_levels():
+    target = torch.randint(0, 200, (2, 3, 6, 7)).float()
+    difference = torch.randint(-2, 50, (2, 3, 6, 7)).clamp(min=0).float()
+    expected = difference.mean((1, 2, 3))
+    torch.testing.assert_close(interpolation_error((target + difference) / 255, target / 255), expected)
+
+
+@pytest.mark.parametrize(("channel", "weight"), [(0, 0.299), (1, 0.587), (2, 0.114)])
+def test_psnr_of_the_luma_weighs_the_colours_as_the_eye_does(channel, weight):
+    target = torch.zeros(1, 3, 8, 8)
+    prediction = target.clone()
+    prediction[:, channel] = 0.5
+    assert psnr_luma(prediction, target).item() == pytest.approx(-20 * math.log10(0.5 * weight), abs=1e-4)
+
+
+def test_psnr_of_the_luma_of_grey_images_is_that_of_the_images():
+    a, b = (torch.rand(2, 1, 8, 8).expand(-1, 3, -1, -1) for _ in range(2))
+    torch.testing.assert_close(psnr_luma(a, b), psnr(a, b))
+
+
+def test_rounding_goes_to_the_nearest_of_256_levels():
+    levels = torch.arange(256) / 255
+    torch.testing.assert_close(rounded(levels + 0.4 / 255)[:-1], levels[:-1])
+    torch.testing.assert_close(rounded(levels - 0.4 / 255)[1:], levels[1:])
+    assert torch.equal(rounded(rounded(levels)), rounded(levels))
+
+
 def test_equal_images_are_perfect():
     image = torch.rand(2, 3, 16, 16)
     assert psnr(image, image).tolist() == [math.inf] * 2
@@ -71,20 +100,20 @@ def test_the_order_of_the_images_does_not_matter(metric):
     torch.testing.assert_close(metric(a, b), metric(b, a))
 
 
-@pytest.mark.parametrize("metric", [psnr, ssim])
+@pytest.mark.parametrize("metric", METRICS)
 def test_an_image_is_judged_alone(metric):
     a, b = torch.rand(3, 3, 16, 20), torch.rand(3, 3, 16, 20)
     one_by_one = torch.cat([metric(x[None], y[None]) for x, y in zip(a, b, strict=True)])
     torch.testing.assert_close(metric(a, b), one_by_one)
 
 
-@pytest.mark.parametrize("metric", [psnr, ssim])
+@pytest.mark.parametrize("metric", METRICS)
 def test_half_precision_is_judged_in_single_precision(metric):
     a, b = torch.rand(1, 3, 16, 16).half(), torch.rand(1, 3, 16, 16).half()
     assert torch.equal(metric(a, b), metric(a.float(), b.float()))
 
 
-@pytest.mark.parametrize("metric", [psnr, ssim])
+@pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize(
     ("first", "second"), [((2, 3, 8, 8), (1, 3, 8, 8)), ((3, 8, 8), (3, 8, 8)), ((1, 1, 8, 8), (1, 1, 8, 8))]
 )
@@ -93,7 +122,7 @@ def test_other_shapes_are_refused(metric, first, second):
         metric(torch.zeros(first), torch.zeros(second))
 
 
-@pytest.mark.parametrize("metric", [psnr, ssim])
+@pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("value", [-0.1, 255.0, math.nan])
 @pytest.mark.parametrize("place", ["prediction", "target"])
 def test_values_outside_the_range_are_refused(metric, value, place):

@@ -240,3 +240,36 @@ def test_operations_are_reported_per_sample(known_model):
 def test_gradients_leave_operations_uncounted(small):
     output = small(*frames(), ratio=0.0)
     assert output.published_gmacs is None and output.executed_gmacs is None
+
+
+@pytest.mark.parametrize("ratios", [[0.0, 1e-4, None], [None, 2e-3, 5e-4]])
+def test_a_sweep_is_every_ratio_alone(small, ratios):
+    img0, img1 = frames(2, 37, 50)
+    swept = small.sweep(img0, img1, ratios)
+    assert len(swept) == len(ratios)
+    for ratio, ours in zip(ratios, swept, strict=True):
+        alone = small.interpolate_details(img0, img1, ratio=ratio)
+        torch.testing.assert_close(ours.frame, alone.frame, atol=1e-5, rtol=0)
+        torch.testing.assert_close(ours.published_gmacs, alone.published_gmacs)
+        for field in ("ratio", "cost"):
+            torch.testing.assert_close(*(getattr(output.candidates[0], field) for output in (ours, alone)))
+        for mask, wanted in zip(ours.candidates[0].masks, alone.candidates[0].masks, strict=True):
+            assert torch.equal(mask, wanted)
+        assert ours.executed_gmacs is None and ours.frame.shape == img0.shape
+
+
+def test_a_sweep_of_the_papers_network_is_every_ratio_alone(known_model):
+    img0, img1 = frames()
+    ratios = known_model.config.ratios
+    for ratio, ours in zip(ratios, known_model.sweep(img0, img1, ratios), strict=True):
+        wanted = known_model.interpolate(img0, img1, ratio=ratio)
+        torch.testing.assert_close(ours.frame, wanted, atol=1e-5, rtol=0)
+
+
+def test_impossible_sweeps_are_refused(small):
+    with pytest.raises(ValueError, match=r"a sweep needs at least one ratio \(None: the network's choice\), got none"):
+        small.sweep(*frames(), [])
+    with pytest.raises(ValueError, match="ratio must be finite and >= 0, got -1"):
+        small.sweep(*frames(), [0.0, -1])
+    with pytest.raises(ValueError, match="both frames must have one size"):
+        small.sweep(torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 32), [0.0])

@@ -1,0 +1,154 @@
+"""The command line that all benchmark scripts share."""
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from datasets import FrameSet
+from models import default_checkpoint
+from models.options import add_options, network
+from utils import Process, init_distributed, logger
+
+from .methods import Method, Network, average, open_peer
+from .page import write_page
+from .perceptual import open_perceptual
+from .report import describe_run, format_failures, format_table, table, write_report
+from .runner import evaluate
+from .scores import Results
+from .store import Store, digest
+
+INCOMPLETE = 3  # exit status where frames are in no mean
+
+
+def build_parser(description: str, data_help: str) -> argparse.ArgumentParser:
+    """The options of every script. data_help: what --data_root must be."""
+    parser = argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Exit status: 0; 1: nothing could be evaluated; 3: some images are in no mean, the report names them.",
+    )
+    parser.add_argument("--data_root", "--data-root", type=Path, required=True, help=data_help)
+    add_options(parser, several=True)
+    parser.add_argument("--half", action="store_true", help="--precision fp16 on a GPU, bf16 on a CPU")
+    parser.add_argument(
+        "--sweep",
+        type=_sweep,
+        help="several ratios in one pass, such as 0,0.005,0.01,0.015,auto (the network's choice)",
+    )
+    parser.add_argument(
+        "--peer",
+        action="append",
+        default=[],
+        help="module:function of two tensors (B, 3, H, W), to compare; repeatable",
+    )
+    parser.add_argument("--batch_size", "--batch-size", type=int, default=1, help="samples at once per process (1)")
+    parser.add_argument("--workers", type=int, default=0, help="processes that read images, 0: none (0)")
+    parser.add_argument("--resume", action="store_true", help="go on where a run of the same kind was stopped")
+    parser.add_argument("--output", type=Path, default=Path("results"), help="a folder per set is made in it (results)")
+    return parser
+
+
+def read_args(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments, or those of the command line; exits with a message where they contradict each other."""
+    args = parser.parse_args(arguments)
+    if args.sweep and (args.ratio is not None or args.budget is not None):
+        parser.error("give one of --sweep, --ratio and --budget")
+    if args.half and args.precision != "float32":
+        parser.error("give one of --half and --precision")
+    if args.output.is_file():
+        parser.error(f"--output {args.output} is a file; name a folder")
+    return args
+
+
+def run(args: argparse.Namespace, sets: Sequence[FrameSet]) -> None:
+    """Evaluate all methods on every set, print the tables and write the reports.
+
+    Exits with status 3 where frames are in no mean.
+    """
+    process = init_distributed(args.device)
+    torch.backends.cudnn.allow_tf32 = False  # scores are those of float32 on every device
+    methods, weights = _open_methods(args, process)
+    perceptual, missing = open_perceptual(process.device)
+    if process.is_main and missing:
+        print(*missing, sep="\n", file=sys.stderr)
+    failed = False
+    for dataset in sets:
+        folder = args.output / dataset.title
+        results = evaluate(
+            dataset,
+            methods,
+            process=process,
+            batch_size=args.batch_size,
+            workers=args.workers,
+            store=Store(folder, process, resume=args.resume),
+            perceptual=perceptual,
+        )
+        failed |= bool(results.failures)
+        if process.is_main:
+            setting = {"checkpoints": weights, "precision": args.precision, "settings": dataset.settings}
+            _report(folder, dataset, methods, results, describe_run(setting, process.device), process.device)
+    if process.world_size > 1:  # torchrun ends all processes as soon as one ends with a status: not amid a report
+        dist.barrier()
+    if failed:
+        sys.exit(INCOMPLETE)
+
+
+def _report(
+    folder: Path,
+    dataset: FrameSet,
+    methods: list[Method],
+    results: Results,
+    run: dict[str, Any],
+    device: torch.device,
+) -> None:
+    complete = len(dataset) == dataset.published and not results.failures
+    write_report(folder, results, run, complete=complete)
+    write_page(folder / "report.html", dataset, methods, results, run, device=device, complete=complete)
+    print(f"{dataset.title}, {len(dataset)} samples; reports in {folder}")
+    print(format_table(table(results, complete=complete)))
+    if failures := format_failures(results):
+        logger.error("%s: %s", dataset.title, failures)
+
+
+def _open_methods(args: argparse.Namespace, process: Process) -> tuple[list[Method], list[dict[str, str]]]:
+    """Our network with every checkpoint, peers, the average; and which weights those are."""
+    if args.half:
+        args.precision = "bf16" if process.device.type == "cpu" else "fp16"
+    options = [{"ratio": ratio} for ratio in args.sweep or ()] or [{"ratio": args.ratio, "budget": args.budget}]
+    methods, weights, checkpoints = [], [], args.checkpoint or [default_checkpoint()]
+    names = [checkpoint.name for checkpoint in checkpoints]
+    for checkpoint in checkpoints:
+        model = network(argparse.Namespace(**vars(args) | {"checkpoint": checkpoint}), process.device)
+        sha256 = digest(checkpoint.read_bytes())
+        arithmetic = {
+            "precision": args.precision,
+            "sparse": args.sparse,
+            "compile": args.compile,
+            "config": args.config,
+        }
+        name = checkpoint.name if names.count(checkpoint.name) == 1 else str(checkpoint)
+        methods.append(Network(model, name, options, {"weights": sha256} | arithmetic))
+        weights.append({"file": name, "sha256": sha256})
+    return [*methods, *map(open_peer, args.peer), average()], weights
+
+
+def _sweep(text: str) -> list[float | None]:
+    """Ratios from "0,0.01,auto"; None is the network's choice."""
+    ratios = []
+    for part in text.split(","):
+        try:
+            ratio = None if part.strip() == "auto" else float(part)
+        except ValueError:
+            ratio = math.nan
+        if ratio is not None and not (math.isfinite(ratio) and ratio >= 0):
+            raise argparse.ArgumentTypeError(f"ratios >= 0 and auto are needed, got {part.strip()!r}")
+        ratios.append(ratio)
+    if len(set(ratios)) < len(ratios):
+        raise argparse.ArgumentTypeError(f"every ratio once, got {text}")
+    return ratios

@@ -1,0 +1,142 @@
+"""What is compared: our network with one or several ratios, another network as a plain function, the average."""
+
+import hashlib
+import importlib
+import inspect
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor
+
+from models import Interpolation, WaveletVFI
+
+RANGE = 0.5  # what a peer's frame may exceed [0, 1] by before it counts as one in other units
+
+
+class Prediction(NamedTuple):
+    """frame: (B, 3, H, W) in [0, 1], or not finite. details: all that our network tells; None for others."""
+
+    frame: Tensor
+    details: Interpolation | None = None
+
+
+class Method(Protocol):
+    """Whatever predicts middle frames; every row is a row of the tables.
+
+    name: of the method. rows: their names. identity: what decides its predictions, as JSON can hold it.
+    """
+
+    name: str
+    rows: list[str]
+    identity: dict[str, Any]
+
+    def predict(self, img0: Tensor, img1: Tensor, rows: list[int]) -> list[Prediction]:
+        """The middle frames of (B, 3, H, W) pairs in [0, 1], one prediction per index into `rows`."""
+
+
+class Network:
+    """Our network, a row per option.
+
+    Args:
+        options: one {"ratio": r}, {"budget": b} or {} (the network's choice), or a sweep: several {"ratio": r or None},
+            computed in one pass.
+        identity: what decides the weights and the arithmetic.
+    """
+
+    def __init__(self, model: WaveletVFI, name: str, options: list[dict[str, float | None]], identity: dict[str, Any]):
+        self.model, self.name, self.options = model, name, options
+        self.rows = [f"{name}, {describe(option)}" for option in options]
+        self.identity = identity | {"options": options}
+
+    def predict(self, img0: Tensor, img1: Tensor, rows: list[int]) -> list[Prediction]:
+        if len(rows) == 1:
+            outputs = [self.model.interpolate_details(img0, img1, **self.options[rows[0]])]
+        else:
+            outputs = self.model.sweep(img0, img1, [self.options[row].get("ratio") for row in rows])
+        return [Prediction(output.frame, output) for output in outputs]
+
+
+class Function:
+    """Any function of two batches (B, 3, H, W) in [0, 1] that returns the frame in the middle, likewise.
+
+    What lies a little outside [0, 1] is cut off; what is infinite counts as not a number.
+    """
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor], name: str, identity: dict[str, Any] | None = None):
+        self.function, self.name, self.rows = function, name, [name]
+        self.identity = identity or {"function": name}
+
+    def predict(self, img0: Tensor, img1: Tensor, rows: list[int]) -> list[Prediction]:
+        frame = self.function(img0, img1)
+        if not isinstance(frame, Tensor) or frame.shape != img0.shape:
+            got = tuple(frame.shape) if isinstance(frame, Tensor) else type(frame).__name__
+            raise ValueError(f"{self.name} must return frames of shape {tuple(img0.shape)}, got {got}")
+        whole = frame.isfinite()
+        low, high = frame.where(whole, 0.5).aminmax()
+        if low < -RANGE or high > 1 + RANGE:
+            raise ValueError(f"{self.name} must return RGB in [0, 1], got values from {low:g} to {high:g}")
+        return [Prediction(frame.to(img0).clamp(0, 1).where(whole, math.nan))]
+
+
+def average() -> Function:
+    """What every method has to beat: the plain average of the two frames."""
+    return Function(lambda img0, img1: (img0 + img1) / 2, "average of the two frames")
+
+
+def open_peer(text: str) -> Function:
+    """A peer by "module:function"; modules are found in the working folder too.
+
+    Raises:
+        ValueError: another form, no such module or function, or nothing that can be called.
+    """
+    module, _, name = text.partition(":")
+    if not (module and name):
+        raise ValueError(f"a peer is named module:function, got {text!r}")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    try:
+        function = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"the peer {text} cannot be had: {error}") from error
+    if not callable(function):
+        raise ValueError(f"the peer {text} is a {type(function).__name__}, not a function of two tensors")
+    source = inspect.getsourcefile(sys.modules[module])
+    digest = hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else None
+    return Function(function, text, {"peer": text, "source": digest})
+
+
+def describe(option: dict[str, float | None]) -> str:
+    """What an option asks for, in words."""
+    if option.get("budget") is not None:
+        return f"budget {option['budget']:g}"
+    return "auto" if option.get("ratio") is None else f"ratio {option['ratio']:g}"
+
+
+def between(
+    method: Method, img0: Tensor, img1: Tensor, halvings: int, rows: list[int] | None = None
+) -> list[list[Prediction]]:
+    """All 2^halvings - 1 frames between two, in the order of time, per row: the middle, then the middles of halves."""
+    rows = list(range(len(method.rows))) if rows is None else rows
+    middles = method.predict(img0, img1, rows)
+    if halvings == 1:
+        return [[middle] for middle in middles]
+    found = []
+    for row, middle in zip(rows, middles, strict=True):
+        (left,) = between(method, img0, middle.frame, halvings - 1, [row])
+        (right,) = between(method, middle.frame, img1, halvings - 1, [row])
+        found.append([*left, middle, *right])
+    return found
+
+
+def predict_at(method: Method, img0: Tensor, img1: Tensor, position: int, parts: int, row: int) -> Prediction:
+    """The frame at `position` of `parts` (a power of two) between two, as `between` predicts it, without the others."""
+    (middle,) = method.predict(img0, img1, [row])
+    half = parts // 2
+    if position == half:
+        return middle
+    if position < half:
+        return predict_at(method, img0, middle.frame, position, half, row)
+    return predict_at(method, middle.frame, img1, position - half, half, row)

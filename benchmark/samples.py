@@ -1,0 +1,105 @@
+"""Single frames of a benchmark to look at: inputs, prediction, error, flow and masks."""
+
+import base64
+import io
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from utils import tensor_to_image
+
+from .methods import Method, Prediction, predict_at
+from .scores import Row
+
+WORST = 10
+TYPICAL = (0.25, 0.5, 0.75)  # quantiles of PSNR
+WIDEST = 560  # pixels of a panel
+BRIGHTEST = 64  # grey levels of error that are drawn in the lightest colour
+
+
+class Panel(NamedTuple):
+    """A picture in a page: heading, explanation, and a data URL."""
+
+    heading: str
+    caption: str
+    url: str
+
+
+def choose(row: Row) -> tuple[list[str], list[str]]:
+    """Names of the worst frames, the worst first, and of typical ones."""
+    ranked = sorted(row.images, key=lambda name: row.images[name].psnr)
+    typical = [ranked[round(quantile * (len(ranked) - 1))] for quantile in TYPICAL]
+    return ranked[:WORST], list(dict.fromkeys(typical))
+
+
+@torch.inference_mode()
+def panels(dataset: Dataset, name: str, method: Method, row: int, device: torch.device) -> list[Panel]:
+    """One frame, predicted again. name: as in `Row.images`."""
+    index, position = _locate(dataset.names, name)
+    img0, *targets, img1 = (frame[None].to(device).float() / 255 for frame in dataset[index])
+    prediction = predict_at(method, img0, img1, position, len(targets) + 1, row)
+    error = 255 * (prediction.frame - targets[position - 1]).abs().mean(1)[0]
+    shown = [
+        Panel("inputs", "both frames, overlaid", _url(tensor_to_image((img0 + img1) / 2))),
+        Panel("prediction", "", _url(tensor_to_image(prediction.frame))),
+        Panel("truth", "", _url(tensor_to_image(targets[position - 1]))),
+        Panel("error", f"mean {error.mean():.1f} grey levels, white from {BRIGHTEST}", _url(_heat(error / BRIGHTEST))),
+    ]
+    return shown + _inside(prediction)
+
+
+def _inside(prediction: Prediction) -> list[Panel]:
+    """Flow and masks, where the method tells them; cropped to the frame."""
+    details = prediction.details
+    if details is None:
+        return []
+    from torchvision.utils import flow_to_image
+
+    height, width = prediction.frame.shape[-2:]
+    flow = details.motion.flow_t0[0, :, :height, :width].float().cpu()
+    fastest = flow.norm(dim=0).max().item()
+    masks = [
+        F.interpolate(mask, scale_factor=2**level)[0, 0] for level, mask in enumerate(details.candidates[0].masks, 1)
+    ]
+    nested = (sum(masks) / len(masks))[:height, :width]
+    active = ", ".join(f"{mask.mean():.0%}" for mask in masks)
+    return [
+        Panel(
+            "flow to input 0",
+            f"hue: direction, strength: speed, at most {fastest:.1f} pixels",
+            _url(flow_to_image(flow).permute(1, 2, 0).numpy()),
+        ),
+        Panel(
+            "masks",
+            f"white: finest details computed; levels 1 to 3: {active}",
+            _url(tensor_to_image(nested.expand(3, -1, -1))),
+        ),
+    ]
+
+
+def _locate(names: list[str], name: str) -> tuple[int, int]:
+    """Index of the sample and position of the frame in it, 1 being the first after img0."""
+    if name in names:
+        return names.index(name), 1
+    sample, _, place = name.rpartition(" ")
+    return names.index(sample), int(place.partition("/")[0])
+
+
+def _heat(values: Tensor) -> np.ndarray:
+    """(H, W), 0 black and 1 white, as (H, W, 3) uint8."""
+    colours = matplotlib.colormaps["inferno"](values.clamp(0, 1).cpu().numpy())
+    return (255 * colours[..., :3]).round().astype(np.uint8)
+
+
+def _url(image: np.ndarray) -> str:
+    """(H, W, 3) uint8 as a data URL, at most WIDEST pixels wide."""
+    picture, data = Image.fromarray(image), io.BytesIO()
+    picture.thumbnail((WIDEST, 4 * WIDEST))
+    picture.save(data, "WEBP", quality=82)
+    return f"data:image/webp;base64,{base64.b64encode(data.getvalue()).decode()}"

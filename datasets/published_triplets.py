@@ -1,0 +1,152 @@
+"""The published benchmark sets of triplets: two frames, and the true one in the middle."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from .frame_set import Files, FrameSet, centre_crop, folders_in, half_size, inner
+from .opening import open_triplets
+from .triplets import TripletDataset
+
+
+class Vimeo90KTest(FrameSet):
+    """The 3,782 test triplets of Vimeo90K; of its septuplets, frames 3 to 5 of 7,824. 448x256."""
+
+    title = "Vimeo90K"
+    source = '"vimeo_triplet.zip" (or "vimeo_septuplet.zip") of the page "Video Enhancement with Task-Oriented Flow"'
+    layout = "vimeo_triplet/tri_testlist.txt beside vimeo_triplet/sequences/00001/0001/im1.png, im2.png, im3.png, ..."
+
+    def find(self, root: Path) -> Mapping[str, Files]:
+        triplets = open_triplets(root, "test", skip_bad=True)
+        if not isinstance(triplets, TripletDataset):
+            raise FileNotFoundError(f"{root} holds videos, which benchmark/Folder.py evaluates")
+        septuplets = ":" in triplets.names[0]
+        self.published = 7824 if septuplets else 3782
+        self.title = "Vimeo90K-septuplet" if septuplets else "Vimeo90K"
+        return {name: triplets.paths(index) for index, name in enumerate(triplets.names)}
+
+
+class UCF101(FrameSet):
+    """379 triplets of people in action, 256x256, as chosen for Deep Voxel Flow."""
+
+    title, published = "UCF101", 379
+    source = '"ucf101_interp_ours.zip" (testing data) of the page "Video Frame Synthesis using Deep Voxel Flow"'
+    layout = "ucf101_interp_ours/1/frame_00.png, frame_01_gt.png, frame_02.png, ..."
+
+    def find(self, root: Path) -> Mapping[str, Files]:
+        names = ("frame_00.png", "frame_01_gt.png", "frame_02.png")
+        folders = folders_in(inner(root, "ucf101_interp_ours"))
+        return {folder.name: tuple(folder / name for name in names) for folder in folders}
+
+
+class SNUFilm(FrameSet):
+    """310 triplets per difficulty, from neighbouring frames (easy) to 16 frames apart (extreme), mostly 1280x720."""
+
+    modes = ("easy", "medium", "hard", "extreme")
+    published = 310
+    source = (
+        '"SNU-FILM" (test set and eval_modes) of the page "Channel Attention Is All You Need for Video Frame '
+        'Interpolation"'
+    )
+    layout = "eval_modes/test-easy.txt, ... (or test-easy.txt, ...) beside test/GOPRO_test and test/YouTube_test"
+
+    def __init__(self, root: str | os.PathLike, mode: str) -> None:
+        """mode: one of `modes`. Raises ValueError for another one, or for a line that does not name three files."""
+        if mode not in self.modes:
+            raise ValueError(f"mode must be one of {', '.join(self.modes)}, got {mode!r}")
+        self.mode, self.title = mode, f"SNU-FILM-{mode}"
+        super().__init__(root)
+
+    def find(self, root: Path) -> Mapping[str, Files]:
+        root = inner(root, "SNU-FILM", "SNU_FILM")
+        path = inner(root, "eval_modes") / f"test-{self.mode}.txt"
+        if not path.is_file():
+            raise FileNotFoundError(f"no list at {path}")
+        samples = {}
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            entries = line.split()
+            if entries and len(entries) != 3:
+                raise ValueError(f"{path}, line {number}: three files are needed, got {line.strip()!r}")
+            if entries:
+                # The lists say data/SNU-FILM/test/GOPRO_test/..., wherever the set was unpacked.
+                inside = [Path(entry.rpartition("/test/")[2]) for entry in entries]
+                name = f"{inside[1].parent.as_posix()}/{inside[1].stem} (line {number})"
+                samples[name] = tuple(inner(root, "test") / file for file in inside)
+        return samples
+
+
+class Xiph(FrameSet):
+    """8 clips of 4096x2160 from Netflix, frames 1 to 99: every even one from its neighbours, 392 in all.
+
+    Xiph-2K: at half the size. Xiph-4K: the middle 2048x1080 at full resolution.
+    """
+
+    sizes = ("2K", "4K")
+    clips = (
+        *("BoxingPractice", "Crosswalk", "DrivingPOV", "FoodMarket"),
+        *("FoodMarket2", "RitualDance", "SquareAndTimelapse", "Tango"),
+    )
+    published = 8 * 49
+    source = (
+        'Netflix_<clip>_4096x2160_60fps_10bit_420.y4m of the page "Xiph.org Video Test Media", each '
+        "unpacked by: ffmpeg -i FILE -pix_fmt rgb24 -vframes 100 netflix/<clip>-%03d.png"
+    )
+    layout = f"netflix/<clip>-001.png to <clip>-100.png for the clips {', '.join(clips)}"
+
+    def __init__(self, root: str | os.PathLike, size: str) -> None:
+        """size: one of `sizes`. Raises ValueError for another one."""
+        if size not in self.sizes:
+            raise ValueError(f"size must be one of {', '.join(self.sizes)}, got {size!r}")
+        self.size, self.title = size, f"Xiph-{size}"
+        super().__init__(root)
+
+    def find(self, root: Path) -> Mapping[str, Files]:
+        root = inner(root, "netflix", "frames")
+        return {
+            f"{clip}:{middle}": tuple(root / f"{clip}-{middle + offset:03d}.png" for offset in (-1, 0, 1))
+            for clip in self.clips
+            for middle in range(2, 99, 2)
+        }
+
+    def prepare(self, frame: Tensor) -> Tensor:
+        if self.size == "2K":
+            return half_size(frame)
+        return centre_crop(frame, frame.shape[-2] // 2, frame.shape[-1] // 2)
+
+
+class ATD12K(FrameSet):
+    """2,000 triplets of animated films, 960x540."""
+
+    title, published = "ATD12K", 2000
+    source = '"ATD-12K" (test_2k_540p) of the page "AnimeInterp: Deep Animation Video Interpolation in the Wild"'
+    layout = "test_2k_540p/<triplet>/frame1.png, frame2.png, frame3.png (or .jpg), ..."
+
+    def find(self, root: Path) -> Mapping[str, Files]:
+        samples = {}
+        for folder in folders_in(inner(root, "test_2k_540p", "datasets/test_2k_540p")):
+            suffix = ".jpg" if (folder / "frame1.jpg").is_file() else ".png"
+            samples[folder.name] = tuple(folder / f"frame{number}{suffix}" for number in (1, 2, 3))
+        return samples
+
+
+class Middlebury(FrameSet):
+    """The 12 triplets of Middlebury's other set, about 640x480; its tables show the interpolation error."""
+
+    title, published = "Middlebury", 12
+    source = '"other-color-twoframes.zip" and "other-gt-interp.zip" of the page "vision.middlebury.edu/flow/data"'
+    layout = "other-data/<scene>/frame10.png, frame11.png beside other-gt-interp/<scene>/frame10i11.png"
+
+    def find(self, root: Path) -> Mapping[str, Files]:
+        inputs, truths = root / "other-data", root / "other-gt-interp"
+        if not (inputs.is_dir() and truths.is_dir()):
+            raise FileNotFoundError(f"no folder {truths if inputs.is_dir() else inputs}")
+        return {
+            scene.name: (
+                inputs / scene.name / "frame10.png",
+                scene / "frame10i11.png",
+                inputs / scene.name / "frame11.png",
+            )
+            for scene in folders_in(truths)
+        }
