@@ -14,9 +14,11 @@ MAY_IMPORT = {
     "datasets": {"utils"},
     "benchmark": {"models", "datasets", "pytorch_wavelets", "utils"},
     "video": {"models", "utils"},
+    "web": {"datasets", "models", "utils", "video"},
     "training": {"models", "datasets", "utils"},
     "train_vimeo90k": {"datasets", "benchmark", "training", "utils"},
     "interpolate": {"models", "video", "utils"},
+    "app": {"models", "utils", "web"},
     "demo": {"datasets", "models", "video", "interpolate", "utils"},
 }
 #: Inside `models`, from the bottom up.
