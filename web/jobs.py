@@ -19,7 +19,6 @@ from video import Frame, VideoReader, interpolate_frames, open_writer
 from video.picture import flow_to_rgb, with_wheel
 
 DIMMED = 0.2  # brightness of what a mask leaves out
-GAIN = 8  # of the correction, to be seen
 
 Amount = dict[str, float]  # {"ratio": ...} or {"budget": ...}, or nothing: the network chooses
 Report = Callable[[int, int | None], object]  # frames done, frames expected where the file says
@@ -149,20 +148,21 @@ def inside(pair: Pair) -> list[tuple[np.ndarray, str]]:
     flows = [flow[..., :height, :width] for flow in (motion.flow_t0, motion.flow_t1)]
     fastest = [flow.norm(dim=1).max().item() for flow in flows]
     merged = pair.output.merged[..., :height, :width]
-    correction = (0.5 + GAIN * (pair.output.frame - merged)).clamp(0, 1)
+    correction = pair.output.frame - merged
+    gain = 0.5 / max(correction.abs().max().item(), 1e-6)
     occlusion = motion.occlusion[..., :height, :width].expand(-1, 3, -1, -1)
     pictures = [
         (with_wheel(flow_to_rgb(flows[0])), f"Flow to the first frame, at most {fastest[0]:.1f} pixels"),
         (with_wheel(flow_to_rgb(flows[1])), f"Flow to the last frame, at most {fastest[1]:.1f} pixels"),
-        (tensor_to_image(occlusion), "Occlusion: white is taken from the first frame, black from the last"),
+        (tensor_to_image(occlusion), "Occlusion: white comes from the first frame, black from the last"),
         (tensor_to_image(merged), "Merged: both frames moved along the flow and blended"),
-        (tensor_to_image(correction), f"What the wavelet synthesis changed, {GAIN} times as strong"),
+        (tensor_to_image(0.5 + gain * correction), f"What the wavelet synthesis changed, {gain:.0f} times as strong"),
     ]
     for level, mask in enumerate(synthesis.masks, 1):
         lit = mask.repeat_interleave(2**level, -2).repeat_interleave(2**level, -1)[..., :height, :width]
         picture = pair.output.frame * (DIMMED + (1 - DIMMED) * lit)
-        active = f"{mask.mean().item():.0%} computed"
-        pictures.append((tensor_to_image(picture), f"Mask of level {level} ({active}): details only where it is light"))
+        caption = f"Mask of level {level}: details are computed where it is light, {mask.mean().item():.0%}"
+        pictures.append((tensor_to_image(picture), caption))
     return pictures
 
 

@@ -4,7 +4,6 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -28,7 +27,7 @@ from .jobs import (
 AMOUNTS = ("The network chooses", "Threshold ratio", "Budget")
 AGAINST = ("average of both", "first frame", "last frame")
 MULTIPLIERS = (2, 4, 8)
-EXAMPLE = ("bikes", 31, 33)  # clip, first and last frame
+EXAMPLE = ("bikes", 66, 68)  # clip, first and last frame
 STYLE = """
 .gradio-container { max-width: 1440px !important; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); gap: 12px; }
@@ -38,6 +37,13 @@ STYLE = """
 .figures small { color: var(--body-text-color-subdued); }
 .figures .bar { height: 4px; margin: 2px 0 6px; border-radius: 2px; background: var(--border-color-primary); }
 .figures .bar i { display: block; height: 100%; border-radius: 2px; background: var(--color-accent); }
+#inside, #inside .gallery-container, #inside .grid-wrap { height: auto !important; min-height: 0; max-height: none; }
+#inside .grid-container { align-items: start; gap: 14px; padding-top: 32px; height: auto; }
+#inside .gallery-item { height: auto; align-self: start; }
+#inside .thumbnail-item { aspect-ratio: auto; height: auto; border: none; background: none; box-shadow: none; display: block; }
+#inside .thumbnail-item img { height: auto; border-radius: 6px; }
+#inside .caption-label { position: static; max-width: none; border: none; background: none; padding: 4px 2px;
+  text-align: left; white-space: normal; }
 """
 
 
@@ -51,8 +57,14 @@ def build_page(setup: Setup, *, ratio: float | None = None, budget: float | None
                 amount = _amount_controls(setup, ratio, budget)
             with gr.Column(scale=3, min_width=480):
                 results = _results()
+        gallery = gr.Gallery(elem_id="inside", label="Inside", columns=4, format="png", visible=False)
         on_pair, on_clip = _handlers(setup)
-        run = {"outputs": results, "concurrency_id": "network", "concurrency_limit": 1, "show_progress_on": results[1]}
+        run = {
+            "outputs": [*results, gallery],
+            "concurrency_id": "network",
+            "concurrency_limit": 1,
+            "show_progress_on": results[1],
+        }
         run_pair.click(on_pair, [first, last, *amount], **run)
         run_clip.click(on_clip, [clip, multiplier, *amount], **run)
     return page
@@ -138,9 +150,8 @@ def _results() -> list[gr.Component]:
     against = gr.Radio(AGAINST, value=AGAINST[0], label="Held against", visible=False)
     numbers = gr.HTML()
     file = gr.DownloadButton("Download", visible=False)
-    gallery = gr.Gallery(label="Inside", columns=4, height="auto", object_fit="contain", format="png", visible=False)
     against.change(_held_against, [pictures, against], comparison, show_progress="hidden")
-    return [smooth, comparison, against, numbers, file, gallery, pictures]
+    return [smooth, comparison, against, numbers, file, pictures]
 
 
 def _handlers(setup: Setup) -> tuple[Callable[..., list], Callable[..., list]]:
@@ -178,8 +189,8 @@ def _found(watched: WatchedModel, download: gr.DownloadButton, clip: Path | None
         gr.Radio(value=AGAINST[0], visible=True),
         figures(watched),
         download,
-        gr.Gallery(inside(watched.liveliest), visible=True),
         pictures,
+        gr.Gallery(inside(watched.liveliest), visible=True),
     ]
 
 
