@@ -26,6 +26,7 @@ from .jobs import (
 
 AMOUNTS = ("The network chooses", "Threshold ratio", "Budget")
 AGAINST = ("average of both", "first frame", "last frame")
+IMAGE = {"format": "png", "height": 240, "min_width": 150}
 MULTIPLIERS = (2, 4, 8)
 EXAMPLE = ("bikes", 66, 68)  # clip, first and last frame
 STYLE = """
@@ -40,7 +41,8 @@ STYLE = """
 #inside, #inside .gallery-container, #inside .grid-wrap { height: auto !important; min-height: 0; max-height: none; }
 #inside .grid-container { align-items: start; gap: 14px; padding-top: 32px; height: auto; }
 #inside .gallery-item { height: auto; align-self: start; }
-#inside .thumbnail-item { aspect-ratio: auto; height: auto; border: none; background: none; box-shadow: none; display: block; }
+#inside .thumbnail-item { aspect-ratio: auto; height: auto; display: block; border: none; background: none;
+  box-shadow: none; }
 #inside .thumbnail-item img { height: auto; border-radius: 6px; }
 #inside .caption-label { position: static; max-width: none; border: none; background: none; padding: 4px 2px;
   text-align: left; white-space: normal; }
@@ -92,8 +94,8 @@ def _inputs(setup: Setup) -> tuple[gr.Component, ...]:
     with gr.Tab("Two images"):
         with gr.Row():
             first, last = (
-                gr.Image(label=name, format="png", sources=["upload", "clipboard"], height=240, min_width=150)
-                for name in ("First frame", "Last frame")
+                gr.Image(elem_id=name, label=f"{name} frame".capitalize(), sources=["upload", "clipboard"], **IMAGE)
+                for name in ("first", "last")
             )
         for image in (first, last):
             # The file as it is: reading it, and saying what is wrong with it, is `open_image`'s.
@@ -105,7 +107,7 @@ def _inputs(setup: Setup) -> tuple[gr.Component, ...]:
         example.click(_example, outputs=[first, last], show_progress="hidden")
         gr.Markdown(f"Two images of one size, up to {setup.limits.megapixels:g} megapixels.")
     with gr.Tab("A clip"):
-        clip = gr.Video(label="Clip", sources=["upload"], height=280)
+        clip = gr.Video(elem_id="clip", label="Clip", sources=["upload"], height=280)
         multiplier = gr.Radio(MULTIPLIERS, value=2, label="Times as many frames")
         run_clip = gr.Button("Interpolate the clip", variant="primary")
         gr.Markdown(f"Up to {setup.limits.frames} frames of {setup.limits.megapixels:g} megapixels; sound is kept.")
@@ -190,7 +192,7 @@ def _found(watched: WatchedModel, download: gr.DownloadButton, clip: Path | None
         figures(watched),
         download,
         pictures,
-        gr.Gallery(inside(watched.liveliest), visible=True),
+        gr.Gallery(inside(watched.liveliest), label=f"Inside{', where most moves' if clip else ''}", visible=True),
     ]
 
 
@@ -214,7 +216,7 @@ def _shown(setup: Setup, path: str) -> np.ndarray | None:
     try:
         return open_image(path, setup.limits)
     except (ValueError, OSError) as error:
-        gr.Warning(plain_message(error, path), title="This image cannot be used", duration=None)
+        gr.Warning(plain_message(error, path), duration=None)
         return None
 
 
@@ -228,5 +230,4 @@ def _told(*paths: str | None) -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        message = plain_message(error, *paths)
-        raise gr.Error(message, title="This did not work", duration=None, print_exception=False) from error
+        raise gr.Error(plain_message(error, *paths), duration=None, print_exception=False) from error
