@@ -49,7 +49,7 @@ def test_it_runs_and_prints_as_much_as_is_committed(cells):
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
+    nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
     run = [cell for cell in notebook.cells if cell.cell_type == "code"]
     kinds = [[output["output_type"] for output in cell["outputs"]] for cell in cells]
     assert [[output.output_type for output in cell.outputs] for cell in run] == kinds

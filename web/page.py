@@ -46,6 +46,7 @@ STYLE = """
 #inside .thumbnail-item img { height: auto; border-radius: 6px; }
 #inside .caption-label { position: static; max-width: none; border: none; background: none; padding: 4px 2px;
   text-align: left; white-space: normal; }
+@media (max-width: 700px) { #inside .grid-container { grid-template-columns: repeat(2, 1fr) !important; } }
 """
 
 
