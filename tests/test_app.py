@@ -1,6 +1,8 @@
 """The web page's jobs: what they refuse, compute and show. The page itself, in a browser: test_app_browser.py."""
 
+import struct
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -15,12 +17,12 @@ from web.jobs import (
     Limits,
     Setup,
     WatchedModel,
-    _limited,
     compared,
     figures,
     inside,
     interpolate_clip,
     interpolate_pair,
+    limited,
     open_image,
     plain_message,
 )
@@ -60,9 +62,9 @@ def test_one_image_is_not_a_pair(setup, images, missing):
         interpolate_pair(setup, images, {})
 
 
-def test_images_of_two_sizes_are_refused_by_name(setup, images, tmp_path):
+def test_images_of_two_sizes_are_refused(setup, images, tmp_path):
     Image.fromarray(square(0, 48, 80)).save(tmp_path / "wide.png")
-    with pytest.raises(ValueError, match=r"a\.png is 64x48 and wide\.png is 80x48"):
+    with pytest.raises(ValueError, match="the first frame is 64x48 and the last frame is 80x48"):
         interpolate_pair(setup, [images[0], str(tmp_path / "wide.png")], {})
 
 
@@ -74,6 +76,17 @@ def test_a_large_image_is_refused_before_it_is_decoded(tmp_path):
         open_image(path, LIMITS)
     with pytest.raises(ValueError, match="truncated or corrupt"):
         open_image(path, Limits(1, 1))
+
+
+def test_an_absurd_size_is_refused(tmp_path):
+    path = tmp_path / "huge.png"
+    Image.new("RGB", (200, 100)).save(path)
+    header = bytearray(path.read_bytes())
+    header[16:24] = struct.pack(">II", 60000, 60000)
+    header[29:33] = struct.pack(">I", zlib.crc32(header[12:29]))
+    path.write_bytes(header)
+    with pytest.raises(ValueError, match=r"huge\.png is truncated or corrupt: .*exceeds limit"):
+        open_image(path, LIMITS)
 
 
 def test_text_is_not_an_image(tmp_path):
@@ -109,7 +122,7 @@ def test_a_clip_that_is_longer_than_it_says_is_refused_too(tmp_path):
     clip = make_clip(tmp_path / "clip.mp4", [square(k) for k in range(7)])
     passed = []
     with pytest.raises(ValueError, match=r"clip\.mp4 has 7 frames or more"):
-        passed.extend(frame.time for frame in _limited(VideoReader(clip).frames(), LIMITS, "clip.mp4"))
+        passed.extend(frame.time for frame in limited(VideoReader(clip).frames(), LIMITS, "clip.mp4"))
 
 
 def test_no_clip_is_said(setup, tmp_path):

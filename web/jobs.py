@@ -89,8 +89,9 @@ class WatchedModel:
 def open_image(path: str | Path, limits: Limits) -> np.ndarray:
     """(H, W, 3) uint8. Raises ValueError: not an image, damaged, or larger than the limit."""
     width = height = 0
-    with contextlib.suppress(OSError, SyntaxError, ValueError), Image.open(path) as image:
-        width, height = image.size  # known before any pixel is decoded; what is wrong with a file says `read_image`
+    failures = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # `read_image` says what is wrong
+    with contextlib.suppress(*failures), Image.open(path) as image:
+        width, height = image.size  # known before any pixel is decoded
     limits.check_size(width, height, Path(path).name)
     return tensor_to_image(read_image(path))
 
@@ -99,9 +100,8 @@ def interpolate_pair(setup: Setup, paths: list[str | None], amount: Amount) -> W
     """The network after one pair of image files. Raises ValueError: not two, unreadable, too large, of two sizes."""
     if None in paths:
         raise ValueError("two images are needed: the frame before and the frame after")
-    images = [open_image(path, setup.limits) for path in paths]
-    names = [Path(path).name for path in paths]
-    frames = [Frame(image, Fraction(k), name) for k, (image, name) in enumerate(zip(images, names, strict=True))]
+    named = zip(paths, ("the first frame", "the last frame"), strict=True)
+    frames = [Frame(open_image(path, setup.limits), Fraction(k), name) for k, (path, name) in enumerate(named)]
     watched = WatchedModel(setup.model)
     for _ in interpolate_frames(frames, watched, **amount, device=setup.device):
         pass
@@ -123,11 +123,19 @@ def interpolate_clip(
         setup.limits.check_length(reader.total or 0, name)
         expected = reader.total and (reader.total - 1) * multiplier + 1
         with open_writer(output, reader, multiplier=multiplier) as writer:
-            frames = _limited(reader.frames(writer.write_audio), setup.limits, name)
+            frames = limited(reader.frames(writer.write_audio), setup.limits, name)
             for frame in interpolate_frames(frames, watched, multiplier=multiplier, **amount, device=setup.device):
                 writer.write(frame)
                 report(writer.count, expected)
     return watched
+
+
+def limited(frames: Iterable[Frame], limits: Limits, name: str) -> Iterator[Frame]:
+    """The frames, as long as they keep to the limits: what a file says about itself may be wrong."""
+    for count, frame in enumerate(frames, 1):
+        limits.check_size(frame.image.shape[1], frame.image.shape[0], name)
+        limits.check_length(count, name)
+        yield frame
 
 
 def compared(pair: Pair) -> dict[str, np.ndarray]:
@@ -193,11 +201,3 @@ def plain_message(error: Exception, *paths: str | Path | None) -> str:
 def _tile(value: str, name: str, note: str, share: float | None = None) -> str:
     bar = "" if share is None else f'<span class="bar"><i style="width: {min(share, 1):.0%}"></i></span>'
     return f"<div><b>{value}</b>{bar}<span>{name}</span><small>{note}</small></div>"
-
-
-def _limited(frames: Iterable[Frame], limits: Limits, name: str) -> Iterator[Frame]:
-    """The frames, as long as they keep to the limits: what a file says about itself may be wrong."""
-    for count, frame in enumerate(frames, 1):
-        limits.check_size(frame.image.shape[1], frame.image.shape[0], name)
-        limits.check_length(count, name)
-        yield frame

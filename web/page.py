@@ -62,12 +62,8 @@ def build_page(setup: Setup, *, ratio: float | None = None, budget: float | None
                 results = _results()
         gallery = gr.Gallery(elem_id="inside", label="Inside", columns=4, format="png", visible=False)
         on_pair, on_clip = _handlers(setup)
-        run = {
-            "outputs": [*results, gallery],
-            "concurrency_id": "network",
-            "concurrency_limit": 1,
-            "show_progress_on": results[1],
-        }
+        one_by_one = {"concurrency_id": "network", "concurrency_limit": 1}
+        run = {"outputs": [*results, gallery], "show_progress_on": results[1], **one_by_one}
         run_pair.click(on_pair, [first, last, *amount], **run)
         run_clip.click(on_clip, [clip, multiplier, *amount], **run)
     return page
@@ -120,7 +116,7 @@ def _amount_controls(setup: Setup, ratio: float | None, budget: float | None) ->
     start = "Budget" if budget is not None else "Threshold ratio" if ratio is not None else "The network chooses"
     choice = gr.Radio(AMOUNTS, value=start, label="How much is computed")
     candidates = setup.model.config.ratios
-    most = max(4 * max(candidates), ratio or 0)
+    most = max(4 * max(candidates), ratio or 0) or 1.0
     offered = ", ".join(f"{candidate:g}" for candidate in candidates)
     ratio_slider = gr.Slider(
         *(0, most, max(candidates) if ratio is None else ratio),
