@@ -64,7 +64,7 @@ def test_one_image_is_not_a_pair(setup, images, missing):
 
 def test_images_of_two_sizes_are_refused(setup, images, tmp_path):
     Image.fromarray(square(0, 48, 80)).save(tmp_path / "wide.png")
-    with pytest.raises(ValueError, match="the first frame is 64x48 and the last frame is 80x48"):
+    with pytest.raises(ValueError, match="the first is 64x48 and the last 80x48"):
         interpolate_pair(setup, [images[0], str(tmp_path / "wide.png")], {})
 
 

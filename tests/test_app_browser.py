@@ -158,7 +158,7 @@ def test_one_image_or_two_sizes_are_not_a_pair(page, folder):
     upload(page, "last", folder / "wide.png")
     shown(page, "last")
     page.get_by_role("button", name="Interpolate", exact=True).click()
-    said(page, "the first frame is 64x48 and the last frame is 80x48")
+    said(page, "the first is 64x48 and the last 80x48")
 
 
 def test_a_clip_becomes_smoother_and_keeps_its_sound(page, folder):

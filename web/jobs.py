@@ -4,7 +4,6 @@ import contextlib
 import html
 import time
 from collections.abc import Callable, Iterable, Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from models import Interpolation, WaveletVFI
-from utils import read_image, tensor_to_image
+from utils import image_to_tensor, read_image, tensor_to_image
 from video import Frame, VideoReader, interpolate_frames, open_writer
 from video.picture import flow_to_rgb, with_wheel
 
@@ -77,13 +76,16 @@ class WatchedModel:
         self.liveliest: Pair | None = None
 
     def interpolate(self, img0: Tensor, img1: Tensor, **options: float | None) -> Tensor:
+        return self.interpolate_details(img0, img1, **options).frame
+
+    def interpolate_details(self, img0: Tensor, img1: Tensor, **options: float | None) -> Interpolation:
         started = time.monotonic()
         output = self._model.interpolate_details(img0, img1, **options)
         self.costs.append(output.candidates[0].cost.mean().item())
         motion = output.motion.flow_t0.norm(dim=1).mean().item()
         if motion > self._motion:
             self._motion, self.liveliest = motion, Pair(img0, img1, output, time.monotonic() - started)
-        return output.frame
+        return output
 
 
 def open_image(path: str | Path, limits: Limits) -> np.ndarray:
@@ -100,11 +102,12 @@ def interpolate_pair(setup: Setup, paths: list[str | None], amount: Amount) -> W
     """The network after one pair of image files. Raises ValueError: not two, unreadable, too large, of two sizes."""
     if None in paths:
         raise ValueError("two images are needed: the frame before and the frame after")
-    named = zip(paths, ("the first frame", "the last frame"), strict=True)
-    frames = [Frame(open_image(path, setup.limits), Fraction(k), name) for k, (path, name) in enumerate(named)]
+    img0, img1 = (image_to_tensor(open_image(path, setup.limits)).to(setup.device) for path in paths)
+    if img0.shape != img1.shape:
+        first, last = (f"{image.shape[-1]}x{image.shape[-2]}" for image in (img0, img1))
+        raise ValueError(f"both frames need one size, the first is {first} and the last {last}: scale them to one size")
     watched = WatchedModel(setup.model)
-    for _ in interpolate_frames(frames, watched, **amount, device=setup.device):
-        pass
+    watched.interpolate(img0, img1, **amount)
     return watched
 
 
