@@ -96,7 +96,7 @@ def test_text_is_not_an_image(tmp_path):
 
 
 def test_a_clip_becomes_twice_as_many_frames_with_its_sound(setup, tmp_path):
-    clip = make_clip(tmp_path / "clip.mp4", [square(k) for k in range(4)], sound=[0.2])
+    clip = make_clip(tmp_path / "clip.mp4", [square(k) for k in range(4)], sound=[0.1])
     told = []
     output = tmp_path / "out.mp4"
     watched = interpolate_clip(

@@ -87,7 +87,7 @@ def folder(tmp_path) -> Path:
     (tmp_path / "words.png").write_text("just some words\n" * 20)
     (tmp_path / "words.mp4").write_text("just some words\n" * 20)
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (800, 800, 3), np.uint8)).save(tmp_path / "heavy.png")
-    make_clip(tmp_path / "clip.mp4", [square(k) for k in range(4)], pix_fmt="yuv420p", sound=[0.2])
+    make_clip(tmp_path / "clip.mp4", [square(k) for k in range(4)], pix_fmt="yuv420p", sound=[0.1])
     make_clip(tmp_path / "long.mp4", [square(k) for k in range(9)], pix_fmt="yuv420p")
     return tmp_path
 
