@@ -16,11 +16,13 @@ MAY_IMPORT = {
     "datasets": {"utils"},
     "benchmark": {"models", "datasets", "pytorch_wavelets", "training", "utils"},
     "video": {"models", "utils"},
+    "web": {"datasets", "models", "utils", "video"},
     "training": {"models", "datasets", "utils"},
     "train_vimeo90k": {"datasets", "benchmark", "training", "utils"},
     "interpolate": {"models", "video", "utils"},
     "export_onnx": {"models", "utils"},
     "hubconf": {"models"},
+    "app": {"models", "utils", "web"},
     "demo": {"datasets", "models", "video", "interpolate", "utils"},
 }
 #: Inside `models`, from the bottom up.

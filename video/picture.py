@@ -33,7 +33,7 @@ def explain(img0: torch.Tensor, img1: torch.Tensor, output: Interpolation, *, ti
         (tensor_to_image(img1), "Input 1", "t = 1"),
         (tensor_to_image((img0 + img1) / 2), "Average of the inputs", "what moves is seen twice"),
         (
-            _with_wheel(flow_to_rgb(flow)),
+            with_wheel(flow_to_rgb(flow)),
             "Flow to input 0",
             f"hue: direction as on the wheel, strength: speed, at most {fastest:.1f} pixels",
         ),
@@ -53,7 +53,7 @@ def flow_to_rgb(flow: torch.Tensor) -> np.ndarray:
     return flow_to_image(flow.float().cpu())[0].permute(1, 2, 0).numpy()
 
 
-def _with_wheel(image: np.ndarray, size: int = 64) -> np.ndarray:
+def with_wheel(image: np.ndarray, size: int = 64) -> np.ndarray:
     """The colours of all directions as a small disc in the lower right corner."""
     height, width = image.shape[:2]
     size = min(size, height // 2, width // 2) // 2 * 2

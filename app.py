@@ -1,0 +1,72 @@
+"""python app.py
+python app.py --checkpoint weights.pth --port 8000
+
+A web page on this machine: two images or a clip in; the frames between them, and how the network found them, out.
+Nothing leaves the machine. Needs the packages of requirements-extra.txt.
+"""
+
+import argparse
+import math
+import os
+import socket
+import tempfile
+import threading
+from pathlib import Path
+
+from models import default_checkpoint
+from models.options import add_options, network
+from utils import pick_device, run_script
+from web.jobs import Limits, Setup
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default: this machine only")
+    parser.add_argument("--port", type=int, default=7860, help="default 7860; 0: any free one")
+    parser.add_argument("--max_megapixels", type=float, default=2.1, help="of a frame; default 2.1, for 1920x1080")
+    parser.add_argument("--max_frames", type=int, default=300, help="of a clip; default 300")
+    parser.add_argument("--max_mib", type=int, default=200, help="of a file; default 200")
+    add_options(parser)
+    return parser.parse_args(argv)
+
+
+def main(args: argparse.Namespace) -> None:
+    check_limits(args)
+    port = free_port(args.host, args.port)
+    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}  # read when it is imported
+    with tempfile.TemporaryDirectory(prefix="waveletvfi-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder  # uploads and results are gone when the page ends
+        try:
+            from web.page import build_page, launch
+        except ImportError as error:
+            raise ValueError(f"the web page needs Gradio ({error}): pip install -r requirements-extra.txt") from error
+        device, checkpoint = pick_device(args.device), args.checkpoint or default_checkpoint()
+        limits = Limits(args.max_megapixels, args.max_frames)
+        setup = Setup(network(args, device), checkpoint.name, device, limits, Path(folder))
+        page = build_page(setup, ratio=args.ratio, budget=args.budget)
+        try:
+            launch(page, host=args.host, port=port, max_mib=args.max_mib)
+            print(f"http://{args.host}:{port} (Ctrl-C ends it)", flush=True)
+            threading.Event().wait()
+        finally:
+            page.close(verbose=False)
+
+
+def check_limits(args: argparse.Namespace) -> None:
+    """Raises ValueError for limits that let nothing in."""
+    for name, least in (("max_megapixels", 0), ("max_frames", 1), ("max_mib", 0)):
+        if not least < getattr(args, name) < math.inf:
+            raise ValueError(f"--{name} must be more than {least}, got {getattr(args, name)}")
+
+
+def free_port(host: str, port: int) -> int:
+    """The port, or for 0 any free one. Raises OSError where it cannot be listened on."""
+    try:
+        with socket.create_server((host, port)) as server:
+            return server.getsockname()[1]
+    except (OSError, OverflowError) as error:
+        raise OSError(f"cannot listen on port {port} of {host} ({error}); give another --port or --host") from error
+
+
+if __name__ == "__main__":
+    run_script(main, parse_args())

@@ -1,0 +1,213 @@
+"""The web page's jobs: what they refuse, compute and show. The page itself, in a browser: test_app_browser.py."""
+
+import struct
+import sys
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from clips import make_clip, packets, square
+from PIL import Image
+
+import app
+from utils import read_image, run_script, tensor_to_image
+from video import VideoReader
+from web.jobs import (
+    Limits,
+    Setup,
+    WatchedModel,
+    compared,
+    figures,
+    inside,
+    interpolate_clip,
+    interpolate_pair,
+    limited,
+    open_image,
+    plain_message,
+)
+
+LIMITS = Limits(megapixels=0.01, frames=6)
+
+
+@pytest.fixture
+def setup(tmp_path, small) -> Setup:
+    return Setup(small, "small.pth", torch.device("cpu"), LIMITS, tmp_path)
+
+
+@pytest.fixture
+def images(tmp_path) -> list[str]:
+    """The paths of two small images."""
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    for k, path in enumerate(paths):
+        Image.fromarray(square(2 * k)).save(path)
+    return [str(path) for path in paths]
+
+
+def test_a_pair_is_what_the_network_makes_of_it(setup, images):
+    watched = interpolate_pair(setup, images, {"ratio": 0.0})
+    img0, img1 = (read_image(path) for path in images)
+    torch.testing.assert_close(watched.liveliest.output.frame, setup.model.interpolate(img0, img1, ratio=0.0))
+    assert watched.costs == [1.0]
+
+
+def test_a_budget_is_kept(setup, images):
+    assert interpolate_pair(setup, images, {"budget": 0.25}).costs[0] <= 0.25
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_one_image_is_not_a_pair(setup, images, missing):
+    images[missing] = None
+    with pytest.raises(ValueError, match="two images are needed"):
+        interpolate_pair(setup, images, {})
+
+
+def test_images_of_two_sizes_are_refused(setup, images, tmp_path):
+    Image.fromarray(square(0, 48, 80)).save(tmp_path / "wide.png")
+    with pytest.raises(ValueError, match="the first is 64x48 and the last 80x48"):
+        interpolate_pair(setup, [images[0], str(tmp_path / "wide.png")], {})
+
+
+def test_a_large_image_is_refused_before_it_is_decoded(tmp_path):
+    path = tmp_path / "large.png"
+    Image.new("RGB", (200, 100)).save(path)
+    path.write_bytes(path.read_bytes()[:60])  # its header alone
+    with pytest.raises(ValueError, match=r"large\.png has 200x100 = 0\.0 megapixels.*--max_megapixels"):
+        open_image(path, LIMITS)
+    with pytest.raises(ValueError, match="truncated or corrupt"):
+        open_image(path, Limits(1, 1))
+
+
+def test_an_absurd_size_is_refused(tmp_path):
+    path = tmp_path / "huge.png"
+    Image.new("RGB", (200, 100)).save(path)
+    header = bytearray(path.read_bytes())
+    header[16:24] = struct.pack(">II", 60000, 60000)
+    header[29:33] = struct.pack(">I", zlib.crc32(header[12:29]))
+    path.write_bytes(header)
+    with pytest.raises(ValueError, match=r"huge\.png is truncated or corrupt: .*exceeds limit"):
+        open_image(path, LIMITS)
+
+
+def test_text_is_not_an_image(tmp_path):
+    (tmp_path / "words.png").write_text("just some words\n" * 20)
+    with pytest.raises(ValueError, match=r"words\.png is not an image"):
+        open_image(tmp_path / "words.png", LIMITS)
+
+
+def test_a_clip_becomes_twice_as_many_frames_with_its_sound(setup, tmp_path):
+    clip = make_clip(tmp_path / "clip.mp4", [square(k) for k in range(4)], sound=[0.1])
+    told = []
+    output = tmp_path / "out.mp4"
+    watched = interpolate_clip(
+        setup, str(clip), output, {}, multiplier=2, report=lambda done, expected: told.append((done, expected))
+    )
+    assert len(list(VideoReader(output).frames())) == 8  # the last one is held
+    assert packets(output) == packets(clip)
+    assert told == [(done, 7) for done in range(1, 8)]
+    assert len(watched.costs) == 3
+
+
+@pytest.mark.parametrize(
+    ("count", "height", "words"), [(7, 48, "has 7 frames or more, this page takes 6"), (2, 160, "0.0 megapixels")]
+)
+def test_a_clip_beyond_the_limits_is_refused_and_leaves_nothing(setup, tmp_path, count, height, words):
+    clip = make_clip(tmp_path / "clip.mp4", [square(k, height) for k in range(count)])
+    with pytest.raises(ValueError, match=words):
+        interpolate_clip(setup, str(clip), tmp_path / "out.mp4", {}, multiplier=2, report=print)
+    assert list(tmp_path.iterdir()) == [clip]
+
+
+def test_a_clip_that_is_longer_than_it_says_is_refused_too(tmp_path):
+    clip = make_clip(tmp_path / "clip.mp4", [square(k) for k in range(7)])
+    passed = []
+    with pytest.raises(ValueError, match=r"clip\.mp4 has 7 frames or more"):
+        passed.extend(frame.time for frame in limited(VideoReader(clip).frames(), LIMITS, "clip.mp4"))
+
+
+def test_no_clip_is_said(setup, tmp_path):
+    with pytest.raises(ValueError, match="a clip is needed"):
+        interpolate_clip(setup, None, tmp_path / "out.mp4", {}, multiplier=2, report=print)
+
+
+def test_the_pair_with_the_largest_motion_is_kept(small):
+    img = torch.rand(3, 1, 3, 32, 32)
+    watched = WatchedModel(small)
+    pairs = [(img[0], img[0]), (img[1], img[2]), (img[0], img[0])]
+    motion = []
+    for img0, img1 in pairs:
+        watched.interpolate(img0, img1)
+        motion.append(small.interpolate_details(img0, img1).motion.flow_t0.norm(dim=1).mean().item())
+    img0, img1 = pairs[int(np.argmax(motion))]
+    assert torch.equal(watched.liveliest.img0, img0) and torch.equal(watched.liveliest.img1, img1)
+    assert len(watched.costs) == 3
+
+
+def test_pictures_have_the_frames_size_and_a_full_mask_dims_nothing(setup, images):
+    pair = interpolate_pair(setup, images, {"ratio": 0.0}).liveliest
+    pictures = inside(pair)
+    assert {picture.shape for picture, _ in pictures} == {(48, 64, 3)}
+    assert [caption.split(":")[0] for _, caption in pictures[5:]] == [f"Mask of level {level}" for level in (1, 2, 3)]
+    for picture, caption in pictures[5:]:
+        assert "100%" in caption
+        np.testing.assert_array_equal(picture, tensor_to_image(pair.output.frame))
+
+
+def test_an_empty_mask_dims_everything(setup, images):
+    pair = interpolate_pair(setup, images, {"budget": 0.0}).liveliest
+    picture, caption = inside(pair)[-1]
+    assert caption.endswith(" 0%")
+    np.testing.assert_allclose(picture, 0.2 * tensor_to_image(pair.output.frame), atol=1)
+
+
+def test_the_frame_can_be_held_against_three(setup, images):
+    pair = interpolate_pair(setup, images, {}).liveliest
+    pictures = compared(pair)
+    np.testing.assert_array_equal(pictures["first frame"], square(0))
+    np.testing.assert_array_equal(pictures["last frame"], square(2))
+    np.testing.assert_allclose(pictures["average of both"], square(0) / 2 + square(2) / 2, atol=1)
+    np.testing.assert_array_equal(pictures["middle frame"], tensor_to_image(pair.output.frame))
+
+
+def test_figures_tell_cost_ratio_and_size(setup, images):
+    text = figures(interpolate_pair(setup, images, {"ratio": 0.0}))
+    assert "<b>100%</b>" in text and "<b>0</b>" in text and "64x48 pixels" in text
+
+
+def test_messages_name_the_file_not_the_folder_and_are_plain_text():
+    error = ValueError("/tmp/ab12/<b>.png is not an image")
+    assert plain_message(error, None, "/tmp/ab12/<b>.png") == "&lt;b&gt;.png is not an image"
+
+
+# The script
+
+
+def fails(capsys, line: str) -> str:
+    with pytest.raises(SystemExit) as failure:
+        run_script(app.main, app.parse_args(line.split()))
+    assert failure.value.code == 1
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--max_megapixels 0", "--max_frames 1", "--max_mib 0", "--max_megapixels nan"])
+def test_limits_that_let_nothing_in_are_refused(capsys, option):
+    assert f"error: {option.split()[0]} must be more than" in fails(capsys, option)
+
+
+def test_a_port_that_is_taken_or_impossible_is_named(capsys):
+    port = app.free_port("127.0.0.1", 0)
+    with app.socket.create_server(("127.0.0.1", port)):
+        assert f"cannot listen on port {port} of 127.0.0.1" in fails(capsys, f"--port {port}")
+    assert "cannot listen on port 70000" in fails(capsys, "--port 70000")
+
+
+def test_only_this_machine_may_connect_unless_said_otherwise():
+    assert app.parse_args([]).host == "127.0.0.1"
+
+
+def test_without_gradio_the_error_names_what_to_install(capsys, monkeypatch):
+    for name in ("GRADIO_ANALYTICS_ENABLED", "HF_HUB_DISABLE_TELEMETRY", "GRADIO_TEMP_DIR"):
+        monkeypatch.setenv(name, "")  # put back afterwards
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.delitem(sys.modules, "web.page", raising=False)
+    assert "pip install -r requirements-extra.txt" in fails(capsys, "--port 0")
