@@ -8,7 +8,7 @@ import pytest
 from clips import SQUARES, convert, make_clip, read
 
 from video import VideoReader
-from video.colour import Colour, encode_yuv
+from video.colour import Colour, encode_picture
 
 BARS = np.repeat(np.array([[255, 255, 255], [0, 0, 0], [230, 20, 20], [20, 220, 30], [10, 30, 240]], np.uint8), 8, 0)
 BARS = np.tile(BARS[None], (40, 1, 1))
@@ -16,7 +16,7 @@ BARS = np.tile(BARS[None], (40, 1, 1))
 
 @pytest.mark.parametrize(("matrix", "kr", "kb"), [(1, 0.2126, 0.0722), (6, 0.299, 0.114), (9, 0.2627, 0.0593)])
 def test_brightness_is_stored_by_the_formula_of_the_matrix(matrix, kr, kb):
-    plane = encode_yuv(BARS, "yuv444p", Colour(matrix)).planes[0]
+    plane = encode_picture(BARS, "yuv444p", Colour(matrix)).planes[0]
     stored = np.frombuffer(plane, np.uint8).reshape(40, plane.line_size)[:, :40]
     expected = 16 + 219 / 255 * (BARS @ [kr, 1 - kr - kb, kb])
     assert np.abs(stored - expected).max() <= 1

@@ -10,7 +10,7 @@ import pytest
 from clips import RATE, SQUARES, convert, encode_tone, make_clip, packets, read, square
 
 from video import Frame, VideoReader, folder_writer, video_writer
-from video.reader import _Clock
+from video.clock import Clock
 
 
 def test_moving_square_is_decoded_in_place_and_in_time(tmp_path):
@@ -55,7 +55,7 @@ def test_times_that_a_file_rounds_to_milliseconds_are_exact_again(tmp_path):
 
 
 def test_times_that_are_missing_or_do_not_increase_advance_by_one_period(caplog):
-    clock = _Clock(Fraction(25), Fraction(1, 12800), "a.avi")
+    clock = Clock(Fraction(25), Fraction(1, 12800), "a.avi")
     given = [Fraction(1, 25), None, Fraction(1, 25), None, Fraction(3, 25), Fraction(9, 25)]
     assert [clock.tick(time) * 25 for time in given] == [1, 2, 3, 4, 5, 9]
     assert len(caplog.records) == 1 and "do not increase" in caplog.text
@@ -99,7 +99,6 @@ def test_a_container_that_cannot_hold_the_sound_says_so_and_drops_it(tmp_path, c
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"pix_fmt": "yuv420p10le"}, "10-bit colour, read as 8-bit"),
         ({"pix_fmt": "rgba", "codec": "png", "suffix": ".mov"}, "alpha channel, dropped"),
     ],
 )

@@ -1,13 +1,16 @@
 """Videos, folders of frames and image pairs: read, interpolate, write, one frame at a time."""
 
-from .images import DEFAULT_RATE, IMAGE_SUFFIXES, Frame, ImageReader, folder_writer, is_image, list_frames
+from .facts import DEFAULT_RATE
+from .frame import Frame
+from .images import IMAGE_SUFFIXES, ImageReader, folder_writer, is_image, list_frames
 from .pipeline import count_halvings, interpolate_frames, open_writer
-from .reader import VideoReader
+from .reader import DamagedVideo, VideoReader
 from .writer import CRF, VideoWriter, is_video, video_writer
 
 __all__ = [
     "CRF",
     "DEFAULT_RATE",
+    "DamagedVideo",
     "IMAGE_SUFFIXES",
     "Frame",
     "ImageReader",

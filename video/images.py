@@ -9,30 +9,19 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 from av.audio.stream import AudioStream
 from av.packet import Packet
 from PIL import Image
 
 from utils import read_image, tensor_to_image
 
+from .facts import DEFAULT_RATE
+from .frame import Frame
+
 logger = logging.getLogger("waveletvfi")
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-DEFAULT_RATE = Fraction(25)
-
-
-class Frame(NamedTuple):
-    """One picture on the timeline.
-
-    image: (H, W, 3) uint8 RGB, upright. time: seconds from the start of the file. source: where it is from, for errors.
-    """
-
-    image: np.ndarray
-    time: Fraction
-    source: str
 
 
 class ImageReader:

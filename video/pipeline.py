@@ -10,7 +10,8 @@ from torch import Tensor
 
 from utils import image_to_tensor, tensor_to_image
 
-from .images import FolderWriter, Frame, ImageReader, folder_writer
+from .frame import Frame
+from .images import FolderWriter, ImageReader, folder_writer
 from .reader import VideoReader
 from .writer import CRF, VideoWriter, is_video, video_writer
 

@@ -14,8 +14,8 @@ from av.video.stream import VideoStream
 
 from utils import atomic_path
 
-from .colour import Colour, encode_yuv
-from .images import Frame
+from .colour import Colour, encode_picture
+from .frame import Frame
 
 logger = logging.getLogger("waveletvfi")
 
@@ -94,7 +94,7 @@ class VideoWriter:
         """Encode one frame; times must increase and sizes must not change."""
         if self._video is None:
             self._start(*frame.image.shape[:2])
-        picture = encode_yuv(frame.image, self._video.pix_fmt, self._colour)
+        picture = encode_picture(frame.image, self._video.pix_fmt, self._colour)
         picture.time_base = self._unit
         picture.pts = round(frame.time / self._unit)
         picture.duration = round(1 / self._rate / self._unit)
@@ -129,8 +129,8 @@ class VideoWriter:
         video.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
         video.codec_context.time_base = self._unit
         self._colour = self._colour or Colour.of_size(height)
-        video.codec_context.colorspace, video.codec_context.color_range = self._colour.matrix, 1  # 1: limited
-        video.codec_context.color_primaries, video.codec_context.color_trc = self._colour[1:]
+        video.codec_context.colorspace, video.codec_context.color_range = self._colour.matrix, 1 + self._colour.is_full
+        video.codec_context.color_primaries, video.codec_context.color_trc = self._colour[1:3]
         if self._aspect:
             video.sample_aspect_ratio = self._aspect
         self._copies = {source.index: self._copy_stream(source) for source in self._sources}
