@@ -7,7 +7,8 @@ import av
 import numpy as np
 from torch import Tensor
 
-from video import Frame, VideoReader, interpolate_frames, open_writer
+from video.frame import Frame
+from video.reader import VideoReader
 
 RATE = Fraction(24000, 1001)
 
@@ -84,11 +85,3 @@ def packets(path: Path, kind: str = "audio") -> list[list[bytes]]:
 
 def read(path: Path, **options) -> list[Frame]:
     return list(VideoReader(path, **options).frames())
-
-
-def convert(source: Path, output: Path, multiplier: int = 2) -> Path:
-    reader = VideoReader(source)
-    with open_writer(output, reader, multiplier=multiplier) as writer:
-        for frame in interpolate_frames(reader.frames(writer.write_audio), Average(), multiplier=multiplier):
-            writer.write(frame)
-    return output

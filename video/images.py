@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 from av.audio.stream import AudioStream
+from av.codec.context import CodecContext
 from av.packet import Packet
+from av.video.frame import VideoFrame
 from PIL import Image
 
 from utils import read_image, tensor_to_image
@@ -61,6 +64,21 @@ class ImageReader:
         return is_new
 
 
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write (H, W, 3) uint8 or uint16 RGB. Raises OSError naming the file where that fails."""
+    try:
+        if image.dtype == np.uint16:
+            encoder = CodecContext.create("png", "w")
+            encoder.height, encoder.width = image.shape[:2]
+            encoder.pix_fmt, encoder.time_base = "rgb48be", Fraction(1)
+            picture = VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb48le").reformat(format="rgb48be")
+            path.write_bytes(b"".join(bytes(packet) for packet in (*encoder.encode(picture), *encoder.encode(None))))
+        else:
+            Image.fromarray(image).save(path)
+    except OSError as error:  # a full disk is reported without a name
+        raise OSError(f"cannot write {path.name} of the frames: {error.strerror or error}") from error
+
+
 class FolderWriter:
     """Numbered PNG files in an existing folder; see `folder_writer`."""
 
@@ -69,11 +87,7 @@ class FolderWriter:
         self.count = 0
 
     def write(self, frame: Frame) -> None:
-        name = f"{self.count:06d}.png"
-        try:
-            Image.fromarray(frame.image).save(self._folder / name)
-        except OSError as error:  # a full disk is reported without a name
-            raise OSError(f"cannot write {name} of the frames: {error.strerror or error}") from error
+        write_png(self._folder / f"{self.count:06d}.png", frame.image)
         self.count += 1
 
     def write_audio(self, packet: Packet) -> None:
