@@ -1,5 +1,7 @@
-"""Small clips and stand-in networks for the tests of videos."""
+"""Small clips, and stand-ins for a network and for the engine, for the tests of videos."""
 
+import tempfile
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -7,8 +9,11 @@ import av
 import numpy as np
 from torch import Tensor
 
+from video.codecs import choose_format
 from video.frame import Frame
+from video.mux import join
 from video.reader import VideoReader
+from video.segments import segment_writer
 
 RATE = Fraction(24000, 1001)
 
@@ -85,3 +90,30 @@ def packets(path: Path, kind: str = "audio") -> list[list[bytes]]:
 
 def read(path: Path, **options) -> list[Frame]:
     return list(VideoReader(path, **options).frames())
+
+
+def convert(source: Path, output: Path, multiplier: int = 2, *, segment: int = 4, **options) -> Path:
+    """A stand-in for the engine: every frame of a video `multiplier` times, faded into the next, in small segments.
+    options: of `choose_format`; end, stretch: of `join`."""
+    reader = VideoReader(source)
+    ending = {key: options.pop(key) for key in ("end", "stretch") if key in options}
+    form = choose_format(output, reader, rate=reader.rate * multiplier, unit=reader.unit / multiplier, **options)
+    frames = list(fade(read(source), multiplier, 1 / reader.rate))
+    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+        for index in range(0, len(frames), segment):
+            with segment_writer(Path(folder), index // segment, form, first=index) as writer:
+                for frame in frames[index : index + segment]:
+                    writer.write(frame)
+        join(Path(folder), form, output, source=reader, **ending)
+    return output
+
+
+def fade(frames: list[Frame], multiplier: int, period: Fraction) -> Iterator[Frame]:
+    """The given frames as they are, and between them, at even times, their weighted means; the last one is held."""
+    last = frames[-1]._replace(time=frames[-1].time + period)
+    for frame, after in zip(frames, [*frames[1:], last], strict=True):
+        yield frame
+        for k in range(1, multiplier):
+            weight = k / multiplier
+            image = (frame.image * (1 - weight) + after.image * weight).round().astype(frame.image.dtype)
+            yield Frame(image, frame.time + (after.time - frame.time) * k / multiplier, "between")

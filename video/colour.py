@@ -115,10 +115,15 @@ def orientation(frame: VideoFrame) -> np.ndarray:
     Raises:
         ValueError: a display matrix that is not made of quarter turns and mirrors.
     """
-    data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
-    if data is None:
-        return np.eye(2, dtype=int)
-    matrix = np.frombuffer(bytes(data), np.int32)[:9].reshape(3, 3)[:2, :2] / 65536  # 16.16 fixed point
+    try:
+        data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    except ValueError:  # beside it, there is a kind of data that PyAV does not know
+        angle = np.deg2rad(frame.rotation)
+        matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]).round(6)
+    else:
+        if data is None:
+            return np.eye(2, dtype=int)
+        matrix = np.frombuffer(bytes(data), np.int32)[:9].reshape(3, 3)[:2, :2] / 65536  # 16.16 fixed point
     turn = matrix.round().astype(int)
     if not np.array_equal(turn, matrix) or abs(turn).sum() != 2 or abs(np.linalg.det(turn)) != 1:
         raise ValueError(f"the video is turned by {frame.rotation} degrees; only quarter turns can be applied")

@@ -4,14 +4,13 @@ import contextlib
 import logging
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 from av.container import InputContainer
-from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -41,12 +40,12 @@ class VideoReader:
     """The frames of a video file.
 
     Attributes:
-        path: the file. rate: nominal frames per second. unit: seconds, of which the file's times are multiples.
-        total: expected number of frames, duration: seconds they last; None if the file does not say.
+        path: the file. paths: the same, in a list. rate: nominal frames per second. unit: seconds, of which the file's
+        times are multiples. total: expected number of frames, duration: seconds they last; None if it does not say.
         size: (H, W) when upright. bits: per component as stored; more than 8 give uint16 frames.
         pixel_format: as stored. colour: how the file stores colour. aspect: width/height of a pixel when upright,
         None if unknown. start: what the file calls the first moment; the frames' times count from there.
-        audio: its audio streams. picture: index of its video stream.
+        picture: index of its video stream.
     """
 
     def __init__(self, path: str | os.PathLike, *, seconds: Fraction | None = None):
@@ -57,42 +56,39 @@ class VideoReader:
             ValueError: not a video, truncated or corrupt, or without a picture.
         """
         self.path = Path(path)
+        self.paths = [self.path]
         self._end = seconds
         if not self.path.is_file():
             raise FileNotFoundError(f"no video at {self.path}")
         first = self._first_frame()
-        self._container, video = self._open()
-        self._kinds = set(self._container.format.name.split(","))
-        self.picture, self.unit = video.index, video.time_base
-        self.audio = tuple(self._container.streams.audio)
-        self.start = find_start(self._container, video)
-        self.rate = find_rate(video, self.path)
-        self.duration = find_duration(self._container, video)
-        self.total = video.frames or (round(self.duration * self.rate) if self.duration else None)
+        container, video = self._open()
+        with container:
+            self._kinds = set(container.format.name.split(","))
+            self.picture, self.unit = video.index, video.time_base
+            self.start = find_start(container, video)
+            self.rate = find_rate(video, self.path)
+            self.duration = find_duration(container, video)
+            self.total = video.frames or (round(self.duration * self.rate) if self.duration else None)
+            self.colour = Colour.of_stream(video)
+            self.aspect = upright_aspect(video.sample_aspect_ratio or None, first)
+            say_what_is_lost(self.path, container, first)
         if seconds is not None:
             self.total = self.total and min(self.total, math.ceil(seconds * self.rate))
             self.duration = self.duration and min(self.duration, seconds)
-        self.colour = Colour.of_stream(video)
-        self.aspect = upright_aspect(video.sample_aspect_ratio or None, first)
         self.bits, self.pixel_format = depth(first.format), first.format.name
         self._stored = (first.height, first.width)
         self.size = self._stored if orientation(first)[0][0] else self._stored[::-1]
         self._first_time = self._time(first)
-        say_what_is_lost(self.path, self._container, first)
 
-    def frames(
-        self, on_audio: Callable[[Packet], None] | None = None, *, start: Fraction | None = None
-    ) -> Iterator[Frame]:
+    def frames(self, *, start: Fraction | None = None) -> Iterator[Frame]:
         """The frames in order, from the beginning or from the first at or after `start`; may be called again.
 
-        Args:
-            on_audio: receives every audio packet on the way.
         Raises:
             DamagedVideo: the file ends too early or is damaged; says after which frame.
         """
         count, last = 0, None
         try:
-            for time, picture in self._timed(on_audio, start):
+            for time, picture in self._timed(start):
                 if start is not None and time < start:
                     continue
                 frame = self._convert(
@@ -108,7 +104,7 @@ class VideoReader:
             raise DamagedVideo(message, count=count, time=last) from error
 
     def close(self) -> None:
-        self._container.close()
+        """Nothing is held open between the frames."""
 
     def _first_frame(self) -> VideoFrame:
         """Decoded on its own: only the first frame tells the orientation."""
@@ -136,38 +132,26 @@ class VideoReader:
             reason = getattr(error, "strerror", None) or "it asks for too much memory"
             raise ValueError(f"{self.path} is not a video, or is truncated or corrupt: {reason}") from error
 
-    def _timed(
-        self, on_audio: Callable[[Packet], None] | None, start: Fraction | None
-    ) -> Iterator[tuple[Fraction, VideoFrame]]:
+    def _timed(self, start: Fraction | None) -> Iterator[tuple[Fraction, VideoFrame]]:
         """(time, decoded frame), from a key frame not after `start` where one is known, else from the first."""
         if start is not None and self._first_time is not None and self._kinds & set(SEEKABLE):
-            clock = Clock(self.rate, self.unit, self.path, first=self._first_time)
-            pictures = self._ticks(on_audio, clock, start)
+            pictures = self._ticks(Clock(self.rate, self.unit, self.path, first=self._first_time), start)
             head = _first_of(pictures)
             if head and head[0] <= start and head[1].key_frame:
                 yield head
                 yield from pictures
                 return
-        yield from self._ticks(on_audio, Clock(self.rate, self.unit, self.path))
+        yield from self._ticks(Clock(self.rate, self.unit, self.path))
 
-    def _ticks(
-        self, on_audio: Callable[[Packet], None] | None, clock: Clock, start: Fraction | None = None
-    ) -> Iterator[tuple[Fraction, VideoFrame]]:
-        for item in self._decode(start):
-            if isinstance(item, Packet):
-                time = None if item.pts is None else item.pts * item.time_base - self.start
-                if on_audio and not self._is_late(time):
-                    _move(item, -self.start)
-                    on_audio(item)
-                continue
-            time = clock.tick(self._time(item))
-            if self._is_late(time, grace=1):  # by now all sound before the end has passed, too
+    def _ticks(self, clock: Clock, start: Fraction | None = None) -> Iterator[tuple[Fraction, VideoFrame]]:
+        for frame in self._decode(start):
+            time = clock.tick(self._time(frame))
+            if self._end is not None and time >= self._end:
                 return
-            if not self._is_late(time):
-                yield time, item
+            yield time, frame
 
-    def _decode(self, start: Fraction | None) -> Iterator[Packet | VideoFrame]:
-        """Audio packets and decoded frames, from the key frame before `start` on; an early end is an error."""
+    def _decode(self, start: Fraction | None) -> Iterator[VideoFrame]:
+        """Decoded frames, from the key frame before `start` on; an early end is an error."""
         packets = 0
         reached = Fraction(0)
         container, video = self._open()
@@ -178,8 +162,6 @@ class VideoReader:
             for packet in container.demux():
                 if packet.pts is not None:
                     reached = max(reached, (packet.pts + (packet.duration or 0)) * packet.time_base)
-                if packet.stream.type == "audio" and packet.size:  # an empty packet only says that the file has ended
-                    yield packet
                 if packet.stream.index == video.index:
                     packets += packet.size > 0
                     yield from packet.decode()
@@ -205,19 +187,9 @@ class VideoReader:
     def _time(self, frame: VideoFrame) -> Fraction | None:
         return None if frame.pts is None else frame.pts * frame.time_base - self.start
 
-    def _is_late(self, time: Fraction | None, *, grace: int = 0) -> bool:
-        return self._end is not None and time is not None and time >= self._end + grace
-
 
 def _first_of(pictures: Iterator[tuple[Fraction, VideoFrame]]) -> tuple[Fraction, VideoFrame] | None:
     """The first, None where there is none or it cannot be decoded."""
     with contextlib.suppress(av.FFmpegError, ValueError):
         return next(pictures, None)
     return None
-
-
-def _move(packet: Packet, by: Fraction) -> None:
-    """Shift a packet's times by seconds."""
-    ticks = round(by / packet.time_base)
-    packet.pts = None if packet.pts is None else packet.pts + ticks
-    packet.dts = None if packet.dts is None else packet.dts + ticks

@@ -20,7 +20,7 @@ from utils import atomic_path
 
 from .colour import RGB, Colour, depth, encode_picture
 from .frame import Frame
-from .images import write_png
+from .images import save_picture
 
 FRAMES = "frames"  # the folder of PNG files inside that of the segments
 SEGMENT = ".nut"  # holds every codec, and every time exactly
@@ -90,7 +90,7 @@ class FolderWriter:
 
     def write(self, frame: Frame) -> None:
         """Write one frame. Raises OSError naming the file that cannot be written."""
-        write_png(self._folder / f"{self._first + self.count:06d}.png", frame.image)
+        save_picture(self._folder / f"{self._first + self.count:06d}.png", frame.image)
         self.count += 1
 
 
