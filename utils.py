@@ -81,11 +81,12 @@ def tensor_to_image(frame: Tensor, dtype: np.dtype | type = np.uint8) -> np.ndar
         frame = frame[0]
     if frame.dim() != 3 or frame.shape[0] != 3:
         raise ValueError(f"an RGB image of shape (3, H, W) or (1, 3, H, W) is needed, got {tuple(frame.shape)}")
-    frame = frame.detach().float().cpu()
+    frame = frame.detach().float()
     if not torch.isfinite(frame).all():
         raise ValueError("the image holds NaN or infinite values: are the weights damaged?")
     scaled = (frame.clamp(0, 1) * np.iinfo(dtype).max).round().permute(1, 2, 0)
-    return scaled.contiguous().numpy().astype(dtype)
+    whole = scaled.to(torch.uint8 if dtype == np.uint8 else torch.int32).contiguous()  # few bytes leave the device
+    return whole.cpu().numpy().astype(dtype, copy=False)
 
 
 def write_image(path: str | os.PathLike, frame: Tensor) -> None:

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from video.timeline import Timeline, nearest, parse_rate
+from video.timeline import Timeline, nearest, rational
 
 FILM, NTSC = Fraction(24000, 1001), Fraction(60000, 1001)
 UNEVEN = [Fraction(k) for k in (0, 1, 3)] + [Fraction(7, 2), Fraction(50, 9), Fraction(8)]  # a variable rate
@@ -118,13 +118,13 @@ def test_the_nearest_position_is_at_most_half_a_step_away():
      ("119.88", 2 * NTSC), ("2.5", Fraction(5, 2)), ("24.5", Fraction(49, 2)), ("29.5", Fraction(59, 2))],
 )  # fmt: skip
 def test_rates_are_read_as_people_mean_them(text, rate):
-    assert parse_rate(text) == rate
+    assert rational(text) == rate
 
 
 def test_what_is_no_rate_is_refused():
     for text in ("1/0", "fast"):
         with pytest.raises(ValueError, match=text):
-            parse_rate(text)
+            rational(text)
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,10 @@ class Timeline:
         """How many frames `count` source frames at a constant rate become."""
         return math.ceil(count / source * self.slow * self.rate(source))
 
+    def unit(self, source: Fraction) -> Fraction:
+        """Seconds of which the output's times are multiples, where the source's are multiples of `source`."""
+        return source / self.slow.denominator / (1 if self.fps else self._multiplier.numerator)
+
     def stretch(self, at: Fraction, first: Fraction) -> Fraction:
         """The time in the output of a time on the source's clock."""
         return first + (at - first) * self.slow
@@ -89,7 +93,7 @@ def nearest(at: Fraction, start: Fraction, end: Fraction, depth: int) -> int:
     return math.floor((at - start) / (end - start) * 2**depth + HALF)
 
 
-def parse_rate(text: str) -> Fraction:
+def rational(text: str) -> Fraction:
     """A number such as 60, 2.5 or 60000/1001; decimals of television's rates (23.976, 29.97, 59.94) mean n * 1000/1001.
 
     Raises:
