@@ -1,5 +1,6 @@
 """What of a source goes into an output as it is: sound, subtitles, chapters, metadata, attachments, cover images."""
 
+import io
 import logging
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
@@ -14,6 +15,8 @@ from .reader import VideoReader
 logger = logging.getLogger("waveletvfi")
 
 KINDS = ("audio", "subtitle")
+MATROSKA = "matroska"
+COVERS = {"png": "image/png", "mjpeg": "image/jpeg"}  # by codec
 # What describes the file that was, not its content.
 OUTDATED = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration", "vendor_id", "rotate"}
 OUTDATED |= {"bps", "number_of_frames", "number_of_bytes"}
@@ -49,8 +52,9 @@ class Carrier:
             if stream.index != source.picture and not self._add(stream, output, is_timed=stretch == 1):
                 lost.append(f"{stream.type} ({_name(stream)})")
         if lost:
-            reason = "time is stretched" if stretch != 1 else f"{output.format.name} cannot hold it; .mkv holds most"
-            logger.warning("%s: left out: %s; %s", source.path, ", ".join(lost), reason)
+            reason = "time is stretched" if stretch != 1 else f"{output.format.name} cannot hold that"
+            advice = "" if stretch != 1 or output.format.name == MATROSKA else "; .mkv holds most"
+            logger.warning("%s: left out: %s; %s%s", source.path, ", ".join(lost), reason, advice)
         output.metadata.update(_lasting(self._input.metadata))
         output.set_chapters(list(self._chapters(stretch)))
 
@@ -64,6 +68,8 @@ class Carrier:
                     continue
                 shift = round(self._source.start / packet.time_base)
                 pts = packet.dts if packet.pts is None else packet.pts
+                if pts is None and packet.stream.disposition & Disposition.attached_pic:
+                    pts = shift  # a cover belongs to no time
                 dts = pts if packet.dts is None else packet.dts
                 if pts is None or (self._end is not None and (pts - shift) * packet.time_base >= self._end):
                     continue
@@ -79,23 +85,28 @@ class Carrier:
 
     def _add(self, stream: Stream, output: OutputContainer, *, is_timed: bool) -> bool:
         """Whether the output will hold a copy of the stream."""
-        if stream.type == "attachment":
-            if output.format.name == "matroska":
-                output.add_attachment(stream.name or "attachment", stream.mimetype or "", stream.data)
-            return output.format.name == "matroska"
+        codec = stream.codec_context and stream.codec_context.name
+        if stream.type == "data" and codec is None and stream.name == "bin_data" and self._input.chapters():
+            return True  # this is how mp4 stores chapters, which are copied as such
+        if stream.type == "attachment" and output.format.name == MATROSKA:
+            output.add_attachment(stream.name or "attachment", stream.mimetype or "", stream.data)
+            return True
         is_cover = bool(stream.disposition & Disposition.attached_pic)
-        if not (is_cover or (is_timed and stream.type in KINDS)) or stream.codec_context is None:
+        if is_cover and output.format.name == MATROSKA and codec in COVERS:
+            suffix = COVERS[codec].removeprefix("image/")
+            output.add_attachment(f"cover.{suffix}", COVERS[codec], self._cover(stream.index))
+            return True
+        if codec is None or not (is_cover or (is_timed and stream.type in KINDS)) or not _fits(stream, output):
             return False
-        if stream.codec_context.name not in output.supported_codecs:
-            return False
-        try:
-            copy = output.add_stream_from_template(stream, opaque=True)
-        except (ValueError, av.FFmpegError):
-            return False
+        copy = output.add_stream_from_template(stream, opaque=True)
         copy.metadata.update(_lasting(stream.metadata))
         copy.disposition = stream.disposition
         self._copies[stream.index] = copy
         return True
+
+    def _cover(self, index: int) -> bytes:
+        with av.open(str(self._source.path)) as container:
+            return bytes(next(container.demux(container.streams[index])))
 
     def _chapters(self, stretch: Fraction) -> Iterator[dict]:
         for chapter in self._input.chapters():
@@ -105,6 +116,17 @@ class Carrier:
                 end = end if self._end is None else min(end, self._end)
                 times = {"start": round(max(start, Fraction(0)) / unit), "end": round(end / unit)}
                 yield {**chapter, **times, "metadata": dict(chapter["metadata"])}
+
+
+def _fits(stream: Stream, output: OutputContainer) -> bool:
+    """Whether a file of the output's kind can hold a copy, found out by writing the head of one into memory."""
+    try:
+        with av.open(io.BytesIO(), "w", format=output.format.name) as trial:
+            trial.add_stream_from_template(stream, opaque=True).disposition = stream.disposition
+            trial.start_encoding()
+    except (ValueError, av.FFmpegError):
+        return False
+    return True
 
 
 def _lasting(metadata: Mapping[str, str]) -> dict[str, str]:

@@ -7,12 +7,10 @@ from fractions import Fraction
 from math import lcm
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
-
-import av
-from av.video.format import VideoFormat
+from typing import NamedTuple
 
 from .colour import Colour
+from .pixels import Picture, choose_pixel_format
 from .segments import Format, try_encoder
 
 logger = logging.getLogger("waveletvfi")
@@ -22,7 +20,6 @@ os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder prints its settings oth
 FINEST_UNIT = 10_000  # at least so many ticks a second: the times of a variable-rate source survive
 MOST_TICKS = 10_000_000  # a second
 SPEEDS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
-DEPTHS = (9, 10, 12, 14, 16)  # of FFV1, beyond 8 bits
 GIF_RATE = 50  # browsers show anything faster ten times slower
 
 
@@ -73,18 +70,6 @@ DEFAULT_CODECS = {".mp4": "h264", ".m4v": "h264", ".mov": "h264", ".mkv": "h264"
 ANIMATIONS = (".gif", ".apng")
 
 
-class Picture(Protocol):
-    """What of a reader decides how its frames are stored."""
-
-    size: tuple[int, int]
-    bits: int
-    pixel_format: str
-    colour: Colour | None
-    aspect: Fraction | None
-    rate: Fraction
-    unit: Fraction
-
-
 def choose_format(
     output: Path,
     picture: Picture,
@@ -126,13 +111,21 @@ def choose_format(
         suffix,
         settings.encoder if suffix else "",
         tuple(_options(name, settings, size, crf, preset).items()),
-        _animation_format(picture, suffix) if suffix in ANIMATIONS else _pixel_format(name, picture, size),
+        _animation_format(picture, suffix)
+        if suffix in ANIMATIONS
+        else choose_pixel_format(
+            settings.encoder, picture, size, is_lossless=settings.is_lossless, needs_even=settings.needs_even
+        ),
         colour,
         size,
         rate,
         _tick(rate, unit),
         picture.aspect,
     )
+    if picture.aspect not in (None, 1) and not form.keeps_aspect:
+        logger.warning(
+            "%s: its pixels, %s as wide as high, will look square; h264 and h265 keep that", output, picture.aspect
+        )
     if min(size) < 64 or max(size) > 4096:  # where encoders have limits of their own
         try_encoder(form)
     return form
@@ -189,43 +182,6 @@ def _options(name: str, settings: Codec, size: tuple[int, int], crf: int | None,
     if settings.is_lossless:
         options["slices"] = "4" if min(size) >= 64 else "1"
     return options
-
-
-def _pixel_format(name: str, picture: Picture, size: tuple[int, int]) -> str:
-    known = {form.name for form in av.Codec(CODECS[name].encoder, "w").video_formats}
-    wanted = _lossless_formats(picture) if CODECS[name].is_lossless else _usual_formats(CODECS[name], picture, size)
-    chosen = next(pixel_format for pixel_format in wanted if pixel_format in known)
-    stored = VideoFormat(chosen).components[0].bits
-    if stored < picture.bits:
-        logger.warning("%s stores %d bits here, the source has %d; --codec ffv1 keeps them", name, stored, picture.bits)
-    return chosen
-
-
-def _usual_formats(settings: Codec, picture: Picture, size: tuple[int, int]) -> list[str]:
-    """Best first."""
-    chroma = "444" if settings.needs_even and (size[0] % 2 or size[1] % 2) else "420"
-    depths = [bits for bits in (12, 10) if bits <= max(picture.bits, 8) or (bits == 10 and picture.bits > 8)]
-    return [f"yuv{chroma}p{bits}le" for bits in depths] + [f"yuv{chroma}p"]
-
-
-def _lossless_formats(picture: Picture) -> list[str]:
-    """The source's own, or the nearest that holds all of it; last one that always exists."""
-    name = picture.pixel_format.replace("yuvj", "yuv")
-    source = VideoFormat(name, 64, 64)
-    if source.is_rgb or source.has_palette:
-        return (
-            ["bgr0"] if picture.bits <= 8 else [f"gbrp{bits}le" for bits in (9, 10, 12, 14, 16) if bits >= picture.bits]
-        )
-    if any(part.is_alpha for part in source.components) or len(source.components) < 3:
-        name = name.replace("yuva", "yuv").replace("ya8", "gray").replace("ya16", "gray16")
-    names = [name, name.removesuffix("be") + "le"]
-    if len(source.components) >= 3:
-        chroma = {(32, 32): "420", (32, 64): "422", (64, 64): "444", (64, 32): "440", (16, 64): "411", (16, 16): "410"}
-        part = source.components[1]
-        kind = chroma.get((part.width, part.height), "444")
-        names += [f"yuv{kind}p"] if picture.bits <= 8 else []
-        names += [f"yuv{kind}p{bits}le" for bits in DEPTHS if bits >= picture.bits > 8]
-    return [*names, "yuv444p" if picture.bits <= 8 else "yuv444p16le"]
 
 
 def _animation_format(picture: Picture, suffix: str) -> str:

@@ -67,6 +67,7 @@ def decode_rgb(frame: VideoFrame, colour: Colour, *, is_deep: bool = False) -> n
         is_deep: uint16, white at 65535, instead of uint8.
     """
     matrix = MATRICES[colour.matrix]
+    frame = _without_siting(frame) if is_deep else frame
     # Grey is full range unless tagged, and yuvj* is so by definition; the converter knows both.
     known = frame.color_range in (ColorRange.MPEG, ColorRange.JPEG)
     rgb = frame.reformat(
@@ -138,6 +139,18 @@ def upright_aspect(aspect: Fraction | None, frame: VideoFrame) -> Fraction | Non
 
 def _has_chroma(pixel_format: VideoFormat) -> bool:
     return not pixel_format.is_rgb and len(pixel_format.components) >= 3
+
+
+def _without_siting(frame: VideoFrame) -> VideoFrame:
+    """The same planes without the position of chroma samples: of 16 bits, the converter knows it on the way to RGB but
+    not on the way back, and made frames' chroma would be a quarter of a sample beside that of the others."""
+    fresh = VideoFrame(frame.width, frame.height, frame.format.name)
+    fresh.color_range = frame.color_range
+    for source, target in zip(frame.planes, fresh.planes, strict=True):
+        rows, columns = source.height, min(source.line_size, target.line_size)
+        given, copied = (np.frombuffer(plane, np.uint8)[: rows * plane.line_size] for plane in (source, target))
+        copied.reshape(rows, -1)[:, :columns] = given.reshape(rows, -1)[:, :columns]
+    return fresh
 
 
 def _white(frame: VideoFrame) -> int:

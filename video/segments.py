@@ -45,6 +45,11 @@ class Format(NamedTuple):
     unit: Fraction
     aspect: Fraction | None
 
+    @property
+    def keeps_aspect(self) -> bool:
+        """Matroska gets it from the codec's own header, where the others have none."""
+        return self.suffix not in (".mkv", ".webm") or self.encoder in ("libx264", "libx265")
+
 
 class SegmentWriter:
     """The frames of one segment into an open container; times are those of the whole output."""
