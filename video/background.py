@@ -42,13 +42,12 @@ def ahead(items: Iterable[T], size: int = SIZE) -> Iterator[T]:
 
 
 class Behind(Generic[T]):
-    """Hands items to `consume` in a thread of its own. As a context: leaving it waits for the last item; leaving it by
-    an error drops what waits. Errors of `consume` are raised by the next `put`, or on leaving."""
+    """Hands items to `consume` in a thread of its own. Leaving it as a context waits for the last item. Errors of
+    `consume` are raised by the next `put`, or on leaving."""
 
     def __init__(self, consume: Callable[[T], None], size: int = SIZE):
         self._consume = consume
         self._waiting: queue.Queue = queue.Queue(size)
-        self._stop = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="encode", daemon=True)
 
@@ -62,8 +61,6 @@ class Behind(Generic[T]):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self._stop.set()
         _put(self._waiting, END, self._thread.is_alive)
         self._thread.join()
         if kind is None and self._error is not None:
@@ -72,8 +69,7 @@ class Behind(Generic[T]):
     def _work(self) -> None:
         try:
             while (item := self._waiting.get()) is not END:
-                if not self._stop.is_set():
-                    self._consume(item)
+                self._consume(item)
         except BaseException as error:
             self._error = error
 

@@ -195,9 +195,7 @@ def _keeping(job: Job, group: Group) -> Iterator[None]:
     except BaseException:
         finished = len(job.records())
         if finished and group.rank == 0:
-            logger.warning(
-                "%s keeps %d finished segments; the same command with --resume continues", job.folder, finished
-            )
+            logger.warning("%s keeps what is finished; --resume continues there", job.folder)
         elif not finished and group.size == 1:
             job.remove()
         raise
