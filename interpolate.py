@@ -107,6 +107,7 @@ class Progress:
             self._bar = tqdm(
                 unit="frame", desc=self._name, initial=done, total=total, mininterval=1, disable=not self._is_shown
             )
+        self._bar.total = total
         self._bar.update(done - self._bar.n)
 
     def close(self) -> None:

