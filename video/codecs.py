@@ -64,7 +64,7 @@ CODECS = {
         "libsvtav1", (".mp4", ".webm", ".mkv"), smallest=64, largest=8192, crf=26, worst=63,
         preset="8", presets=tuple(map(str, range(14))),
     ),
-    "ffv1": Codec("ffv1", (".mkv", ".mov"), options={"level": "3", "g": "1"}, is_lossless=True),
+    "ffv1": Codec("ffv1", (".mkv",), options={"g": "1"}, is_lossless=True),
 }  # fmt: skip
 DEFAULT_CODECS = {".mp4": "h264", ".m4v": "h264", ".mov": "h264", ".mkv": "h264", ".webm": "vp9"}
 ANIMATIONS = (".gif", ".apng")
@@ -126,7 +126,7 @@ def choose_format(
         logger.warning(
             "%s: its pixels, %s as wide as high, will look square; h264 and h265 keep that", output, picture.aspect
         )
-    if min(size) < 64 or max(size) > 4096:  # where encoders have limits of their own
+    if form.encoder and (min(size) < 64 or max(size) > 4096):  # where encoders have limits of their own
         try_encoder(form)
     return form
 
@@ -180,7 +180,7 @@ def _options(name: str, settings: Codec, size: tuple[int, int], crf: int | None,
     if settings.preset is not None:
         options[settings.preset_key] = preset or settings.preset
     if settings.is_lossless:
-        options["slices"] = "4" if min(size) >= 64 else "1"
+        options["level"] = "3" if min(size) >= 64 else "1"  # the newer one divides a frame into slices
     return options
 
 
