@@ -63,8 +63,9 @@ def test_alpha_is_dropped_and_said(tmp_path, caplog):
 def test_only_the_first_of_several_pictures_is_read_and_that_is_said(tmp_path, caplog):
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
         streams = [container.add_stream("ffv1", rate=25) for _ in range(2)]
-        for shade, stream in zip((50, 200), streams, strict=True):
+        for stream in streams:
             stream.height, stream.width = 16, 16
+        for shade, stream in zip((50, 200), streams, strict=True):
             frame = av.VideoFrame.from_ndarray(np.full((16, 16, 3), shade, np.uint8), "rgb24")
             container.mux([*stream.encode(frame), *stream.encode()])
     (frame,) = read(tmp_path / "a.mkv")

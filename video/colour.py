@@ -8,7 +8,7 @@ import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from av.video.stream import VideoStream
 
 # Codes of ITU-T H.273, as stored in files. 2 is "unspecified".
@@ -23,6 +23,9 @@ MATRICES = {
     10: Colorspace.BT2020,
 }
 HD_LINES = 720  # from here on, untagged video is BT.709, below BT.601
+# Without these flags the converter cuts off fractions: everything would be one grey level darker. To 16 bits it does
+# not, but confuses the matrices with them.
+ROUNDED = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 LIMITED_WHITE = 255 * 256  # the converter's white in 16-bit RGB: 8-bit white, shifted
 
 
@@ -67,7 +70,7 @@ def decode_rgb(frame: VideoFrame, colour: Colour, *, is_deep: bool = False) -> n
         is_deep: uint16, white at 65535, instead of uint8.
     """
     matrix = MATRICES[colour.matrix]
-    frame = _without_siting(frame) if is_deep else frame
+    frame = _without_siting(frame)
     # Grey is full range unless tagged, and yuvj* is so by definition; the converter knows both.
     known = frame.color_range in (ColorRange.MPEG, ColorRange.JPEG)
     rgb = frame.reformat(
@@ -76,6 +79,7 @@ def decode_rgb(frame: VideoFrame, colour: Colour, *, is_deep: bool = False) -> n
         dst_colorspace=matrix,
         src_color_range=frame.color_range if known else None,
         dst_color_range=ColorRange.JPEG,
+        interpolation=None if is_deep else ROUNDED,
     ).to_ndarray()
     return _gain(_white(frame))[rgb] if is_deep else rgb
 
@@ -83,9 +87,11 @@ def decode_rgb(frame: VideoFrame, colour: Colour, *, is_deep: bool = False) -> n
 def encode_picture(image: np.ndarray, pixel_format: str, colour: Colour) -> VideoFrame:
     """(H, W, 3) uint8 or uint16 RGB -> a frame of `pixel_format`, stored with `colour`'s matrix and range."""
     matrix, target = MATRICES[colour.matrix], VideoFormat(pixel_format)
-    if image.dtype == np.uint16 and depth(target) == 8:
+    if depth(target) == 8:
         image = to_8_bits(image)
-    elif image.dtype == np.uint16 and _has_chroma(target):
+    elif image.dtype == np.uint8 and not _has_chroma(target):
+        image = image.astype(np.uint16) * 257  # the converter would shift, and white would not be all ones
+    if image.dtype == np.uint16 and not target.is_rgb:
         image = _gain(65535, to=LIMITED_WHITE)[image]
     source = "rgb48le" if image.dtype == np.uint16 else "rgb24"
     return VideoFrame.from_ndarray(np.ascontiguousarray(image), format=source).reformat(
@@ -142,8 +148,10 @@ def _has_chroma(pixel_format: VideoFormat) -> bool:
 
 
 def _without_siting(frame: VideoFrame) -> VideoFrame:
-    """The same planes without the position of chroma samples: of 16 bits, the converter knows it on the way to RGB but
-    not on the way back, and made frames' chroma would be a quarter of a sample beside that of the others."""
+    """The same planes without the position of chroma samples: the converter minds it on the way to RGB but not on the
+    way back, and made frames' chroma would be a quarter of a sample beside that of the others."""
+    if not _has_chroma(frame.format):
+        return frame
     fresh = VideoFrame(frame.width, frame.height, frame.format.name)
     fresh.color_range = frame.color_range
     for source, target in zip(frame.planes, fresh.planes, strict=True):

@@ -93,7 +93,8 @@ def read_picture(path: Path) -> np.ndarray:
         return tensor_to_image(read_image(path))
     try:
         with path.open("rb") as file, av.open(file) as container:
-            container.streams.video[0].codec_context.options = {"err_detect": "explode"}
+            if container.format.name.startswith("png"):
+                container.streams.video[0].codec_context.options = {"err_detect": "explode"}
             image = next(container.decode(video=0)).reformat(format="rgb48le").to_ndarray()
     except (av.FFmpegError, IndexError, StopIteration, MemoryError) as error:
         reason = getattr(error, "strerror", None) or "no picture in it"
