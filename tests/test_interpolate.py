@@ -62,7 +62,7 @@ def test_two_images_become_the_middle_one(folder, capsys):
     expected = np.rint((square(0).astype(float) + square(2)) / 2 + 1e-3)
     assert np.abs(pixels(folder / "new/middle.png") - expected).max() <= 1
     printed = capsys.readouterr().out
-    assert re.match(r"new/middle.png: 1 frames, 1 of them made, .* s\n50.0% of the dense synthesis computed\n", printed)
+    assert re.match(r"new/middle.png: 1 frame, 1 of them made, .* s\n50.0% of the dense synthesis computed\n", printed)
 
 
 def test_two_images_become_a_folder_of_frames(folder):

@@ -81,13 +81,13 @@ def test_tiles_show_no_seams(size):
     whole, tiled = (Network(Blur(), tile=tile).middle(img0, img1)[0] for tile in (None, 128))
     # Blended borders of tiles differ by less than the blur; the inside of a tile not at all.
     assert (whole - tiled).abs().max() < 0.15 * (whole - img0).abs().max()
-    torch.testing.assert_close(tiled[..., 8:56, 8:56], whole[..., 8:56, 8:56])
+    torch.testing.assert_close(tiled[..., 8:40, 8:40], whole[..., 8:40, 8:40])
 
 
 def test_tiles_are_never_larger_than_asked_for_and_small_frames_are_whole():
     model = Blur()
     Network(model, tile=160).middle(*pair(400, 170))
-    assert set(model.shapes) == {(160, 160)} and len(model.shapes) == 6
+    assert set(model.shapes) == {(160, 96)} and len(model.shapes) == 6
     model = Blur()
     Network(model, tile=160).middle(*pair(160, 100))
     assert model.shapes == [(160, 100)]
@@ -107,8 +107,8 @@ def test_costs_are_the_models_own(small):
 def test_tiles_and_borders_are_counted_as_they_are_computed(small):
     img0, img1 = pair(160, 96)
     _, call = Network(small, ratio=0.0, tile=128).middle(img0, img1)
-    one = executed_gmacs(small, 128, 96, small.interpolate_details(img0[..., :128, :], img1[..., :128, :], ratio=0.0)
-                         .candidates[0].executed).item()  # fmt: skip
+    output = small.interpolate_details(img0[..., :96, :], img1[..., :96, :], ratio=0.0)
+    one = executed_gmacs(small, 96, 96, output.candidates[0].executed).item()
     assert call.executed == pytest.approx(2 * one) and call.cost == pytest.approx(1)
     img0[..., 64:, :] = img1[..., 64:, :] = 0
     _, call = Network(small, ratio=0.0).middle(img0, img1)

@@ -79,10 +79,9 @@ def summarise(records: list[Record], *, output: Path, seconds: float, damage: st
 
 def describe(summary: Summary) -> str:
     """In words, a few lines."""
-    cuts = f", {len(summary.cuts)} cut{'s' if len(summary.cuts) != 1 else ''} held" if summary.cuts else ""
-    lines = [
-        f"{summary.output}: {summary.frames} frames, {summary.made} of them made{cuts}, {summary.seconds:.1f} s",
-    ]
+    cuts = f", {_count(len(summary.cuts), 'cut')} held" if summary.cuts else ""
+    frames = _count(summary.frames, "frame")
+    lines = [f"{summary.output}: {frames}, {summary.made} of them made{cuts}, {summary.seconds:.1f} s"]
     if summary.cost is not None:
         saved = "" if summary.saved is None else f", {summary.saved:.1%} of the dense network's operations saved"
         lines.append(f"{summary.cost:.1%} of the dense synthesis computed{saved}")
@@ -91,3 +90,7 @@ def describe(summary: Summary) -> str:
         shares = ", ".join(f"{ratio:g}: {count / total:.0%}" for ratio, count in summary.ratios.items())
         lines.append(f"threshold ratios: {shares}")
     return "\n".join(lines)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
