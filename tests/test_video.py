@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import RATE, SQUARES, encode_tone, make_clip, packets, read, square
+from clips import RATE, SQUARES, encode_tone, make_clip, packets, read, square, write
 
 from video.clock import Clock
 from video.reader import DamagedVideo, VideoReader
@@ -29,6 +29,15 @@ def test_times_that_are_missing_or_do_not_increase_advance_by_one_period(caplog)
     given = [Fraction(1, 25), None, Fraction(1, 25), None, Fraction(3, 25), Fraction(9, 25)]
     assert [clock.tick(time) * 25 for time in given] == [1, 2, 3, 4, 5, 9]
     assert len(caplog.records) == 1 and "do not increase" in caplog.text
+
+
+@pytest.mark.parametrize("rate", ["24000/1001", "30000/1001", "60000/1001", "24", "25", "12.5", "120000/1001", "1/3"])
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_rate_is_read_exactly_from_a_file_that_rounds_it(tmp_path, rate, suffix):
+    rate = Fraction(rate)
+    write(tmp_path / f"a{suffix}", [square(k) for k in range(12)], rate=rate, times=[k / rate for k in range(12)])
+    reader = VideoReader(tmp_path / f"a{suffix}")
+    assert reader.rate == rate and [frame.time for frame in reader.frames()] == [k / rate for k in range(12)]
 
 
 def test_a_frame_hours_away_is_a_damaged_time(caplog):

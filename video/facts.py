@@ -12,6 +12,7 @@ from av.video.stream import VideoStream
 logger = logging.getLogger("waveletvfi")
 
 DEFAULT_RATE = Fraction(25)
+NEARLY = Fraction(1, 50_000)  # relative error of a rate in a file that stores a period in another unit
 MICROSECOND = Fraction(1, 1_000_000)  # the unit of a container's times
 SLOWEST, FASTEST = Fraction(1, 1000), 1000  # frames per second; beyond, the file is wrong
 
@@ -34,7 +35,7 @@ def find_rate(video: VideoStream, path: Path) -> Fraction:
     """Nominal frames per second, the default where the file says nothing or nonsense."""
     for rate in (video.guessed_rate, video.average_rate):
         if rate and SLOWEST <= rate <= FASTEST:
-            return Fraction(rate).limit_denominator(1001)
+            return _usual_rate(Fraction(rate))
     logger.warning("%s does not say its frame rate, taken as %s", path, DEFAULT_RATE)
     return DEFAULT_RATE
 
@@ -56,3 +57,10 @@ def say_what_is_lost(path: Path, container: InputContainer, first: VideoFrame) -
     }
     for note in (text for text, is_true in notes.items() if is_true):
         logger.warning("%s: %s", path, note)
+
+
+def _usual_rate(rate: Fraction) -> Fraction:
+    """The whole number, or that times 1000/1001 as in television, which a file may say only nearly."""
+    usual = (Fraction(round(rate)), Fraction(round(rate * 1001 / 1000) * 1000, 1001))
+    nearest = min(usual, key=lambda candidate: abs(candidate - rate))
+    return nearest if abs(nearest - rate) <= NEARLY * rate else rate.limit_denominator(1001)
