@@ -12,13 +12,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from datasets.clips import find_clip
+from interpolate import Progress
 from models import default_checkpoint
 from models.options import add_options, network
 from utils import atomic_path, image_to_tensor, pick_device, run_script
-from video import Frame, VideoReader, interpolate_frames, open_writer
+from video import Frame, Options, VideoReader, convert, describe
 from video.picture import explain
 
 CUT = 3  # a difference so many times the usual one is a cut, not motion
@@ -41,23 +41,20 @@ def main(args: argparse.Namespace) -> None:
     clip = find_clip(args.clip)
     smooth, picture = args.output / f"{clip.stem}_x2.mp4", args.output / "demo.png"
 
-    with (
-        contextlib.closing(VideoReader(clip, seconds=args.seconds)) as reader,
-        open_writer(smooth, reader, multiplier=2) as writer,
-    ):
-        frames = interpolate_frames(reader.frames(writer.write_audio), model, **amount, device=device)
-        total = reader.total and 2 * reader.total - 1
-        for frame in tqdm(frames, total=total, unit="frame", desc=smooth.name, mininterval=1):
-            writer.write(frame)
-    with contextlib.closing(VideoReader(clip, seconds=args.seconds)) as again:
-        frame0, frame1 = liveliest_pair(again.frames())
+    with contextlib.closing(Progress(smooth.name)) as progress:
+        summary = convert(
+            [clip], smooth, model, Options(seconds=args.seconds, **amount),
+            device=device, overwrite=True, on_progress=progress.show,
+        )  # fmt: skip
+    with contextlib.closing(VideoReader(clip, seconds=args.seconds)) as reader:
+        frame0, frame1 = liveliest_pair(reader.frames())
+        rate = float(reader.rate)
     img0, img1 = (image_to_tensor(frame.image).to(device) for frame in (frame0, frame1))
     output = model.interpolate_details(img0, img1, **amount)
-    rate = float(reader.rate)
     title = f"{clip.stem}, {rate:g} to {2 * rate:g} frames per second, at {float(frame0.time):.2f} s"
     with atomic_path(picture) as temporary:
         explain(img0, img1, output, title=f"{title}; weights {checkpoint.name}").save(temporary)
-    print(f"{smooth}: {writer.count} frames\n{picture}\n{time.monotonic() - started:.0f} s with {checkpoint}")
+    print(f"{describe(summary)}\n{picture}\n{time.monotonic() - started:.0f} s with {checkpoint}")
 
 
 def liveliest_pair(frames: Iterable[Frame]) -> tuple[Frame, Frame]:

@@ -1,164 +1,118 @@
 """python interpolate.py clip.mp4 --output smooth.mp4
-python interpolate.py clip.mp4 --output slow_frames --multiplier 4
-python interpolate.py frames --output smooth.mp4 --fps 24
+python interpolate.py clip.mp4 --output smooth.mp4 --fps 60
+python interpolate.py clip.mp4 --output slow.mp4 --slow 4
+python interpolate.py frames --output smooth.mp4 --input_fps 24
 python interpolate.py a.png b.png --output middle.png
 
-A video, a folder of frames or two images in; the same with the frames between them out.
+A video, a folder of frames or two images in; the same with the frames between them out. Exit status: 0 done, 1 what is
+wrong in one line, 3 done as far as a damaged input can be read, 130 interrupted: --resume continues.
 """
 
 import argparse
 import contextlib
-import os
-import time
-from fractions import Fraction
+import sys
 from pathlib import Path
 
-import torch
-from torch import Tensor
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from models import WaveletVFI
 from models.options import add_options, network
-from utils import image_to_tensor, pick_device, run_script, write_image
-from video import (
-    CRF,
-    DEFAULT_RATE,
-    ImageReader,
-    VideoReader,
-    count_halvings,
-    interpolate_frames,
-    is_image,
-    is_video,
-    list_frames,
-    open_writer,
-)
+from utils import init_distributed, run_script
+from video import CODECS, Options, convert, describe, rational
 
-
-class MeteredModel:
-    """A network that keeps count of its cost: `costs`, fractions of the dense operations of the sparse convolutions."""
-
-    def __init__(self, model: WaveletVFI):
-        self._model = model
-        self.costs: list[float] = []
-
-    def interpolate(self, img0: Tensor, img1: Tensor, **options: float | None) -> Tensor:
-        output = self._model.interpolate_details(img0, img1, **options)
-        self.costs.append(output.candidates[0].cost.mean().item())
-        return output.frame
+DAMAGED = 3  # exit status
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("input", nargs="+", type=Path, help="a video, a folder of frames, or two images")
+    parser.add_argument(
+        "input", nargs="+", type=Path, help='a video, a folder of frames, "frames/*.png", or two images'
+    )
     parser.add_argument(
         "--output", "-o", type=Path, required=True,
-        help="a video (.mp4, .mov, .mkv, .webm), an image (for two images), or a new folder for numbered PNG frames",
+        help="a video (.mp4, .mov, .mkv, .webm), .gif, .apng, an image (of two images), or a new folder for PNG frames",
     )  # fmt: skip
-    parser.add_argument("--multiplier", type=int, default=2, help="2, 4, 8, ...: how many times as many frames")
+    add_times(parser)
+    add_content(parser)
     add_options(parser)
-    parser.add_argument("--fps", type=Fraction, help="rate of a folder of frames, e.g. 24 or 24000/1001; default 25")
-    parser.add_argument("--crf", type=int, default=CRF, help="quality of a video, 0 (best, largest) to 51")
-    parser.add_argument("--overwrite", action="store_true", help="replace an output file that exists")
+    parser.add_argument("--tile", type=int, help="compute in squares of this many pixels, where memory is short")
+    parser.add_argument("--codec", choices=CODECS, help="of a video (h264; vp9 in .webm)")
+    parser.add_argument("--crf", type=int, help="quality of a video, smaller is better and larger (by codec)")
+    parser.add_argument("--preset", help="speed of the video encoder, by codec")
+    parser.add_argument("--compare", action="store_true", help="put the input to the left of the output")
+    parser.add_argument("--report", type=Path, help="a .png for costs, ratios and cuts over time, and pairs explained")
+    parser.add_argument("--resume", action="store_true", help="continue a conversion that was interrupted")
+    parser.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     return parser.parse_args(argv)
 
 
+def add_times(parser: argparse.ArgumentParser) -> None:
+    """How many frames, and when."""
+    rate = parser.add_mutually_exclusive_group()
+    rate.add_argument("--multiplier", type=rational, help="how many times as many frames: 2, 3, 5/2, ... (2)")
+    rate.add_argument("--fps", type=rational, help="instead: so many frames per second, as 60 or 60000/1001")
+    parser.add_argument("--slow", type=rational, default=1, help="slow motion: so many times as long, without sound")
+    parser.add_argument("--depth", type=int, help="frames are made at the nearest 1/2^depth between two (4)")
+    parser.add_argument("--seconds", type=rational, help="only so much of the input, from its beginning")
+    parser.add_argument("--input_fps", "--input-fps", type=rational, help="rate of a folder of frames (25)")
+
+
+def add_content(parser: argparse.ArgumentParser) -> None:
+    """What is not interpolated."""
+    parser.add_argument(
+        "--scene_threshold", "--scene-threshold", type=float, default=Options.scene_threshold,
+        help="difference of 255 from which on a change is a cut; 255: there are none (%(default)g)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--duplicates", choices=("keep", "drop"), default="keep", help="drop: interpolate over repeated frames (keep)"
+    )
+
+
 def main(args: argparse.Namespace) -> None:
-    check_arguments(args)
-    started = time.monotonic()
-    device = pick_device(args.device)
-    with contextlib.closing(open_reader(args)) as reader:
-        model = MeteredModel(network(args, device))
-        convert = write_middle if is_image(args.output) else write_frames
-        count = convert(args, reader, model, device)
-    cost = sum(model.costs) / len(model.costs)
-    seconds = time.monotonic() - started
-    print(f"{args.output}: {count} frames, {seconds:.1f} s, {cost:.1%} of the dense synthesis' operations")
+    if args.report and args.report.suffix.lower() != ".png":
+        raise ValueError(f"{args.report}: a report is a .png")
+    process = init_distributed(args.device)
+    model = network(args, process.device)
+    given = {name: getattr(args, name) for name in Options.__dataclass_fields__ if hasattr(args, name)}
+    options = Options(**given, drop_duplicates=args.duplicates == "drop")
+    flags = {"resume": args.resume, "overwrite": args.overwrite}
+    with contextlib.closing(Progress(args.output.name, is_shown=process.is_main)) as progress, logging_redirect_tqdm():
+        summary = convert(
+            args.input, args.output, model, options,
+            device=process.device, **flags, on_progress=progress.show, process=process,
+        )  # fmt: skip
+    if not process.is_main:
+        return
+    print(describe(summary))
+    if args.report:
+        from video.report import write_report  # Matplotlib takes a second
+
+        write_report(args.report, summary, args.input, model, options, device=process.device)
+        print(args.report)
+    if summary.damage:
+        print(f"damaged: {summary.damage}", file=sys.stderr)
+        sys.exit(DAMAGED)
 
 
-def check_arguments(args: argparse.Namespace) -> None:
-    """Raises ValueError or OSError for what can be known to fail before anything is read."""
-    count_halvings(args.multiplier)
-    if args.fps is not None and not 0 < args.fps <= 1000:
-        raise ValueError(f"--fps must be above 0 and at most 1000, got {args.fps}")
-    if not 0 <= args.crf <= 51:
-        raise ValueError(f"--crf must be from 0 to 51, got {args.crf}")
-    if len(args.input) > 2:
-        raise ValueError(f"one video, one folder or two images are needed, got {len(args.input)} inputs")
-    for path in args.input:
-        if not path.exists():
-            raise FileNotFoundError(f"no such file or folder: {path}")
-        if path.is_dir() and len(args.input) == 2:
-            raise ValueError(f"{path} is a folder; give one folder, or two images")
-    if args.fps is not None and not (is_video(args.output) and (len(args.input) == 2 or args.input[0].is_dir())):
-        raise ValueError("--fps is only for images that become a video; a video keeps its own rate")
-    check_output(args)
+class Progress:
+    """A progress bar with frames per second and the time left, from the first frame on."""
 
+    def __init__(self, name: str, *, is_shown: bool = True):
+        self._bar: tqdm | None = None
+        self._name, self._is_shown = name, is_shown
 
-def check_output(args: argparse.Namespace) -> None:
-    """Refuse an output that is in the way, of unknown kind, or cannot be written."""
-    output: Path = args.output
-    if any(output.exists() and output.samefile(path) for path in args.input):
-        raise ValueError(f"{output} is the input; give another --output")
-    if is_image(output) and (len(args.input) == 1 or args.multiplier != 2):
-        raise ValueError(f"{output}: one image holds one middle frame, of two images at --multiplier 2; name a folder")
-    if output.suffix and not (is_image(output) or is_video(output) or output.is_dir()):
-        raise ValueError(f"{output}: unknown kind {output.suffix!r}; use .mp4, .mov, .mkv, .webm, or a folder's name")
-    if output.is_dir():
-        if is_image(output) or is_video(output):
-            raise ValueError(f"{output} is a folder; give a file's name, or remove it")
-        if any(output.iterdir()):
-            raise FileExistsError(f"{output} is a folder that is not empty; give another --output, or empty it")
-    elif output.exists() and not args.overwrite:
-        raise FileExistsError(f"{output} exists; give --overwrite to replace it")
-    elif output.exists() and not (is_image(output) or is_video(output)):
-        raise FileExistsError(f"{output} is a file, and frames need a folder; give another --output")
-    parent = next(folder for folder in output.absolute().parents if folder.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise OSError(f"{output} cannot be written: {parent} is not a folder in which files can be made")
+    def show(self, done: int, total: int | None) -> None:
+        """`done` frames of `total` are made; what was there at the first call says nothing about the speed."""
+        if self._bar is None:
+            self._bar = tqdm(
+                unit="frame", desc=self._name, initial=done, total=total, mininterval=1, disable=not self._is_shown
+            )
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
 
-
-def open_reader(args: argparse.Namespace) -> VideoReader | ImageReader:
-    """The reader for the kind of input."""
-    first = args.input[0]
-    if len(args.input) == 1 and is_image(first):
-        raise ValueError(f"{first} is one image; give two, a folder of frames, or a video")
-    if len(args.input) == 1 and first.is_file():
-        reader = VideoReader(first)
-        if reader.audio and not is_video(args.output):
-            tqdm.write(f"{first}: its sound is not kept with frames in a folder")
-        return reader
-    if args.fps is None and is_video(args.output):
-        tqdm.write(f"taken as {DEFAULT_RATE} frames per second; --fps says otherwise")
-    rate = (args.fps or DEFAULT_RATE).limit_denominator(1001)
-    return ImageReader(list_frames(first) if first.is_dir() else args.input, rate=rate)
-
-
-def write_middle(
-    args: argparse.Namespace, reader: VideoReader | ImageReader, model: MeteredModel, device: torch.device
-) -> int:
-    """The one frame between two images, as an image."""
-    _, middle, _ = interpolate_frames(reader.frames(), model, ratio=args.ratio, budget=args.budget, device=device)
-    write_image(args.output, image_to_tensor(middle.image))
-    return 1
-
-
-def write_frames(
-    args: argparse.Namespace, reader: VideoReader | ImageReader, model: MeteredModel, device: torch.device
-) -> int:
-    """All frames, as a video or a folder; returns their number."""
-    total = reader.total and (reader.total - 1) * args.multiplier + 1
-    with (
-        open_writer(args.output, reader, multiplier=args.multiplier, crf=args.crf) as writer,
-        tqdm(total=total, unit="frame", desc=args.output.name, mininterval=1) as progress,
-        logging_redirect_tqdm(),
-    ):
-        frames = reader.frames(writer.write_audio)
-        options = {"multiplier": args.multiplier, "ratio": args.ratio, "budget": args.budget}
-        for frame in interpolate_frames(frames, model, **options, device=device):
-            writer.write(frame)
-            progress.update()
-    return writer.count
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
 
 if __name__ == "__main__":

@@ -69,12 +69,12 @@ def read_image(path: str | os.PathLike) -> Tensor:
 
 
 def image_to_tensor(rgb: np.ndarray) -> Tensor:
-    """(H, W, 3) uint8 -> (1, 3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(np.array(rgb)).permute(2, 0, 1)[None].float() / 255
+    """(H, W, 3) uint8, or uint16 of full scale -> (1, 3, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(np.array(rgb)).permute(2, 0, 1)[None].float() / np.iinfo(rgb.dtype).max
 
 
-def tensor_to_image(frame: Tensor) -> np.ndarray:
-    """(1, 3, H, W) or (3, H, W) in [0, 1] -> (H, W, 3) uint8, rounded.
+def tensor_to_image(frame: Tensor, dtype: np.dtype | type = np.uint8) -> np.ndarray:
+    """(1, 3, H, W) or (3, H, W) in [0, 1] -> (H, W, 3) uint8, or uint16 of full scale, rounded.
 
     Raises:
         ValueError: another shape, or values that are not finite.
@@ -83,10 +83,12 @@ def tensor_to_image(frame: Tensor) -> np.ndarray:
         frame = frame[0]
     if frame.dim() != 3 or frame.shape[0] != 3:
         raise ValueError(f"an RGB image of shape (3, H, W) or (1, 3, H, W) is needed, got {tuple(frame.shape)}")
-    frame = frame.detach().float().cpu()
+    frame = frame.detach().float()
     if not torch.isfinite(frame).all():
         raise ValueError("the image holds NaN or infinite values: are the weights damaged?")
-    return (frame.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    scaled = (frame.clamp(0, 1) * np.iinfo(dtype).max).round().permute(1, 2, 0)
+    whole = scaled.to(torch.uint8 if dtype == np.uint8 else torch.int32).contiguous()  # few bytes leave the device
+    return whole.cpu().numpy().astype(dtype, copy=False)
 
 
 def write_image(path: str | os.PathLike, frame: Tensor) -> None:

@@ -1,5 +1,7 @@
-"""Small clips and stand-in networks for the tests of videos."""
+"""Small clips, and stand-ins for a network and for the engine, for the tests of videos."""
 
+import tempfile
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -7,7 +9,12 @@ import av
 import numpy as np
 from torch import Tensor
 
-from video import Frame, VideoReader, interpolate_frames, open_writer
+from video.codecs import choose_format
+from video.colour import Colour, encode_picture
+from video.frame import Frame
+from video.mux import join
+from video.reader import VideoReader
+from video.segments import segment_writer
 
 RATE = Fraction(24000, 1001)
 
@@ -30,31 +37,32 @@ SQUARES = [square(index) for index in range(6)]
 
 
 def make_clip(path: Path, images: list[np.ndarray], *, times: list[int] | None = None, **options) -> Path:
-    """Write a video. times: in units of 1/90000 s, default `rate` (an option). Other options: codec, pix_fmt, turn,
-    colour (matrix, range), aspect, sound (seconds of each of its streams), fast_start."""
-    rate = options.get("rate", RATE)
+    """Write a video of uint8 or uint16 images. times: in units of 1/90000 s, default `rate` (an option). Other options:
+    codec, options (of it), pix_fmt, turn, colour (matrix, range, primaries, transfer), aspect, sound (seconds of
+    each of its streams), fast_start, metadata."""
     fast_start = {"movflags": "faststart"} if options.get("fast_start") else {}
     rate = Fraction(options.get("rate", RATE))
     with av.open(str(path), "w", options=fast_start) as container:
         codec = options.get("codec", "libx264")
-        video = container.add_stream(codec, rate=rate, options={"crf": "4"} if codec == "libx264" else {})
+        settings = options.get("options", {"crf": "4"} if codec == "libx264" else {})
+        video = container.add_stream(codec, rate=rate, options=settings)
         video.height, video.width = images[0].shape[:2]
         video.pix_fmt = options.get("pix_fmt", "yuv444p")
         video.codec_context.time_base = Fraction(1, 90000) if times else 1 / rate
-        matrix, range_ = options.get("colour", (2, 0))
+        matrix, range_, *tags = options.get("colour", (2, 0))
         video.codec_context.colorspace, video.codec_context.color_range = matrix, range_
+        if tags:
+            video.codec_context.color_primaries, video.codec_context.color_trc = tags
+        container.metadata.update(options.get("metadata", {}))
         if "turn" in options:
             video.set_display_rotation(options["turn"])
         if "aspect" in options:
             video.sample_aspect_ratio = options["aspect"]
         sounds = [container.add_stream("aac", rate=48000) for _ in options.get("sound", [])]
         for index, image in enumerate(images):
-            frame = av.VideoFrame.from_ndarray(image, "rgb24")
+            frame = av.VideoFrame.from_ndarray(image, "rgb24" if image.dtype == np.uint8 else "rgb48le")
             if matrix != 2:
-                range_in, range_out = 2, range_ or 1
-                frame = frame.reformat(
-                    format=video.pix_fmt, dst_colorspace=matrix, src_color_range=range_in, dst_color_range=range_out
-                )
+                frame = encode_picture(image, video.pix_fmt, Colour(matrix, is_full=range_ == 2))
             frame.pts, frame.time_base = times[index] if times else index, video.codec_context.time_base
             container.mux(video.encode(frame))
         for stream, seconds in zip(sounds, options.get("sound", []), strict=True):
@@ -86,9 +94,51 @@ def read(path: Path, **options) -> list[Frame]:
     return list(VideoReader(path, **options).frames())
 
 
-def convert(source: Path, output: Path, multiplier: int = 2) -> Path:
+def convert(source: Path, output: Path, multiplier: int = 2, *, segment: int = 4, **options) -> Path:
+    """A stand-in for the engine: every frame of a video `multiplier` times, faded into the next, in small segments.
+    options: of `choose_format`; end, stretch: of `join`."""
     reader = VideoReader(source)
-    with open_writer(output, reader, multiplier=multiplier) as writer:
-        for frame in interpolate_frames(reader.frames(writer.write_audio), Average(), multiplier=multiplier):
-            writer.write(frame)
+    ending = {key: options.pop(key) for key in ("end", "stretch") if key in options}
+    form = choose_format(output, reader, rate=reader.rate * multiplier, unit=reader.unit / multiplier, **options)
+    frames = list(fade(read(source), multiplier, 1 / reader.rate))
+    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+        for index in range(0, len(frames), segment):
+            with segment_writer(Path(folder), index // segment, form, first=index) as writer:
+                for frame in frames[index : index + segment]:
+                    writer.write(frame)
+        join(Path(folder), form, output, source=reader, **ending)
+    return output
+
+
+def fade(frames: list[Frame], multiplier: int, period: Fraction) -> Iterator[Frame]:
+    """The given frames as they are, and between them, at even times, their weighted means; the last one is held."""
+    last = frames[-1]._replace(time=frames[-1].time + period)
+    for frame, after in zip(frames, [*frames[1:], last], strict=True):
+        yield frame
+        for k in range(1, multiplier):
+            weight = k / multiplier
+            image = (frame.image * (1 - weight) + after.image * weight).round().astype(frame.image.dtype)
+            yield Frame(image, frame.time + (after.time - frame.time) * k / multiplier, "between")
+
+
+class Still:
+    """What of a reader decides how frames are stored."""
+
+    bits, pixel_format, colour, aspect, rate, unit = 8, "rgb24", None, None, RATE, 1 / RATE
+
+    def __init__(self, height: int, width: int, **fields):
+        self.size = (height, width)
+        vars(self).update(fields)
+
+
+def write(output: Path, images: list[np.ndarray], *, times: list[Fraction] | None = None, **options) -> Path:
+    """One segment of `images` at 1/RATE, joined. options: of `choose_format`; end: of `join`; fields: of `Still`."""
+    end = options.pop("end", None)
+    height, width = images[0].shape[:2]
+    form = choose_format(output, Still(height, width, **options.pop("fields", {})), **options)
+    folder = output.with_name("parts")
+    with segment_writer(folder, 0, form) as writer:
+        for k, image in enumerate(images):
+            writer.write(Frame(image, times[k] if times else k / RATE, "image"))
+    join(folder, form, output, end=end)
     return output

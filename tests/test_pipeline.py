@@ -1,4 +1,4 @@
-"""The pipeline is arithmetic: how many frames, which, when, and how few of them are held."""
+"""The pipeline is arithmetic: how many frames, which, when, how few are made, and how few of them are held."""
 
 import weakref
 from fractions import Fraction
@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import torch
 from clips import Average
-from PIL import Image
 
-from video import Frame, ImageReader, folder_writer, interpolate_frames, list_frames
+from video import Frame, interpolate_frames
+from video.network import Network
+from video.pipeline import render
+from video.plan import SEGMENT, plan
+from video.timeline import Timeline
 
 
 def flat(*values: int) -> list[Frame]:
@@ -17,7 +20,32 @@ def flat(*values: int) -> list[Frame]:
     return [Frame(np.full((1, 1, 3), v, np.uint8), Fraction(i), f"frame {i + 1}") for i, v in enumerate(values)]
 
 
-@pytest.mark.parametrize("multiplier", [2, 4, 8])
+def ramp(count: int, step: int = 8) -> list[Frame]:
+    return flat(*range(0, count * step, step))
+
+
+def values(frames: list[Frame]) -> list[int]:
+    return [int(frame.image[0, 0, 0]) for frame in frames]
+
+
+class Counting(Average):
+    """Keeps the pairs it was given."""
+
+    def __init__(self):
+        self.pairs = []
+
+    def interpolate(self, img0, img1, **options):
+        self.pairs.append((img0.mean().item() * 255, img1.mean().item() * 255))
+        return super().interpolate(img0, img1, ratio=None)
+
+
+def convert(frames, timeline, *, depth=4, model=None, **options) -> list:
+    """All output frames of a source whose last frame lasts one second."""
+    spans = plan(frames, timeline, until=lambda last, longest: last + 1, **options)
+    return list(render(spans, Network(model or Average()), depth))
+
+
+@pytest.mark.parametrize("multiplier", [2, 3, 4, 8])
 @pytest.mark.parametrize("count", [2, 5])
 def test_n_frames_become_n_minus_one_times_multiplier_plus_one(count, multiplier):
     assert len(list(interpolate_frames(flat(*range(count)), Average(), multiplier=multiplier))) == (
@@ -26,19 +54,66 @@ def test_n_frames_become_n_minus_one_times_multiplier_plus_one(count, multiplier
 
 
 def test_four_times_gives_the_exact_quarters_in_order_and_in_time():
-    frames = list(interpolate_frames(flat(0, 200, 100), Average(), multiplier=4))
-    assert [int(frame.image[0, 0, 0]) for frame in frames] == [0, 50, 100, 150, 200, 175, 150, 125, 100]
+    frames = list(interpolate_frames(flat(0, 200, 80), Average(), multiplier=4))
+    assert values(frames) == [0, 50, 100, 150, 200, 170, 140, 110, 80]
     assert [frame.time for frame in frames] == [Fraction(k, 4) for k in range(9)]
 
 
 def test_middle_frames_are_not_rounded_before_they_are_halved_again():
-    values = [int(f.image[0, 0, 0]) for f in interpolate_frames(flat(0, 3), Average(), multiplier=4)]
-    assert values == [0, 1, 2, 2, 3]  # 0.75, 1.5, 2.25; from a rounded 2 the last would be 2.5
+    assert values(interpolate_frames(flat(0, 3), Average(), multiplier=4)) == [0, 1, 2, 2, 3]  # 0.75, 1.5, 2.25
 
 
-def test_source_frames_pass_through_as_the_same_objects():
+def test_source_frames_pass_through_as_the_same_images():
     source = flat(7, 9, 11)
-    assert list(interpolate_frames(source, Average(), multiplier=4))[::4] == source
+    passed = list(interpolate_frames(source, Average(), multiplier=4))[::4]
+    assert all(frame.image is expected.image for frame, expected in zip(passed, source, strict=True))
+
+
+@pytest.mark.parametrize(
+    "timeline", [Timeline(multiplier=m) for m in (2, 3, Fraction(5, 2), 7)] + [Timeline(fps=Fraction(13, 7))]
+)
+@pytest.mark.parametrize("depth", [1, 3, 6])
+def test_every_frame_is_the_mix_at_the_nearest_place_to_its_exact_time(timeline, depth):
+    source = ramp(9, step=16)
+    for made in convert(source, timeline, depth=depth):
+        exact = min(made.slot.at, Fraction(8))  # the last frame is held
+        assert abs(made.frame.image[0, 0, 0] / 16 - exact) <= Fraction(1, 2 * 2**depth) + Fraction(1, 32)
+        assert made.frame.time == made.slot.time
+        if exact.denominator == 1:
+            assert made.frame.image is source[int(exact)].image
+
+
+def test_frames_on_the_way_are_made_once_and_only_if_needed():
+    model = Counting()
+    made = convert(flat(0, 64), Timeline(multiplier=8), depth=3, model=model)
+    assert len(model.pairs) == 7 and sum(len(m.calls) for m in made) == 7
+    model = Counting()
+    convert(flat(0, 64), Timeline(multiplier=3), depth=4, model=model)  # places 5 and 11 of 16
+    assert len(set(model.pairs)) == len(model.pairs) == 7
+    model = Counting()
+    convert(flat(0, 64, 128), Timeline(multiplier=1), model=model)
+    assert not model.pairs
+
+
+@pytest.mark.parametrize("multiplier", [2, Fraction(5, 2)])
+def test_segments_split_the_output_by_source_frames_and_any_of_them_can_be_left_out(multiplier):
+    source, timeline = ramp(2 * SEGMENT + 5, step=3), Timeline(multiplier=multiplier)
+    whole = convert(source, timeline)
+    assert {made.span.segment for made in whole} == {0, 1, 2}
+    assert all(made.slot.at // SEGMENT == made.span.segment for made in whole)
+    for wanted in ({1}, {0, 2}, set()):
+        part = convert(source, timeline, is_wanted=wanted.__contains__)
+        expected = [made for made in whole if made.span.segment in wanted]
+        assert [made.slot for made in part] == [made.slot for made in expected]
+        assert values([made.frame for made in part]) == values([made.frame for made in expected])
+        assert [made.calls for made in part] == [made.calls for made in expected]
+
+
+def test_sixteen_bits_stay_sixteen_bits():
+    source = [frame._replace(image=frame.image.astype(np.uint16) * 257 + 3) for frame in flat(10, 11)]
+    frames = list(interpolate_frames(source, Average()))
+    assert [int(frame.image[0, 0, 0]) for frame in frames] == [2573, 2702, 2830]  # 2701.5 rounds to even
+    assert all(frame.image.dtype == np.uint16 for frame in frames)
 
 
 def test_ratio_and_frames_reach_the_network():
@@ -54,17 +129,17 @@ def test_ratio_and_frames_reach_the_network():
 
 
 @pytest.mark.parametrize("multiplier", [2, 16])
-def test_memory_holds_two_frames_and_one_per_halving(multiplier):
+def test_memory_holds_a_few_frames_and_one_per_halving(multiplier):
     frames, middles = [], []  # weak references
 
     def source():
-        for index in range(20):
+        for index in range(40):
             image = np.full((4, 4, 3), index, np.uint8)
             frames.append(weakref.ref(image))
             yield Frame(image, Fraction(index), "")
             del image
 
-    class Counting(Average):
+    class Noting(Average):
         def interpolate(self, img0, img1, *, ratio):
             imgt = super().interpolate(img0, img1, ratio=ratio)
             middles.append(weakref.ref(imgt))
@@ -73,16 +148,10 @@ def test_memory_holds_two_frames_and_one_per_halving(multiplier):
     def count(references):
         return sum(reference() is not None for reference in references)
 
-    for _ in interpolate_frames(source(), Counting(), multiplier=multiplier):
-        assert count(frames) <= 2
-        assert count(middles) <= multiplier.bit_length() - 1
-    assert len(frames) == 20 and len(middles) == 19 * (multiplier - 1)
-
-
-@pytest.mark.parametrize("multiplier", [-2, 0, 1, 3, 6])
-def test_only_powers_of_two_multiply(multiplier):
-    with pytest.raises(ValueError, match=f"power of two.*got {multiplier}"):
-        interpolate_frames(flat(1, 2), Average(), multiplier=multiplier)
+    for _ in interpolate_frames(source(), Noting(), multiplier=multiplier):
+        assert count(frames) <= 8
+        assert count(middles) <= multiplier.bit_length()
+    assert len(frames) == 40 and len(middles) == 39 * (multiplier - 1)
 
 
 def test_too_few_frames_and_changing_sizes_are_errors():
@@ -95,23 +164,6 @@ def test_too_few_frames_and_changing_sizes_are_errors():
         list(interpolate_frames([flat(1)[0], wide], Average()))
 
 
-@pytest.mark.parametrize(
-    ("failure", "kind", "text"),
-    [
-        (torch.OutOfMemoryError("CUDA out of memory"), ValueError, "not enough memory for frames of 1x1"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), ValueError, "not enough memory"),
-        (RuntimeError("a bug"), RuntimeError, "a bug"),
-    ],
-)
-def test_running_out_of_memory_is_told_from_a_bug(failure, kind, text):
-    class Failing:
-        def interpolate(self, img0, img1, *, ratio):
-            raise failure
-
-    with pytest.raises(kind, match=text):
-        list(interpolate_frames(flat(1, 2), Failing()))
-
-
 def test_a_frame_that_is_not_finite_is_an_error_not_a_black_frame():
     class Broken:
         def interpolate(self, img0, img1, *, ratio):
@@ -119,39 +171,3 @@ def test_a_frame_that_is_not_finite_is_an_error_not_a_black_frame():
 
     with pytest.raises(ValueError, match="NaN"):
         list(interpolate_frames(flat(1, 2), Broken()))
-
-
-# Folders of frames
-
-
-def test_folder_frames_are_in_natural_order_and_hidden_files_skipped(tmp_path):
-    for name in ("f10.png", "f2.PNG", "f1.jpg", ".f0.png", "notes.txt"):
-        (tmp_path / name).touch()
-    assert [path.name for path in list_frames(tmp_path)] == ["f1.jpg", "f2.PNG", "f10.png"]
-
-
-def test_an_empty_folder_and_a_missing_image_are_errors(tmp_path):
-    with pytest.raises(ValueError, match=r"holds no image \(.png"):
-        list_frames(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"no image at .*a.png"):
-        ImageReader([tmp_path / "a.png"])
-
-
-def test_a_conversion_is_said_once_per_folder(tmp_path, caplog):
-    for name, mode in (("0.png", "L"), ("1.png", "L"), ("2.png", "RGBA"), ("3.png", "RGB")):
-        Image.new(mode, (4, 4)).save(tmp_path / name)
-    assert len(list(ImageReader(list_frames(tmp_path)).frames())) == 4
-    assert [record.args[0].name for record in caplog.records] == ["0.png", "2.png"]
-
-
-def test_frames_written_to_a_folder_are_read_back_bit_for_bit(tmp_path):
-    images = [np.random.default_rng(i).integers(0, 256, (5, 7, 3), np.uint8) for i in range(3)]
-    (tmp_path / "out").mkdir()  # an empty folder is taken over
-    with folder_writer(tmp_path / "out") as writer:
-        for image in images:
-            writer.write(Frame(image, Fraction(0), ""))
-    back = ImageReader(list_frames(tmp_path / "out"), rate=Fraction(10))
-    assert [p.name for p in list_frames(tmp_path / "out")] == ["000000.png", "000001.png", "000002.png"]
-    for k, (frame, image) in enumerate(zip(back.frames(), images, strict=True)):
-        np.testing.assert_array_equal(frame.image, image)
-        assert frame.time == Fraction(k, 10)

@@ -1,24 +1,31 @@
 """Videos, folders of frames and image pairs: read, interpolate, write, one frame at a time."""
 
-from .images import DEFAULT_RATE, IMAGE_SUFFIXES, Frame, ImageReader, folder_writer, is_image, list_frames
-from .pipeline import count_halvings, interpolate_frames, open_writer
-from .reader import VideoReader
-from .writer import CRF, VideoWriter, is_video, video_writer
+from .codecs import CODECS, is_video
+from .convert import Options, convert
+from .facts import DEFAULT_RATE
+from .frame import Frame
+from .images import ImageReader, is_image, list_frames
+from .network import Model
+from .pipeline import interpolate_frames
+from .reader import DamagedVideo, VideoReader
+from .summary import Summary, describe
+from .timeline import rational
 
 __all__ = [
-    "CRF",
+    "CODECS",
     "DEFAULT_RATE",
-    "IMAGE_SUFFIXES",
+    "DamagedVideo",
     "Frame",
     "ImageReader",
+    "Model",
+    "Options",
+    "Summary",
     "VideoReader",
-    "VideoWriter",
-    "count_halvings",
-    "folder_writer",
+    "convert",
+    "describe",
     "interpolate_frames",
     "is_image",
     "is_video",
     "list_frames",
-    "open_writer",
-    "video_writer",
+    "rational",
 ]

@@ -1,12 +1,14 @@
-"""How a video file stores colour and orientation, and the way to upright 8-bit RGB and back."""
+"""How a video file stores colour and orientation, and the way to upright full-range RGB and back."""
 
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
+from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from av.video.stream import VideoStream
 
 # Codes of ITU-T H.273, as stored in files. 2 is "unspecified".
@@ -21,14 +23,20 @@ MATRICES = {
     10: Colorspace.BT2020,
 }
 HD_LINES = 720  # from here on, untagged video is BT.709, below BT.601
+# Without these flags the converter cuts off fractions: everything would be one grey level darker. To 16 bits it does
+# not, but confuses the matrices with them.
+ROUNDED = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+LIMITED_WHITE = 255 * 256  # the converter's white in 16-bit RGB: 8-bit white, shifted
 
 
 class Colour(NamedTuple):
-    """Codes of H.273. matrix: RGB <-> YCbCr, one of MATRICES. primaries, transfer: carried, 2 where unknown."""
+    """Codes of H.273. matrix: RGB <-> YCbCr, one of MATRICES. primaries, transfer: carried, 2 where unknown.
+    is_full: whether YCbCr uses all codes (0 to 255 in 8 bits) instead of the limited range (16 to 235)."""
 
     matrix: int
     primaries: int = UNSPECIFIED
     transfer: int = UNSPECIFIED
+    is_full: bool = False
 
     @classmethod
     def of_size(cls, height: int) -> "Colour":
@@ -46,34 +54,58 @@ class Colour(NamedTuple):
             raise ValueError(
                 f"colour matrix {matrix} (ITU-T H.273) cannot be converted; re-encode the video as BT.709 first"
             )
-        return cls(matrix, context.color_primaries, context.color_trc)
+        is_full = context.color_range == ColorRange.JPEG or (context.pix_fmt or "").startswith("yuvj")
+        return cls(matrix, context.color_primaries, context.color_trc, is_full)
 
 
-def decode_rgb(frame: VideoFrame, colour: Colour) -> np.ndarray:
-    """A decoded frame as (H, W, 3) uint8 full-range RGB, in the orientation in which it is stored."""
+def depth(pixel_format: VideoFormat) -> int:
+    """Bits of the deepest component."""
+    return max(part.bits for part in pixel_format.components)
+
+
+def decode_rgb(frame: VideoFrame, colour: Colour, *, is_deep: bool = False) -> np.ndarray:
+    """A decoded frame as (H, W, 3) full-range RGB, in the orientation in which it is stored.
+
+    Args:
+        is_deep: uint16, white at 65535, instead of uint8.
+    """
     matrix = MATRICES[colour.matrix]
+    frame = _without_siting(frame)
     # Grey is full range unless tagged, and yuvj* is so by definition; the converter knows both.
     known = frame.color_range in (ColorRange.MPEG, ColorRange.JPEG)
     rgb = frame.reformat(
-        format="rgb24",
+        format="rgb48le" if is_deep else "rgb24",
         src_colorspace=matrix,
         dst_colorspace=matrix,
         src_color_range=frame.color_range if known else None,
         dst_color_range=ColorRange.JPEG,
-    )
-    return rgb.to_ndarray()
+        interpolation=None if is_deep else ROUNDED,
+    ).to_ndarray()
+    return _gain(_white(frame))[rgb] if is_deep else rgb
 
 
-def encode_yuv(image: np.ndarray, pixel_format: str, colour: Colour) -> VideoFrame:
-    """(H, W, 3) uint8 RGB -> a limited-range frame of `pixel_format` (some yuv*), stored with `colour`'s matrix."""
-    matrix = MATRICES[colour.matrix]
-    return VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24").reformat(
+def encode_picture(image: np.ndarray, pixel_format: str, colour: Colour) -> VideoFrame:
+    """(H, W, 3) uint8 or uint16 RGB -> a frame of `pixel_format`, stored with `colour`'s matrix and range."""
+    matrix, target = MATRICES[colour.matrix], VideoFormat(pixel_format)
+    if depth(target) == 8:
+        image = to_8_bits(image)
+    elif image.dtype == np.uint8 and not _has_chroma(target):
+        image = image.astype(np.uint16) * 257  # the converter would shift, and white would not be all ones
+    if image.dtype == np.uint16 and not target.is_rgb:
+        image = _gain(65535, to=LIMITED_WHITE)[image]
+    source = "rgb48le" if image.dtype == np.uint16 else "rgb24"
+    return VideoFrame.from_ndarray(np.ascontiguousarray(image), format=source).reformat(
         format=pixel_format,
         src_colorspace=matrix,
         dst_colorspace=matrix,
         src_color_range=ColorRange.JPEG,
-        dst_color_range=ColorRange.MPEG,
+        dst_color_range=ColorRange.JPEG if colour.is_full else ColorRange.MPEG,
     )
+
+
+def to_8_bits(image: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint16 -> uint8, rounded; uint8 as it is."""
+    return _gain(65535, to=255)[image].astype(np.uint8) if image.dtype == np.uint16 else image
 
 
 def upright(image: np.ndarray, frame: VideoFrame) -> np.ndarray:
@@ -90,10 +122,15 @@ def orientation(frame: VideoFrame) -> np.ndarray:
     Raises:
         ValueError: a display matrix that is not made of quarter turns and mirrors.
     """
-    data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
-    if data is None:
-        return np.eye(2, dtype=int)
-    matrix = np.frombuffer(bytes(data), np.int32)[:9].reshape(3, 3)[:2, :2] / 65536  # 16.16 fixed point
+    try:
+        data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    except ValueError:  # beside it, there is a kind of data that PyAV does not know
+        angle = np.deg2rad(frame.rotation)
+        matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]).round(6)
+    else:
+        if data is None:
+            return np.eye(2, dtype=int)
+        matrix = np.frombuffer(bytes(data), np.int32)[:9].reshape(3, 3)[:2, :2] / 65536  # 16.16 fixed point
     turn = matrix.round().astype(int)
     if not np.array_equal(turn, matrix) or abs(turn).sum() != 2 or abs(np.linalg.det(turn)) != 1:
         raise ValueError(f"the video is turned by {frame.rotation} degrees; only quarter turns can be applied")
@@ -104,3 +141,35 @@ def upright_aspect(aspect: Fraction | None, frame: VideoFrame) -> Fraction | Non
     """Width/height of a pixel after `upright`, which is known to work then (else ValueError)."""
     is_on_its_side = orientation(frame)[0][0] == 0
     return 1 / aspect if aspect and is_on_its_side else aspect
+
+
+def _has_chroma(pixel_format: VideoFormat) -> bool:
+    return not pixel_format.is_rgb and len(pixel_format.components) >= 3
+
+
+def _without_siting(frame: VideoFrame) -> VideoFrame:
+    """The same planes without the position of chroma samples: the converter minds it on the way to RGB but not on the
+    way back, and made frames' chroma would be a quarter of a sample beside that of the others."""
+    if not _has_chroma(frame.format):
+        return frame
+    fresh = VideoFrame(frame.width, frame.height, frame.format.name)
+    fresh.color_range = frame.color_range
+    for source, target in zip(frame.planes, fresh.planes, strict=True):
+        rows, columns = source.height, min(source.line_size, target.line_size)
+        given, copied = (np.frombuffer(plane, np.uint8)[: rows * plane.line_size] for plane in (source, target))
+        copied.reshape(rows, -1)[:, :columns] = given.reshape(rows, -1)[:, :columns]
+    return fresh
+
+
+def _white(frame: VideoFrame) -> int:
+    """What the converter makes of white in `frame` in 16-bit RGB: it shifts codes, where white is all ones."""
+    bits = depth(frame.format)
+    if _has_chroma(frame.format) and frame.color_range != ColorRange.JPEG:
+        return LIMITED_WHITE
+    return 65535 if frame.format.is_rgb else (1 << 16) - (1 << max(16 - bits, 0))
+
+
+@lru_cache(8)
+def _gain(white: int, *, to: int = 65535) -> np.ndarray:
+    """Table of 65536 uint16: what of `white` becomes what of `to`, rounded."""
+    return np.clip(np.rint(np.arange(65536) * (to / white)), 0, 65535).astype(np.uint16)

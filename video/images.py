@@ -1,68 +1,78 @@
-"""Frames as image files, in and out, and what a frame is."""
+"""Frames as image files, in and out."""
 
-import contextlib
 import logging
 import os
 import re
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
 
+import av
 import numpy as np
-from av.audio.stream import AudioStream
-from av.packet import Packet
+from av.codec.context import CodecContext
+from av.video.frame import VideoFrame
 from PIL import Image
 
-from utils import read_image, tensor_to_image
+from utils import atomic_path, read_image, tensor_to_image
+
+from .colour import to_8_bits
+from .facts import DEFAULT_RATE
+from .frame import Frame
 
 logger = logging.getLogger("waveletvfi")
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-DEFAULT_RATE = Fraction(25)
-
-
-class Frame(NamedTuple):
-    """One picture on the timeline.
-
-    image: (H, W, 3) uint8 RGB, upright. time: seconds from the start of the file. source: where it is from, for errors.
-    """
-
-    image: np.ndarray
-    time: Fraction
-    source: str
+DEEP = {".png": ("png", "rgb48be"), ".tif": ("tiff", "rgb48le"), ".tiff": ("tiff", "rgb48le")}  # hold 16 bits
+ORIENTATION = 274  # a tag of EXIF
+# By its value: whether rows and columns are exchanged, and then in which direction they run.
+TURNS = {
+    1: (False, 1, 1), 2: (False, 1, -1), 3: (False, -1, -1), 4: (False, -1, 1),
+    5: (True, 1, 1), 6: (True, 1, -1), 7: (True, -1, -1), 8: (True, -1, 1),
+}  # fmt: skip
 
 
 class ImageReader:
-    """The frames of image files, in the given order, `rate` per second. Attributes as in `VideoReader`."""
+    """The frames of image files, in the given order, `rate` per second. Attributes as in `VideoReader`; those of a
+    picture are the first one's."""
 
-    audio: tuple[AudioStream, ...] = ()
     colour = None  # images do not say how a video of them should store colour
     aspect = None
 
     def __init__(self, paths: Sequence[str | os.PathLike], *, rate: Fraction = DEFAULT_RATE):
-        self._paths = [Path(path) for path in paths]
-        for path in self._paths:
+        """Raises FileNotFoundError naming a file that is not there, ValueError naming a first one that is no image."""
+        self.paths = [Path(path) for path in paths]
+        for path in self.paths:
             if not path.is_file():
                 raise FileNotFoundError(f"no image at {path}")
-        self.rate = rate
-        self.total = len(self._paths)
+        self.rate, self.unit = rate, 1 / rate
+        self.total = len(self.paths)
+        self.duration = self.total / rate
         self._said: set[tuple] = set()
+        self.bits = 0  # any, until the first is read
+        first = self._read(self.paths[0])
+        self.size, self.bits = first.shape[:2], 8 * first.itemsize
+        self.pixel_format = "rgb24" if self.bits == 8 else "rgb48le"
 
-    def frames(self, on_audio: Callable[[Packet], None] | None = None) -> Iterator[Frame]:
-        """The frames; `on_audio` is for videos and is never called. Raises ValueError naming an unreadable file."""
-        for index, path in enumerate(self._paths):
-            logger.addFilter(self._is_new)
-            try:
-                image = tensor_to_image(read_image(path))
-            finally:
-                logger.removeFilter(self._is_new)
-            yield Frame(image, index / self.rate, str(path))
+    def frames(self, *, start: Fraction | None = None) -> Iterator[Frame]:
+        """The frames, or those at or after `start` seconds.
+
+        Raises:
+            ValueError: names a file that cannot be read.
+        """
+        for index, path in enumerate(self.paths):
+            if start is None or index / self.rate >= start:
+                yield Frame(self._read(path), index / self.rate, str(path))
 
     def close(self) -> None:
         """Nothing is held open."""
+
+    def _read(self, path: Path) -> np.ndarray:
+        logger.addFilter(self._is_new)
+        try:
+            image = read_picture(path)
+        finally:
+            logger.removeFilter(self._is_new)
+        return image if self.bits in (0, 8 * image.itemsize) else _to_bits(image, self.bits)
 
     def _is_new(self, record: logging.LogRecord) -> bool:
         """A folder of a thousand grey frames says so once: records are told apart by all but the file's name."""
@@ -72,42 +82,52 @@ class ImageReader:
         return is_new
 
 
-class FolderWriter:
-    """Numbered PNG files in an existing folder; see `folder_writer`."""
+def read_picture(path: Path) -> np.ndarray:
+    """(H, W, 3) upright RGB of an image file: uint16 where it has 16 bits, else uint8.
 
-    def __init__(self, folder: Path):
-        self._folder = folder
-        self.count = 0
-
-    def write(self, frame: Frame) -> None:
-        name = f"{self.count:06d}.png"
-        try:
-            Image.fromarray(frame.image).save(self._folder / name)
-        except OSError as error:  # a full disk is reported without a name
-            raise OSError(f"cannot write {name} of the frames: {error.strerror or error}") from error
-        self.count += 1
-
-    def write_audio(self, packet: Packet) -> None:
-        """A folder has no sound."""
-
-
-@contextlib.contextmanager
-def folder_writer(path: str | os.PathLike) -> Iterator[FolderWriter]:
-    """A `FolderWriter` into a temporary sibling that takes the name `path` (new, or an empty folder) when the block
-    succeeds, and is removed when it does not."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    Raises:
+        ValueError: the file is not an image, or is truncated or corrupt.
+    """
+    orientation = _deep_orientation(path)
+    if orientation is None:
+        return tensor_to_image(read_image(path))
     try:
-        yield FolderWriter(temporary)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)
-        if path.is_dir():
-            path.rmdir()  # only ever an empty one
-        temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with path.open("rb") as file, av.open(file) as container:
+            if container.format.name.startswith("png"):
+                container.streams.video[0].codec_context.options = {"err_detect": "explode"}
+            image = next(container.decode(video=0)).reformat(format="rgb48le").to_ndarray()
+    except (av.FFmpegError, IndexError, StopIteration, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or "no picture in it"
+        raise ValueError(f"{path} is truncated or corrupt: {reason}") from error
+    is_transposed, rows, columns = TURNS.get(orientation, TURNS[1])
+    image = image.swapaxes(0, 1) if is_transposed else image
+    return np.ascontiguousarray(image[::rows, ::columns])
+
+
+def save_picture(path: Path, image: np.ndarray) -> None:
+    """Write (H, W, 3) uint8 or uint16 RGB, in 16 bits where the format has them.
+
+    Raises:
+        OSError: names the file that cannot be written.
+    """
+    try:
+        if image.dtype == np.uint16 and path.suffix.lower() in DEEP:
+            codec, pixel_format = DEEP[path.suffix.lower()]
+            encoder = CodecContext.create(codec, "w")
+            encoder.height, encoder.width = image.shape[:2]
+            encoder.pix_fmt, encoder.time_base = pixel_format, Fraction(1)
+            picture = VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb48le").reformat(format=pixel_format)
+            path.write_bytes(b"".join(bytes(packet) for packet in (*encoder.encode(picture), *encoder.encode(None))))
+        else:
+            Image.fromarray(to_8_bits(image)).save(path)
+    except OSError as error:  # a full disk is reported without a name
+        raise OSError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def write_picture(path: Path, image: np.ndarray) -> None:
+    """As `save_picture`, but the file appears under its name only when it is complete."""
+    with atomic_path(path) as temporary:
+        save_picture(temporary, image)
 
 
 def list_frames(folder: str | os.PathLike) -> list[Path]:
@@ -116,10 +136,14 @@ def list_frames(folder: str | os.PathLike) -> list[Path]:
     Raises:
         ValueError: there is none.
     """
-    folder = Path(folder)
-    paths = [path for path in folder.iterdir() if is_image(path) and not path.name.startswith(".")]
+    paths = natural_order(path for path in Path(folder).iterdir() if is_image(path) and not path.name.startswith("."))
     if not paths:
         raise ValueError(f"{folder} holds no image ({', '.join(IMAGE_SUFFIXES)})")
+    return paths
+
+
+def natural_order(paths: Iterable[Path]) -> list[Path]:
+    """Sorted by name, 2 before 10."""
     return sorted(paths, key=lambda path: (_natural(path.name), path.name))
 
 
@@ -131,3 +155,17 @@ def is_image(path: str | os.PathLike) -> bool:
 def _natural(name: str) -> list[str | int]:
     parts = re.split(r"(\d+)", name.lower())  # text and numbers in turn, so that like meets like
     return [int(part) if index % 2 else part for index, part in enumerate(parts)]
+
+
+def _deep_orientation(path: Path) -> int | None:
+    """EXIF's code of the orientation of a 16-bit image; None for any other file."""
+    try:
+        with Image.open(path) as image:
+            raw_mode = str(image.tile[0][3]) if image.tile else ""
+            return image.getexif().get(ORIENTATION, 1) if "16" in raw_mode else None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None  # whatever it is, `read_image` says it
+
+
+def _to_bits(image: np.ndarray, bits: int) -> np.ndarray:
+    return to_8_bits(image) if bits == 8 else image.astype(np.uint16) * 257

@@ -1,125 +1,110 @@
-"""From n frames to (n - 1) * multiplier + 1: middle frames of middle frames, a pair at a time."""
+"""From the plan to frames: source frames as they are, and between them middle frames of middle frames."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from utils import image_to_tensor, tensor_to_image
 
-from .images import FolderWriter, Frame, ImageReader, folder_writer
-from .reader import VideoReader
-from .writer import CRF, VideoWriter, is_video, video_writer
+from .content import SCENE_THRESHOLD
+from .frame import Frame
+from .network import Call, Model, Network
+from .plan import Span, plan
+from .timeline import Slot, Timeline, nearest
 
-Middle = Callable[[Tensor, Tensor], Tensor]
 
+class Made(NamedTuple):
+    """One frame of the output.
 
-class Model(Protocol):
-    """What the pipeline needs of a network: the middle frame of two (1, 3, H, W) in [0, 1]."""
+    frame: the picture, with its time in the output. slot, span: where it comes from. calls: what the middle frames
+    computed for it, and for those after it, cost.
+    """
 
-    def interpolate(self, img0: Tensor, img1: Tensor, **options: float | None) -> Tensor: ...
+    frame: Frame
+    slot: Slot
+    span: Span
+    calls: list[Call]
 
 
 def interpolate_frames(
     frames: Iterable[Frame],
     model: Model,
     *,
-    multiplier: int = 2,
+    multiplier: Fraction | int = 2,
     ratio: float | None = None,
     budget: float | None = None,
     device: torch.device | str = "cpu",
+    threshold: float = SCENE_THRESHOLD,
 ) -> Iterator[Frame]:
-    """Put multiplier - 1 frames, evenly spaced in time, between every two; the given ones pass through unchanged.
+    """Frames with those between them, in memory; files are for `video.convert`. Ends with the last of `frames`.
 
-    Holds two given frames and one per halving, however long `frames` is.
+    Holds a few given frames and one per halving, however long `frames` is.
 
     Args:
-        multiplier: 2, 4, 8, ...: the pairs are halved again and again.
-        ratio: threshold ratio. budget: or the cost at most. Neither: the network's choice per pair.
-        device: where `model` is.
+        multiplier: how many times as many frames.
+        ratio, budget, device: as in `Network`. threshold: of cuts, which are held, see `video.content`.
     Raises:
-        ValueError: multiplier not a power of two; while iterating: fewer than two frames, sizes that change, a middle
-            frame that is not finite or needs more memory than there is.
+        ValueError: a multiplier below 1; while iterating: fewer than two frames, sizes that change, a middle frame
+            that is not finite or needs more memory than there is.
     """
-    depth = count_halvings(multiplier)
-
-    def middle(img0: Tensor, img1: Tensor) -> Tensor:
-        return model.interpolate(img0, img1, **({"ratio": ratio} if budget is None else {"budget": budget}))
-
-    return _interpolate(frames, middle, depth, device)
-
-
-def count_halvings(multiplier: int) -> int:
-    """log2 of a multiplier. Raises ValueError unless it is 2, 4, 8, ..."""
-    if multiplier < 2 or multiplier & (multiplier - 1):
-        raise ValueError(f"multiplier must be a power of two (2, 4, 8, ...), got {multiplier}")
-    return multiplier.bit_length() - 1
+    timeline = Timeline(multiplier=multiplier)
+    network = Network(model, ratio=ratio, budget=budget, device=device)
+    depth = timeline.halvings(Fraction(1))
+    spans = plan(frames, timeline, until=lambda last, longest: last + longest, threshold=threshold)
+    for made in render(spans, network, depth):
+        if made.span.frame1 is not None or made.slot.at == made.span.frame0.time:
+            yield made.frame
 
 
-def open_writer(
-    path: Path, reader: VideoReader | ImageReader, *, multiplier: int, crf: int = CRF
-) -> AbstractContextManager[VideoWriter | FolderWriter]:
-    """A writer for the interpolated frames of `reader`: a video by its suffix, else a folder of PNG files."""
-    if not is_video(path):
-        return folder_writer(path)
-    return video_writer(
-        path,
-        rate=reader.rate * multiplier,
-        colour=reader.colour,
-        aspect=reader.aspect,
-        audio=reader.audio,
-        hold=multiplier - 1,
-        crf=crf,
-    )
+def render(spans: Iterable[Span], network: Network, depth: int) -> Iterator[Made]:
+    """The frames of `spans`: each at the nearest of 2^depth places between its two, reached by halving.
+
+    Middle frames on the way are made once for all frames of a span, and not rounded before they are halved again.
+    """
+    last: tuple[Frame, Tensor] | None = None  # the next span begins where this one ends
+    for span in spans:
+        frame0, frame1 = span.frame0, span.frame1
+        if frame1 is None or span.is_cut:
+            places = [0] * len(span.slots)
+        else:
+            places = [nearest(slot.at, frame0.time, frame1.time, depth) for slot in span.slots]
+        between: Iterator[tuple[int, Tensor]] = iter(())
+        calls: list[Call] = []
+        if wanted := sorted(set(places) - {0, 2**depth}):
+            img0 = last[1] if last and last[0] is frame0 else _to_tensor(frame0, network)
+            img1 = _to_tensor(frame1, network)
+            last = frame1, img1
+            between = _halve(img0, img1, wanted, 0, 2**depth, network, calls)
+        done, image = 0, None
+        for slot, place in zip(span.slots, places, strict=True):
+            if place in (0, 2**depth):
+                frame = (frame1 if place else frame0)._replace(time=slot.time)
+            else:
+                if place != done:
+                    done, tensor = next(between)
+                    image = tensor_to_image(tensor, frame0.image.dtype)
+                frame = Frame(image, slot.time, f"between {frame0.source} and {frame1.source}")
+            yield Made(frame, slot, span, calls.copy())
+            calls.clear()
 
 
-def _interpolate(frames: Iterable[Frame], middle: Middle, depth: int, device: torch.device | str) -> Iterator[Frame]:
-    last: Frame | None = None
-    img0 = img1 = None
-    for frame in frames:
-        img1 = image_to_tensor(frame.image).to(device)
-        if last is not None:
-            _check_pair(last, frame)
-            yield last
-            source = f"between {last.source} and {frame.source}"
-            for k, image in enumerate(_between(img0, img1, middle, depth), start=1):
-                time = last.time + (frame.time - last.time) * k / 2**depth
-                yield Frame(tensor_to_image(image), time, source)
-        is_single, last, img0 = last is None, frame, img1
-    if last is None:
-        raise ValueError("there are no frames; at least two are needed")
-    if is_single:
-        raise ValueError(f"{last.source} is the only frame; at least two are needed")
-    yield last
-
-
-def _between(img0: Tensor, img1: Tensor, middle: Middle, depth: int) -> Iterator[Tensor]:
-    """2^depth - 1 frames (1, 3, H, W) between two, in order. Not rounded to 8 bits before they are halved again."""
-    if depth == 0:
+def _halve(
+    img0: Tensor, img1: Tensor, wanted: list[int], start: int, end: int, network: Network, calls: list[Call]
+) -> Iterator[tuple[int, Tensor]]:
+    """The wanted places (place, frame) between `start`, where img0 is, and `end`, where img1 is, in order."""
+    if not any(start < place < end for place in wanted):
         return
-    imgt = _run(middle, img0, img1)
-    yield from _between(img0, imgt, middle, depth - 1)
-    yield imgt
-    yield from _between(imgt, img1, middle, depth - 1)
+    imgt, call = network.middle(img0, img1)
+    calls.append(call)
+    place = (start + end) // 2
+    yield from _halve(img0, imgt, wanted, start, place, network, calls)
+    if place in wanted:
+        yield place, imgt
+    yield from _halve(imgt, img1, wanted, place, end, network, calls)
 
 
-def _run(middle: Middle, img0: Tensor, img1: Tensor) -> Tensor:
-    try:
-        return middle(img0, img1)
-    except RuntimeError as error:  # also torch.OutOfMemoryError; on CPUs only the text tells
-        if "memory" not in str(error):
-            raise
-        height, width = img0.shape[-2:]
-        raise ValueError(f"not enough memory for frames of {width}x{height}; scale them down first") from error
-
-
-def _check_pair(frame0: Frame, frame1: Frame) -> None:
-    (height0, width0, _), (height1, width1, _) = frame0.image.shape, frame1.image.shape
-    if (height0, width0) != (height1, width1):
-        raise ValueError(
-            f"all frames need one size, but {frame0.source} is {width0}x{height0} "
-            f"and {frame1.source} is {width1}x{height1}; scale them to one size first"
-        )
+def _to_tensor(frame: Frame, network: Network) -> Tensor:
+    return image_to_tensor(frame.image).to(network.device)

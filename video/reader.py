@@ -1,207 +1,195 @@
-"""A video file as frames and audio packets, in one streaming pass."""
+"""A video file as frames, in one streaming pass from any time on."""
 
+import contextlib
 import logging
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 from av.container import InputContainer
-from av.packet import Packet
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from .colour import Colour, decode_rgb, upright, upright_aspect
-from .images import DEFAULT_RATE, Frame
+from .clock import Clock
+from .colour import Colour, decode_rgb, depth, orientation, upright, upright_aspect
+from .facts import MICROSECOND, find_duration, find_picture, find_rate, find_start, say_what_is_lost
+from .frame import Frame
 
 logger = logging.getLogger("waveletvfi")
 
 INDEXED = "mov"  # containers of this family (mp4, mov, m4v) list every packet in advance
-ROUNDING = Fraction(1, 5)  # seconds by which a declared duration may be too long
+SEEKABLE = (INDEXED, "matroska")  # these know where their key frames are
 TIMED = ("matroska", "avi", "flv")  # these declare a duration in their header
+ROUNDING = Fraction(1, 5)  # seconds by which a declared duration may be too long
+MAX_PIXELS = 2**27  # of a frame: 16384x8192; more is a damaged header
+
+
+class DamagedVideo(ValueError):
+    """A video that ends too early or is damaged. count: frames given out before; time: of the last one, or None."""
+
+    def __init__(self, message: str, *, count: int, time: Fraction | None):
+        super().__init__(message)
+        self.count, self.time = count, time
 
 
 class VideoReader:
-    """The frames of a video file, and its audio packets as they pass, in one streaming pass.
+    """The frames of a video file.
 
     Attributes:
-        rate: nominal frames per second. total: their expected number, None if the file does not say.
-        colour: how the file stores colour. aspect: width/height of a pixel when upright, None if unknown.
-        audio: its audio streams.
+        path: the file. paths: the same, in a list. rate: nominal frames per second. unit: seconds, of which the file's
+        times are multiples. total: expected number of frames, duration: seconds they last; None if it does not say.
+        size: (H, W) when upright. bits: per component as stored; more than 8 give uint16 frames.
+        pixel_format: as stored. colour: how the file stores colour. aspect: width/height of a pixel when upright,
+        None if unknown. start: what the file calls the first moment; the frames' times count from there.
+        picture: index of its video stream.
     """
 
     def __init__(self, path: str | os.PathLike, *, seconds: Fraction | None = None):
-        """Open `path`; with `seconds`, only the frames and the sound before that time are read.
+        """Open `path`; with `seconds`, only the frames before that time are read.
 
         Raises:
             FileNotFoundError: there is no such file.
             ValueError: not a video, truncated or corrupt, or without a picture.
         """
         self.path = Path(path)
+        self.paths = [self.path]
         self._end = seconds
         if not self.path.is_file():
             raise FileNotFoundError(f"no video at {self.path}")
-        self._container, self._video, first = self._open()
-        self.audio = tuple(self._container.streams.audio)
-        self.rate = self._find_rate()
-        self.total = self._estimate_total()
-        self.colour = Colour.of_stream(self._video)
-        self.aspect = upright_aspect(self._video.sample_aspect_ratio or None, first)
-        self._say_what_is_lost(first)
+        first = self._first_frame()
+        container, video = self._open()
+        with container:
+            self._kinds = set(container.format.name.split(","))
+            self.picture, self.unit = video.index, video.time_base
+            self.start = find_start(container, video)
+            self.rate = find_rate(video, self.path)
+            self.duration = find_duration(container, video)
+            self.total = video.frames or (round(self.duration * self.rate) if self.duration else None)
+            self.colour = Colour.of_stream(video)
+            self.aspect = upright_aspect(video.sample_aspect_ratio or None, first)
+            say_what_is_lost(self.path, container, first)
+        if seconds is not None:
+            self.total = self.total and min(self.total, math.ceil(seconds * self.rate))
+            self.duration = self.duration and min(self.duration, seconds)
+        self.bits, self.pixel_format = depth(first.format), first.format.name
+        self._stored = (first.height, first.width)
+        self.size = self._stored if orientation(first)[0][0] else self._stored[::-1]
+        self._first_time = self._time(first)
 
-    def frames(self, on_audio: Callable[[Packet], None] | None = None) -> Iterator[Frame]:
-        """The frames in order; `on_audio` receives every audio packet on the way. All times start with the file's.
+    def frames(self, *, start: Fraction | None = None) -> Iterator[Frame]:
+        """The frames in order, from the beginning or from the first at or after `start`; may be called again.
 
         Raises:
-            ValueError: the file ends too early or is damaged; says after which frame.
+            DamagedVideo: the file ends too early or is damaged; says after which frame.
         """
-        start = Fraction(max(self._container.start_time or 0, 0), 1_000_000)
-        clock = _Clock(self.rate, self._video.time_base, self.path)
-        count = 0
-        for item in self._decode():
-            time = None if item.pts is None else item.pts * item.time_base - start
-            if isinstance(item, Packet):
-                if on_audio and not self._is_late(time):
-                    _move(item, -start)
-                    on_audio(item)
-                continue
-            time = clock.tick(time)
-            if self._is_late(time, grace=1):  # by now all sound before the end has passed, too
-                return
-            if not self._is_late(time):
-                count += 1
-                image = upright(decode_rgb(item, self.colour), item)
-                yield Frame(image, time, f"{self.path} frame {count}")
+        count, last = 0, None
+        try:
+            for time, picture in self._timed(start):
+                if start is not None and time < start:
+                    continue
+                frame = self._convert(
+                    picture, time, f"frame {count + 1}" if start is None else f"at {float(time):.3f} s"
+                )
+                count, last = count + 1, time
+                yield frame
+        except (av.FFmpegError, MemoryError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error or "not enough memory"
+            expected = f" of {self.total}" if self.total and start is None else ""
+            where = f"{count}{expected}" if last is None or start is None else f"at {float(last):.3f} s"
+            message = f"{self.path} is truncated or corrupt after frame {where}: {reason}"
+            raise DamagedVideo(message, count=count, time=last) from error
 
     def close(self) -> None:
-        self._container.close()
+        """Nothing is held open between the frames."""
 
-    def _open(self) -> tuple[InputContainer, VideoStream, VideoFrame]:
-        """The container, its picture, and the first frame (read once and again, as orientation is only known there)."""
-        try:
-            with av.open(str(self.path)) as container:
-                first = next(container.decode(_find_picture(container, self.path)), None)
-            container = av.open(str(self.path))
-        except av.FFmpegError as error:
-            raise ValueError(f"{self.path} is not a video, or is truncated or corrupt: {error.strerror}") from error
+    def _first_frame(self) -> VideoFrame:
+        """Decoded on its own: only the first frame tells the orientation."""
+        with self._naming(), av.open(str(self.path), metadata_errors="replace") as container:
+            video = find_picture(container, self.path)
+            video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+            first = next(container.decode(video), None)
         if first is None:
             raise ValueError(f"{self.path} is truncated or corrupt: no frame can be decoded")
-        video = _find_picture(container, self.path)
+        return first
+
+    def _open(self) -> tuple[InputContainer, VideoStream]:
+        with self._naming():
+            container = av.open(str(self.path), metadata_errors="replace")
+        video = find_picture(container, self.path)
         # A wrong frame is worse than none: the decoder reports damage instead of guessing the missing blocks.
-        video.codec_context.options = {"err_detect": "explode"}
-        return container, video, first
+        video.codec_context.options = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}
+        return container, video
 
-    def _say_what_is_lost(self, first: VideoFrame) -> None:
-        streams, parts = self._container.streams, first.format.components
-        lost = sorted({stream.type for stream in streams} - {"video", "audio"})
-        notes = {
-            f"{', '.join(lost)} streams are not kept": bool(lost),
-            "only the first video stream is kept": len(streams.video) > 1,
-            f"{parts[0].bits}-bit colour, read as 8-bit": parts[0].bits > 8,
-            "alpha channel, dropped": any(part.is_alpha for part in parts),
-            "interlaced: deinterlace it first, or moving edges show combs": first.interlaced_frame,
-        }
-        for note in (text for text, is_true in notes.items() if is_true):
-            logger.warning("%s: %s", self.path, note)
-
-    def _decode(self) -> Iterator[Packet | VideoFrame]:
-        """Audio packets and decoded frames as they come; damage and an early end are errors."""
-        packets = frames = 0
-        reached = Fraction(0)
+    @contextlib.contextmanager
+    def _naming(self) -> Iterator[None]:
         try:
-            for packet in self._container.demux():
+            yield
+        except (av.FFmpegError, MemoryError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or "it asks for too much memory"
+            raise ValueError(f"{self.path} is not a video, or is truncated or corrupt: {reason}") from error
+
+    def _timed(self, start: Fraction | None) -> Iterator[tuple[Fraction, VideoFrame]]:
+        """(time, decoded frame), from a key frame not after `start` where one is known, else from the first."""
+        if start is not None and self._first_time is not None and self._kinds & set(SEEKABLE):
+            pictures = self._ticks(Clock(self.rate, self.unit, self.path, first=self._first_time), start)
+            head = _first_of(pictures)
+            if head and head[0] <= start and head[1].key_frame:
+                yield head
+                yield from pictures
+                return
+        yield from self._ticks(Clock(self.rate, self.unit, self.path))
+
+    def _ticks(self, clock: Clock, start: Fraction | None = None) -> Iterator[tuple[Fraction, VideoFrame]]:
+        for frame in self._decode(start):
+            time = clock.tick(self._time(frame))
+            if self._end is not None and time >= self._end:
+                return
+            yield time, frame
+
+    def _decode(self, start: Fraction | None) -> Iterator[VideoFrame]:
+        """Decoded frames, from the key frame before `start` on; an early end is an error."""
+        packets = 0
+        reached = Fraction(0)
+        container, video = self._open()
+        with container:
+            if start is not None:
+                with contextlib.suppress(av.FFmpegError):
+                    container.seek(math.floor((start + self.start) / self.unit), stream=video)
+            for packet in container.demux():
                 if packet.pts is not None:
                     reached = max(reached, (packet.pts + (packet.duration or 0)) * packet.time_base)
-                if packet.stream.type == "audio":
-                    if packet.size:  # the last, empty packet only says that the file has ended
-                        yield packet
-                    continue
-                if packet.stream.index != self._video.index:
-                    continue
-                packets += packet.size > 0
-                for frame in packet.decode():
-                    if frame.is_corrupt:
-                        raise ValueError(f"{self.path} is damaged: frame {frames + 1} cannot be decoded completely")
-                    frames += 1
-                    yield frame
-        except av.FFmpegError as error:
-            expected = f" of {self.total}" if self.total else ""
-            raise ValueError(
-                f"{self.path} is truncated or corrupt after frame {frames}{expected}: {error.strerror}"
-            ) from error
-        self._check_end(packets, frames, reached)
-
-    def _check_end(self, packets: int, frames: int, reached: Fraction) -> None:
-        kinds = self._container.format.name.split(",")
-        promised = len(self._video.index_entries) if INDEXED in kinds else 0
-        duration = Fraction(self._container.duration or 0, 1_000_000)
+                if packet.stream.index == video.index:
+                    packets += packet.size > 0
+                    yield from packet.decode()
+            promised = len(video.index_entries) if INDEXED in self._kinds and start is None else 0
+            duration = Fraction(container.duration or 0) * MICROSECOND
         if packets < promised:
-            raise ValueError(f"{self.path} is truncated: it ends after frame {frames} of {promised}")
-        if set(kinds) & set(TIMED) and reached + ROUNDING < duration:
-            raise ValueError(
-                f"{self.path} is truncated: it ends after frame {frames}, "
-                f"at {float(reached):.1f} of {float(duration):.1f} seconds"
-            )
+            raise ValueError(f"it holds {packets} of {promised} packets")
+        if self._kinds & set(TIMED) and reached + ROUNDING < duration:
+            raise ValueError(f"it ends at {float(reached):.1f} of {float(duration):.1f} seconds")
 
-    def _find_rate(self) -> Fraction:
-        rate = self._video.guessed_rate or self._video.average_rate
-        if not rate:
-            logger.warning("%s does not say its frame rate, taken as %s", self.path, DEFAULT_RATE)
-        return Fraction(rate or DEFAULT_RATE).limit_denominator(1001)
+    def _convert(self, picture: VideoFrame, time: Fraction, name: str) -> Frame:
+        if picture.is_corrupt:
+            raise ValueError("the next one cannot be decoded completely")
+        if (picture.height, picture.width) != self._stored:
+            height, width = self._stored
+            raise ValueError(f"the next one is {picture.width}x{picture.height}, those before were {width}x{height}")
+        turned = not np.array_equal(orientation(picture), np.eye(2))
+        image = upright(decode_rgb(picture, self.colour, is_deep=self.bits > 8), picture)
+        if image.shape[:2] != self.size:
+            raise ValueError("the next one is turned another way")
+        return Frame(image, time, f"{self.path} {name}", None if turned else picture)
 
-    def _estimate_total(self) -> int | None:
-        duration, unit = self._video.duration, self._video.time_base
-        if not duration:
-            duration, unit = self._container.duration, Fraction(1, 1_000_000)
-        total = self._video.frames or (round(duration * unit * self.rate) if duration else None)
-        return min(total, math.ceil(self._end * self.rate)) if total and self._end is not None else total
-
-    def _is_late(self, time: Fraction | None, *, grace: int = 0) -> bool:
-        return self._end is not None and time is not None and time >= self._end + grace
+    def _time(self, frame: VideoFrame) -> Fraction | None:
+        return None if frame.pts is None else frame.pts * frame.time_base - self.start
 
 
-class _Clock:
-    """Times of frames: exactly on the grid of the nominal rate where the file, in its coarser unit, says about that."""
-
-    def __init__(self, rate: Fraction, unit: Fraction, path: Path):
-        self._rate, self._unit, self._path = rate, unit, path
-        self._first: Fraction | None = None
-        self._last: Fraction | None = None
-        self._is_steady = True
-
-    def tick(self, time: Fraction | None) -> Fraction:
-        """The time of the next frame, given what the file says (None: nothing)."""
-        if self._last is None:
-            self._first = self._last = time or Fraction(0)
-            return self._first
-        expected = self._last + 1 / self._rate
-        if time is None:
-            time = expected
-        nearest = self._first + round((time - self._first) * self._rate) / self._rate
-        if abs(nearest - time) <= self._unit < 1 / (4 * self._rate):
-            time = nearest
-        if time <= self._last:
-            if self._is_steady:
-                logger.warning("%s: frame times do not increase; one period is put between such frames", self._path)
-            self._is_steady = False
-            time = expected
-        self._last = time
-        return time
-
-
-def _move(packet: Packet, by: Fraction) -> None:
-    """Shift a packet's times by seconds."""
-    ticks = round(by / packet.time_base)
-    packet.pts = None if packet.pts is None else packet.pts + ticks
-    packet.dts = None if packet.dts is None else packet.dts + ticks
-
-
-def _find_picture(container: InputContainer, path: Path) -> VideoStream:
-    """The first video stream that is not a cover image."""
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            return stream
-    raise ValueError(f"{path} holds no video stream; a video, a folder of frames or two images are needed")
+def _first_of(pictures: Iterator[tuple[Fraction, VideoFrame]]) -> tuple[Fraction, VideoFrame] | None:
+    """The first, None where there is none or it cannot be decoded."""
+    with contextlib.suppress(av.FFmpegError, ValueError):
+        return next(pictures, None)
+    return None

@@ -1,0 +1,60 @@
+"""The report: cost, ratio and cuts over time, and pairs as the network saw them."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from clips import Average, make_clip, square
+from matplotlib.axes import Axes
+from PIL import Image
+
+from video import Options, convert, describe
+from video.report import choose_times, read_pairs, write_report
+from video.summary import Record
+
+pytest.importorskip("torchvision")
+
+
+@pytest.fixture
+def clip(tmp_path) -> Path:
+    images = [square(k, 96, 128) for k in range(6)] + [255 - square(k, 96, 128) for k in range(6)]
+    return make_clip(tmp_path / "clip.mp4", images, rate=Fraction(24))
+
+
+@pytest.fixture
+def drawn(monkeypatch) -> list:
+    """What is drawn: (x values, y values) of lines, x of vertical lines."""
+    seen, plot, line = [], Axes.plot, Axes.axvline
+    monkeypatch.setattr(Axes, "plot", lambda self, *xy, **o: seen.append(xy[:2]) or plot(self, *xy, **o))
+    monkeypatch.setattr(Axes, "axvline", lambda self, x, **o: seen.append(x) or line(self, x, **o))
+    return seen
+
+
+def test_a_report_shows_every_call_every_cut_and_three_pairs(clip, tmp_path, small, drawn):
+    options = Options(ratio=0.02)
+    summary = convert([clip], tmp_path / "out.mp4", small, options)
+    write_report(tmp_path / "report.png", summary, [clip], small, options)
+    calls = [call for record in summary.records for call in record.calls]
+    times = [call[0] for call in calls]
+    assert times == pytest.approx([(k + 0.5) / 24 for k in range(11) if k != 5]) and summary.cuts == [6 / 24]
+    assert drawn == [(times, [c[1] for c in calls]), 6 / 24, (times, [c[2] for c in calls]), 6 / 24]
+    with Image.open(tmp_path / "report.png") as image:
+        assert image.width == 2000 and image.height > 3 * 1000
+    assert "1 cut held" in describe(summary)
+
+
+def test_pairs_are_the_dearest_of_each_third_and_read_in_one_pass(clip):
+    costs = [0.1, 0.3, 0.2, 0.0, 0.5, 0.5, 0.1, 0.9, 0.2]
+    records = [Record(calls=[[(k + 0.5) / 24, cost, 0.0, 1.0, 1.0]]) for k, cost in enumerate(costs)]
+    times = choose_times(records)
+    assert times == [1.5 / 24, 4.5 / 24, 7.5 / 24]
+    pairs = list(read_pairs([clip], Options(), times))
+    assert [(float(a.time), float(b.time)) for a, b in pairs] == [(k / 24, (k + 1) / 24) for k in (1, 4, 7)]
+    assert choose_times([Record()]) == []
+
+
+def test_a_model_without_costs_has_no_report(clip, tmp_path):
+    summary = convert([clip], tmp_path / "out.mp4", Average())
+    with pytest.raises(ValueError, match="nothing was computed whose cost is known"):
+        write_report(tmp_path / "report.png", summary, [clip], Average(), Options())
+    assert not (tmp_path / "report.png").exists()

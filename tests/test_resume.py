@@ -1,0 +1,171 @@
+"""Nothing finished is lost: interrupted and resumed, by one process or several, the output is the same bytes."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from clips import Average, make_clip, square
+from runs import ROOT, finish, launch
+
+from video import Options, convert
+from video.job import Job
+
+COUNT = 14  # source frames, in segments of four
+
+
+@pytest.fixture(autouse=True)
+def short_segments(monkeypatch):
+    monkeypatch.setattr("video.plan.SEGMENT", 4)
+
+
+@pytest.fixture
+def clip(tmp_path) -> Path:
+    return make_clip(tmp_path / "clip.mp4", [square(k % 12) for k in range(COUNT)], sound=[0.3])
+
+
+class Interrupted(Average):
+    """The average, until the `limit`th pair."""
+
+    def __init__(self, limit: int, error: BaseException):
+        self.left, self.error = limit, error
+
+    def interpolate(self, img0, img1, **options):
+        self.left -= 1
+        if self.left < 0:
+            raise self.error
+        return super().interpolate(img0, img1, ratio=None)
+
+
+Interrupted.__name__ = "Average"  # the same network, as far as a job can tell
+
+
+def content(path: Path) -> dict[str, bytes]:
+    """A file's or a folder's bytes."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return {file.name: file.read_bytes() for file in files}
+
+
+def hidden(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out", "out.gif"])
+@pytest.mark.parametrize(("limit", "error"), [(6, KeyboardInterrupt()), (10, OSError("disk full"))])
+def test_an_interrupted_run_is_resumed_to_the_same_bytes(clip, tmp_path, caplog, name, limit, error):
+    (tmp_path / "whole").mkdir()
+    convert([clip], tmp_path / "whole" / name, Average())
+    with pytest.raises(type(error)):
+        convert([clip], tmp_path / name, Interrupted(limit, error))
+    assert not (tmp_path / name).exists() and hidden(tmp_path) == [f".{name}.part"]
+    assert f".{name}.part keeps what is finished; --resume continues there" in caplog.text
+    model = Interrupted(99, error)
+    summary = convert([clip], tmp_path / name, model, resume=True)
+    assert 99 - model.left < COUNT - 4 and summary.frames == 2 * COUNT
+    assert content(tmp_path / name) == content(tmp_path / "whole" / name)
+    assert hidden(tmp_path) == []
+
+
+def test_resuming_what_was_never_begun_begins(clip, tmp_path):
+    assert convert([clip], tmp_path / "out.mp4", Average(), resume=True).frames == 2 * COUNT
+
+
+def test_progress_counts_what_was_there(clip, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        convert([clip], tmp_path / "out.mp4", Interrupted(10, KeyboardInterrupt()))
+    seen = []
+    convert([clip], tmp_path / "out.mp4", Average(), resume=True, on_progress=lambda *args: seen.append(args))
+    assert seen == [(done, 28) for done in (*range(16, 29), 28)]
+
+
+@pytest.mark.parametrize("last", [0, 1])
+def test_a_segment_without_its_record_is_made_again(clip, tmp_path, last):
+    """What a crash between the two leaves behind."""
+    convert([clip], tmp_path / "whole.mp4", Average())
+    with pytest.raises(KeyboardInterrupt):
+        convert([clip], tmp_path / "out.mp4", Interrupted(10, KeyboardInterrupt()))
+    part = tmp_path / ".out.mp4.part"
+    (part / f"{last:06d}.json").unlink()
+    (part / f"{last:06d}.nut").write_bytes(b"half of it")
+    convert([clip], tmp_path / "out.mp4", Average(), resume=True)
+    assert content(tmp_path / "out.mp4")["out.mp4"] == content(tmp_path / "whole.mp4")["whole.mp4"]
+
+
+def test_an_unfinished_run_is_not_touched_unasked_and_not_mixed_with_another(clip, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        convert([clip], tmp_path / "out.mp4", Interrupted(10, KeyboardInterrupt()))
+    part = tmp_path / ".out.mp4.part"
+    before = content(part)
+    with pytest.raises(
+        FileExistsError, match=r"out.mp4.part holds an unfinished run; --resume continues it, --overwrite"
+    ):
+        convert([clip], tmp_path / "out.mp4", Average())
+    with pytest.raises(ValueError, match=r"belongs to another job .*multiplier was None, is 4"):
+        convert([clip], tmp_path / "out.mp4", Average(), Options(multiplier=4), resume=True, overwrite=True)
+    with pytest.raises(ValueError, match=r"belongs to another job .weights was Average"):
+        convert([clip], tmp_path / "out.mp4", type("Other", (Average,), {})(), resume=True)
+    os.utime(clip, (1, 1))
+    with pytest.raises(ValueError, match=r"belongs to another job .source was"):
+        convert([clip], tmp_path / "out.mp4", Average(), resume=True)
+    assert content(part) == before
+    assert convert([clip], tmp_path / "out.mp4", Average(), Options(multiplier=4), overwrite=True).frames == 4 * COUNT
+    assert hidden(tmp_path) == []
+
+
+def test_what_is_no_part_folder_is_left_alone(tmp_path):
+    job = Job(tmp_path / "out.mp4")
+    job.folder.mkdir()
+    (job.folder / "thesis.txt").touch()
+    with pytest.raises(FileExistsError, match="is in the way, and no unfinished run"):
+        job.begin({}, resume=True, overwrite=True)
+    (job.folder / "thesis.txt").rename(job.folder / ".job.x.part.json")  # what a crash in the first moment leaves
+    job.begin({"a": "b"}, resume=True, overwrite=False)
+    (job.folder / "job.json").write_text("{ half")
+    with pytest.raises(ValueError, match=r"belongs to another job"):
+        job.begin({"a": "b"}, resume=True, overwrite=False)
+
+
+def test_a_killed_process_leaves_what_resume_needs(clip, tmp_path):
+    code = f"""
+import os, video.plan
+from clips import Average
+from video import convert
+video.plan.SEGMENT = 4
+class Deadly(Average):
+    count = 0
+    def interpolate(self, *images, **options):
+        self.count += 1
+        if self.count == 10:
+            os.kill(os.getpid(), {signal.SIGKILL.value})
+        return super().interpolate(*images, ratio=None)
+Deadly.__name__ = "Average"
+convert([{str(clip)!r}], {str(tmp_path / "out.mp4")!r}, Deadly())
+"""
+    finish(launch("-c", code, PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}"), status=-signal.SIGKILL)
+    assert not (tmp_path / "out.mp4").exists()
+    assert len(Job(tmp_path / "out.mp4").records()) >= 1
+    convert([clip], tmp_path / "whole.mp4", Average())
+    convert([clip], tmp_path / "out.mp4", Average(), resume=True)
+    assert content(tmp_path / "out.mp4")["out.mp4"] == content(tmp_path / "whole.mp4")["whole.mp4"]
+    assert hidden(tmp_path) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["out.mp4", "out"])
+def test_torchrun_gives_the_bytes_of_one_process(clip, tmp_path, name):
+    script = tmp_path / "both.py"
+    script.write_text(
+        "import sys, video.plan\nfrom clips import Average\nfrom utils import init_distributed, run_script\n"
+        "from video import convert\nvideo.plan.SEGMENT = 4\n"
+        "def main(output):\n    process = init_distributed('cpu')\n"
+        f"    convert([{str(clip)!r}], output, Average(), process=process)\n"
+        "run_script(main, sys.argv[1])\n"
+    )
+    command = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script), str(tmp_path / name))
+    finish(launch(*command, PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}"))
+    (tmp_path / "whole").mkdir()
+    convert([clip], tmp_path / "whole" / name, Average())
+    assert content(tmp_path / name) == content(tmp_path / "whole" / name)
+    assert hidden(tmp_path) == []
+    failed = finish(launch(*command, PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}"), status=1)
+    assert f"error: {tmp_path / name} " in failed  # it exists, or is not empty

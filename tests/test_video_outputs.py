@@ -1,0 +1,244 @@
+"""Frames out: every container and codec, exact times, the same bytes however the segments were made, or nothing."""
+
+import errno
+import resource
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from clips import RATE, SQUARES, Still, convert, make_clip, read, square, write
+
+from video.codecs import choose_format
+from video.frame import Frame
+from video.mux import join
+from video.reader import VideoReader
+from video.segments import segment_writer
+
+CODECS = [
+    (".mp4", None, "h264"), (".mov", None, "h264"), (".m4v", None, "h264"), (".mkv", None, "h264"),
+    (".webm", None, "vp9"), (".mp4", "h265", "hevc"), (".mkv", "h265", "hevc"), (".mp4", "vp9", "vp9"),
+    (".mp4", "av1", "av1"), (".webm", "av1", "av1"), (".mkv", "ffv1", "ffv1"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory) -> Path:
+    """Large enough for every encoder."""
+    return make_clip(tmp_path_factory.mktemp("large") / "a.mkv", [square(k, 64, 96) for k in range(6)])
+
+
+@pytest.mark.parametrize(("suffix", "codec", "name"), CODECS)
+def test_every_codec_in_every_container_lasts_as_long_as_the_source_at_twice_the_rate(
+    tmp_path, large, suffix, codec, name
+):
+    reader = VideoReader(convert(large, tmp_path / f"b{suffix}", codec=codec))
+    frames, expected = list(reader.frames()), read(large)
+    with av.open(str(reader.path)) as container:
+        assert container.streams.video[0].codec_context.codec.canonical_name == name
+        assert abs(container.duration * Fraction(1, 10**6) - 6 / RATE) < Fraction(2, 1000)
+    assert len(frames) == 12 and abs(reader.rate - 2 * RATE) < Fraction(1, 50)
+    unit = Fraction(1, 1000) if suffix in (".mkv", ".webm") else 0  # these round times to milliseconds
+    for k, frame in enumerate(frames):
+        assert abs(frame.time - k / (RATE * 2)) <= unit
+        mean = (expected[k // 2].image.astype(float) + expected[min((k + 1) // 2, 5)].image) / 2
+        assert np.abs(frame.image - mean).mean() < 1.5
+
+
+@pytest.mark.parametrize("options", [{}, {"codec": "h265"}, {"codec": "ffv1"}])
+def test_segments_give_the_same_bytes_in_any_order_of_making(tmp_path, large, options):
+    reader = VideoReader(large)
+    outputs = []
+    for order in ((0, 1, 2), (2, 0, 1)):
+        output = tmp_path / f"{order[0]}.mkv"
+        form = choose_format(output, reader, **options)
+        frames = read(large)
+        for index in order:
+            with segment_writer(tmp_path / str(order[0]), index, form) as writer:
+                for frame in frames[2 * index : 2 * index + 2]:
+                    writer.write(frame)
+        join(tmp_path / str(order[0]), form, output, source=reader)
+        outputs.append(output.read_bytes())
+    assert outputs[0] == outputs[1]
+
+
+def test_joined_packets_are_decoded_in_order_however_the_encoder_reorders_them(tmp_path):
+    source = make_clip(tmp_path / "a.mp4", [square(k % 12) for k in range(26)])
+    output = convert(source, tmp_path / "b.mp4", segment=13)
+    with av.open(str(output)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    decoded = [packet.dts for packet in packets]
+    assert decoded == sorted(set(decoded)) and all(packet.dts <= packet.pts for packet in packets)
+    assert any(packet.pts != packet.dts for packet in packets)  # there are frames that refer forward
+    shown = sorted(packet.pts for packet in packets)
+    assert {b - a for a, b in pairwise(shown)} == {packet.duration for packet in packets}
+    assert [packet.is_keyframe for packet in packets].count(True) == 4
+
+
+def test_times_of_a_variable_rate_source_are_kept(tmp_path):
+    times = [0, 3003, 9009, 12012, 30030, 33033]  # at 90 kHz
+    source = make_clip(tmp_path / "a.mp4", SQUARES, times=times, rate=Fraction(30000, 1001))
+    output = convert(source, tmp_path / "b.mp4", end=Fraction(50000, 90000))
+    frames = read(output)
+    assert [frame.time for frame in frames[::2]] == [Fraction(time, 90000) for time in times]
+    assert frames[7].time == Fraction(12012 + 30030, 180000)
+    with av.open(str(output)) as container:
+        video = container.streams.video[0]
+        assert video.duration * video.time_base == Fraction(50000, 90000)
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p10le", "yuvj444p", "gbrp10le", "gray", "yuv420p12le"])
+def test_source_frames_come_through_a_lossless_codec_bit_for_bit(tmp_path, pix_fmt):
+    images = [np.random.default_rng(k).integers(0, 65536, (30, 34, 3), np.uint16) for k in range(3)]
+    codec = {"yuvj444p": "mjpeg"}.get(pix_fmt, "ffv1")
+    source = make_clip(tmp_path / "a.mkv", images, pix_fmt=pix_fmt, codec=codec, rate=25)
+    output = convert(source, tmp_path / "b.mkv", codec="ffv1")
+    for frame, same in zip(read(source), read(output)[::2], strict=True):
+        assert frame.native.format.name.replace("yuvj", "yuv") == same.native.format.name
+        for plane, copy in zip(frame.native.planes, same.native.planes, strict=True):
+            rows = [np.frombuffer(p, np.uint8).reshape(-1, p.line_size)[: p.height] for p in (plane, copy)]
+            size = plane.width * (2 if frame.image.dtype == np.uint16 else 1)
+            np.testing.assert_array_equal(rows[0][:, :size], rows[1][:, :size])
+        np.testing.assert_array_equal(frame.image, same.image)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".apng"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_images_come_through_lossless_outputs_bit_for_bit(tmp_path, suffix, dtype):
+    images = [np.random.default_rng(k).integers(0, np.iinfo(dtype).max + 1, (5, 7, 3), dtype) for k in range(3)]
+    fields = {} if dtype == np.uint8 else {"bits": 16, "pixel_format": "rgb48le"}
+    codec = None if suffix == ".apng" else "ffv1"
+    output = write(tmp_path / f"a{suffix}", images, codec=codec, fields=fields)
+    for frame, image in zip(read(output), images, strict=True):
+        np.testing.assert_array_equal(frame.image, image)
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265", "av1", "ffv1"])
+def test_ten_bits_in_are_ten_bits_out(tmp_path, codec, caplog):
+    ramp = np.tile(np.linspace(0, 65535, 128).astype(np.uint16), (64, 1))
+    image = np.repeat(ramp[..., None], 3, 2)
+    source = make_clip(tmp_path / "a.mkv", [image] * 2, pix_fmt="yuv420p10le", codec="ffv1", colour=(1, 1))
+    reader = VideoReader(convert(source, tmp_path / "b.mkv", codec=codec))
+    assert reader.pixel_format == "yuv420p10le" and not caplog.records
+    assert len(np.unique(next(reader.frames()).image[20, :, 1])) > 110  # 8 bits would do with fewer than 2 per code
+    assert np.abs(next(reader.frames()).image.astype(int) - image).mean() < 65535 / 876 * 2
+
+
+def test_eight_bits_where_the_codec_has_no_more_is_said(tmp_path, caplog):
+    choose_format(tmp_path / "a.webm", Still(64, 64, bits=10, pixel_format="yuv420p10le"))
+    assert "libvpx-vp9 stores 8 bits, the source has 10; --codec ffv1 keeps them" in caplog.text
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 8), (5, 3), (17, 34), (16, 2), (2, 8191)])
+@pytest.mark.parametrize(("suffix", "codec"), [(".mp4", None), (".webm", None), (".mkv", "ffv1"), (".gif", None)])
+def test_any_size_keeps_its_size(tmp_path, size, suffix, codec):
+    images = [np.full((*size, 3), value, np.uint8) for value in (40, 90)]
+    frames = read(write(tmp_path / f"a{suffix}", images, codec=codec))
+    for frame, image in zip(frames, images, strict=True):
+        assert frame.image.shape == image.shape
+        assert np.abs(frame.image.astype(int) - image).max() <= 4
+
+
+def test_a_constant_quality_and_a_preset_reach_the_encoder(tmp_path):
+    noise = [np.random.default_rng(k).integers(0, 256, (64, 64, 3), np.uint8) for k in range(3)]
+    sizes = [write(tmp_path / f"{crf}.mp4", noise, crf=crf).stat().st_size for crf in (10, 30, 45)]
+    assert sizes == sorted(sizes, reverse=True) and sizes[0] > 2 * sizes[2]
+    assert b"subme=0" in write(tmp_path / "fast.mp4", noise, preset="ultrafast").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("a.xyz", {}, "unknown kind '.xyz'; use .mp4"),
+        ("a.mp4", {"codec": "mpeg2"}, "unknown --codec 'mpeg2'; there are h264, h265"),
+        ("a.webm", {"codec": "h264"}, ".webm does not hold h264; use .mp4, .m4v, .mov, .mkv"),
+        ("a.mp4", {"crf": 52}, "h264 takes --crf from 0 to 51, got 52"),
+        ("a.mp4", {"crf": -1}, "from 0 to 51, got -1"),
+        ("a.mkv", {"codec": "ffv1", "crf": 3}, "ffv1 is lossless and takes no --crf, got 3"),
+        ("a.mp4", {"preset": "quick"}, "h264 takes one of ultrafast superfast"),
+        ("a.mkv", {"codec": "ffv1", "preset": "fast"}, "ffv1 takes no --preset, got --preset fast"),
+        ("a.mp4", {"codec": "av1"}, "av1 takes sides from 64 to 8192 pixels, not 34x16"),
+        ("a.gif", {"rate": Fraction(60)}, "a GIF shows at most 50 frames a second, not 60; use .apng"),
+        ("a.gif", {"crf": 3}, "--crf and --preset are for videos"),
+        ("a.apng", {"preset": "fast"}, "--crf and --preset are for videos"),
+        ("frames", {"codec": "h264"}, "--codec is for videos, not for .*frames"),
+    ],
+)
+def test_what_does_not_fit_is_said(tmp_path, name, options, words):
+    with pytest.raises(ValueError, match=words):
+        choose_format(tmp_path / name, Still(16, 34), **options)
+
+
+def test_a_size_that_an_encoder_does_not_take_is_said_before_anything_is_made(tmp_path):
+    with pytest.raises(ValueError, match=r"libx265 cannot store 8191x16 yuv444p \(.*\); try another --codec"):
+        choose_format(tmp_path / "a.mp4", Still(16, 8191), codec="h265")
+
+
+def test_a_frame_of_another_size_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="image is 8x8, but the output is 64x48"):
+        write(tmp_path / "a.mp4", [SQUARES[0], SQUARES[0][:8, :8]])
+    with pytest.raises(ValueError, match="parts holds no finished segment"):
+        join(tmp_path / "parts", choose_format(tmp_path / "a.mp4", Still(48, 64)), tmp_path / "a.mp4")
+    assert not (tmp_path / "a.mp4").exists()
+
+
+def test_segments_of_two_kinds_are_not_joined(tmp_path):
+    for index, crf in enumerate((18, 30)):
+        form = choose_format(tmp_path / "a.mp4", Still(48, 64), preset=["medium", "ultrafast"][index], crf=crf)
+        with segment_writer(tmp_path / "parts", index, form) as writer:
+            writer.write(Frame(SQUARES[0], Fraction(index), ""))
+    with pytest.raises(ValueError, match=r"000001.nut was encoded in another way"):
+        join(tmp_path / "parts", form, tmp_path / "a.mp4")
+
+
+# What fails
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
+def test_a_failed_segment_is_not_there_and_the_others_are(tmp_path, failure):
+    form = choose_format(tmp_path / "a.mp4", Still(48, 64))
+    for index in range(2):
+        with pytest.raises(type(failure)) if index else open(tmp_path / "x", "w"):  # noqa: SIM117, PTH123
+            with segment_writer(tmp_path / "parts", index, form) as writer:
+                writer.write(Frame(SQUARES[0], Fraction(0), ""))
+                if index:
+                    raise failure
+    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["000000.nut"]
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.gif", "out.mkv"])
+def test_a_full_disk_at_the_end_leaves_the_old_file(tmp_path, name):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    noise = np.random.default_rng(0).integers(0, 256, (20, 48, 64, 3), np.uint8)
+    form = choose_format(tmp_path / name, Still(48, 64))
+    with segment_writer(tmp_path / "parts", 0, form) as writer:
+        for k, image in enumerate(noise):
+            writer.write(Frame(image, k / RATE, ""))
+    (tmp_path / name).write_bytes(b"old")
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, limits[1]))  # fails as a full disk does, for each file
+        with pytest.raises(OSError, match=rf"cannot write .*{name}: File too large"):
+            join(tmp_path / "parts", form, tmp_path / name)
+        for index, kind in enumerate((form, choose_format(tmp_path / "folder", Still(48, 64)))):
+            with (
+                pytest.raises(OSError, match=r"cannot write .*: File too large"),
+                segment_writer(tmp_path / "more", index, kind) as writer,
+            ):
+                for k, image in enumerate(noise):
+                    writer.write(Frame(image, k / RATE, ""))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / name).read_bytes() == b"old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["more", name, "parts"]
+    assert list((tmp_path / "more").glob("*.nut")) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(OSError, match="file"),
+        segment_writer(tmp_path / "file" / "parts", 0, choose_format(tmp_path / "a.mp4", Still(48, 64))),
+    ):
+        pass

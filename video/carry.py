@@ -1,0 +1,141 @@
+"""What of a source goes into an output as it is: sound, subtitles, chapters, metadata, attachments, cover images."""
+
+import io
+import logging
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+
+import av
+from av.container import OutputContainer
+from av.packet import Packet
+from av.stream import Disposition, Stream
+
+from .reader import VideoReader
+
+logger = logging.getLogger("waveletvfi")
+
+KINDS = ("audio", "subtitle")
+MATROSKA = "matroska"
+COVERS = {"png": "image/png", "mjpeg": "image/jpeg"}  # by codec
+# What describes the file that was, not its content.
+OUTDATED = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration", "vendor_id", "rotate"}
+OUTDATED |= {"bps", "number_of_frames", "number_of_bytes"}
+
+
+class Carrier:
+    """Copies the streams of a source, but for its picture, into an output."""
+
+    def __init__(
+        self,
+        source: VideoReader,
+        output: OutputContainer,
+        *,
+        end: Fraction | None = None,
+        stretch: Fraction = Fraction(1),
+    ):
+        """Set up the output's streams, chapters and metadata; to be called after its picture was added.
+
+        Args:
+            end: seconds after which nothing is copied. stretch: how many times as long the output lasts; unless it is
+                1, there is no sound and there are no subtitles.
+        """
+        self._source, self._end = source, end
+        self._input = av.open(str(source.path), metadata_errors="replace")
+        self._copies: dict[int, Stream] = {}
+        picture = output.streams.video[0]
+        for stream in self._input.streams:
+            if stream.index == source.picture:
+                picture.metadata.update(_lasting(stream.metadata))
+                picture.disposition = stream.disposition
+        lost = []
+        for stream in self._input.streams:
+            if stream.index != source.picture and not self._add(stream, output, is_timed=stretch == 1):
+                lost.append(f"{stream.type} ({_name(stream)})")
+        if lost:
+            reason = "time is stretched" if stretch != 1 else f"{output.format.name} cannot hold that"
+            advice = "" if stretch != 1 or output.format.name == MATROSKA else "; .mkv holds most"
+            logger.warning("%s: left out: %s; %s%s", source.path, ", ".join(lost), reason, advice)
+        output.metadata.update(_lasting(self._input.metadata))
+        output.set_chapters(list(self._chapters(stretch)))
+
+    def packets(self) -> Iterator[Packet]:
+        """The packets to be written, in the order of the file, their times counted as the frames' are."""
+        last: dict[int, int] = {}
+        try:
+            for packet in self._input.demux():
+                copy = self._copies.get(packet.stream.index)
+                if copy is None or not packet.size:
+                    continue
+                shift = round(self._source.start / packet.time_base)
+                pts = packet.dts if packet.pts is None else packet.pts
+                if pts is None and packet.stream.disposition & Disposition.attached_pic:
+                    pts = shift  # a cover belongs to no time
+                dts = pts if packet.dts is None else packet.dts
+                if pts is None or (self._end is not None and (pts - shift) * packet.time_base >= self._end):
+                    continue
+                dts = max(dts - shift, last.get(copy.index, dts - shift - 1) + 1)  # a muxer takes none that goes back
+                last[copy.index] = dts
+                packet.pts, packet.dts, packet.stream = max(pts - shift, dts), dts, copy
+                yield packet
+        except av.FFmpegError as error:
+            logger.warning("%s: sound and subtitles end early: %s", self._source.path, error.strerror)
+
+    def close(self) -> None:
+        self._input.close()
+
+    def _add(self, stream: Stream, output: OutputContainer, *, is_timed: bool) -> bool:
+        """Whether the output will hold a copy of the stream."""
+        codec = stream.codec_context and stream.codec_context.name
+        if stream.type == "data" and codec is None and stream.name == "bin_data" and self._input.chapters():
+            return True  # this is how mp4 stores chapters, which are copied as such
+        if stream.type == "attachment" and output.format.name == MATROSKA:
+            output.add_attachment(stream.name or "attachment", stream.mimetype or "", stream.data)
+            return True
+        is_cover = bool(stream.disposition & Disposition.attached_pic)
+        if is_cover and output.format.name == MATROSKA and codec in COVERS:
+            suffix = COVERS[codec].removeprefix("image/")
+            output.add_attachment(f"cover.{suffix}", COVERS[codec], self._cover(stream.index))
+            return True
+        if codec is None or not (is_cover or (is_timed and stream.type in KINDS)) or not _fits(stream, output):
+            return False
+        copy = output.add_stream_from_template(stream, opaque=True)
+        copy.metadata.update(_lasting(stream.metadata))
+        copy.disposition = stream.disposition
+        self._copies[stream.index] = copy
+        return True
+
+    def _cover(self, index: int) -> bytes:
+        with av.open(str(self._source.path)) as container:
+            return bytes(next(container.demux(container.streams[index])))
+
+    def _chapters(self, stretch: Fraction) -> Iterator[dict]:
+        for chapter in self._input.chapters():
+            unit = chapter["time_base"]
+            start, end = ((chapter[key] * unit - self._source.start) * stretch for key in ("start", "end"))
+            if self._end is None or start < self._end:
+                end = end if self._end is None else min(end, self._end)
+                times = {"start": round(max(start, Fraction(0)) / unit), "end": round(end / unit)}
+                yield {**chapter, **times, "metadata": dict(chapter["metadata"])}
+
+
+def _fits(stream: Stream, output: OutputContainer) -> bool:
+    """Whether a file of the output's kind can hold a copy, found out by writing the head of one into memory."""
+    try:
+        with av.open(io.BytesIO(), "w", format=output.format.name) as trial:
+            trial.add_stream_from_template(stream, opaque=True).disposition = stream.disposition
+            trial.start_encoding()
+    except (ValueError, av.FFmpegError):
+        return False
+    return True
+
+
+def _lasting(metadata: Mapping[str, str]) -> dict[str, str]:
+    return {
+        key: value
+        for key, value in metadata.items()
+        if key.lower() not in OUTDATED and not key.upper().startswith("_STATISTICS")
+    }
+
+
+def _name(stream: Stream) -> str:
+    return (stream.codec_context.name if stream.codec_context else stream.name) or "unknown"

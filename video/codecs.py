@@ -1,0 +1,196 @@
+"""Which codec, pixel format and settings an output gets."""
+
+import logging
+import os
+from collections.abc import Mapping
+from fractions import Fraction
+from math import lcm
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+from .colour import Colour
+from .pixels import Picture, choose_pixel_format
+from .segments import Format, try_encoder
+
+logger = logging.getLogger("waveletvfi")
+
+os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder prints its settings otherwise
+
+FINEST_UNIT = 10_000  # at least so many ticks a second: the times of a variable-rate source survive
+MOST_TICKS = 10_000_000  # a second
+SPEEDS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+GIF_RATE = 50  # browsers show anything faster ten times slower
+
+
+class Codec(NamedTuple):
+    """How one codec is used.
+
+    encoder: FFmpeg's name. suffixes: containers it may be in. smallest, largest: sides it takes.
+    needs_even: 4:2:0 only for even sizes. crf, worst: default and largest --crf, None where there is none.
+    preset, presets: default and choice of --preset. preset_key: the encoder's name for it.
+    options: what else the encoder is told. is_lossless: the picture comes back bit for bit.
+    """
+
+    encoder: str
+    suffixes: tuple[str, ...]
+    smallest: int = 1
+    largest: int = 16384
+    needs_even: bool = False
+    crf: int | None = None
+    worst: int | None = None
+    preset: str | None = None
+    presets: tuple[str, ...] = ()
+    preset_key: str = "preset"
+    options: Mapping[str, str] = MappingProxyType({})
+    is_lossless: bool = False
+
+
+# A fixed number of threads, for files that do not depend on the machine; closed groups, for segments that stand alone.
+CODECS = {
+    "h264": Codec(
+        "libx264", (".mp4", ".m4v", ".mov", ".mkv"), needs_even=True, crf=18, worst=51,
+        preset="medium", presets=SPEEDS, options={"threads": "4"},
+    ),
+    "h265": Codec(
+        "libx265", (".mp4", ".m4v", ".mov", ".mkv"), smallest=16, largest=8192, needs_even=True, crf=20, worst=51,
+        preset="medium", presets=SPEEDS, options={"x265-params": "log-level=none:open-gop=0:frame-threads=2"},
+    ),
+    "vp9": Codec(
+        "libvpx-vp9", (".webm", ".mkv", ".mp4"), crf=24, worst=63, preset="4", presets=tuple("012345678"),
+        preset_key="cpu-used", options={"b": "0", "deadline": "good", "row-mt": "1", "threads": "4"},
+    ),
+    "av1": Codec(
+        "libsvtav1", (".mp4", ".webm", ".mkv"), smallest=64, largest=8192, crf=26, worst=63,
+        preset="8", presets=tuple(map(str, range(14))),
+    ),
+    "ffv1": Codec("ffv1", (".mkv",), options={"g": "1"}, is_lossless=True),
+}  # fmt: skip
+DEFAULT_CODECS = {".mp4": "h264", ".m4v": "h264", ".mov": "h264", ".mkv": "h264", ".webm": "vp9"}
+ANIMATIONS = (".gif", ".apng")
+
+
+def choose_format(
+    output: Path,
+    picture: Picture,
+    *,
+    rate: Fraction | None = None,
+    unit: Fraction | None = None,
+    columns: int = 1,
+    codec: str | None = None,
+    crf: int | None = None,
+    preset: str | None = None,
+) -> Format:
+    """How to store frames like those of `picture` (a reader) under the name `output`.
+
+    Lossless codecs keep the pixel format of the source; the others get 4:2:0, the one that plays everywhere, of 8 bits
+    or as many as the source has, and 4:4:4 where they need even sizes and these are odd.
+
+    Args:
+        rate: nominal frames per second; default: the source's. unit: seconds, of which all times are multiples.
+        columns: how many pictures stand side by side. codec, crf, preset: default: those of the container and codec.
+    Raises:
+        ValueError: a suffix, codec, quality, preset or size that does not fit, naming what does.
+    """
+    suffix = "" if Path(output).is_dir() else Path(output).suffix.lower()
+    name = _name_codec(output, suffix, codec)
+    rate = rate or picture.rate
+    size = (picture.size[0], picture.size[1] * columns)
+    colour = picture.colour or Colour.of_size(size[0])
+    if name is None:
+        if crf is not None or preset is not None:
+            raise ValueError(f"--crf and --preset are for videos, not for {output}")
+        if suffix == ".gif" and rate > GIF_RATE:
+            raise ValueError(
+                f"a GIF shows at most {GIF_RATE} frames a second, not {float(rate):g}; use .apng, or --fps"
+            )
+        name = "ffv1"  # what an animation is assembled from in the end
+    settings = CODECS[name]
+    _check_size(name, settings, size)
+    form = Format(
+        suffix,
+        settings.encoder if suffix else "",
+        tuple(_options(name, settings, size, crf, preset).items()),
+        _animation_format(picture, suffix)
+        if suffix in ANIMATIONS
+        else choose_pixel_format(
+            settings.encoder, picture, size, is_lossless=settings.is_lossless, needs_even=settings.needs_even
+        ),
+        colour,
+        size,
+        rate,
+        _tick(rate, unit),
+        picture.aspect,
+    )
+    if picture.aspect not in (None, 1) and not form.keeps_aspect:
+        logger.warning(
+            "%s: its pixels, %s as wide as high, will look square; h264 and h265 keep that", output, picture.aspect
+        )
+    if form.encoder and (min(size) < 64 or max(size) > 4096):  # where encoders have limits of their own
+        try_encoder(form)
+    return form
+
+
+def is_video(path: str | os.PathLike) -> bool:
+    """Whether the suffix is that of a video this module writes."""
+    return Path(path).suffix.lower() in DEFAULT_CODECS
+
+
+def is_animation(path: str | os.PathLike) -> bool:
+    """Whether the suffix is that of a moving image."""
+    return Path(path).suffix.lower() in ANIMATIONS
+
+
+def _name_codec(output: Path, suffix: str, codec: str | None) -> str | None:
+    """The key into CODECS, None for what has no choice of it."""
+    if suffix and suffix not in DEFAULT_CODECS and suffix not in ANIMATIONS:
+        known = ", ".join((*DEFAULT_CODECS, *ANIMATIONS))
+        raise ValueError(f"{output}: unknown kind {suffix!r}; use {known}, or a folder's name")
+    if suffix not in DEFAULT_CODECS:
+        if codec is not None:
+            raise ValueError(f"--codec is for videos, not for {output}")
+        return None
+    name = codec or DEFAULT_CODECS[suffix]
+    if name not in CODECS:
+        raise ValueError(f"unknown --codec {name!r}; there are {', '.join(CODECS)}")
+    if suffix not in CODECS[name].suffixes:
+        raise ValueError(f"{suffix} does not hold {name}; use {', '.join(CODECS[name].suffixes)}")
+    return name
+
+
+def _check_size(name: str, settings: Codec, size: tuple[int, int]) -> None:
+    if min(size) < settings.smallest or max(size) > settings.largest:
+        height, width = size
+        raise ValueError(
+            f"{name} takes sides from {settings.smallest} to {settings.largest} pixels, not {width}x{height}; "
+            "try --codec h264 or ffv1"
+        )
+
+
+def _options(name: str, settings: Codec, size: tuple[int, int], crf: int | None, preset: str | None) -> dict[str, str]:
+    options = dict(settings.options)
+    if crf is not None and not (settings.crf is not None and 0 <= crf <= settings.worst):
+        allowed = f"takes --crf from 0 to {settings.worst}" if settings.worst else "is lossless and takes no --crf"
+        raise ValueError(f"{name} {allowed}, got {crf}")
+    if preset is not None and preset not in settings.presets:
+        allowed = f"one of {' '.join(settings.presets)}" if settings.presets else "no --preset"
+        raise ValueError(f"{name} takes {allowed}, got --preset {preset}")
+    if settings.crf is not None:
+        options["crf"] = str(settings.crf if crf is None else crf)
+    if settings.preset is not None:
+        options[settings.preset_key] = preset or settings.preset
+    if settings.is_lossless:
+        options["level"] = "3" if min(size) >= 64 else "1"  # the newer one divides a frame into slices
+    return options
+
+
+def _animation_format(picture: Picture, suffix: str) -> str:
+    return "gbrp16le" if picture.bits > 8 and suffix == ".apng" else "bgr0"
+
+
+def _tick(rate: Fraction, unit: Fraction | None) -> Fraction:
+    """A unit of time in which the frames of `rate`, and multiples of `unit`, are exact where that is possible."""
+    ticks = lcm(rate.numerator, unit.denominator if unit else 1)
+    if ticks > MOST_TICKS:
+        ticks = rate.numerator
+    return Fraction(1, ticks * -(-FINEST_UNIT // ticks))

@@ -1,0 +1,210 @@
+"""A file, a folder or two images in, the interpolated one out: all of `interpolate.py`, for other programs too."""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+
+from utils import Process
+
+from .background import Behind, ahead
+from .codecs import choose_format, is_animation, is_video
+from .content import SCENE_THRESHOLD
+from .images import ImageReader, is_image, write_picture
+from .job import Job
+from .mux import join
+from .network import Model, Network
+from .outputs import check_output
+from .pipeline import render
+from .plan import SEGMENT, plan
+from .processes import Group
+from .reader import VideoReader
+from .segments import Format
+from .sink import Sink
+from .source import Source
+from .sources import open_reader
+from .summary import Record, Summary, summarise
+from .timeline import DEEPEST, Timeline
+
+logger = logging.getLogger("waveletvfi")
+
+OnProgress = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """All that decides about the frames of an output, beside the source and the weights.
+
+    multiplier, fps, slow: see `Timeline`; default: twice as many frames. depth: frames are made at multiples of
+        1/2^depth between two; default: see `Timeline.halvings`.
+    input_fps: rate of images. seconds: only so much of the input, from its beginning.
+    scene_threshold, drop_duplicates: see `video.content`.
+    ratio, budget, tile: see `Network`. compare: the source beside the output.
+    codec, crf, preset: see `choose_format`.
+    """
+
+    multiplier: Fraction | int | None = None
+    fps: Fraction | int | None = None
+    slow: Fraction | int = 1
+    depth: int | None = None
+    input_fps: Fraction | None = None
+    seconds: Fraction | None = None
+    scene_threshold: float = SCENE_THRESHOLD
+    drop_duplicates: bool = False
+    ratio: float | None = None
+    budget: float | None = None
+    tile: int | None = None
+    compare: bool = False
+    codec: str | None = None
+    crf: int | None = None
+    preset: str | None = None
+
+
+def convert(
+    inputs: Sequence[Path],
+    output: Path,
+    model: Model,
+    options: Options = Options(),
+    *,
+    device: torch.device | str = "cpu",
+    resume: bool = False,
+    overwrite: bool = False,
+    on_progress: OnProgress = lambda done, total: None,
+    process: Process | None = None,
+) -> Summary:
+    """Interpolate a video, a folder of frames, or two images.
+
+    What is finished is kept in a part folder beside the output until that is complete, see `Job`.
+
+    Args:
+        inputs: one video, one folder, or images. output: a video, GIF or APNG, an image (of two), or a new folder.
+        model: in evaluation mode, on `device`.
+        resume: continue an unfinished conversion. overwrite: replace an output that exists.
+        on_progress: called with the number of frames made, and of those expected, None where that is not known.
+        process: of several that share the work; default: this is the only one.
+    Returns:
+        What was done; `damage` says where a damaged source broke off.
+    Raises:
+        ValueError, OSError: in one line what is wrong with the input, the output or the options.
+    """
+    started = time.monotonic()
+    inputs, output = [Path(path) for path in inputs], Path(output)
+    timeline = Timeline(multiplier=options.multiplier, fps=options.fps, slow=options.slow)
+    network = Network(model, ratio=options.ratio, budget=options.budget, device=device, tile=options.tile)
+    group = Group(process)
+    check_output(output, inputs, overwrite=overwrite)
+    with contextlib.closing(open_reader(inputs, rate=options.input_fps)) as reader:
+        _check_options(options, reader, output)
+        source = Source(reader, seconds=options.seconds)
+        if is_image(output):
+            records = [_make_middle(source, network, output)]
+        else:
+            form = choose_format(
+                output, reader, rate=timeline.rate(reader.rate), unit=timeline.unit(reader.unit),
+                columns=1 + options.compare, codec=options.codec, crf=options.crf, preset=options.preset,
+            )  # fmt: skip
+            job = Job(output)
+            wanted = _describe(reader.paths, form, options, network)
+            group.once(lambda: job.begin(wanted, resume=resume, overwrite=overwrite))
+            with _keeping(job, group):
+                _make_segments(source, timeline, network, form, job, group, options, on_progress)
+                group.once(lambda: _join(source, timeline, form, job, output))
+                records = job.records()
+                group.once(job.remove)
+    return summarise(records, output=output, seconds=time.monotonic() - started, damage=source.damage)
+
+
+def _check_options(options: Options, reader: VideoReader | ImageReader, output: Path) -> None:
+    """Refuse what does not go together, and say what is assumed."""
+    bounds = {"depth": (1, DEEPEST), "scene_threshold": (0, 255), "input_fps": (Fraction(1, 1000), 1000)}
+    for name, (least, most) in bounds.items():
+        value = getattr(options, name)
+        if value is not None and not least <= value <= most:
+            raise ValueError(f"{name} must be from {least} to {most}, got {value}")
+    are_images = isinstance(reader, ImageReader)
+    if options.input_fps is not None and not are_images:
+        raise ValueError(f"input_fps is for images; {reader.path} has its own rate")
+    is_usual = options == replace(Options(), **{name: getattr(options, name) for name in ("ratio", "budget", "tile")})
+    if is_image(output) and not (are_images and len(reader.paths) == 2 and is_usual):
+        raise ValueError(f"{output}: an image holds the middle one of two images, without other options; name a folder")
+    if are_images and options.input_fps is None and (is_video(output) or is_animation(output)):
+        logger.warning("taken as %s frames per second; --input_fps says otherwise", reader.rate)
+
+
+def _make_middle(source: Source, network: Network, output: Path) -> Record:
+    """The frame between two images, as an image."""
+    timeline, record = Timeline(multiplier=2), Record()
+    spans = plan(source.frames(), timeline, until=source.until)
+    _, made, *_ = render(spans, network, 1)
+    write_picture(output, made.frame.image)
+    record.add(made)
+    return record
+
+
+def _make_segments(
+    source: Source,
+    timeline: Timeline,
+    network: Network,
+    form: Format,
+    job: Job,
+    group: Group,
+    options: Options,
+    on_progress: OnProgress,
+) -> None:
+    """All segments that are this process's and not there yet; decoding and encoding run beside the network."""
+    done = sum(record.frames for record in job.records())
+    total = source.total and timeline.total(source.total, source.reader.rate)
+    spans = plan(
+        source.frames(),
+        timeline,
+        until=source.until,
+        threshold=options.scene_threshold,
+        drop_duplicates=options.drop_duplicates,
+        is_wanted=lambda segment: group.owns(segment) and not job.is_finished(segment),
+    )
+    on_progress(done, total)
+    depth = options.depth or timeline.halvings(source.reader.rate)
+    with (
+        Sink(job, form, compare=options.compare) as sink,
+        Behind(sink.write) as encoder,
+        contextlib.closing(ahead(spans)) as waiting,
+    ):
+        for made in render(waiting, network, depth):
+            encoder.put(made)
+            done += group.size  # the others are about as fast
+            on_progress(done if total is None else min(done, total), total)
+    on_progress(done, done)
+
+
+def _join(source: Source, timeline: Timeline, form: Format, job: Job, output: Path) -> None:
+    end = timeline.stretch(source.end, source.start)
+    carried = source.reader if isinstance(source.reader, VideoReader) else None
+    join(job.folder, form, output, source=carried, end=end, stretch=timeline.slow)
+
+
+@contextlib.contextmanager
+def _keeping(job: Job, group: Group) -> Iterator[None]:
+    """When the block fails, say that what is finished is kept; nothing finished, nothing kept."""
+    try:
+        yield
+    except BaseException:
+        finished = len(job.records())
+        if finished and group.rank == 0:
+            logger.warning("%s keeps what is finished; --resume continues there", job.folder)
+        elif not finished and group.size == 1:
+            job.remove()
+        raise
+
+
+def _describe(paths: Sequence[Path], form: Format, options: Options, network: Network) -> dict[str, str]:
+    """All that decides about the output's bytes."""
+    files = "\n".join(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths)
+    fixed = {"format": str(form), "weights": network.fingerprint(), "segment": str(SEGMENT)}
+    chosen = {name: str(value) for name, value in asdict(options).items()}
+    return {"source": f"{paths[0]} ({sha256(files.encode()).hexdigest()[:16]})", **chosen, **fixed}

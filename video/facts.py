@@ -1,0 +1,66 @@
+"""What a video file says about itself, as far as it can be believed."""
+
+import logging
+from fractions import Fraction
+from pathlib import Path
+
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+logger = logging.getLogger("waveletvfi")
+
+DEFAULT_RATE = Fraction(25)
+NEARLY = Fraction(1, 50_000)  # relative error of a rate in a file that stores a period in another unit
+MICROSECOND = Fraction(1, 1_000_000)  # the unit of a container's times
+SLOWEST, FASTEST = Fraction(1, 1000), 1000  # frames per second; beyond, the file is wrong
+
+
+def find_picture(container: InputContainer, path: Path) -> VideoStream:
+    """The first video stream that is not a cover image and can be decoded."""
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None:
+            return stream
+    raise ValueError(f"{path} holds no video stream; a video, a folder of frames or two images are needed")
+
+
+def find_start(container: InputContainer, video: VideoStream) -> Fraction:
+    """What the file calls its first moment, in seconds: later times are counted from here."""
+    first = (video.start_time or 0) * video.time_base
+    return first if first < 0 else max((container.start_time or 0) * MICROSECOND, Fraction(0))
+
+
+def find_rate(video: VideoStream, path: Path) -> Fraction:
+    """Nominal frames per second, the default where the file says nothing or nonsense."""
+    for rate in (video.guessed_rate, video.average_rate):
+        if rate and SLOWEST <= rate <= FASTEST:
+            return _usual_rate(Fraction(rate))
+    logger.warning("%s does not say its frame rate, taken as %s", path, DEFAULT_RATE)
+    return DEFAULT_RATE
+
+
+def find_duration(container: InputContainer, video: VideoStream) -> Fraction | None:
+    """Seconds that the picture, or else the file, is said to last; None where that is not said."""
+    if video.duration and video.duration > 0:
+        return video.duration * video.time_base
+    return container.duration * MICROSECOND if container.duration and container.duration > 0 else None
+
+
+def say_what_is_lost(path: Path, container: InputContainer, first: VideoFrame) -> None:
+    """Log what of the picture will not be in the output."""
+    pictures = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    notes = {
+        "only the first video stream is kept": len(pictures) > 1,
+        "alpha channel, dropped": any(part.is_alpha for part in first.format.components),
+        "interlaced: deinterlace it first, or moving edges show combs": first.interlaced_frame,
+    }
+    for note in (text for text, is_true in notes.items() if is_true):
+        logger.warning("%s: %s", path, note)
+
+
+def _usual_rate(rate: Fraction) -> Fraction:
+    """The whole number, or that times 1000/1001 as in television, which a file may say only nearly."""
+    usual = (Fraction(round(rate)), Fraction(round(rate * 1001 / 1000) * 1000, 1001))
+    nearest = min(usual, key=lambda candidate: abs(candidate - rate))
+    return nearest if abs(nearest - rate) <= NEARLY * rate else rate.limit_denominator(1001)

@@ -1,0 +1,135 @@
+"""From segments to the output: complete under its name, or not there at all."""
+
+import contextlib
+import heapq
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from utils import atomic_path
+
+from .animation import animate
+from .carry import Carrier
+from .codecs import ANIMATIONS
+from .reader import VideoReader
+from .segments import FRAMES, SEGMENT, Format, naming_failures, tag_colour
+
+QUICK_TIME = (".mp4", ".m4v", ".mov")
+
+
+def join(
+    folder: Path,
+    form: Format,
+    output: Path,
+    *,
+    source: VideoReader | None = None,
+    end: Fraction | None = None,
+    stretch: Fraction = Fraction(1),
+) -> None:
+    """Make `output` of all segments in `folder`; the same bytes in whichever order and by whomever they were made.
+
+    Args:
+        source: what to copy sound, subtitles, chapters, metadata, attachments and cover from.
+        end: seconds that the output lasts; default: until one period after the last frame.
+        stretch: how many times as long as `source` it lasts; unless it is 1, sound and subtitles are left out.
+    Raises:
+        OSError: no space, no permission; what was there, if anything, is untouched.
+        ValueError: no segments, or they do not belong together.
+    """
+    if not form.suffix:
+        _rename(folder / FRAMES, output)
+        return
+    segments = sorted(folder.glob(f"[0-9]*{SEGMENT}"))
+    if not segments:
+        raise ValueError(f"{folder} holds no finished segment")
+    with atomic_path(output) as temporary, naming_failures(output):
+        if form.suffix in ANIMATIONS:
+            animate(segments, form, temporary, end=end)
+        else:
+            _mux(segments, form, temporary, source, end, stretch)
+
+
+def _rename(frames: Path, output: Path) -> None:
+    if output.is_dir():
+        output.rmdir()  # only ever an empty one
+    frames.rename(output)
+
+
+def _mux(
+    segments: list[Path],
+    form: Format,
+    output: Path,
+    source: VideoReader | None,
+    end: Fraction | None,
+    stretch: Fraction,
+) -> None:
+    options = {"fflags": "+bitexact"}  # nothing random, no date of today
+    if form.suffix in QUICK_TIME:
+        options["movflags"] = "+faststart"
+    with contextlib.ExitStack() as stack:
+        container = stack.enter_context(av.open(str(output), "w", container_options=options))
+        video = _add_picture(container, segments[0], form)
+        streams = [_pictures(segments, form, video, end)]
+        if source is not None:
+            carrier = stack.enter_context(contextlib.closing(Carrier(source, container, end=end, stretch=stretch)))
+            streams.append(carrier.packets())
+        container.start_encoding()
+        for packet in heapq.merge(*streams, key=lambda packet: packet.dts * packet.time_base):
+            container.mux(packet)
+
+
+def _add_picture(container: OutputContainer, segment: Path, form: Format) -> VideoStream:
+    with av.open(str(segment)) as first:
+        video = container.add_stream_from_template(first.streams.video[0], opaque=True)
+    video.time_base = form.unit
+    video.codec_context.framerate = form.rate
+    tag_colour(video.codec_context, form)
+    if form.suffix in QUICK_TIME and form.encoder == "libx265":
+        video.codec_context.codec_tag = "hvc1"  # the one Apple's players take
+    return video
+
+
+def _pictures(segments: list[Path], form: Format, video: VideoStream, end: Fraction | None) -> Iterator[Packet]:
+    """The packets of all segments in the order of decoding, with the times of decoding and durations that belong to
+    one stream: encoders know neither what came before nor what comes after."""
+    headers, reorder, before = None, 0, []
+    contents = ((path, *_read(path, form)) for path in segments)
+    current = next(contents)
+    while current is not None:
+        path, header, delay, packets = current
+        current = next(contents, None)
+        times = sorted(packet.pts for packet in packets)
+        if headers is None:
+            headers, reorder, period = header, delay, round(1 / form.rate / form.unit)
+            before = [times[0] - period * (reorder - k) for k in range(reorder)]
+        if header != headers or delay != reorder:
+            raise ValueError(f"{path} was encoded in another way than the segments before; start again")
+        after = min(packet.pts for packet in current[3]) if current else _end(times[-1], form, end)
+        lasts = dict(zip(times, [*times[1:], after], strict=True))
+        decoded = before + times
+        for packet, dts in zip(packets, decoded, strict=False):
+            packet.dts, packet.duration, packet.stream = dts, lasts[packet.pts] - packet.pts, video
+            yield packet
+        before = decoded[len(times) :]
+
+
+def _read(segment: Path, form: Format) -> tuple[bytes, int, list[Packet]]:
+    """A segment's codec header, by how many frames it is reordered, and its packets, timed in the format's unit."""
+    with av.open(str(segment)) as container:
+        video = container.streams.video[0]
+        context = video.codec_context
+        packets = [packet for packet in container.demux(video) if packet.size]
+        for packet in packets:
+            packet.pts = round(packet.pts * packet.time_base / form.unit)
+            packet.time_base = form.unit
+        return bytes(context.extradata or b""), context.reorder_depth, packets
+
+
+def _end(last: int, form: Format, end: Fraction | None) -> int:
+    """When the last frame ends, in the format's unit."""
+    return last + round(1 / form.rate / form.unit) if end is None else max(round(end / form.unit), last + 1)

@@ -1,0 +1,151 @@
+"""The middle of two frames: the network where something moves, copies elsewhere, tiles where memory is short."""
+
+from hashlib import sha256
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from models import WaveletVFI
+from models.macs import published_gmacs
+
+from .tiles import SMALLEST, in_tiles
+
+CROP = 64  # crops grow to multiples of this, so that few sizes occur
+
+
+class Model(Protocol):
+    """What is needed of a network: the middle frame of two (1, 3, H, W) in [0, 1].
+
+    One with `interpolate_details`, as of `models.WaveletVFI`, also says what its frames cost. One without `state_dict`
+    may have a `fingerprint`, a string that tells its weights from others when a conversion is resumed.
+    """
+
+    def interpolate(self, img0: Tensor, img1: Tensor, **options: float | None) -> Tensor: ...
+
+
+class Call(NamedTuple):
+    """What one middle frame cost.
+
+    cost: fraction of the dense operations of the sparse convolutions. ratio: the threshold ratio. executed, dense: 10^9
+    operations, and those of the dense network as published. None: the model does not say.
+    """
+
+    cost: float | None = None
+    ratio: float | None = None
+    executed: float | None = None
+    dense: float | None = None
+
+
+class Network:
+    """A model with its options: `middle` of two frames, and what it cost."""
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        ratio: float | None = None,
+        budget: float | None = None,
+        device: torch.device | str = "cpu",
+        tile: int | None = None,
+    ):
+        """
+        Args:
+            ratio: threshold ratio. budget: or the cost at most. Neither: the network's choice per pair.
+            device: where `model` is.
+            tile: compute frames in overlapping squares of this many pixels, see `video.tiles`.
+        Raises:
+            ValueError: tiles too small.
+        """
+        if tile is not None and tile < SMALLEST:
+            raise ValueError(f"tiles need at least {SMALLEST} pixels, got {tile}")
+        self.device = torch.device(device)
+        self._model, self._tile = model, tile
+        self._options = {"ratio": ratio} if budget is None else {"budget": budget}
+        self._dense_of: dict[tuple[int, int], float] = {}
+
+    def middle(self, img0: Tensor, img1: Tensor) -> tuple[Tensor, Call]:
+        """The middle frame of two (1, 3, H, W) in [0, 1].
+
+        Equal frames are copied, and so is a border of one-coloured rows or columns that both share, as of a letterbox:
+        it stays what it is, and costs nothing.
+
+        Raises:
+            ValueError: not enough memory.
+        """
+        height, width = img0.shape[-2:]
+        if torch.equal(img0, img1):
+            return img0, Call(cost=0.0, executed=0.0, dense=self._dense(height, width))
+        top, bottom, left, right = box = find_picture(img0, img1)
+        y0, x0 = top // CROP * CROP, left // CROP * CROP
+        y1, x1 = min(-(-bottom // CROP) * CROP, height), min(-(-right // CROP) * CROP, width)
+        made, call = self._run(img0[..., y0:y1, x0:x1], img1[..., y0:y1, x0:x1])
+        call = call._replace(dense=self._dense(height, width))
+        if box == (0, height, 0, width):
+            return made, call
+        imgt = img0.clone()
+        imgt[..., top:bottom, left:right] = made[..., top - y0 : bottom - y0, left - x0 : right - x0]
+        return imgt, call
+
+    def fingerprint(self) -> str:
+        """Tells networks apart that make other frames: by weights, precision, and how they are computed."""
+        model, digest = self._model, sha256()
+        for name, value in model.state_dict().items() if hasattr(model, "state_dict") else ():
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        parts = (getattr(model, name, "") for name in ("fingerprint", "sparse"))
+        return " ".join((type(model).__name__, digest.hexdigest()[:16], self.device.type, *parts)).strip()
+
+    def _run(self, img0: Tensor, img1: Tensor) -> tuple[Tensor, Call]:
+        calls: list[Call] = []
+
+        def run(img0: Tensor, img1: Tensor) -> Tensor:
+            made, call = self._measured(img0, img1)
+            calls.append(call)
+            return made
+
+        try:
+            made = in_tiles(run, img0, img1, self._tile) if self._tile else run(img0, img1)
+        except RuntimeError as error:  # also torch.OutOfMemoryError; on CPUs only the text tells
+            if "memory" not in str(error):
+                raise
+            height, width = img0.shape[-2:]
+            tile = max(SMALLEST, (self._tile or max(height, width)) // 2)
+            raise ValueError(f"not enough memory for frames of {width}x{height}; try --tile {tile}") from error
+        if calls[0].cost is None:
+            return made, calls[0]
+        costs, ratios, executed, _ = zip(*calls, strict=True)
+        return made, Call(sum(costs) / len(costs), sum(ratios) / len(ratios), sum(executed))
+
+    def _measured(self, img0: Tensor, img1: Tensor) -> tuple[Tensor, Call]:
+        if not hasattr(self._model, "interpolate_details"):
+            return self._model.interpolate(img0, img1, **self._options), Call()
+        output = self._model.interpolate_details(img0, img1, **self._options)
+        candidate = output.candidates[0]
+        values = (candidate.cost, candidate.ratio, output.executed_gmacs)
+        return output.frame, Call(*(value.mean().item() for value in values))
+
+    def _dense(self, height: int, width: int) -> float | None:
+        """10^9 operations of the dense network, as published."""
+        if not isinstance(self._model, WaveletVFI):
+            return None
+        size = height, width
+        if size not in self._dense_of:
+            self._dense_of = {size: published_gmacs(self._model, *size).item()}
+        return self._dense_of[size]
+
+
+def find_picture(img0: Tensor, img1: Tensor) -> tuple[int, int, int, int]:
+    """Top, bottom, left and right (ends excluded) of what is left of two different (1, 3, H, W) without their border:
+    the outer rows, and the outer columns, each of one colour and the same in both frames."""
+    same = (img0 == img1)[0].all(0)  # (H, W)
+    rows = (same & (img0 == img0[..., :1])[0].all(0)).all(1)
+    columns = (same & (img0 == img0[..., :1, :])[0].all(0)).all(0)
+    (top, bottom), (left, right) = _inner(rows), _inner(columns)
+    return top, bottom, left, right
+
+
+def _inner(border: Tensor) -> tuple[int, int]:
+    """First and one past the last place that is not border."""
+    inside = (~border).nonzero()[:, 0]
+    return inside[0].item(), inside[-1].item() + 1

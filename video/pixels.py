@@ -1,0 +1,68 @@
+"""The pixel format in which an output stores what a reader gives."""
+
+import logging
+from fractions import Fraction
+from typing import Protocol
+
+import av
+from av.video.format import VideoFormat
+
+from .colour import Colour
+
+logger = logging.getLogger("waveletvfi")
+
+DEPTHS = (9, 10, 12, 14, 16)  # of FFV1, beyond 8 bits
+# By the size of the chroma planes of a 64x64 picture.
+CHROMA = {(32, 32): "420", (32, 64): "422", (64, 64): "444", (64, 32): "440", (16, 64): "411", (16, 16): "410"}
+
+
+class Picture(Protocol):
+    """What of a reader decides how its frames are stored."""
+
+    size: tuple[int, int]
+    bits: int
+    pixel_format: str
+    colour: Colour | None
+    aspect: Fraction | None
+    rate: Fraction
+    unit: Fraction
+
+
+def choose_pixel_format(
+    encoder: str, picture: Picture, size: tuple[int, int], *, is_lossless: bool, needs_even: bool
+) -> str:
+    """The one of the encoder's formats that keeps most of the picture; what is lost of its depth is said.
+
+    Args:
+        size: (H, W) of the output. is_lossless: keep the source's own format instead of 4:2:0, which plays everywhere.
+        needs_even: 4:2:0 only for even sizes, else 4:4:4.
+    """
+    known = {pixel_format.name for pixel_format in av.Codec(encoder, "w").video_formats}
+    is_odd = bool(size[0] % 2 or size[1] % 2)
+    wanted = _lossless(picture) if is_lossless else _usual(picture, "444" if needs_even and is_odd else "420")
+    chosen = next(pixel_format for pixel_format in wanted if pixel_format in known)
+    stored = VideoFormat(chosen).components[0].bits
+    if stored < picture.bits:
+        logger.warning("%s stores %d bits, the source has %d; --codec ffv1 keeps them", encoder, stored, picture.bits)
+    return chosen
+
+
+def _usual(picture: Picture, chroma: str) -> list[str]:
+    """Best first."""
+    depths = [bits for bits in (12, 10) if picture.bits > 8 and bits <= max(picture.bits, 10)]
+    return [*(f"yuv{chroma}p{bits}le" for bits in depths), f"yuv{chroma}p"]
+
+
+def _lossless(picture: Picture) -> list[str]:
+    """The source's own format, without alpha, or the nearest that holds all of it."""
+    name = picture.pixel_format.replace("yuvj", "yuv")
+    source = VideoFormat(name, 64, 64)
+    is_deep = picture.bits > 8
+    depths = [f"{bits}le" for bits in DEPTHS if bits >= picture.bits] if is_deep else [""]
+    if source.is_rgb or source.has_palette:
+        return [f"gbrp{depth}" for depth in depths] if is_deep else ["bgr0"]
+    if len(source.components) < 3:
+        return [f"gray{depth}" for depth in depths]
+    part = source.components[1]
+    chroma = CHROMA.get((part.width, part.height), "444")
+    return [*(f"yuv{chroma}p{depth}" for depth in depths), *(f"yuv444p{depth}" for depth in depths)]

@@ -1,0 +1,113 @@
+"""One picture of a conversion: cost, ratio and cuts over time, and below some of its pairs as the network saw them."""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from models import WaveletVFI
+from utils import atomic_path, image_to_tensor
+
+from .convert import Options
+from .frame import Frame
+from .picture import explain
+from .sources import open_reader
+from .summary import Record, Summary
+
+PAIRS = 3
+HEIGHT, DPI = 5, 160  # inches of the drawing; pixels per inch
+COST, RATIO, CUT = "#1f5fa8", "#d9730d", "#8a8f98"
+
+
+def write_report(
+    path: Path,
+    summary: Summary,
+    inputs: Sequence[Path],
+    model: WaveletVFI,
+    options: Options,
+    *,
+    device: torch.device | str = "cpu",
+) -> None:
+    """Draw what `convert` returned as a PNG; pairs of the inputs are computed again.
+
+    Raises:
+        ValueError: a model that does not tell its costs.
+    """
+    calls = [call for record in summary.records for call in record.calls if call[1] is not None]
+    if not calls:
+        raise ValueError(f"{summary.output}: nothing was computed whose cost is known, so there is nothing to report")
+    times = choose_times(summary.records)
+    amount = {"budget": options.budget} if options.budget is not None else {"ratio": options.ratio}
+    pictures = []
+    for frame0, frame1 in read_pairs(inputs, options, times):
+        img0, img1 = (image_to_tensor(frame.image).to(device) for frame in (frame0, frame1))
+        output = model.interpolate_details(img0, img1, **amount)
+        title = f"{Path(inputs[0]).name}, between {float(frame0.time):.3f} and {float(frame1.time):.3f} s"
+        pictures.append(np.asarray(explain(img0.cpu(), img1.cpu(), output, title=title)))
+    width = pictures[0].shape[1] if pictures else 2000
+    whole = np.concatenate([_draw(summary, calls, width), *pictures])
+    with atomic_path(path) as temporary:
+        Image.fromarray(whole).save(temporary)
+
+
+def choose_times(records: Sequence[Record]) -> list[float]:
+    """Times of the middle frames that cost most, one in each of `PAIRS` equal parts; only of moving ones."""
+    calls = [call for record in records for call in record.calls if call[1]]
+    if not calls:
+        return []
+    start, end = calls[0][0], calls[-1][0]
+    parts: dict[int, list] = {}
+    for call in calls:
+        parts.setdefault(min(int((call[0] - start) / (end - start or 1) * PAIRS), PAIRS - 1), []).append(call)
+    return [max(part, key=lambda call: call[1])[0] for part in parts.values()]
+
+
+def read_pairs(inputs: Sequence[Path], options: Options, times: Sequence[float]) -> Iterator[tuple[Frame, Frame]]:
+    """The two frames around each time, in one pass."""
+    waiting = sorted(times)
+    reader = open_reader([Path(path) for path in inputs], rate=options.input_fps)
+    last = None
+    for frame in reader.frames():
+        if waiting and last is not None and frame.time > Fraction(waiting[0]):
+            yield last, frame
+            waiting = [time for time in waiting if Fraction(time) >= frame.time]
+        if not waiting:
+            break
+        last = frame
+    reader.close()
+
+
+def _draw(summary: Summary, calls: list[list[float]], width: int) -> np.ndarray:
+    """(H, width, 3) uint8."""
+    figure = Figure(figsize=(width / DPI, HEIGHT), dpi=DPI, layout="constrained")
+    figure.suptitle(_title(summary))
+    cost, ratio = figure.subplots(2, 1, sharex=True)
+    for axes, column, colour in ((cost, 1, COST), (ratio, 2, RATIO)):
+        axes.plot([call[0] for call in calls], [call[column] for call in calls], ".", color=colour, markersize=6)
+        for cut in summary.cuts:
+            axes.axvline(cut, color=CUT, linewidth=1)
+        _tidy(axes)
+    cost.set(ylabel="cost of the synthesis\n(1: dense)", ylim=(0, 1.05))
+    ratio.set_ylim(bottom=0)
+    ratio.set(ylabel="threshold ratio", xlabel="time in the input (s); lines are cuts")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+def _title(summary: Summary) -> str:
+    saved = "" if summary.saved is None else f", {summary.saved:.0%} of the dense network's operations saved"
+    return (
+        f"{summary.output.name}: {summary.made} of {summary.frames} frames made, {len(summary.cuts)} cuts held{saved}"
+    )
+
+
+def _tidy(axes: Axes) -> None:
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)

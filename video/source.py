@@ -1,0 +1,77 @@
+"""The frames of a reader as far as they can be read, and when the last one ends."""
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Protocol
+
+from .frame import Frame
+from .reader import DamagedVideo
+
+LONGEST_PAUSE = 600  # seconds between two frames; more is a damaged clock
+
+
+class Reader(Protocol):
+    """What of a reader is used here."""
+
+    rate: Fraction
+    total: int | None
+    duration: Fraction | None
+
+    def frames(self) -> Iterator[Frame]: ...
+
+
+class Source:
+    """Attributes, known when the frames have ended: damage, where they broke off, None if they did not; start, end:
+    times at which the first one begins and the last one ends."""
+
+    def __init__(self, reader: Reader, *, seconds: Fraction | None = None):
+        """seconds: only the frames before this time."""
+        self.reader, self._seconds = reader, seconds
+        self._next: Fraction | None = None  # time of the first frame left out
+        self.damage: str | None = None
+        self.start = self.end = Fraction(0)
+
+    def frames(self) -> Iterator[Frame]:
+        """The reader's, up to the damage, if there is any behind the first two."""
+        count, last = 0, None
+        try:
+            for frame in self.reader.frames():
+                if self._seconds is not None and frame.time >= self._seconds:
+                    self._next = frame.time
+                    return
+                if last is not None and frame.time - last > LONGEST_PAUSE:
+                    pause = float(frame.time - last)
+                    raise DamagedVideo(
+                        f"{frame.source} comes {pause:.0f} s after the one before", count=count, time=last
+                    )
+                if last is None:
+                    self.start = frame.time
+                count, last = count + 1, frame.time
+                yield frame
+        except DamagedVideo as error:
+            if count < 2:
+                raise
+            self.damage = str(error)
+
+    @property
+    def total(self) -> int | None:
+        """Expected number of frames, None if the file does not say."""
+        total = self.reader.total
+        if total and self._seconds is not None:
+            total = min(total, math.ceil(self._seconds * self.reader.rate))
+        return total
+
+    def until(self, last: Fraction, longest: Fraction) -> Fraction:
+        """When the frame at `last` ends: with the file, if that is as long as other frames last, else after a period.
+
+        Args:
+            longest: time between two frames, in seconds.
+        """
+        if self._next is not None:
+            self.end = self._next
+            return self.end
+        rest = (self.reader.duration or last) - last
+        is_believed = self.damage is None and 0 < rest <= 2 * longest
+        self.end = last + (rest if is_believed else 1 / self.reader.rate)
+        return self.end

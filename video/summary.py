@@ -1,0 +1,96 @@
+"""What an output cost, segment by segment and in all."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from .network import Call
+from .pipeline import Made
+
+
+@dataclass
+class Record:
+    """Of one segment. frames: in the output. made: by the network, or copied where nothing moves. held: in cuts and at
+    the end. calls: time in the source and a `Call`'s fields, per middle frame. cuts: times in the source in seconds."""
+
+    frames: int = 0
+    made: int = 0
+    held: int = 0
+    calls: list[list[float | None]] = field(default_factory=list)
+    cuts: list[float] = field(default_factory=list)
+
+    def add(self, made: Made) -> None:
+        """Count one frame of the output."""
+        span, slot = made.span, made.slot
+        self.frames += 1
+        if span.is_cut or span.frame1 is None:
+            self.held += slot.at != span.frame0.time
+        else:
+            self.made += not any(made.frame.image is frame.image for frame in (span.frame0, span.frame1))
+        self.calls += [[float(slot.at), *call] for call in made.calls]
+        if span.is_cut and float(span.frame1.time) not in self.cuts:
+            self.cuts.append(float(span.frame1.time))
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+class Summary(NamedTuple):
+    """What became of a conversion.
+
+    output: the file or folder. frames: in it; made: of these by the network; held: repeated, in cuts and at the end.
+    cuts: times in the source, in seconds. seconds: that it took. cost: mean fraction of the dense synthesis, saved: of
+    the operations of the published dense network, None where the model does not say. ratios: how many middle frames had
+    which threshold ratio, to one digit. damage: where the source broke off, None if it did not. records: by segment.
+    """
+
+    output: Path
+    frames: int
+    made: int
+    held: int
+    cuts: list[float]
+    seconds: float
+    cost: float | None
+    saved: float | None
+    ratios: dict[float, int]
+    damage: str | None
+    records: list[Record]
+
+
+def summarise(records: list[Record], *, output: Path, seconds: float, damage: str | None) -> Summary:
+    """All segments together."""
+    calls = [Call(*call[1:]) for record in records for call in record.calls]
+    costs = [call.cost for call in calls if call.cost is not None]
+    counted = [call for call in calls if call.executed is not None and call.dense]
+    ratios = Counter(float(f"{call.ratio:.0e}") for call in calls if call.ratio is not None)
+    return Summary(
+        output,
+        *(sum(getattr(record, name) for record in records) for name in ("frames", "made", "held")),
+        sorted({cut for record in records for cut in record.cuts}),
+        seconds,
+        sum(costs) / len(costs) if costs else None,
+        1 - sum(call.executed for call in counted) / sum(call.dense for call in counted) if counted else None,
+        dict(sorted(ratios.items())),
+        damage,
+        records,
+    )
+
+
+def describe(summary: Summary) -> str:
+    """In words, a few lines."""
+    cuts = f", {_count(len(summary.cuts), 'cut')} held" if summary.cuts else ""
+    frames = _count(summary.frames, "frame")
+    lines = [f"{summary.output}: {frames}, {summary.made} of them made{cuts}, {summary.seconds:.1f} s"]
+    if summary.cost is not None:
+        saved = "" if summary.saved is None else f", {summary.saved:.1%} of the dense network's operations saved"
+        lines.append(f"{summary.cost:.1%} of the dense synthesis computed{saved}")
+    if summary.ratios:
+        total = sum(summary.ratios.values())
+        shares = ", ".join(f"{ratio:g}: {count / total:.0%}" for ratio, count in summary.ratios.items())
+        lines.append(f"threshold ratios: {shares}")
+    return "\n".join(lines)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

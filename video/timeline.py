@@ -1,0 +1,108 @@
+"""When the output's frames are due, as exact fractions, and where between two frames each is to be made."""
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import NamedTuple
+
+LARGEST = 1000  # of multipliers, rates and stretches: beyond it, a slip of the hand
+DEPTH = 4  # halvings, unless more are needed for neighbours to differ
+DEEPEST = 10
+HALF = Fraction(1, 2)
+
+
+class Slot(NamedTuple):
+    """One frame of the output.
+
+    number: counted from 0. index: of the last source frame at or before it, counted from 0.
+    at: its time on the source's clock, in seconds. time: its time in the output, in seconds.
+    """
+
+    number: int
+    index: int
+    at: Fraction
+    time: Fraction
+
+
+class Timeline:
+    """Which frames an output has: `multiplier` times as many as the source, or `fps` per second.
+
+    Multiplied frames lie between the source's own times, so a variable rate stays what it is; with `fps` the output's
+    rate is constant. `slow` stretches time; without a multiplier it also is one, and the rate stays as it was.
+    """
+
+    def __init__(
+        self, *, multiplier: Fraction | int | None = None, fps: Fraction | int | None = None, slow: Fraction | int = 1
+    ):
+        """Raises ValueError for both multiplier and fps, or values out of range."""
+        if multiplier is not None and fps is not None:
+            raise ValueError(f"give a multiplier ({multiplier}) or a rate ({fps}), not both")
+        for name, value, least in (("multiplier", multiplier, 1), ("fps", fps, 0), ("slow", slow, 0)):
+            if value is not None and not (least <= value <= LARGEST and value > 0):
+                bound = f"at least {least}" if least else f"above {least}"
+                raise ValueError(f"{name} must be {bound} and at most {LARGEST}, got {value}")
+        self.fps = None if fps is None else Fraction(fps)
+        self.slow = Fraction(slow)
+        self._multiplier = Fraction(multiplier or (max(slow, 1) if slow != 1 else 2))
+
+    def slots(self, index: int, start: Fraction, end: Fraction, first: Fraction) -> Iterator[Slot]:
+        """The output's frames from source frame `index`, at `start`, until before the next one, at `end`.
+
+        Args:
+            first: the time of the source's first frame, which is also that of the output's.
+        """
+        if self.fps is None:
+            number = math.ceil(index * self._multiplier)
+            while number < (index + 1) * self._multiplier:
+                at = start + (number / self._multiplier - index) * (end - start)
+                yield self._slot(number, index, at, first)
+                number += 1
+        else:
+            step = 1 / (self.fps * self.slow)
+            number = math.ceil((start - first) / step)
+            while (at := first + number * step) < end:
+                yield self._slot(number, index, at, first)
+                number += 1
+
+    def rate(self, source: Fraction) -> Fraction:
+        """Nominal frames per second of the output, given the source's."""
+        return self.fps or source * self._multiplier / self.slow
+
+    def total(self, count: int, source: Fraction) -> int:
+        """How many frames `count` source frames at a constant rate become."""
+        return math.ceil(count / source * self.slow * self.rate(source))
+
+    def unit(self, source: Fraction) -> Fraction:
+        """Seconds of which the output's times are multiples, where the source's are multiples of `source`."""
+        return source / self.slow.denominator / (1 if self.fps else self._multiplier.numerator)
+
+    def stretch(self, at: Fraction, first: Fraction) -> Fraction:
+        """The time in the output of a time on the source's clock."""
+        return first + (at - first) * self.slow
+
+    def halvings(self, source: Fraction) -> int:
+        """The depth at which neighbours in the output differ, at least `DEPTH`."""
+        return min(max(DEPTH, math.ceil(math.log2(self.rate(source) * self.slow / source))), DEEPEST)
+
+    def _slot(self, number: int, index: int, at: Fraction, first: Fraction) -> Slot:
+        return Slot(number, index, at, self.stretch(at, first))
+
+
+def nearest(at: Fraction, start: Fraction, end: Fraction, depth: int) -> int:
+    """The j of the time start + j / 2^depth * (end - start) that is nearest to `at`; of two, the later."""
+    return math.floor((at - start) / (end - start) * 2**depth + HALF)
+
+
+def rational(text: str) -> Fraction:
+    """A number such as 60, 2.5 or 60000/1001; decimals of television's rates (23.976, 29.97, 59.94) mean n * 1000/1001.
+
+    Raises:
+        ValueError: not a number.
+    """
+    try:
+        rate = Fraction(text)
+    except ZeroDivisionError:
+        raise ValueError(f"{text} divides by zero") from None
+    whole = Fraction(math.ceil(rate) * 1000, 1001)
+    is_television = "." in text and math.ceil(rate) in (24, 30, 48, 60, 120) and abs(rate - whole) < Fraction(1, 200)
+    return whole if is_television else rate
