@@ -3,7 +3,7 @@
 import contextlib
 import html
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from models import Interpolation, WaveletVFI
 from utils import image_to_tensor, read_image, tensor_to_image
-from video import Frame, VideoReader, interpolate_frames, open_writer
+from video import Options, Summary, VideoReader, convert
 from video.picture import flow_to_rgb, with_wheel
 
 DIMMED = 0.2  # brightness of what a mask leaves out
@@ -113,32 +113,29 @@ def interpolate_pair(setup: Setup, paths: list[str | None], amount: Amount) -> W
 
 def interpolate_clip(
     setup: Setup, path: str | None, output: Path, amount: Amount, *, multiplier: int, report: Report
-) -> WatchedModel:
-    """Write the smoother clip, with its sound, to `output`; the network after it.
+) -> tuple[WatchedModel, Summary]:
+    """Write the smoother clip, with its sound, to `output`; the network after it, and what was done.
 
     Raises:
-        ValueError: no clip, not a video, damaged, or beyond the limits.
+        ValueError: no clip, not a video, or beyond the limits.
     """
     if path is None:
         raise ValueError("a clip is needed")
     name, watched = Path(path).name, WatchedModel(setup.model)
     with contextlib.closing(VideoReader(path)) as reader:
+        setup.limits.check_size(*reader.size, name)
         setup.limits.check_length(reader.total or 0, name)
-        expected = reader.total and (reader.total - 1) * multiplier + 1
-        with open_writer(output, reader, multiplier=multiplier) as writer:
-            frames = limited(reader.frames(writer.write_audio), setup.limits, name)
-            for frame in interpolate_frames(frames, watched, multiplier=multiplier, **amount, device=setup.device):
-                writer.write(frame)
-                report(writer.count, expected)
-    return watched
 
+        def on_progress(done: int, expected: int | None) -> None:
+            setup.limits.check_length(-(-done // multiplier), name)  # what a file says about itself may be wrong
+            report(done, expected)
 
-def limited(frames: Iterable[Frame], limits: Limits, name: str) -> Iterator[Frame]:
-    """The frames, as long as they keep to the limits: what a file says about itself may be wrong."""
-    for count, frame in enumerate(frames, 1):
-        limits.check_size(frame.image.shape[1], frame.image.shape[0], name)
-        limits.check_length(count, name)
-        yield frame
+        options = Options(multiplier=multiplier, **amount)
+        summary = convert([Path(path)], output, watched, options, device=setup.device, on_progress=on_progress)
+        if watched.liveliest is None:  # nothing moves: the network was not needed
+            image = image_to_tensor(next(reader.frames()).image).to(setup.device)
+            watched.interpolate(image, image, **amount)
+    return watched, summary
 
 
 def compared(pair: Pair) -> dict[str, np.ndarray]:

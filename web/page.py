@@ -173,7 +173,9 @@ def _handlers(setup: Setup) -> tuple[Callable[..., list], Callable[..., list]]:
         with _told(clip):
             file = _new_file(setup, f"{Path(clip or '').stem}_x{multiplier}.mp4")
             amount = _amount(choice, ratio, budget)
-            watched = interpolate_clip(setup, clip, file, amount, multiplier=multiplier, report=report)
+            watched, summary = interpolate_clip(setup, clip, file, amount, multiplier=multiplier, report=report)
+        if summary.damage:
+            gr.Warning(plain_message(ValueError(summary.damage), clip), duration=None)
         return _found(watched, gr.DownloadButton("Download the clip", value=file, visible=True), file)
 
     return on_pair, on_clip
