@@ -8,7 +8,7 @@ import re
 import benchmark_trees as trees
 import pytest
 import torch
-from runs import benchmark, finish, launch, make_data
+from runs import finish, launch, make_data, run_benchmark
 
 import utils
 from benchmark import SNU_FILM as snu_film_script
@@ -39,7 +39,7 @@ def test_several_checkpoints_and_peers_stand_in_one_table(data, tmp_path, monkey
     (tmp_path / "my_peer.py").write_text("def second(img0, img1):\n    return img1\n")
     monkeypatch.chdir(tmp_path)
     paths = [data / "tiny.pth", tmp_path / "other/tiny.pth"]
-    report = benchmark(data, tmp_path, "--checkpoint", *map(str, paths), "--ratio", "0", "--peer", "my_peer:second")
+    report = run_benchmark(data, tmp_path, "--checkpoint", *map(str, paths), "--ratio", "0", "--peer", "my_peer:second")
     names = [row["name"] for row in report["rows"]]
     assert names == [f"{paths[0]}, ratio 0", f"{paths[1]}, ratio 0", "my_peer:second", "average of the two frames"]
     psnr = [row["mean"]["psnr"] for row in report["rows"]]
@@ -118,13 +118,13 @@ def test_without_a_checkpoint_the_default_one_is_used(data, tmp_path, monkeypatc
 
 @pytest.mark.usefixtures("no_page")
 def test_a_budget_is_kept_by_every_image(data, tmp_path):
-    ours = benchmark(data, tmp_path, "--budget", "0.3")["rows"][0]
+    ours = run_benchmark(data, tmp_path, "--budget", "0.3")["rows"][0]
     assert ours["name"] == "tiny.pth, budget 0.3" and all(image["cost"] <= 0.3 for image in ours["images"])
 
 
 @pytest.mark.usefixtures("no_page")
 def test_half_is_bf16_on_a_cpu(data, tmp_path):
-    assert benchmark(data, tmp_path, "--half", "--ratio", "0")["precision"] == "bf16"
+    assert run_benchmark(data, tmp_path, "--half", "--ratio", "0")["precision"] == "bf16"
 
 
 @pytest.mark.parametrize(
