@@ -22,7 +22,16 @@ from tqdm import tqdm
 import utils
 from benchmark.metrics import psnr
 from datasets import ClipTriplets, EpochSampler, Mixture, TrainingAugmentation, TrainingSet, open_mixture
-from training import ImageScore, Meter, Trainer, build_parser, check_args, gather_scores, leave_signals_to_parent
+from training import (
+    ImageScore,
+    Meter,
+    Trainer,
+    build_parser,
+    check_args,
+    gather_scores,
+    keep_freed_memory,
+    leave_signals_to_parent,
+)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -150,4 +159,5 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     utils.run_script(main, parse_args())

@@ -2,8 +2,9 @@
 
     python benchmark/training_speed.py --config small --crop_size 256 --batch_size 4 --threads 2
 
-The plain way is the published formula (`sparse = "masked"`, contiguous memory), in the dynamic stage one whole decode
-per candidate. The ways take turns; the table shows medians of a forward and backward pass with the loss.
+The plain way is the published formula (`sparse = "masked"`, contiguous memory, malloc as it is), in the dynamic stage
+one whole decode per candidate; the others are the trainer's. The ways take turns; the table shows medians of a forward
+and backward pass with the loss.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from benchmark.timing import interleaved_medians
 from datasets import MovingShapes
 from models import CONFIGS, Interpolation, WaveletVFI
 from models.losses import training_loss
+from training import keep_freed_memory
 from utils import run_script
 
 WAYS = ("plain", "float32", "bf16")
@@ -66,6 +68,7 @@ def make_step(way: str, stage: str, config: str, frames: list[Tensor], losses: d
     img0, imgt, img1 = frames
 
     def step() -> None:
+        keep_freed_memory(way != "plain")
         torch.manual_seed(1)
         with torch.autocast("cpu", torch.bfloat16, enabled=way == "bf16"):
             if stage == "static":

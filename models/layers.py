@@ -43,6 +43,15 @@ def blend(img0: Tensor, img1: Tensor, flow_t0: Tensor, flow_t1: Tensor, occlusio
     return occlusion * warped0 + (1 - occlusion) * warped1
 
 
+def channels_last(image: Tensor) -> Tensor:
+    """(B, C, H, W), channels last in memory and in its strides, which decide how all that follows is computed.
+
+    Of a batch of one, `contiguous` leaves strides as they are that do not say so, such as those of decoded pictures.
+    """
+    image = image.contiguous(memory_format=torch.channels_last)
+    return image if image.stride(0) == image[0].numel() else image.clone(memory_format=torch.channels_last)
+
+
 def concatenate(parts: list[Tensor], like: Tensor) -> Tensor:
     """Channels side by side, in the dtype and memory format of `like`: warps lose channels last."""
     is_last = like.is_contiguous(memory_format=torch.channels_last) and not like.is_contiguous()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .config import Config, find_config
 from .context import ContextNet, LevelContext
-from .layers import blend, pad_to_multiple
+from .layers import blend, channels_last, pad_to_multiple
 from .macs import executed_gmacs, published_gmacs
 from .motion import Motion, MotionPerceptionNet
 from .official import to_ours
@@ -87,7 +87,7 @@ class WaveletVFI(nn.Module):
     def _prepare(self, image: Tensor) -> Tensor:
         """Frames in float32 at least: positions and masks need it. Channels last, except for the published way."""
         image = image if image.dtype == torch.float64 else image.float()
-        return image if self.sparse == "masked" else image.contiguous(memory_format=torch.channels_last)
+        return image if self.sparse == "masked" else channels_last(image)
 
     def perceive(self, img0: Tensor, img1: Tensor) -> tuple[Motion, Tensor]:
         """MP-Net alone: the motion, and the merged frame (B, 3, H, W)."""

@@ -12,7 +12,7 @@ MAY_IMPORT = {
     "pytorch_wavelets": set(),
     "models": {"pytorch_wavelets", "utils"},
     "datasets": {"utils"},
-    "benchmark": {"models", "datasets", "pytorch_wavelets", "utils"},
+    "benchmark": {"models", "datasets", "pytorch_wavelets", "training", "utils"},
     "video": {"models", "utils"},
     "training": {"models", "datasets", "utils"},
     "train_vimeo90k": {"datasets", "benchmark", "training", "utils"},

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models.layers import backward_warp, blend, halve_flow, pad_to_multiple
+from models.layers import backward_warp, blend, channels_last, halve_flow, pad_to_multiple
 
 
 def uniform_flow(dx, dy, height=12, width=16):
@@ -54,3 +54,15 @@ def test_padding_keeps_the_image_and_repeats_its_border(size):
     assert padded.shape[3] - size[1] < 16
     torch.testing.assert_close(padded[..., : size[0], : size[1]], image)
     torch.testing.assert_close(padded[..., -1, -1], image[..., -1, -1])
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_channels_last_in_memory_whatever_the_strides_were(batch):
+    plain = torch.rand(batch, 3, 5, 6)
+    images = [plain, plain.contiguous(memory_format=torch.channels_last), plain.mT.contiguous().mT]
+    if batch == 1:
+        images.append(plain[0].permute(1, 2, 0).contiguous().permute(2, 0, 1)[None])  # as decoded pictures come
+    for image in images:
+        ours = channels_last(image)
+        assert torch.equal(ours, plain)
+        assert ours.stride() == (90, 1, 18, 3)

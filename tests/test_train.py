@@ -38,6 +38,13 @@ def test_the_dynamic_stage_trains_the_classifier_and_anneals_the_temperature(dat
     assert scalars(tmp_path, "schedule/temperature") == pytest.approx([1.0] * 4 + [0.5] * 4 + [0.4] * 8)
 
 
+def test_the_classifier_can_be_trained_alone(data, tmp_path):
+    start = utils.load_checkpoint(data / "tiny.pth")["model"]
+    end = train(data, tmp_path, "--dynamic", "true", "--classifier_only")["model"]
+    for name, weight in end.items():
+        assert torch.equal(weight, start[name]) == ("classifier" not in name), name
+
+
 def test_the_temperature_reaches_the_model(data, tmp_path, monkeypatch):
     seen = []
     select = WaveletVFI._select_ratios
@@ -85,6 +92,7 @@ def test_the_published_flags_are_understood():
         (["--epochs", "0"], "--epochs must be positive"),
         (["--batch_size", "0"], "--batch_size must be positive"),
         (["--data_root", "nowhere"], "nowhere"),
+        (["--classifier_only"], "--classifier_only is for the dynamic stage"),
         (["--init_from", "nothing.pth"], r"no checkpoint at nothing\.pth"),
         (["--init_from", "", "--config", "huge"], "config must be one of"),
         (["--crop_size", "64", "--epochs", "1"], "does not fit"),

@@ -47,6 +47,8 @@ def check_args(args: argparse.Namespace, process: utils.Process) -> None:
         raise ValueError(f"--crop_size must be a multiple of 16, got {args.crop_size}")
     if args.precision == "fp16" and process.device.type != "cuda":
         raise ValueError(f"--precision fp16 needs a CUDA device, this run is on {process.device}; use bf16 or float32")
+    if args.classifier_only and not args.dynamic:
+        raise ValueError("--classifier_only is for the dynamic stage; give --dynamic true as well")
     if args.dynamic and not args.init_from and args.resume in (None, AUTO) and process.is_main:
         print("warning: the dynamic stage starts from static weights in the paper; give them with --init_from")
     if args.time_limit and process.is_main:
@@ -73,6 +75,7 @@ def _add_files(add: Callable[..., None]) -> None:
 def _add_method(add: Callable[..., None]) -> None:
     add("config", default="base", help="base (the paper's) or small; stored weights bring their own")
     add("dynamic", type=_boolean, nargs="?", const=True, default=False, help="the dynamic stage (default: static)")
+    add("classifier_only", action="store_true", help="in the dynamic stage, train the classifier alone; paper: all")
     add("ratios", type=float, nargs="+", help="candidate threshold ratios; paper: 0 0.005 0.01 0.015")
     add("weight_wavelet", type=float, default=0.01, help="of the wavelet loss; paper: 0.01")
     add("weight_cost", type=float, default=3.0, help="of the computation loss; paper: 3")

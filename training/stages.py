@@ -30,10 +30,14 @@ def stage_of(args: argparse.Namespace, progress: float) -> str:
     return DYNAMIC if args.dynamic else WARM_UP if progress < args.flow_warmup else STATIC
 
 
-def trained_network(model: WaveletVFI, stage: str) -> nn.Module:
-    """What a stage trains. Frozen: what its loss does not reach, so that no process waits for gradients of it."""
-    model.requires_grad_(stage != WARM_UP)
-    model.motion.requires_grad_(True)
+def trained_network(model: WaveletVFI, stage: str, *, classifier_only: bool) -> nn.Module:
+    """What a stage trains. Frozen: what its loss does not reach, so that no process waits for gradients of it.
+
+    classifier_only: in the dynamic stage, all but the classifier is frozen too.
+    """
+    frozen = classifier_only and stage == DYNAMIC
+    model.requires_grad_(stage != WARM_UP and not frozen)
+    model.motion.requires_grad_(not frozen)
     model.motion.classifier.requires_grad_(stage == DYNAMIC)
     return FlowOnly(model) if stage == WARM_UP else model
 

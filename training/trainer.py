@@ -30,7 +30,17 @@ from .stages import DYNAMIC, STATIC, WARM_UP, build_model, loss_of, stage_of, tr
 from .step import Step
 
 FUSED_DEVICES = ("cpu", "cuda", "mps")
-KEPT_OPTIONS = ("dynamic", "batch_size", "accumulate", "seed", "crop_size", "precision", "ema", "world_size")
+KEPT_OPTIONS = (
+    "dynamic",
+    "classifier_only",
+    "batch_size",
+    "accumulate",
+    "seed",
+    "crop_size",
+    "precision",
+    "ema",
+    "world_size",
+)
 
 
 class Trainer:
@@ -138,7 +148,8 @@ class Trainer:
         stage = stage_of(self.args, self.progress())
         if stage == self.stage:
             return
-        self.stage, network = stage, trained_network(self.model, stage)
+        self.stage, only = stage, self.args.classifier_only
+        network = trained_network(self.model, stage, classifier_only=only)
         if self.process.world_size > 1:
             network = DistributedDataParallel(network)
         self.network = torch.compile(network) if self.args.compile else network

@@ -69,8 +69,12 @@ class SparseConv2d(nn.Conv2d):
         packed = self.packed(pack_weights, x.dtype)
         return triton_conv(x, coarse, mask, packed, self.bias.detach().to(x.dtype), slope=slope)
 
-    def packed(self, pack: Callable[[Tensor, int], NamedTuple], dtype: torch.dtype) -> NamedTuple:
-        """`pack(weight, fine_channels)` in `dtype`; made once, and again when the weights have changed."""
+    def __getstate__(self) -> dict:
+        """For copies and pickles: without what is made of the weights."""
+        return super().__getstate__() | {"_packed": {}}
+
+    def packed(self, pack: Callable[[Tensor, int, torch.dtype], NamedTuple], dtype: torch.dtype) -> NamedTuple:
+        """`pack(weight, fine_channels, dtype)`; made once, and again when the weights have changed."""
         weight = self.weight.detach()
         # Changes through `.data` leave no version: hence the hash, which takes 4 ms for all weights of `base`. On a GPU
         # it would make the host wait.
@@ -78,9 +82,5 @@ class SparseConv2d(nn.Conv2d):
         version = None if self.weight.is_inference() else self.weight._version
         key = (dtype, weight.dtype, weight.device, weight.data_ptr(), version, changes)
         if pack not in self._packed or self._packed[pack][0] != key:
-            self._packed[pack] = key, _cast(pack(weight.float(), self.fine_channels), dtype)
+            self._packed[pack] = key, pack(weight.float(), self.fine_channels, dtype)
         return self._packed[pack][1]
-
-
-def _cast(tensors: NamedTuple, dtype: torch.dtype) -> NamedTuple:
-    return type(tensors)(*(None if tensor is None else tensor.to(dtype) for tensor in tensors))

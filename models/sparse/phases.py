@@ -32,9 +32,9 @@ class FoldedKernel(NamedTuple):
     coarse: Tensor
 
 
-def pack_folded(weight: Tensor, fine_channels: int) -> FoldedKernel:
-    """(C_out, C + C', 3, 3), of which C' belong to the upsampled input -> folded, same dtype. Differentiable."""
-    return FoldedKernel(fold_upsampling(weight[:, fine_channels:]))
+def pack_folded(weight: Tensor, fine_channels: int, dtype: torch.dtype | None = None) -> FoldedKernel:
+    """(C_out, C + C', 3, 3), of which C' belong to the upsampled input -> folded, in `dtype`. Differentiable."""
+    return FoldedKernel(fold_upsampling(weight[:, fine_channels:]).to(dtype or weight.dtype))
 
 
 def conv_of_upsampled(coarse: Tensor, kernel: FoldedKernel) -> Tensor:

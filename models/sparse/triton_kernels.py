@@ -43,14 +43,14 @@ class PackedWeights(NamedTuple):
     coarse: Tensor | None
 
 
-def pack_weights(weight: Tensor, fine_channels: int) -> PackedWeights:
-    """(C_out, C + C', 3, 3) with C = fine_channels -> packed, same dtype. Worth keeping while the weights last."""
-    weight = F.pad(weight, (0,) * 7 + (-len(weight) % 8,))
-    fine = weight[:, :fine_channels].permute(2, 3, 1, 0).flatten(0, 1).contiguous()
+def pack_weights(weight: Tensor, fine_channels: int, dtype: torch.dtype | None = None) -> PackedWeights:
+    """(C_out, C + C', 3, 3) with C = fine_channels -> packed, in `dtype`. Worth keeping while the weights last."""
+    weight, dtype = F.pad(weight, (0,) * 7 + (-len(weight) % 8,)), dtype or weight.dtype
+    fine = weight[:, :fine_channels].permute(2, 3, 1, 0).flatten(0, 1).contiguous().to(dtype)
     if weight.shape[1] == fine_channels:
         return PackedWeights(fine, None)
     # Along an axis (w0, w0 + w1, w1 + w2, w2): even pixels use the 1st and 3rd of them, odd ones the 2nd and 4th.
-    folded = fold_upsampling(weight[:, fine_channels:].float()).to(weight.dtype).flip(2, 3)
+    folded = fold_upsampling(weight[:, fine_channels:].float()).to(dtype).flip(2, 3)
     split = folded.unflatten(3, (2, 2)).unflatten(2, (2, 2))  # (C', N, row tap, row % 2, column tap, column % 2)
     return PackedWeights(fine, split.permute(3, 5, 2, 4, 0, 1).flatten(0, 1).flatten(1, 2).contiguous())
 
