@@ -2,25 +2,24 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 import utils
 from utils import Process
 
+from .batches import Frames, batches
 from .methods import Method, between
 from .perceptual import Metric
 from .scores import Failure, Results, Row, Scores, mean_of, score
 from .store import Store, key_of, surroundings
 from .timing import Stopwatch, memory_growth
 
-Frames = tuple[Tensor, ...]  # of a sample, in the order of time
 Sample = list[list[Scores | None]]  # scores per predicted frame and row; None where a prediction is not finite
 
 
@@ -130,7 +129,7 @@ class _Run:
         unreadable: dict[int, str] = {}
         memory, means = None, _RunningMeans(len(self.method.rows))
         with tqdm(total=len(share), desc=self.method.name, unit="sample", disable=not self.process.is_main) as bar:
-            for indices, frames in _batches(self.dataset, share, batch_size, workers):
+            for indices, frames in batches(self.dataset, share, batch_size, workers):
                 if isinstance(frames, Exception):
                     unreadable[indices[0]] = str(frames)
                     utils.logger.warning("%s cannot be read: %s", self.dataset.names[indices[0]], frames)
@@ -210,48 +209,3 @@ class _RunningMeans:
         pairs = zip(self.totals, self.counts, strict=True)
         means = " ".join(f"{total / count:.3f}" if count else "-" for total, count in pairs)
         return f"PSNR {means}" + (f", {unreadable} cannot be read" if unreadable else "")
-
-
-def _batches(
-    dataset: Dataset, share: list[int], batch_size: int, workers: int
-) -> Iterator[tuple[list[int], Frames | Exception]]:
-    """Indices and frames (B, 3, H, W), B <= batch_size, or one index and why it cannot be read.
-
-    Neighbours of another size start another batch.
-    """
-    loader = DataLoader(
-        Subset(_Numbered(dataset), share),
-        batch_size=batch_size,
-        num_workers=workers,
-        collate_fn=_group_by_size,
-        pin_memory=torch.cuda.is_available(),
-    )
-    for groups in loader:
-        yield from groups
-
-
-class _Numbered(Dataset):
-    """(index, frames), or the error of reading them: raised in a worker, it would end the loader."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        self.dataset = dataset
-
-    def __getitem__(self, index: int) -> tuple[int, Frames | Exception]:
-        try:
-            return index, self.dataset[index]
-        except (ValueError, OSError) as error:
-            return index, error
-
-
-def _group_by_size(samples: list[tuple[int, Any]]) -> list[tuple[list[int], Frames | Exception]]:
-    groups = []
-    for kind, group in itertools.groupby(samples, key=lambda sample: _kind(*sample)):
-        indices, frames = zip(*group, strict=True)
-        together = frames[0] if isinstance(kind, int) else tuple(map(torch.stack, zip(*frames, strict=True)))
-        groups.append((list(indices), together))
-    return groups
-
-
-def _kind(index: int, frames: Frames | Exception) -> Any:
-    """What makes neighbours a batch: number and size of frames; an error stays alone."""
-    return index if isinstance(frames, Exception) else (len(frames), frames[0].shape)

@@ -1,4 +1,4 @@
-"""Short training runs of a tiny network, for the tests of the trainer."""
+"""Short training runs and benchmarks of a tiny network, for the tests."""
 
 import dataclasses
 import json
@@ -63,7 +63,7 @@ def train(data: Path, out: Path, *extra: str) -> dict:
     return utils.load_checkpoint(out / "last.pth")
 
 
-def benchmark(data: Path, output: Path, *options: str) -> dict:
+def run_benchmark(data: Path, output: Path, *options: str) -> dict:
     """Evaluate the tiny network on the validation triplets in this process; returns the report."""
     arguments = f"--data_root {data}/val --checkpoint {data}/tiny.pth --device cpu --output {output}"
     Vimeo90K.main(Vimeo90K.parse_args([*arguments.split(), *options]))

@@ -11,7 +11,7 @@ import benchmark_trees as trees
 import pytest
 import torch
 from PIL import Image
-from runs import benchmark, make_data
+from runs import make_data, run_benchmark
 
 from benchmark import Folder as folder_script
 from benchmark.plots import draw_tradeoff
@@ -40,7 +40,7 @@ def data(tmp_path_factory):
 def swept(data, tmp_path_factory):
     """The folder of a sweep, and its report."""
     output = tmp_path_factory.mktemp("swept")
-    return output / "Vimeo90K", benchmark(data, output, "--sweep", "0,1e-3,auto", "--batch_size", "2")
+    return output / "Vimeo90K", run_benchmark(data, output, "--sweep", "0,1e-3,auto", "--batch_size", "2")
 
 
 def test_the_table_has_a_row_for_everything_and_empty_cells_for_what_is_not_known():

@@ -8,7 +8,7 @@ import re
 import benchmark_trees as trees
 import pytest
 import torch
-from runs import benchmark, finish, launch, make_data
+from runs import finish, launch, make_data, run_benchmark
 
 import utils
 from benchmark import SNU_FILM as snu_film_script
@@ -17,12 +17,19 @@ from benchmark import Vimeo90K as script
 from benchmark import command
 
 
+@pytest.fixture
+def no_page(monkeypatch):
+    """What takes longest is left out."""
+    monkeypatch.setattr(command, "write_page", lambda *args, **options: None)
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """Three triplets of 48x64 and weights of a tiny network."""
     return make_data(tmp_path_factory.mktemp("data"), validation=3)
 
 
+@pytest.mark.usefixtures("no_page")
 def test_several_checkpoints_and_peers_stand_in_one_table(data, tmp_path, monkeypatch):
     (tmp_path / "other").mkdir()
     torch.manual_seed(5)
@@ -32,7 +39,7 @@ def test_several_checkpoints_and_peers_stand_in_one_table(data, tmp_path, monkey
     (tmp_path / "my_peer.py").write_text("def second(img0, img1):\n    return img1\n")
     monkeypatch.chdir(tmp_path)
     paths = [data / "tiny.pth", tmp_path / "other/tiny.pth"]
-    report = benchmark(data, tmp_path, "--checkpoint", *map(str, paths), "--ratio", "0", "--peer", "my_peer:second")
+    report = run_benchmark(data, tmp_path, "--checkpoint", *map(str, paths), "--ratio", "0", "--peer", "my_peer:second")
     names = [row["name"] for row in report["rows"]]
     assert names == [f"{paths[0]}, ratio 0", f"{paths[1]}, ratio 0", "my_peer:second", "average of the two frames"]
     psnr = [row["mean"]["psnr"] for row in report["rows"]]
@@ -90,6 +97,7 @@ def test_all_scripts_are_tested():
     assert scripts == set(SCRIPTS)
 
 
+@pytest.mark.usefixtures("no_page")
 def test_each_mode_of_a_set_has_a_report_of_its_own(data, tmp_path):
     trees.snu_film(tmp_path)
     lists = tmp_path / "SNU-FILM/eval_modes"
@@ -101,14 +109,22 @@ def test_each_mode_of_a_set_has_a_report_of_its_own(data, tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"SNU-FILM-easy", "SNU-FILM-hard"}
 
 
+@pytest.mark.usefixtures("no_page")
 def test_without_a_checkpoint_the_default_one_is_used(data, tmp_path, monkeypatch):
     monkeypatch.setattr(command, "default_checkpoint", lambda: data / "tiny.pth")
     script.main(script.parse_args(["--data_root", str(data / "val"), "--output", str(tmp_path), "--device", "cpu"]))
     assert "tiny.pth, auto" in (tmp_path / "Vimeo90K/table.md").read_text()
 
 
+@pytest.mark.usefixtures("no_page")
+def test_a_budget_is_kept_by_every_image(data, tmp_path):
+    ours = run_benchmark(data, tmp_path, "--budget", "0.3")["rows"][0]
+    assert ours["name"] == "tiny.pth, budget 0.3" and all(image["cost"] <= 0.3 for image in ours["images"])
+
+
+@pytest.mark.usefixtures("no_page")
 def test_half_is_bf16_on_a_cpu(data, tmp_path):
-    assert benchmark(data, tmp_path, "--half", "--ratio", "0")["precision"] == "bf16"
+    assert run_benchmark(data, tmp_path, "--half", "--ratio", "0")["precision"] == "bf16"
 
 
 @pytest.mark.parametrize(
