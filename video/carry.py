@@ -138,4 +138,4 @@ def _lasting(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def _name(stream: Stream) -> str:
-    return (stream.codec_context.name if stream.codec_context else stream.name) or "unknown"
+    return (stream.codec_context.name if stream.codec_context else getattr(stream, "name", None)) or "unknown"

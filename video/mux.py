@@ -2,6 +2,7 @@
 
 import contextlib
 import heapq
+import logging
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +19,8 @@ from .carry import Carrier
 from .codecs import ANIMATIONS
 from .reader import VideoReader
 from .segments import FRAMES, SEGMENT, Format, naming_failures, tag_colour
+
+logger = logging.getLogger("waveletvfi")
 
 QUICK_TIME = (".mp4", ".m4v", ".mov")
 
@@ -71,6 +74,7 @@ def _mux(
     options = {"fflags": "+bitexact"}  # nothing random, no date of today
     if form.suffix in QUICK_TIME:
         options["movflags"] = "+faststart"
+    damaged = 0
     with contextlib.ExitStack() as stack:
         container = stack.enter_context(av.open(str(output), "w", container_options=options))
         video = _add_picture(container, segments[0], form)
@@ -80,7 +84,12 @@ def _mux(
             streams.append(carrier.packets())
         container.start_encoding()
         for packet in heapq.merge(*streams, key=lambda packet: packet.dts * packet.time_base):
-            container.mux(packet)
+            try:
+                container.mux(packet)
+            except av.error.InvalidDataError:  # ours are not; a failed write is another error
+                damaged += 1
+    if damaged:
+        logger.warning("%s: %d damaged packets of sound or subtitles left out", source.path, damaged)
 
 
 def _add_picture(container: OutputContainer, segment: Path, form: Format) -> VideoStream:
