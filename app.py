@@ -13,7 +13,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from models import default_checkpoint
+from models import WaveletVFI, default_checkpoint
 from models.options import add_options, network
 from utils import pick_device, run_script
 from web.jobs import Limits, Setup
@@ -41,8 +41,10 @@ def main(args: argparse.Namespace) -> None:
         except ImportError as error:
             raise ValueError(f"the web page needs Gradio ({error}): pip install -r requirements-extra.txt") from error
         device, checkpoint = pick_device(args.device), args.checkpoint or default_checkpoint()
-        limits = Limits(args.max_megapixels, args.max_frames)
-        setup = Setup(network(args, device), checkpoint.name, device, limits, Path(folder))
+        model, limits = network(args, device), Limits(args.max_megapixels, args.max_frames)
+        if not isinstance(model, WaveletVFI):
+            raise ValueError(f"the page shows the inside of the network: give its weights, not {checkpoint}")
+        setup = Setup(model, checkpoint.name, device, limits, Path(folder))
         page = build_page(setup, ratio=args.ratio, budget=args.budget)
         try:
             launch(page, host=args.host, port=port, max_mib=args.max_mib)

@@ -3,6 +3,7 @@
 import struct
 import sys
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -213,9 +214,20 @@ def test_only_this_machine_may_connect_unless_said_otherwise():
     assert app.parse_args([]).host == "127.0.0.1"
 
 
-def test_without_gradio_the_error_names_what_to_install(capsys, monkeypatch):
+@pytest.fixture
+def environment(monkeypatch):
+    """Put back afterwards."""
     for name in ("GRADIO_ANALYTICS_ENABLED", "HF_HUB_DISABLE_TELEMETRY", "GRADIO_TEMP_DIR"):
-        monkeypatch.setenv(name, "")  # put back afterwards
+        monkeypatch.setenv(name, "")
+
+
+def test_a_network_without_an_inside_is_refused(capsys, monkeypatch, environment):
+    monkeypatch.setitem(sys.modules, "web.page", SimpleNamespace(build_page=None, launch=None))
+    monkeypatch.setattr(app, "network", lambda args, device: object())
+    assert "give its weights, not model.onnx" in fails(capsys, "--port 0 --checkpoint model.onnx")
+
+
+def test_without_gradio_the_error_names_what_to_install(capsys, monkeypatch, environment):
     monkeypatch.setitem(sys.modules, "gradio", None)
     monkeypatch.delitem(sys.modules, "web.page", raising=False)
     assert "pip install -r requirements-extra.txt" in fails(capsys, "--port 0")
