@@ -128,6 +128,14 @@ def test_a_clip_that_is_longer_than_it_says_is_refused_too(setup, tmp_path, monk
         interpolate_clip(setup, str(clip), tmp_path / "out.mp4", {}, multiplier=2, report=print)
 
 
+def test_a_damaged_clip_is_converted_as_far_as_it_can_be_read(setup, tmp_path):
+    clip = make_clip(tmp_path / "clip.mp4", [square(k) for k in range(6)], fast_start=True)
+    clip.write_bytes(clip.read_bytes()[:-40])
+    _, summary = interpolate_clip(setup, str(clip), tmp_path / "out.mp4", {}, multiplier=2, report=print)
+    assert "clip.mp4" in summary.damage
+    assert 0 < len(list(VideoReader(tmp_path / "out.mp4").frames())) < 12
+
+
 def test_a_clip_in_which_nothing_moves_is_shown_too(setup, tmp_path):
     clip = make_clip(tmp_path / "clip.mp4", [np.zeros((48, 64, 3), np.uint8)] * 3)
     watched, _ = interpolate_clip(setup, str(clip), tmp_path / "out.mp4", {}, multiplier=2, report=print)

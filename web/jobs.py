@@ -123,7 +123,7 @@ def interpolate_clip(
         raise ValueError("a clip is needed")
     name, watched = Path(path).name, WatchedModel(setup.model)
     with contextlib.closing(VideoReader(path)) as reader:
-        setup.limits.check_size(*reader.size, name)
+        setup.limits.check_size(*reversed(reader.size), name)
         setup.limits.check_length(reader.total or 0, name)
 
         def on_progress(done: int, expected: int | None) -> None:
