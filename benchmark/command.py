@@ -49,7 +49,12 @@ def build_parser(description: str, data_help: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--batch_size", "--batch-size", type=int, default=1, help="samples at once per process (1)")
     parser.add_argument("--workers", type=int, default=0, help="processes that read images, 0: none (0)")
-    parser.add_argument("--resume", action="store_true", help="go on where a run of the same kind was stopped")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on where a run was stopped; other weights, options, code or images are computed anew (of a peer: "
+        "another source file, but its weights are not known)",
+    )
     parser.add_argument("--output", type=Path, default=Path("results"), help="a folder per set is made in it (results)")
     return parser
 

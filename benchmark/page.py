@@ -58,7 +58,7 @@ def write_page(
     """Write the page; it needs no other file and asks for nothing.
 
     Args:
-        dataset, methods: what `evaluate` was given: a few frames are predicted again.
+        dataset, methods: what `evaluate` was given, the average last: a few frames are predicted again.
         results: what it returned. run: from `describe_run`. complete: as for `write_report`.
     """
     rows = _rows_of(methods, results)
