@@ -141,6 +141,26 @@ def test_any_size_keeps_its_size(tmp_path, size, suffix, codec):
         assert np.abs(frame.image.astype(int) - image).max() <= 4
 
 
+@pytest.mark.parametrize("name", ["talk: part 1.mp4", "50%d.mkv", "b.c:d.webm", "ü.gif"])
+def test_any_name_is_a_file_name(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    path = Path(name)
+    assert len(read(write(path, SQUARES))) == 6
+    if path.suffix == ".mp4":
+        assert len(read(convert(path, Path("copy: " + name)))) == 12
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "is_kept"),
+    [("a.mp4", None, True), ("a.mkv", None, True), ("a.webm", None, False), ("a.mp4", "vp9", True), ("a", None, False)],
+)
+def test_pixels_that_are_not_square_are_kept_or_that_is_said(tmp_path, caplog, name, codec, is_kept):
+    aspect = Fraction(4, 3)
+    output = write(tmp_path / name, SQUARES, codec=codec, fields={"aspect": aspect})
+    assert ("4/3 as wide as high, will look square" in caplog.text) != is_kept
+    assert output.is_dir() or VideoReader(output).aspect in ((aspect,) if is_kept else (None, 1))
+
+
 def test_a_constant_quality_and_a_preset_reach_the_encoder(tmp_path):
     noise = [np.random.default_rng(k).integers(0, 256, (64, 64, 3), np.uint8) for k in range(3)]
     sizes = [write(tmp_path / f"{crf}.mp4", noise, crf=crf).stat().st_size for crf in (10, 30, 45)]

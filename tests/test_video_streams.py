@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 import shutil
 import subprocess
 from fractions import Fraction
@@ -185,6 +186,17 @@ def test_of_a_damaged_file_picture_and_sound_go_as_far_as_they_can_be_read(tmp_p
     join(tmp_path / "parts", form, tmp_path / "b.mkv", source=reader)
     copied = packets(tmp_path / "b.mkv")[0]
     assert 5 < len(copied) < len(whole) and copied == whole[: len(copied)]
+
+
+def test_damaged_packets_of_sound_are_left_out_and_counted(tmp_path, caplog):
+    source = make_clip(tmp_path / "a.ts", SQUARES * 4, sound=[0.9], rate=25)
+    content = bytearray(source.read_bytes())
+    start = content.find(b"\xff\xf1", content.find(b"\xff\xf1") + 400)  # the head of a later packet of AAC
+    content[start + 3 : start + 6] = b"\xff\xff\xff"
+    source.write_bytes(content)
+    output = convert(source, tmp_path / "b.mp4")
+    assert len(packets(output)) == 1 and len(packets(output, "video")[0]) == 48
+    assert re.search(r"a.ts: \d+ damaged packets of sound or subtitles left out", caplog.text)
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1", "ffv1"])

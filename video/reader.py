@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from .clock import Clock
 from .colour import Colour, decode_rgb, depth, orientation, upright, upright_aspect
 from .facts import MICROSECOND, find_duration, find_picture, find_rate, find_start, say_what_is_lost
+from .files import open_media
 from .frame import Frame
 
 logger = logging.getLogger("waveletvfi")
@@ -108,7 +109,7 @@ class VideoReader:
 
     def _first_frame(self) -> VideoFrame:
         """Decoded on its own: only the first frame tells the orientation."""
-        with self._naming(), av.open(str(self.path), metadata_errors="replace") as container:
+        with self._naming(), open_media(self.path) as container:
             video = find_picture(container, self.path)
             video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             first = next(container.decode(video), None)
@@ -118,7 +119,7 @@ class VideoReader:
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
         with self._naming():
-            container = av.open(str(self.path), metadata_errors="replace")
+            container = open_media(self.path)
         video = find_picture(container, self.path)
         # A wrong frame is worse than none: the decoder reports damage instead of guessing the missing blocks.
         video.codec_context.options = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}
