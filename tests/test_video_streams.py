@@ -44,12 +44,8 @@ def rich(tmp_path_factory) -> Path:
         container.add_attachment("cover.png", "image/png", cover.getvalue())
         container.metadata.update(title="A film", artist="Somebody")
         unit = Fraction(1, 1000)
-        container.set_chapters(
-            [
-                {"id": k, "start": 480 * k, "end": 480 * (k + 1), "time_base": unit, "metadata": {"title": f"Part {k}"}}
-                for k in range(2)
-            ]
-        )
+        times = ({"start": 480 * k, "end": 480 * (k + 1), "metadata": {"title": f"Part {k}"}} for k in range(2))
+        container.set_chapters([{"id": k, "time_base": unit, **chapter} for k, chapter in enumerate(times)])
         for packet in source.demux(video=0):
             if packet.size:
                 packet.stream = video
@@ -82,10 +78,10 @@ def describe(path: Path) -> list[tuple]:
 
 def times(path: Path, kind: str) -> list[list[Fraction]]:
     with av.open(str(path)) as container:
-        found = {stream.index: [] for stream in getattr(container.streams, kind)}
-        for packet in container.demux():
-            if packet.size and packet.stream.index in found:
-                found[packet.stream.index].append(packet.pts * packet.time_base)
+        found = {stream: [] for stream in getattr(container.streams, kind)}
+        for packet in container.demux(*found):
+            if packet.size:
+                found[packet.stream].append(packet.pts * packet.time_base)
     return list(found.values())
 
 
@@ -142,8 +138,9 @@ def test_sound_ends_where_the_picture_does(tmp_path, rich):
 
 
 def test_a_file_without_sound_just_works(tmp_path, caplog):
-    output = convert(make_clip(tmp_path / "a.mp4", SQUARES), tmp_path / "b.mp4")
-    assert [row[0] for row in describe(output)] == ["video"] and not caplog.records
+    assert (
+        len(describe(convert(make_clip(tmp_path / "a.mp4", SQUARES), tmp_path / "b.mp4"))) == 1 and not caplog.records
+    )
 
 
 def test_a_container_that_cannot_hold_the_sound_says_so_and_drops_it(tmp_path, caplog):
