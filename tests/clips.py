@@ -124,7 +124,7 @@ def fade(frames: list[Frame], multiplier: int, period: Fraction) -> Iterator[Fra
 class Still:
     """What of a reader decides how frames are stored."""
 
-    bits, pixel_format, colour, aspect, rate, unit = 8, "rgb24", None, None, RATE, 1 / RATE
+    bits, pixel_format, colour, aspect, rate, unit, light = 8, "rgb24", None, None, RATE, 1 / RATE, ""
 
     def __init__(self, height: int, width: int, **fields):
         self.size = (height, width)

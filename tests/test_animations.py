@@ -2,7 +2,6 @@
 
 from fractions import Fraction
 
-import av
 import numpy as np
 import pytest
 from clips import RATE, SQUARES, Still, read, square, write
@@ -14,24 +13,19 @@ from video.mux import join
 from video.segments import segment_writer
 
 
-@pytest.mark.parametrize(("suffix", "unit"), [(".gif", Fraction(1, 100)), (".apng", Fraction(1, 24000))])
-def test_a_moving_image_has_the_right_durations_and_repeats(tmp_path, suffix, unit):
-    times = [k / RATE for k in range(20)] + [Fraction(20) / RATE + Fraction(1, 2)]
-    output = write(tmp_path / f"a{suffix}", [square(k % 10) for k in range(21)], times=times, end=times[-1] + 1)
+@pytest.mark.parametrize(("suffix", "error"), [(".gif", 0.005), (".apng", 0.0001)])
+def test_a_moving_image_has_the_right_durations_and_repeats(tmp_path, suffix, error):
+    times = [*(k / RATE for k in range(20)), 20 / RATE + Fraction(1, 2)]
+    end = times[-1] + 1
+    output = write(tmp_path / f"a{suffix}", [square(k % 10) for k in range(21)], times=times, end=end)
     with Image.open(output) as image:
         assert image.n_frames == 21 and image.info["loop"] == 0
-        shown = Fraction(0)
+        shown = 0.0
         for index in range(21):
+            assert shown == pytest.approx(float(times[index]), abs=error)  # it does not drift
             image.seek(index)
-            assert abs(shown - times[index]) <= unit  # no drift
-            shown += Fraction(image.info["duration"]).limit_denominator(24) / 1000 if suffix == ".gif" else 0
-            shown = times[index + 1] if suffix == ".apng" and index < 20 else shown
-    if suffix == ".apng":
-        with av.open(str(output)) as container:
-            found = [packet.pts * packet.time_base for packet in container.demux(video=0) if packet.size]
-        assert all(abs(a - b) < Fraction(1, 1000) for a, b in zip(found, times, strict=True))
-    else:
-        assert abs(shown - times[-1] - 1) <= unit
+            shown += image.info["duration"] / 1000
+        assert shown == pytest.approx(float(end), abs=error)
 
 
 def test_a_gif_has_a_palette_chosen_from_all_of_its_frames(tmp_path):

@@ -73,6 +73,18 @@ def test_made_frames_have_the_brightness_and_the_chroma_of_the_source(tmp_path, 
         assert abs((rows[0] - rows[1]).mean()) < 0.3
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_what_screen_a_hdr_picture_was_made_for_is_carried(tmp_path, suffix):
+    light = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1000,400"
+    image = np.full((64, 64, 3), 128, np.uint8)
+    settings = {"codec": "libx265", "options": {"x265-params": f"log-level=none:{light}"}}
+    source = make_clip(tmp_path / "a.mkv", [image] * 3, pix_fmt="yuv420p10le", colour=(9, 1, 9, 16), **settings)
+    reader = VideoReader(convert(source, tmp_path / f"b{suffix}", codec="h265"))
+    assert VideoReader(source).light == reader.light == light
+    assert reader.colour == (9, 9, 16, False)
+    assert VideoReader(convert(source, tmp_path / "c.mkv", codec="ffv1")).light == ""
+
+
 @pytest.mark.parametrize(("height", "matrix"), [(718, 6), (720, 1)])
 def test_untagged_video_is_601_below_720_lines_and_709_from_there(tmp_path, height, matrix):
     image = np.full((height, 16, 3), (230, 20, 20), np.uint8)

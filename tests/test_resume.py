@@ -167,5 +167,7 @@ def test_torchrun_gives_the_bytes_of_one_process(clip, tmp_path, name):
     convert([clip], tmp_path / "whole" / name, Average())
     assert content(tmp_path / name) == content(tmp_path / "whole" / name)
     assert hidden(tmp_path) == []
+    Job(tmp_path / "other.mp4").begin({"multiplier": "3"}, resume=False, overwrite=False)
+    command = (*command[:-1], str(tmp_path / "other.mp4"))
     failed = finish(launch(*command, PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}"), status=1)
-    assert f"error: {tmp_path / name} " in failed  # it exists, or is not empty
+    assert failed.count("error: ") == 2 == failed.count("holds an unfinished run")

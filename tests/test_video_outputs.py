@@ -1,7 +1,5 @@
 """Frames out: every container and codec, exact times, the same bytes however the segments were made, or nothing."""
 
-import errno
-import resource
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +10,6 @@ import pytest
 from clips import RATE, SQUARES, Still, convert, make_clip, read, square, write
 
 from video.codecs import choose_format
-from video.frame import Frame
 from video.mux import join
 from video.reader import VideoReader
 from video.segments import segment_writer
@@ -141,6 +138,26 @@ def test_any_size_keeps_its_size(tmp_path, size, suffix, codec):
         assert np.abs(frame.image.astype(int) - image).max() <= 4
 
 
+@pytest.mark.parametrize("name", ["talk: part 1.mp4", "50%d.mkv", "b.c:d.webm", "ü.gif"])
+def test_any_name_is_a_file_name(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    path = Path(name)
+    assert len(read(write(path, SQUARES))) == 6
+    if path.suffix == ".mp4":
+        assert len(read(convert(path, Path("copy: " + name)))) == 12
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "is_kept"),
+    [("a.mp4", None, True), ("a.mkv", None, True), ("a.webm", None, False), ("a.mp4", "vp9", True), ("a", None, False)],
+)
+def test_pixels_that_are_not_square_are_kept_or_that_is_said(tmp_path, caplog, name, codec, is_kept):
+    aspect = Fraction(4, 3)
+    output = write(tmp_path / name, SQUARES, codec=codec, fields={"aspect": aspect})
+    assert ("4/3 as wide as high, will look square" in caplog.text) != is_kept
+    assert output.is_dir() or VideoReader(output).aspect in ((aspect,) if is_kept else (None, 1))
+
+
 def test_a_constant_quality_and_a_preset_reach_the_encoder(tmp_path):
     noise = [np.random.default_rng(k).integers(0, 256, (64, 64, 3), np.uint8) for k in range(3)]
     sizes = [write(tmp_path / f"{crf}.mp4", noise, crf=crf).stat().st_size for crf in (10, 30, 45)]
@@ -174,71 +191,3 @@ def test_what_does_not_fit_is_said(tmp_path, name, options, words):
 def test_a_size_that_an_encoder_does_not_take_is_said_before_anything_is_made(tmp_path):
     with pytest.raises(ValueError, match=r"libx265 cannot store 8191x16 yuv444p \(.*\); try another --codec"):
         choose_format(tmp_path / "a.mp4", Still(16, 8191), codec="h265")
-
-
-def test_a_frame_of_another_size_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="image is 8x8, but the output is 64x48"):
-        write(tmp_path / "a.mp4", [SQUARES[0], SQUARES[0][:8, :8]])
-    with pytest.raises(ValueError, match="parts holds no finished segment"):
-        join(tmp_path / "parts", choose_format(tmp_path / "a.mp4", Still(48, 64)), tmp_path / "a.mp4")
-    assert not (tmp_path / "a.mp4").exists()
-
-
-def test_segments_of_two_kinds_are_not_joined(tmp_path):
-    for index, crf in enumerate((18, 30)):
-        form = choose_format(tmp_path / "a.mp4", Still(48, 64), preset=["medium", "ultrafast"][index], crf=crf)
-        with segment_writer(tmp_path / "parts", index, form) as writer:
-            writer.write(Frame(SQUARES[0], Fraction(index), ""))
-    with pytest.raises(ValueError, match=r"000001.nut was encoded in another way"):
-        join(tmp_path / "parts", form, tmp_path / "a.mp4")
-
-
-# What fails
-
-
-@pytest.mark.parametrize("failure", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
-def test_a_failed_segment_is_not_there_and_the_others_are(tmp_path, failure):
-    form = choose_format(tmp_path / "a.mp4", Still(48, 64))
-    for index in range(2):
-        with pytest.raises(type(failure)) if index else open(tmp_path / "x", "w"):  # noqa: SIM117, PTH123
-            with segment_writer(tmp_path / "parts", index, form) as writer:
-                writer.write(Frame(SQUARES[0], Fraction(0), ""))
-                if index:
-                    raise failure
-    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["000000.nut"]
-
-
-@pytest.mark.parametrize("name", ["out.mp4", "out.gif", "out.mkv"])
-def test_a_full_disk_at_the_end_leaves_the_old_file(tmp_path, name):
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    noise = np.random.default_rng(0).integers(0, 256, (20, 48, 64, 3), np.uint8)
-    form = choose_format(tmp_path / name, Still(48, 64))
-    with segment_writer(tmp_path / "parts", 0, form) as writer:
-        for k, image in enumerate(noise):
-            writer.write(Frame(image, k / RATE, ""))
-    (tmp_path / name).write_bytes(b"old")
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, limits[1]))  # fails as a full disk does, for each file
-        with pytest.raises(OSError, match=rf"cannot write .*{name}: File too large"):
-            join(tmp_path / "parts", form, tmp_path / name)
-        for index, kind in enumerate((form, choose_format(tmp_path / "folder", Still(48, 64)))):
-            with (
-                pytest.raises(OSError, match=r"cannot write .*: File too large"),
-                segment_writer(tmp_path / "more", index, kind) as writer,
-            ):
-                for k, image in enumerate(noise):
-                    writer.write(Frame(image, k / RATE, ""))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert (tmp_path / name).read_bytes() == b"old"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["more", name, "parts"]
-    assert list((tmp_path / "more").glob("*.nut")) == []
-
-
-def test_a_folder_that_cannot_be_made_is_named(tmp_path):
-    (tmp_path / "file").touch()
-    with (
-        pytest.raises(OSError, match="file"),
-        segment_writer(tmp_path / "file" / "parts", 0, choose_format(tmp_path / "a.mp4", Still(48, 64))),
-    ):
-        pass

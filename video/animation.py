@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-import av
 from av.error import BlockingIOError, EOFError
 from av.filter import Graph
 from av.video.frame import VideoFrame
 
+from .files import open_media
 from .segments import Format
 
 CENTISECOND = Fraction(1, 100)  # the unit of a GIF
@@ -25,7 +25,7 @@ def animate(segments: list[Path], form: Format, output: Path, *, end: Fraction |
     loop = {"loop": "0"} if is_gif else {"plays": "0"}
     final = str(last) if is_gif else f"{(last * unit).numerator}/{(last * unit).denominator}"
     options = {"fflags": "+bitexact", "final_delay": final, **loop}
-    with av.open(str(output), "w", format=form.suffix[1:], container_options=options) as container:
+    with open_media(output, "w", format=form.suffix[1:], container_options=options) as container:
         stream = container.add_stream(form.suffix[1:], rate=form.rate)
         stream.height, stream.width = form.size
         stream.pix_fmt = "pal8" if is_gif else "rgb24" if form.pixel_format == "bgr0" else "rgb48be"
@@ -41,7 +41,7 @@ def animate(segments: list[Path], form: Format, output: Path, *, end: Fraction |
 def _times(segments: list[Path]) -> Iterator[Fraction]:
     """Of all frames, in seconds."""
     for segment in segments:
-        with av.open(str(segment)) as container:
+        with open_media(segment) as container:
             for packet in container.demux(video=0):
                 if packet.size:
                     yield packet.pts * packet.time_base
@@ -49,7 +49,7 @@ def _times(segments: list[Path]) -> Iterator[Fraction]:
 
 def _frames(segments: list[Path]) -> Iterator[VideoFrame]:
     for segment in segments:
-        with av.open(str(segment)) as container:
+        with open_media(segment) as container:
             yield from container.decode(video=0)
 
 

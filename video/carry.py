@@ -10,6 +10,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
+from .files import open_media
 from .reader import VideoReader
 
 logger = logging.getLogger("waveletvfi")
@@ -40,7 +41,7 @@ class Carrier:
                 1, there is no sound and there are no subtitles.
         """
         self._source, self._end = source, end
-        self._input = av.open(str(source.path), metadata_errors="replace")
+        self._input = open_media(source.path)
         self._copies: dict[int, Stream] = {}
         picture = output.streams.video[0]
         for stream in self._input.streams:
@@ -105,7 +106,7 @@ class Carrier:
         return True
 
     def _cover(self, index: int) -> bytes:
-        with av.open(str(self._source.path)) as container:
+        with open_media(self._source.path) as container:
             return bytes(next(container.demux(container.streams[index])))
 
     def _chapters(self, stretch: Fraction) -> Iterator[dict]:

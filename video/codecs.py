@@ -110,7 +110,7 @@ def choose_format(
     form = Format(
         suffix,
         settings.encoder if suffix else "",
-        tuple(_options(name, settings, size, crf, preset).items()),
+        tuple(_options(name, settings, size, crf, preset, picture.light).items()),
         _animation_format(picture, suffix)
         if suffix in ANIMATIONS
         else choose_pixel_format(
@@ -167,7 +167,9 @@ def _check_size(name: str, settings: Codec, size: tuple[int, int]) -> None:
         )
 
 
-def _options(name: str, settings: Codec, size: tuple[int, int], crf: int | None, preset: str | None) -> dict[str, str]:
+def _options(
+    name: str, settings: Codec, size: tuple[int, int], crf: int | None, preset: str | None, light: str
+) -> dict[str, str]:
     options = dict(settings.options)
     if crf is not None and not (settings.crf is not None and 0 <= crf <= settings.worst):
         allowed = f"takes --crf from 0 to {settings.worst}" if settings.worst else "is lossless and takes no --crf"
@@ -179,6 +181,8 @@ def _options(name: str, settings: Codec, size: tuple[int, int], crf: int | None,
         options["crf"] = str(settings.crf if crf is None else crf)
     if settings.preset is not None:
         options[settings.preset_key] = preset or settings.preset
+    if name == "h265" and light:
+        options["x265-params"] += f":{light}"
     if settings.is_lossless:
         options["level"] = "3" if min(size) >= 64 else "1"  # the newer one divides a frame into slices
     return options

@@ -52,7 +52,8 @@ def say_what_is_lost(path: Path, container: InputContainer, first: VideoFrame) -
     pictures = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     notes = {
         "only the first video stream is kept": len(pictures) > 1,
-        "alpha channel, dropped": any(part.is_alpha for part in first.format.components),
+        "alpha channel, dropped": any(part.is_alpha for part in first.format.components)
+        and container.format.name != "gif",  # there every file seems to have one
         "interlaced: deinterlace it first, or moving edges show combs": first.interlaced_frame,
     }
     for note in (text for text, is_true in notes.items() if is_true):

@@ -17,12 +17,11 @@ from utils import atomic_path
 from .animation import animate
 from .carry import Carrier
 from .codecs import ANIMATIONS
+from .files import open_media
 from .reader import VideoReader
-from .segments import FRAMES, SEGMENT, Format, naming_failures, tag_colour
+from .segments import FRAMES, QUICK_TIME, SEGMENT, Format, naming_failures, tag_colour
 
 logger = logging.getLogger("waveletvfi")
-
-QUICK_TIME = (".mp4", ".m4v", ".mov")
 
 
 def join(
@@ -76,7 +75,7 @@ def _mux(
         options["movflags"] = "+faststart"
     damaged = 0
     with contextlib.ExitStack() as stack:
-        container = stack.enter_context(av.open(str(output), "w", container_options=options))
+        container = stack.enter_context(open_media(output, "w", container_options=options))
         video = _add_picture(container, segments[0], form)
         streams = [_pictures(segments, form, video, end)]
         if source is not None:
@@ -86,14 +85,16 @@ def _mux(
         for packet in heapq.merge(*streams, key=lambda packet: packet.dts * packet.time_base):
             try:
                 container.mux(packet)
-            except av.error.InvalidDataError:  # ours are not; a failed write is another error
+            except av.error.InvalidDataError:  # a failed write is another error
+                if source is None:
+                    raise
                 damaged += 1
     if damaged:
         logger.warning("%s: %d damaged packets of sound or subtitles left out", source.path, damaged)
 
 
 def _add_picture(container: OutputContainer, segment: Path, form: Format) -> VideoStream:
-    with av.open(str(segment)) as first:
+    with open_media(segment) as first:
         video = container.add_stream_from_template(first.streams.video[0], opaque=True)
     video.time_base = form.unit
     video.codec_context.framerate = form.rate
@@ -129,7 +130,7 @@ def _pictures(segments: list[Path], form: Format, video: VideoStream, end: Fract
 
 def _read(segment: Path, form: Format) -> tuple[bytes, int, list[Packet]]:
     """A segment's codec header, by how many frames it is reordered, and its packets, timed in the format's unit."""
-    with av.open(str(segment)) as container:
+    with open_media(segment) as container:
         video = container.streams.video[0]
         context = video.codec_context
         packets = [packet for packet in container.demux(video) if packet.size]

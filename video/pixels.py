@@ -26,6 +26,7 @@ class Picture(Protocol):
     aspect: Fraction | None
     rate: Fraction
     unit: Fraction
+    light: str
 
 
 def choose_pixel_format(

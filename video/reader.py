@@ -17,7 +17,9 @@ from av.video.stream import VideoStream
 from .clock import Clock
 from .colour import Colour, decode_rgb, depth, orientation, upright, upright_aspect
 from .facts import MICROSECOND, find_duration, find_picture, find_rate, find_start, say_what_is_lost
+from .files import open_media
 from .frame import Frame
+from .light import read_light
 
 logger = logging.getLogger("waveletvfi")
 
@@ -45,7 +47,7 @@ class VideoReader:
         size: (H, W) when upright. bits: per component as stored; more than 8 give uint16 frames.
         pixel_format: as stored. colour: how the file stores colour. aspect: width/height of a pixel when upright,
         None if unknown. start: what the file calls the first moment; the frames' times count from there.
-        picture: index of its video stream.
+        light: what screen a HDR picture was made for, as x265 takes it. picture: index of its video stream.
     """
 
     def __init__(self, path: str | os.PathLike, *, seconds: Fraction | None = None):
@@ -75,6 +77,7 @@ class VideoReader:
         if seconds is not None:
             self.total = self.total and min(self.total, math.ceil(seconds * self.rate))
             self.duration = self.duration and min(self.duration, seconds)
+        self.light = read_light(first)
         self.bits, self.pixel_format = depth(first.format), first.format.name
         self._stored = (first.height, first.width)
         self.size = self._stored if orientation(first)[0][0] else self._stored[::-1]
@@ -108,7 +111,7 @@ class VideoReader:
 
     def _first_frame(self) -> VideoFrame:
         """Decoded on its own: only the first frame tells the orientation."""
-        with self._naming(), av.open(str(self.path), metadata_errors="replace") as container:
+        with self._naming(), open_media(self.path) as container:
             video = find_picture(container, self.path)
             video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             first = next(container.decode(video), None)
@@ -118,7 +121,7 @@ class VideoReader:
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
         with self._naming():
-            container = av.open(str(self.path), metadata_errors="replace")
+            container = open_media(self.path)
         video = find_picture(container, self.path)
         # A wrong frame is worse than none: the decoder reports damage instead of guessing the missing blocks.
         video.codec_context.options = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}

@@ -18,10 +18,12 @@ from av.video.stream import VideoStream
 
 from utils import atomic_path
 
-from .colour import RGB, Colour, depth, encode_picture
+from .colour import MATRICES, RGB, Colour, depth, encode_picture
+from .files import open_media
 from .frame import Frame
 from .images import save_picture
 
+QUICK_TIME = (".mp4", ".m4v", ".mov")
 FRAMES = "frames"  # the folder of PNG files inside that of the segments
 SEGMENT = ".nut"  # holds every codec, and every time exactly
 EXACT = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}  # nothing random, no time shifted
@@ -47,8 +49,8 @@ class Format(NamedTuple):
 
     @property
     def keeps_aspect(self) -> bool:
-        """Matroska gets it from the codec's own header, where the others have none."""
-        return self.suffix not in (".mkv", ".webm") or self.encoder in ("libx264", "libx265")
+        """Whether a player sees it: these containers and codecs have a place for it that is written."""
+        return self.suffix in QUICK_TIME or self.encoder in ("libx264", "libx265")
 
 
 class SegmentWriter:
@@ -115,7 +117,7 @@ def segment_writer(folder: Path, index: int, form: Format, *, first: int = 0) ->
     with (
         atomic_path(folder / f"{index:06d}{SEGMENT}") as temporary,
         naming_failures(folder),
-        av.open(str(temporary), "w", container_options=EXACT) as container,
+        open_media(temporary, "w", container_options=EXACT) as container,
     ):
         writer = SegmentWriter(container, form)
         yield writer
@@ -165,8 +167,14 @@ def _untouched(native: VideoFrame | None, form: Format) -> VideoFrame | None:
     has_range = not source.is_rgb and len(source.components) >= 3
     if _layout(source) != _layout(target) or (has_range and is_full != form.colour.is_full):
         return None
-    as_it_is = {"src_colorspace": 5, "dst_colorspace": 5, "src_color_range": 2, "dst_color_range": 2}
-    return native.reformat(format=form.pixel_format, **as_it_is)
+    matrix, range_ = MATRICES[form.colour.matrix], ColorRange.JPEG if is_full else ColorRange.MPEG
+    return native.reformat(
+        format=form.pixel_format,
+        src_colorspace=matrix,
+        dst_colorspace=matrix,
+        src_color_range=range_,
+        dst_color_range=range_,
+    )
 
 
 def _layout(pixel_format: VideoFormat) -> tuple:
