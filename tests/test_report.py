@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 from video import Options, convert, describe
-from video.report import choose_times, read_pairs, write_report
+from video.report import DPI, HEIGHT, choose_times, read_pairs, write_report
 from video.summary import Record
 
 pytest.importorskip("torchvision")
@@ -30,7 +30,8 @@ def drawn(monkeypatch) -> list:
     return seen
 
 
-def test_a_report_shows_every_call_every_cut_and_three_pairs(clip, tmp_path, small, drawn):
+def test_a_report_shows_every_call_every_cut_and_three_pairs(clip, tmp_path, small, drawn, monkeypatch):
+    monkeypatch.setattr("video.picture.PANEL", 100)
     options = Options(ratio=0.02)
     summary = convert([clip], tmp_path / "out.mp4", small, options)
     write_report(tmp_path / "report.png", summary, [clip], small, options)
@@ -39,7 +40,7 @@ def test_a_report_shows_every_call_every_cut_and_three_pairs(clip, tmp_path, sma
     assert times == pytest.approx([(k + 0.5) / 24 for k in range(11) if k != 5]) and summary.cuts == [6 / 24]
     assert drawn == [(times, [c[1] for c in calls]), 6 / 24, (times, [c[2] for c in calls]), 6 / 24]
     with Image.open(tmp_path / "report.png") as image:
-        assert image.width == 2000 and image.height > 3 * 1000
+        assert image.width == 380 and image.height > HEIGHT * DPI + 3 * 2 * 75
     assert "1 cut held" in describe(summary)
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -97,7 +98,6 @@ def convert(
     inputs, output = [Path(path) for path in inputs], Path(output)
     timeline = Timeline(multiplier=options.multiplier, fps=options.fps, slow=options.slow)
     network = Network(model, ratio=options.ratio, budget=options.budget, device=device, tile=options.tile)
-    group = Group(process)
     check_output(output, inputs, overwrite=overwrite)
     with contextlib.closing(open_reader(inputs, rate=options.input_fps)) as reader:
         _check_options(options, reader, output)
@@ -105,18 +105,8 @@ def convert(
         if is_image(output):
             records = [_make_middle(source, network, output)]
         else:
-            form = choose_format(
-                output, reader, rate=timeline.rate(reader.rate), unit=timeline.unit(reader.unit),
-                columns=1 + options.compare, codec=options.codec, crf=options.crf, preset=options.preset,
-            )  # fmt: skip
-            job = Job(output)
-            wanted = _describe(reader.paths, form, options, network)
-            group.once(lambda: job.begin(wanted, resume=resume, overwrite=overwrite))
-            with _keeping(job, group):
-                _make_segments(source, timeline, network, form, job, group, options, on_progress)
-                group.once(lambda: _join(source, timeline, form, job, output))
-                records = job.records()
-                group.once(job.remove)
+            task = _Task(source, timeline, network, options, Group(process), on_progress)
+            records = _make_video(task, output, resume=resume, overwrite=overwrite)
     return summarise(records, output=output, seconds=time.monotonic() - started, damage=source.damage)
 
 
@@ -147,17 +137,43 @@ def _make_middle(source: Source, network: Network, output: Path) -> Record:
     return record
 
 
-def _make_segments(
-    source: Source,
-    timeline: Timeline,
-    network: Network,
-    form: Format,
-    job: Job,
-    group: Group,
-    options: Options,
-    on_progress: OnProgress,
-) -> None:
+class _Task(NamedTuple):
+    """One conversion, from the frames on."""
+
+    source: Source
+    timeline: Timeline
+    network: Network
+    options: Options
+    group: Group
+    on_progress: OnProgress
+
+
+def _make_video(task: _Task, output: Path, *, resume: bool, overwrite: bool) -> list[Record]:
+    source, timeline, network, options, group, _ = task
+    reader, job = source.reader, Job(output)
+    form = choose_format(
+        output, reader, rate=timeline.rate(reader.rate), unit=timeline.unit(reader.unit),
+        columns=1 + options.compare, codec=options.codec, crf=options.crf, preset=options.preset,
+    )  # fmt: skip
+    wanted = _describe(reader.paths, form, options, network)
+    group.once(lambda: job.begin(wanted, resume=resume, overwrite=overwrite))
+
+    def finish() -> None:
+        end = timeline.stretch(source.end, source.start)
+        carried = reader if isinstance(reader, VideoReader) else None
+        join(job.folder, form, output, source=carried, end=end, stretch=timeline.slow)
+
+    with _keeping(job, group):
+        _make_segments(task, form, job)
+        group.once(finish)
+        records = job.records()
+        group.once(job.remove)
+    return records
+
+
+def _make_segments(task: _Task, form: Format, job: Job) -> None:
     """All segments that are this process's and not there yet; decoding and encoding run beside the network."""
+    source, timeline, network, options, group, on_progress = task
     done = sum(record.frames for record in job.records())
     total = source.total and timeline.total(source.total, source.reader.rate)
     spans = plan(
@@ -180,12 +196,6 @@ def _make_segments(
             done += group.size  # the others are about as fast
             on_progress(done if total is None else min(done, total), total)
     on_progress(done, done)
-
-
-def _join(source: Source, timeline: Timeline, form: Format, job: Job, output: Path) -> None:
-    end = timeline.stretch(source.end, source.start)
-    carried = source.reader if isinstance(source.reader, VideoReader) else None
-    join(job.folder, form, output, source=carried, end=end, stretch=timeline.slow)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ logger = logging.getLogger("waveletvfi")
 
 DEFAULT_RATE = Fraction(25)
 NEARLY = Fraction(1, 50_000)  # relative error of a rate in a file that stores a period in another unit
+MILLISECOND = Fraction(1, 1000)  # in which Matroska says how long it is
 MICROSECOND = Fraction(1, 1_000_000)  # the unit of a container's times
 SLOWEST, FASTEST = Fraction(1, 1000), 1000  # frames per second; beyond, the file is wrong
 
@@ -40,11 +41,13 @@ def find_rate(video: VideoStream, path: Path) -> Fraction:
     return DEFAULT_RATE
 
 
-def find_duration(container: InputContainer, video: VideoStream) -> Fraction | None:
-    """Seconds that the picture, or else the file, is said to last; None where that is not said."""
-    if video.duration and video.duration > 0:
-        return video.duration * video.time_base
-    return container.duration * MICROSECOND if container.duration and container.duration > 0 else None
+def find_duration(container: InputContainer, video: VideoStream, rate: Fraction) -> Fraction | None:
+    """Seconds that the picture, or else the file, is said to last; None where that is not said. A whole number of
+    frames of `rate` where that is what the file says, but for its coarser unit."""
+    duration = (video.duration or 0) * video.time_base or (container.duration or 0) * MICROSECOND
+    whole = round(duration * rate) / rate
+    is_rounded = abs(whole - duration) <= max(video.time_base, MILLISECOND) < 1 / (4 * rate)
+    return (whole if is_rounded else duration) if duration > 0 else None
 
 
 def say_what_is_lost(path: Path, container: InputContainer, first: VideoFrame) -> None:

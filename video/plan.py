@@ -60,11 +60,8 @@ def plan(
                 kept, slots = frame, []
         last, verdict = frame, step
     if index < 1:
-        raise ValueError(
-            f"{last.source} is the only frame; at least two are needed"
-            if last
-            else "there are no frames; at least two are needed"
-        )
+        found = f"{last.source} is the only frame" if last else "there are no frames"
+        raise ValueError(f"{found}; at least two are needed")
     slots += timeline.slots(index, last.time, until(last.time, longest), first)
     yield from _by_segment(kept, None, False, slots, is_wanted)
 

@@ -69,7 +69,7 @@ class VideoReader:
             self.picture, self.unit = video.index, video.time_base
             self.start = find_start(container, video)
             self.rate = find_rate(video, self.path)
-            self.duration = find_duration(container, video)
+            self.duration = find_duration(container, video, self.rate)
             self.total = video.frames or (round(self.duration * self.rate) if self.duration else None)
             self.colour = Colour.of_stream(video)
             self.aspect = upright_aspect(video.sample_aspect_ratio or None, first)

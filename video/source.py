@@ -49,7 +49,7 @@ class Source:
                     self.start = frame.time
                 count, last = count + 1, frame.time
                 yield frame
-        except DamagedVideo as error:
+        except ValueError as error:  # a damaged video, or an image that cannot be read
             if count < 2:
                 raise
             self.damage = str(error)
