@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow train-smoke lint bench clean
+.PHONY: demo test test-slow train-smoke lint types docs bench clean
 
 demo: $(VENV)/installed  ## a real clip, twice as smooth, and a picture of what happened inside
 	$(BIN)/python demo.py
@@ -20,6 +20,12 @@ train-smoke: $(VENV)/installed  ## both stages on made-up moving shapes, two min
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/installed-extra  ## mypy on the public modules
+	$(BIN)/mypy
+
+docs: $(VENV)/installed-extra  ## the pages in site/, no warning allowed
+	$(BIN)/mkdocs build --strict
 
 bench: $(VENV)/installed local/reference_wavelets  ## speed of the network and of the wavelets, beside what they replace
 	$(BIN)/python benchmark/speed.py --network --parts --sizes 448x256 1280x720
@@ -38,4 +44,4 @@ $(VENV)/installed-extra: requirements-extra.txt $(VENV)/installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo_output local
+	rm -rf $(VENV) demo_output local site

@@ -66,7 +66,7 @@ def save_program(
 ) -> None:
     """Write a program that `torch.export.load(path).module()` reads without this source, on the CPU.
 
-    img0, img1: (B, 3, H, W) float32 in [0, 1], B >= 1, H and W multiples of 16 from 32 on -> a dict, `exported.NAMES`.
+    img0, img1: (B, 3, H, W) float32 in [0, 1], B >= 1, H and W multiples of 16 from 48 on -> a dict, `exported.NAMES`.
     Arguments and errors as in `save_onnx`.
     """
     program = _program(model, ratio, precision, pads=False)
@@ -84,7 +84,7 @@ def _program(model: WaveletVFI, ratio: float | None, precision: str, *, pads: bo
         shape: dict[int, Any] = dict.fromkeys((0, 2, 3), torch.export.Dim.AUTO)
         example = EXAMPLE
     else:
-        sides = (torch.export.Dim(name, min=2, max=LARGEST // MULTIPLE) for name in ("rows", "columns"))
+        sides = (torch.export.Dim(name, min=3, max=LARGEST // MULTIPLE) for name in ("rows", "columns"))
         shape = {0: batch} | {axis: MULTIPLE * side for axis, side in zip((2, 3), sides, strict=True)}
         example = 3 * MULTIPLE, 4 * MULTIPLE
     frames = tuple(torch.rand(2, 2, 3, *example))
