@@ -16,7 +16,7 @@ from pathlib import Path
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from models.options import add_options, network
+from models.options import add_options, network, spell_out
 from utils import init_distributed, run_script
 from video import CODECS, Options, convert, describe, rational
 
@@ -43,7 +43,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--report", type=Path, help="a .png for costs, ratios and cuts over time, and pairs explained")
     parser.add_argument("--resume", action="store_true", help="continue a conversion that was interrupted")
     parser.add_argument("--overwrite", action="store_true", help="replace an output, finished or not")
-    return parser.parse_args(argv)
+    return parser.parse_args(spell_out(argv))
 
 
 def add_times(parser: argparse.ArgumentParser) -> None:

@@ -1,6 +1,5 @@
 """What a finished run leaves for its reader: summary.md and curves.png, from what TensorBoard has of it."""
 
-import math
 import statistics
 from pathlib import Path
 
@@ -18,12 +17,9 @@ def read_curves(folder: Path) -> dict[str, Curve]:
     starts = [EventAccumulator(str(file), size_guidance={"scalars": 0}) for file in (folder / "tensorboard").iterdir()]
     curves: dict[str, Curve] = {}
     for start in sorted((start.Reload() for start in starts), key=EventAccumulator.FirstEventTimestamp):
-        events = {name: start.Scalars(name) for name in start.Tags()["scalars"]}
-        scalars = {name: [(event.step, event.value) for event in curve] for name, curve in events.items()}
-        first = min((curve[0][0] for curve in scalars.values()), default=math.inf)
-        curves = {name: [point for point in curve if point[0] < first] for name, curve in curves.items()}
-        for name, curve in scalars.items():
-            curves[name] = curves.get(name, []) + curve
+        for name in start.Tags()["scalars"]:
+            curve = [(event.step, event.value) for event in start.Scalars(name)]
+            curves[name] = [point for point in curves.get(name, []) if point[0] < curve[0][0]] + curve
     return curves
 
 
