@@ -130,16 +130,16 @@ class WaveletVFI(Pretrained):
             raise ValueError("a sweep needs at least one ratio (None: the network's choice), got none")
         check_frames(img0, img1)
         height, width = img0.shape[-2:]
-        padded = [pad_to_multiple(image, MULTIPLE) for image in (img0, img1)]
+        first, last = (pad_to_multiple(image, MULTIPLE) for image in (img0, img1))
         for ratio in ratios:
-            self._check_inputs(*padded, ratio, None, None)
-        motion, merged, context = self._observe(*padded)
+            self._check_inputs(first, last, ratio, None, None)
+        motion, merged, context = self._observe(first, last)
         chosen = [self._select_ratios(motion.ratio_logits, ratio, None) for ratio in ratios]
         candidates = self.synthesis(context, [ratio for (ratio,), _ in chosen], merged)
         outputs = []
         for (_, probs), candidate in zip(chosen, candidates, strict=True):
             frame = candidate.frame[..., :height, :width].to(img0.dtype)
-            published = published_gmacs(self, *merged.shape[-2:], candidate.masks)
+            published = published_gmacs(self, merged.shape[-2], merged.shape[-1], candidate.masks)
             outputs.append(Interpolation(frame, merged, motion, probs, [candidate], published))
         return outputs
 
