@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 from clips import RATE, SQUARES, Still, convert, make_clip, read, square, write
+from runs import ROOT, finish, launch
 
 from video.codecs import choose_format
 from video.mux import join
@@ -42,6 +43,29 @@ def test_every_codec_in_every_container_lasts_as_long_as_the_source_at_twice_the
         assert abs(frame.time - k / (RATE * 2)) <= unit
         mean = (expected[k // 2].image.astype(float) + expected[min((k + 1) // 2, 5)].image) / 2
         assert np.abs(frame.image - mean).mean() < 1.5
+
+
+PERTURBED = """
+import hashlib, sys
+from pathlib import Path
+from clips import convert
+source, folder = map(Path, sys.argv[1:])
+for name, codec in (("a.mp4", "h264"), ("b.mp4", "h265"), ("c.webm", "vp9"), ("d.mp4", "av1"), ("e.mkv", "ffv1")):
+    print(name, hashlib.sha256(convert(source, folder / name, segment=12, codec=codec).read_bytes()).hexdigest())
+"""
+
+
+def test_files_do_not_depend_on_what_was_in_memory_before(tmp_path):
+    """x264 did: it read what it had not written."""
+    source = make_clip(tmp_path / "a.mkv", [square(k, 64, 64) for k in range(8)])
+    outputs = []
+    for value in (0, 85):  # glibc's malloc hands out memory full of one byte
+        (folder := tmp_path / str(value)).mkdir()
+        process = launch(
+            "-c", PERTURBED, source, folder, PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}", MALLOC_PERTURB_=str(value)
+        )
+        outputs.append(finish(process))
+    assert outputs[0] == outputs[1] and outputs[0].count("\n") == 5
 
 
 @pytest.mark.parametrize("options", [{}, {"codec": "h265"}, {"codec": "ffv1"}])
