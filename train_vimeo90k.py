@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> None:
 def open_data(args: argparse.Namespace, process: utils.Process) -> tuple[Mixture, Mixture]:
     """The triplets to train and to validate on."""
     cache = {"cache_gib": args.cache_gib, "cache_folder": args.cache_folder, "show_progress": process.is_main}
-    triplets = open_mixture(args.data_root, "train", skip_bad=args.skip_bad, **cache)
+    triplets = open_mixture(args.data_root, "train", skip_bad=args.skip_bad, strides=args.strides, **cache)
     if not args.val_root:
         clips = [root for root, part in triplets.parts.items() if isinstance(part, ClipTriplets)]
         if clips:

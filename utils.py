@@ -1,6 +1,7 @@
 """Images, checkpoints, processes and seeds: what every script needs and no paper describes."""
 
 import contextlib
+import importlib
 import logging
 import os
 import random
@@ -169,6 +170,28 @@ def load_checkpoint(path: str | os.PathLike, *, map_location: str | torch.device
         )
     content["model"] = {key.removeprefix("module."): value for key, value in weights.items()}
     return content
+
+
+def find_function(text: str, role: str) -> Callable[..., Any]:
+    """A function of two tensors by "module:function"; modules are found in the working folder too.
+
+    Args:
+        role: what it is for, for errors.
+    Raises:
+        ValueError: another form, no such module or function, or nothing that can be called.
+    """
+    module, _, name = text.partition(":")
+    if not (module and name):
+        raise ValueError(f"a {role} is named module:function, got {text!r}")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    try:
+        function = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"the {role} {text} cannot be had: {error}") from error
+    if not callable(function):
+        raise ValueError(f"the {role} {text} is a {type(function).__name__}, not a function of two tensors")
+    return function
 
 
 def init_distributed(device: str = "auto") -> Process:

@@ -1,7 +1,6 @@
 """What is compared: our network with one or several ratios, another network as a plain function, the average."""
 
 import hashlib
-import importlib
 import inspect
 import math
 import sys
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
+import utils
 from models import Interpolation, WaveletVFI
 
 RANGE = 0.5  # what a peer's frame may exceed [0, 1] by before it counts as one in other units
@@ -92,18 +92,8 @@ def open_peer(text: str) -> Function:
     Raises:
         ValueError: another form, no such module or function, or nothing that can be called.
     """
-    module, _, name = text.partition(":")
-    if not (module and name):
-        raise ValueError(f"a peer is named module:function, got {text!r}")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-    try:
-        function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"the peer {text} cannot be had: {error}") from error
-    if not callable(function):
-        raise ValueError(f"the peer {text} is a {type(function).__name__}, not a function of two tensors")
-    source = inspect.getsourcefile(sys.modules[module])
+    function = utils.find_function(text, "peer")
+    source = inspect.getsourcefile(sys.modules[text.partition(":")[0]])
     digest = hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else None
     return Function(function, text, {"peer": text, "source": digest})
 

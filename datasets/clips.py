@@ -6,7 +6,7 @@ import importlib.metadata
 import itertools
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,9 +44,10 @@ class Clip(NamedTuple):
 class ClipTriplets(Dataset):
     """Every three consecutive frames of every clip in a folder, decoded once (H * W * 3 bytes a frame).
 
-    `dataset[i]` is a `Triplet`; `dataset.names[i]` is "clip.mp4:7", 7 being the number of img0. However many workers a
-    loader has, they share one copy of the frames. Processes of a distributed run each decode and hold their own, but
-    for those that name one `cache_folder`: they, and later runs, read the same files there.
+    `dataset[i]` is a `Triplet`; `dataset.names[i]` is "clip.mp4:7", 7 being the number of img0; "clip.mp4:7:2"
+    is frames 7, 9 and 11. However many workers a loader has, they share one copy of the frames. Processes of a
+    distributed run each decode and hold their own, but for those that name one `cache_folder`: they, and later runs,
+    read the same files there.
 
     Attributes:
         left_out: the clips that were skipped, and why they cannot be read. cached: bytes of decoded frames kept.
@@ -58,6 +59,7 @@ class ClipTriplets(Dataset):
         *,
         cache_gib: float = 8.0,
         cache_folder: str | os.PathLike | None = None,
+        strides: Sequence[int] = (1,),
         skip_bad: bool = False,
         show_progress: bool = False,
     ) -> None:
@@ -68,14 +70,18 @@ class ClipTriplets(Dataset):
             cache_gib: decoded frames to keep; clips beyond it are decoded again for every triplet (slow, and logged).
             cache_folder: where to keep them, as files; default: in memory. What is there already is read, however
                 little may be added; files of clips that are gone stay.
+            strides: frames from one of a triplet to the next; every stride adds its triplets.
             skip_bad: log and leave out clips that cannot be read.
         Raises:
             FileNotFoundError: no such folder, or no clip in it.
-            ValueError: clips that cannot be read (all are named), none with three frames, or a negative size.
+            ValueError: clips that cannot be read (all are named), none with three frames, a negative size, or strides
+                that are not positive or not different.
             OSError: the cache folder cannot be written.
         """
         if not 0 <= cache_gib < math.inf:
             raise ValueError(f"the cache must have 0 or more GiB, got {cache_gib}")
+        if min(strides, default=0) < 1 or len(set(strides)) < len(strides):
+            raise ValueError(f"strides must be positive, each given once; got {list(strides)}")
         self.root = root = Path(root)
         files = sorted(p for p in root.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES) if root.is_dir() else []
         if not files:
@@ -87,18 +93,23 @@ class ClipTriplets(Dataset):
             raise ValueError(f"{len(self.left_out)} clips cannot be read: " + "; ".join([*self.left_out.values()][:20]))
         for reason in self.left_out.values():
             utils.logger.warning("a clip is skipped: %s", reason)
-        self._positions = [(clip, first) for clip in clips for first in range(clip.length - 2)]
+        self._positions = [
+            (clip, first, stride) for stride in strides for clip in clips for first in range(clip.length - 2 * stride)
+        ]
         if not self._positions:
             raise ValueError(f"no clip in {root} has three frames")
-        self.names = [f"{clip.path.name}:{first}" for clip, first in self._positions]
+        self.names = [
+            f"{clip.path.name}:{first}" + (f":{stride}" if stride > 1 else "")
+            for clip, first, stride in self._positions
+        ]
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, index: int) -> Triplet:
         """(3, H, W) uint8 each."""
-        clip, first = self._positions[index]
-        return Triplet(*clip.read(first, 3))
+        clip, first, stride = self._positions[index]
+        return Triplet(*clip.read(first, 2 * stride + 1)[::stride])
 
 
 def decode_clip(path: str | os.PathLike, stop: int | None = None) -> Tensor:

@@ -17,13 +17,14 @@ def open_triplets(
     skip_bad: bool = False,
     cache_gib: float = 8.0,
     cache_folder: str | os.PathLike | None = None,
+    strides: Sequence[int] = (1,),
     show_progress: bool = False,
 ) -> TripletDataset | ClipTriplets | MovingShapes:
     """Open what `root` is: Vimeo90K's triplets or septuplets, a folder of short clips, or "shapes:COUNT".
 
     Args:
         split: "train" or "test"; clips have none.
-        skip_bad, cache_gib, cache_folder, show_progress: as the classes take them.
+        skip_bad, cache_gib, cache_folder, strides, show_progress: as the classes take them.
     Raises:
         ValueError: the folder holds triplets and septuplets; else as the classes do.
     """
@@ -31,8 +32,8 @@ def open_triplets(
         return MovingShapes.from_spec(str(root), split)
     root = Path(root)
     if root.is_dir() and any(path.suffix.lower() in VIDEO_SUFFIXES for path in root.iterdir()):
-        cache = {"cache_gib": cache_gib, "cache_folder": cache_folder}
-        return ClipTriplets(root, **cache, skip_bad=skip_bad, show_progress=show_progress)
+        options = {"cache_gib": cache_gib, "cache_folder": cache_folder, "strides": strides}
+        return ClipTriplets(root, **options, skip_bad=skip_bad, show_progress=show_progress)
     kinds = {"vimeo_triplet": ("tri", Vimeo90K), "vimeo_septuplet": ("sep", Vimeo90KSeptuplets)}
     found = [
         (archive, reader)
@@ -52,6 +53,7 @@ def open_mixture(
     skip_bad: bool = False,
     cache_gib: float = 8.0,
     cache_folder: str | os.PathLike | None = None,
+    strides: Sequence[int] = (1,),
     show_progress: bool = False,
 ) -> Mixture:
     """Open one or several roots as one set of triplets, every one of them once.
@@ -63,13 +65,15 @@ def open_mixture(
             not to evaluate: others take the places of what is left out.
         cache_gib: decoded frames of clips to keep, in GiB, over all roots.
         cache_folder: where to keep them, as files that processes and later runs share; default: in memory.
+        strides: of triplets in clips, see `ClipTriplets`.
         show_progress: draw a bar while clips are decoded.
     Raises:
         ValueError: no root, or two that are the same data; else as `open_triplets` does.
     """
     parts, seen = {}, {}
     for root in [roots] if isinstance(roots, str | os.PathLike) else roots:
-        options = {"skip_bad": skip_bad, "cache_folder": cache_folder, "show_progress": show_progress}
+        options = {"skip_bad": skip_bad, "cache_folder": cache_folder, "strides": strides}
+        options["show_progress"] = show_progress
         part = open_triplets(root, split, cache_gib=cache_gib, **options)
         cache_gib = max(0.0, cache_gib - getattr(part, "cached", 0) / GIB)
         # Made-up triplets are the same ones from the first on, however many.

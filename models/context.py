@@ -40,7 +40,7 @@ class ContextNet(nn.Module):
 
     def forward(self, img0: Tensor, img1: Tensor, merged: Tensor, motion: Motion) -> list["LevelContext"]:
         """Frames (B, 3, H, W) -> context, finest first: 3 * widths[l-1] channels of size H/2^l x W/2^l."""
-        flow_t0, flow_t1, occlusion, _ = motion
+        flow_t0, flow_t1, occlusion = motion[:3]
         dtype = self.frames.levels[0][0].weight.dtype  # type: ignore[index]
         images = torch.cat([img0, img1]).to(dtype)
         seen = concatenate([merged, flow_t0 / FLOW_SCALE, flow_t1 / FLOW_SCALE, occlusion], like=images)

@@ -13,12 +13,16 @@ CENSUS_RADIUS = 3  # 7x7 neighbourhood
 
 
 class Loss(NamedTuple):
-    """Scalars, averaged over the batch: total = reconstruction + wavelet + computation, weights included."""
+    """Scalars, averaged over the batch, weights included: total is the sum of the others.
+
+    distillation: of a teacher's flow, which the paper has not; 0 without one.
+    """
 
     total: Tensor
     reconstruction: Tensor
     wavelet: Tensor
     computation: Tensor
+    distillation: Tensor
 
 
 def training_loss(
@@ -39,7 +43,7 @@ def training_loss(
         terms.append(torch.stack([rec, wav, com]))
     weighted = cast(Tensor, sum(p * term for p, term in zip(output.probs.unbind(1), terms, strict=True)))
     means = weighted.mean(1)
-    return Loss(means.sum(), *means)
+    return Loss(means.sum(), *means, torch.zeros_like(means[0]))
 
 
 def reconstruction(frame: Tensor, imgt: Tensor) -> Tensor:

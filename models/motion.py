@@ -17,12 +17,15 @@ class Motion(NamedTuple):
     flow_t0, flow_t1: (B, 2, H, W) backward flow t->0 and t->1 in pixels, channels (dx, dy).
     occlusion: (B, 1, H, W) blend weight of img0, in [0, 1].
     ratio_logits: (B, K) the classifier's logits over the candidate threshold ratios.
+    coarse: where gradients are recorded, the estimates of levels 4, 3, 2 before they were refined: (B, 5, h, w), the
+        flows in pixels of that size and the occlusion logit; else none.
     """
 
     flow_t0: Tensor
     flow_t1: Tensor
     occlusion: Tensor
     ratio_logits: Tensor
+    coarse: tuple[Tensor, ...] = ()
 
 
 class FrameEncoder(nn.Module):
@@ -93,13 +96,17 @@ class MotionPerceptionNet(nn.Module):
 
         estimate, hidden = self.decoders[-1](torch.cat(halves(features[-1]), dim=1))
         logits = self.classifier(hidden)
+        coarse = []
         for level in LEVELS[1:]:
+            coarse.append(estimate)
             flows = torch.cat([estimate[:, :2], estimate[:, 2:4]])
             warped = halves(backward_warp(features[level - 1], flows))
             inputs = concatenate([*warped, estimate], like=features[level - 1])
             residual, _ = self.decoders[level - 1](inputs)
             estimate = residual + _double_estimate(estimate)
-        return Motion(estimate[:, :2], estimate[:, 2:4], estimate[:, 4:].sigmoid(), logits.float())
+        flow_t0, flow_t1, occlusion = estimate.split((2, 2, 1), dim=1)
+        kept = tuple(coarse) if torch.is_grad_enabled() else ()
+        return Motion(flow_t0, flow_t1, occlusion.sigmoid(), logits.float(), kept)
 
 
 def _double_estimate(estimate: Tensor) -> Tensor:

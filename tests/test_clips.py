@@ -35,6 +35,17 @@ def test_every_three_consecutive_frames_are_a_triplet(folder):
             assert float((frame.float() - true.float()).abs().mean()) < 3
 
 
+def test_every_stride_adds_triplets_of_its_own_motion(folder):
+    triplets, consecutive = ClipTriplets(folder, strides=(1, 2)), ClipTriplets(folder)
+    assert triplets.names == [*consecutive.names, "a.mp4:0:2"]
+    near = [consecutive[0], consecutive[1], consecutive[2]]
+    for frame, expected in zip(triplets[4], [near[0].img0, near[1].imgt, near[2].img1], strict=True):
+        assert torch.equal(frame, expected)
+    for strides in ([], [0], [2, 2]):
+        with pytest.raises(ValueError, match=r"strides must be positive, each given once; got \["):
+            ClipTriplets(folder, strides=strides)
+
+
 def test_a_folder_without_clips_and_clips_that_do_not_decode_are_named(tmp_path, folder):
     with pytest.raises(FileNotFoundError, match="no clips"):
         ClipTriplets(tmp_path)

@@ -141,13 +141,15 @@ def test_a_signal_during_validation_leaves_it_and_it_is_done_after_resuming(data
     assert len(scalars(tmp_path, "validation/psnr")) == 2
 
 
-def test_a_signal_to_the_whole_process_group_saves_too_and_no_worker_stays(data, tmp_path):
-    """What torchrun and Ctrl-C in a terminal do, with loader workers in the group."""
+@pytest.mark.parametrize("to_each", [False, True])
+def test_a_signal_to_all_processes_of_a_run_saves_too_and_no_worker_stays(data, tmp_path, to_each):
+    """What torchrun and Ctrl-C in a terminal do to the group, and a scheduler to each of its processes."""
     run = launch("train_vimeo90k.py", *arguments(data, tmp_path, "--epochs", "9999", "--workers", "2"), session=True)
     wait_for(lambda: (tmp_path / "train.log").is_file() and "step 2:" in (tmp_path / "train.log").read_text())
     workers = children_of(run.pid)
     assert len(workers) == 2
-    os.killpg(run.pid, signal.SIGTERM)
+    for process in (*workers, run.pid) if to_each else (-run.pid,):
+        os.kill(process, signal.SIGTERM)
     assert "stopped by SIGTERM and saved at step" in finish(run, 143)
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
     last = utils.load_checkpoint(tmp_path / "last.pth")

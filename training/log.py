@@ -77,7 +77,7 @@ class TrainingLog:
     def images(self, step: int, output: Interpolation, imgt: Tensor) -> None:
         """Prediction, truth, error; both flows and the occlusion; the masks of levels 1 to 3."""
         height, width = imgt.shape[-2:]
-        flow_t0, flow_t1, occlusion, _ = output.motion
+        flow_t0, flow_t1, occlusion = output.motion[:3]
         error = ((output.frame - imgt).abs() * ERROR_GAIN).clamp(0, 1)
         flows = [flow_to_image(flow).float() / 255 for flow in (flow_t0, flow_t1)]
         masks = [

@@ -11,7 +11,8 @@ from .checkpoints import AUTO
 
 POSITIVE = ("epochs", "batch_size", "accumulate", "crop_size", "log_every", "val_every", "keep", "max_bad_steps")
 POSITIVE += ("temperature_end", "temperature_decay")
-NOT_NEGATIVE = ("cache_gib", "weight_wavelet", "weight_cost", "clip_norm", "time_limit", "workers", "lr_warmup")
+NOT_NEGATIVE = ("cache_gib", "weight_wavelet", "weight_cost", "weight_teacher", "clip_norm", "time_limit", "workers")
+NOT_NEGATIVE += ("lr_warmup",)
 
 
 def build_parser(description: str) -> argparse.ArgumentParser:
@@ -59,6 +60,8 @@ def _add_files(add: Callable[..., None]) -> None:
     roots = "Vimeo90K's triplets or septuplets, a folder of short clips, or shapes:COUNT[:HxW]; several are mixed"
     add("data_root", nargs="+", action=_Roots, default=["vimeo_triplet"], help=roots)
     add("val_root", nargs="+", action=_Roots, help="validation triplets (default: the test split of --data_root)")
+    strides = "frames from one of a triplet to the next, in clips; 1 2 adds triplets of twice the motion (default: 1)"
+    add("strides", type=int, nargs="+", default=[1], help=strides)
     add("skip_bad", action="store_true", help="go on without missing or corrupt training samples, and count them")
     add("cache_gib", type=float, default=8.0, help="decoded frames of clips to keep, in GiB")
     add("cache_folder", help="keep them as files that all processes of a host and later runs share")
@@ -82,6 +85,11 @@ def _add_method(add: Callable[..., None]) -> None:
     add("temperature_end", type=float, default=0.4, help="lowest temperature of the Gumbel-softmax; paper: 0.4")
     temperature_decay = "part of the run after which the temperature, from 1 on, would be 0; paper: 0.5"
     add("temperature_decay", type=float, default=0.5, help=temperature_decay)
+    add(
+        "teacher",
+        help="module:function whose flows MP-Net learns as well: (img0, img1) -> flow_t0, flow_t1. paper: none",
+    )
+    add("weight_teacher", type=float, default=0.01, help="of the distance to the teacher's flows")
     flow_warmup = "first part of a static run on the merged frame alone; paper: none"
     add("flow_warmup", type=float, default=0.0, help=flow_warmup)
 

@@ -1,6 +1,5 @@
 """Requests to stop: the first SIGTERM or SIGINT lets a run finish its step and save, the second ends it at once."""
 
-import os
 import signal
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -26,8 +25,9 @@ class StopRequest:
 
 
 def leave_signals_to_parent(worker: int) -> None:
-    """For the workers of a loader: a process group of their own.
+    """For the workers of a loader: a run that is asked to stop still needs their batches to finish its step.
 
-    Launchers and terminals signal the whole group of a run, which still needs its workers' batches to finish its step.
+    Terminals signal the whole group of a run, schedulers each of its processes. Workers end with their parent.
     """
-    os.setpgid(0, 0)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

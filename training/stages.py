@@ -10,6 +10,8 @@ import utils
 from models import Config, Interpolation, WaveletVFI, find_config, load_weights
 from models.losses import Loss, reconstruction, training_loss
 
+from .teacher import Flows, flow_distance
+
 WARM_UP, STATIC, DYNAMIC = "warm-up", "static", "dynamic"
 
 
@@ -42,17 +44,25 @@ def trained_network(model: WaveletVFI, stage: str, *, classifier_only: bool) -> 
     return FlowOnly(model) if stage == WARM_UP else model
 
 
-def loss_of(output: Interpolation, imgt: Tensor, stage: str, args: argparse.Namespace) -> Loss:
-    """The stage's loss, its terms weighted as asked for."""
+def loss_of(
+    output: Interpolation, imgt: Tensor, stage: str, args: argparse.Namespace, taught: Flows | None = None
+) -> Loss:
+    """The stage's loss, its terms weighted as asked for. taught: a teacher's flows, to learn from as well."""
     if stage == WARM_UP:
-        return flow_loss(output, imgt)
-    return training_loss(output, imgt, wavelet_weight=args.weight_wavelet, computation_weight=args.weight_cost)
+        loss = flow_loss(output, imgt)
+    else:
+        loss = training_loss(output, imgt, wavelet_weight=args.weight_wavelet, computation_weight=args.weight_cost)
+    if taught is None:
+        return loss
+    distillation = args.weight_teacher * flow_distance(output.motion, taught).mean()
+    return loss._replace(total=loss.total + distillation, distillation=distillation)
 
 
 def flow_loss(output: Interpolation, imgt: Tensor) -> Loss:
     """The reconstruction loss of the merged frame alone."""
     rec = reconstruction(output.merged, imgt).mean()
-    return Loss(rec, rec, torch.zeros_like(rec), torch.zeros_like(rec))
+    zero = torch.zeros_like(rec)
+    return Loss(rec, rec, zero, zero, zero)
 
 
 def build_model(args: argparse.Namespace, source: str, checkpoint: dict | None) -> WaveletVFI:

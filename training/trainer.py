@@ -28,6 +28,7 @@ from .scores import Validation
 from .signals import StopRequest
 from .stages import DYNAMIC, STATIC, WARM_UP, build_model, loss_of, stage_of, trained_network
 from .step import Step
+from .teacher import open_teacher
 
 FUSED_DEVICES = ("cpu", "cuda", "mps")
 KEPT_OPTIONS = (
@@ -52,6 +53,7 @@ class Trainer:
         self.position, self.best = Position(), -math.inf
         self.out, self.stage, self.network = Path(args.out), "", None
         self.stop_request, self.stopped_by = StopRequest(), 0
+        self.teacher = open_teacher(args.teacher) if args.teacher else None
         source, checkpoint = self._find_checkpoint()
         self.model = build_model(args, source, checkpoint).to(process.device, memory_format=torch.channels_last)
         self.average = average_weights(self.model, args.ema) if args.ema else None
@@ -162,7 +164,8 @@ class Trainer:
         dtype = PRECISIONS[self.args.precision]
         with torch.autocast(self.process.device.type, dtype, enabled=dtype != torch.float32):
             output = self.network(img0, img1, **choice)
-        return output, imgt, loss_of(output, imgt, self.stage, self.args)
+            taught = self.teacher(img0, img1) if self.teacher else None
+        return output, imgt, loss_of(output, imgt, self.stage, self.args, taught)
 
     def _temperature(self) -> float | None:
         return self.schedule.temperature(self.position) if self.stage == DYNAMIC else None
