@@ -13,6 +13,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+from extras import require
 from models import WaveletVFI, default_checkpoint
 from models.options import add_options, network
 from utils import pick_device, run_script
@@ -36,10 +37,9 @@ def main(args: argparse.Namespace) -> None:
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}  # read when it is imported
     with tempfile.TemporaryDirectory(prefix="waveletvfi-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder  # uploads and results are gone when the page ends
-        try:
-            from web.page import build_page, launch
-        except ImportError as error:
-            raise ValueError(f"the web page needs Gradio ({error}): pip install -r requirements-extra.txt") from error
+        require("gradio", "the web page")
+        from web.page import build_page, launch
+
         device, checkpoint = pick_device(args.device), args.checkpoint or default_checkpoint()
         model, limits = network(args, device), Limits(args.max_megapixels, args.max_frames)
         if not isinstance(model, WaveletVFI):

@@ -230,6 +230,7 @@ def environment(monkeypatch):
 
 
 def test_a_network_without_an_inside_is_refused(capsys, monkeypatch, environment):
+    monkeypatch.setitem(sys.modules, "gradio", SimpleNamespace())
     monkeypatch.setitem(sys.modules, "web.page", SimpleNamespace(build_page=None, launch=None))
     monkeypatch.setattr(app, "network", lambda args, device: object())
     assert "give its weights, not model.onnx" in fails(capsys, "--port 0 --checkpoint model.onnx")

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "interpolate": {"models", "video", "utils"},
     "export_onnx": {"models", "utils"},
     "hubconf": {"models"},
-    "app": {"models", "utils", "web"},
+    "app": {"extras", "models", "utils", "web"},
     "demo": {"datasets", "models", "video", "interpolate", "utils"},
 }
 #: Inside `models`, from the bottom up.
