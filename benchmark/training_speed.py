@@ -86,7 +86,7 @@ def make_step(way: str, stage: str, config: str, frames: list[Tensor], losses: d
 def decode_each(model: WaveletVFI, img0: Tensor, img1: Tensor) -> Interpolation:
     """The dynamic stage's output, every candidate by a decode of its own."""
     motion, merged = model.perceive(img0, img1)
-    context = model.context(img0, img1, merged, motion)
+    context = model.context((model.context.encode(img0), model.context.encode(img1)), merged, motion)
     probs = torch.nn.functional.gumbel_softmax(motion.ratio_logits, tau=1.0)
     ratios = [motion.ratio_logits.new_full((len(img0),), ratio) for ratio in model.config.ratios]
     candidates = [model.synthesis(context, [ratio], merged)[0] for ratio in ratios]

@@ -1,5 +1,6 @@
 """The context encoder: what WS-Net sees of the frames, warped to time t, wherever it is asked for."""
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import torch
@@ -11,6 +12,7 @@ from .sparse import Rows, Tiles
 
 FLOW_SCALE = 20  # pixels; brings flows into the range of the images beside them
 CHUNK = 2048  # pixels warped at a time
+Features = list[Tensor]  # of one frame, finest level first: (B, widths[l-1], H/2^l, W/2^l)
 
 
 class ContextPyramid(nn.Module):
@@ -38,17 +40,19 @@ class ContextNet(nn.Module):
         self.frames = ContextPyramid(3, widths)
         self.merged = ContextPyramid(3 + 2 + 2 + 1, widths)
 
-    def forward(self, img0: Tensor, img1: Tensor, merged: Tensor, motion: Motion) -> list["LevelContext"]:
-        """Frames (B, 3, H, W) -> context, finest first: 3 * widths[l-1] channels of size H/2^l x W/2^l."""
+    def encode(self, image: Tensor) -> Features:
+        """A frame, whatever its pair: (B, 3, H, W) -> features, finest first: (B, widths[l-1], H/2^l, W/2^l)."""
+        return self.frames(image.to(self.frames.levels[0][0].weight.dtype))  # type: ignore[index]
+
+    def forward(self, features: tuple[Features, Features], merged: Tensor, motion: Motion) -> list["LevelContext"]:
+        """Both frames' features -> context, finest first: 3 * widths[l-1] channels of size H/2^l x W/2^l."""
         flow_t0, flow_t1, occlusion = motion[:3]
-        dtype = self.frames.levels[0][0].weight.dtype  # type: ignore[index]
-        images = torch.cat([img0, img1]).to(dtype)
-        seen = concatenate([merged, flow_t0 / FLOW_SCALE, flow_t1 / FLOW_SCALE, occlusion], like=images)
-        of_frames, of_merged = self.frames(images), self.merged(seen)
+        layout = merged.to(features[0][0].dtype)
+        seen = concatenate([merged, flow_t0 / FLOW_SCALE, flow_t1 / FLOW_SCALE, occlusion], like=layout)
         flows, context = torch.cat([flow_t0, flow_t1]), []
-        for frames, feature in zip(of_frames, of_merged, strict=True):
+        for *frames, feature in zip(*features, self.merged(seen), strict=True):
             flows = halve_flow(flows)
-            context.append(LevelContext(frames, flows, feature))
+            context.append(LevelContext(frames, halves(flows), feature))
         return context
 
 
@@ -56,30 +60,29 @@ class LevelContext:
     """The context of one level: cat(warp of img0's features, warp of img1's features, the merged frame's features).
 
     Args:
-        frames: (2B, C, h, w), features of img0, then of img1. flows: (2B, 2, h, w), flow_t0, then flow_t1, in pixels
-            of this level. merged: (B, C, h, w).
+        frames: (B, C, h, w) each, features of img0 and of img1. flows: (B, 2, h, w) each, flow_t0 and flow_t1, in
+            pixels of this level. merged: (B, C, h, w).
     """
 
-    def __init__(self, frames: Tensor, flows: Tensor, merged: Tensor):
+    def __init__(self, frames: Sequence[Tensor], flows: Sequence[Tensor], merged: Tensor):
         self.frames, self.flows, self.merged, self.dtype = frames, flows, merged, merged.dtype
 
     @cached_property
     def dense(self) -> Tensor:
         """(B, 3C, h, w), everywhere."""
-        return concatenate([*halves(backward_warp(self.frames, self.flows)), self.merged], like=self.merged)
+        return concatenate([*map(backward_warp, self.frames, self.flows), self.merged], like=self.merged)
 
     def rows(self, tiles: Tiles) -> Rows:
         """The same where a 3x3 kernel on the tiles reads it, zero elsewhere. Not differentiable."""
-        batch, channels, height, width = self.merged.shape
+        channels = self.merged.shape[1]
         wanted = tiles.surroundings()
         pixels = wanted.flatten().nonzero()[:, 0]
         values = self.merged.new_empty(len(pixels) + 1, 3 * channels)
         values[-1] = 0
         parts = values[:-1].view(len(pixels), 3, channels).unbind(1)
-        frames = _as_rows(self.frames)
-        for k, flow in enumerate(halves(self.flows)):
+        for frame, flow, part in zip(self.frames, self.flows, parts, strict=False):
             corners, weights = _bilinear(flow, pixels)
-            _weighted_sum(frames, corners + k * batch * height * width, weights.to(values.dtype), parts[k])
+            _weighted_sum(_as_rows(frame), corners, weights.to(values.dtype), part)
         merged = _as_rows(self.merged)
         for chunk, out in zip(pixels.split(CHUNK), parts[2].split(CHUNK), strict=True):
             out.copy_(merged.index_select(0, chunk))

@@ -104,7 +104,7 @@ def _interpolation(outputs: dict[str, Tensor], dtype: torch.dtype) -> Interpolat
         outputs["executed"],
         outputs["ratio"],
     )
-    motion = Motion(*(outputs[name] for name in Motion._fields if name in outputs))
+    motion = Motion(outputs["flow_t0"], outputs["flow_t1"], outputs["occlusion"], outputs["ratio_logits"])
     return Interpolation(frame, outputs["merged"], motion, torch.ones_like(outputs["cost"])[:, None], [synthesis])
 
 

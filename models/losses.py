@@ -42,8 +42,8 @@ def training_loss(
         com = computation_weight * rec.detach() * candidate.cost
         terms.append(torch.stack([rec, wav, com]))
     weighted = cast(Tensor, sum(p * term for p, term in zip(output.probs.unbind(1), terms, strict=True)))
-    means = weighted.mean(1)
-    return Loss(means.sum(), *means, torch.zeros_like(means[0]))
+    rec, wav, com = weighted.mean(1)
+    return Loss(rec + wav + com, rec, wav, com, torch.zeros_like(rec))
 
 
 def reconstruction(frame: Tensor, imgt: Tensor) -> Tensor:

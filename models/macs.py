@@ -41,26 +41,26 @@ def published_gmacs(model: Any, height: int, width: int, masks: list[Tensor] | N
     return (_around(model, sizes, _published) + _sparse(model, pixels, masks)) / 1e9
 
 
-def executed_gmacs(model: Any, height: int, width: int, executed: Tensor) -> Tensor:
+def executed_gmacs(model: Any, height: int, width: int, executed: Tensor, *, encoded: int = 2) -> Tensor:
     """Multiply-accumulates of all convolutions, linear layers and matrix products as they are computed.
 
     Additions (of biases, transforms, wavelets), warps and resizing do not count.
 
     Args:
         model, height, width: as in `published_gmacs`.
-        executed: (B,) as `Synthesis.executed`.
+        executed: (B,) as `Synthesis.executed`. encoded: of how many frames context features were computed.
     Returns:
         (B,) float64 on the CPU, in units of 10^9.
     """
     sizes = [(-(-height // 16) * 16 >> level, -(-width // 16) * 16 >> level) for level in range(LEVELS + 1)]
     sparse = executed.cpu().double() * model.synthesis.dense_products() * sizes[0][0] * sizes[0][1]
-    return (_around(model, sizes, _products) + sparse) / 1e9
+    return (_around(model, sizes, _products, encoded) + sparse) / 1e9
 
 
-def _around(model: Any, sizes: list[tuple[int, int]], count: Count) -> int:
-    """All that is not sparse."""
+def _around(model: Any, sizes: list[tuple[int, int]], count: Count, encoded: int = 2) -> int:
+    """All that is not sparse; the context encoder's first pyramid sees `encoded` frames."""
     pixels = [h * w for h, w in sizes]
-    return _motion(model, sizes, count) + _context(model, pixels, count) + _coarsest(model, pixels, count)
+    return _motion(model, sizes, count) + _context(model, pixels, count, encoded) + _coarsest(model, pixels, count)
 
 
 def _motion(model: Any, sizes: list[tuple[int, int]], count: Count) -> int:
@@ -75,10 +75,11 @@ def _motion(model: Any, sizes: list[tuple[int, int]], count: Count) -> int:
     return total + count(classifier.conv, pooled) + pooling + count(classifier.linear, 1)
 
 
-def _context(model: Any, pixels: list[int], count: Count) -> int:
-    """The context encoder; its first pyramid sees both frames."""
+def _context(model: Any, pixels: list[int], count: Count, encoded: int) -> int:
     pyramids = enumerate(zip(model.context.frames.levels, model.context.merged.levels, strict=True), 1)
-    return sum(2 * count(frames, pixels[level]) + count(merged, pixels[level]) for level, (frames, merged) in pyramids)
+    return sum(
+        encoded * count(frames, pixels[level]) + count(merged, pixels[level]) for level, (frames, merged) in pyramids
+    )
 
 
 def _coarsest(model: Any, pixels: list[int], count: Count) -> int:

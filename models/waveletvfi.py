@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import Config, find_config
-from .context import ContextNet, LevelContext
+from .context import ContextNet, Features
 from .layers import blend, channels_last, pad_to_multiple
 from .macs import executed_gmacs, published_gmacs
 from .motion import Motion, MotionPerceptionNet
@@ -19,6 +19,7 @@ from .sparse import METHODS, SparseConv2d
 from .synthesis import Synthesis, WaveletSynthesisNet
 
 MULTIPLE = 16  # of the frame sizes: four levels
+Known = tuple[Features | None, Features | None]
 
 
 class Interpolation(NamedTuple):
@@ -29,6 +30,7 @@ class Interpolation(NamedTuple):
     motion: flows, occlusion, ratio logits. probs: (B, K), rows sum to 1. candidates: K `Synthesis`.
     published_gmacs, executed_gmacs: (B,) 10^9 operations, as published tables count them, and multiply-accumulates as
         they were really computed (see `models.macs`); None where gradients are recorded.
+    features: context features of both frames, where `known` was given.
     """
 
     frame: Tensor
@@ -38,6 +40,7 @@ class Interpolation(NamedTuple):
     candidates: list[Synthesis]
     published_gmacs: Tensor | None = None
     executed_gmacs: Tensor | None = None
+    features: tuple[Features, Features] | None = None
 
 
 class WaveletVFI(Pretrained):
@@ -60,6 +63,7 @@ class WaveletVFI(Pretrained):
         ratio: float | Tensor | None = None,
         budget: float | None = None,
         temperature: float | None = None,
+        known: Known | None = None,
     ) -> Interpolation:
         """The middle frame, and everything on the way.
 
@@ -69,21 +73,29 @@ class WaveletVFI(Pretrained):
             budget: >= 0, instead of a ratio: per sample the smallest ratio found with which the sparse convolutions,
                 detours on the way to it included, cost at most this fraction of the dense ones.
             temperature: > 0, evaluates all candidates with Gumbel-softmax probabilities (training, dynamic stage).
+            known: context features of both frames as an earlier call returned them, None where they are to be computed.
+                Given, even as (None, None), `features` are returned, for other pairs with one of the frames.
         """
         self._check_inputs(img0, img1, ratio, budget, temperature)
         dtype = img0.dtype
-        motion, merged, context = self._observe(img0, img1)
+        motion, merged, features = self._observe(img0, img1, known or (None, None))
+        context = self.context(features, merged, motion)
         ratios, probs = self._select_ratios(motion.ratio_logits, 0.0 if budget is not None else ratio, temperature)
         candidates = self.synthesis(context, ratios, merged, budget)
         frame = sum(p.view(-1, 1, 1, 1) * c.frame for p, c in zip(probs.unbind(1), candidates, strict=True))
         output = Interpolation(frame.to(dtype), merged, motion, probs, candidates)
-        return output if torch.is_grad_enabled() else count_operations(self, output)
+        if not torch.is_grad_enabled():
+            output = count_operations(self, output, encoded=2 - sum(f is not None for f in known or ()))
+        return output._replace(features=features) if known else output
 
-    def _observe(self, img0: Tensor, img1: Tensor) -> tuple[Motion, Tensor, list[LevelContext]]:
-        """What no ratio changes: the motion, the merged frame (B, 3, H, W), and the context, finest first."""
+    def _observe(
+        self, img0: Tensor, img1: Tensor, known: Known = (None, None)
+    ) -> tuple[Motion, Tensor, tuple[Features, Features]]:
+        """What no ratio changes: the motion, the merged frame (B, 3, H, W), and context features of both frames."""
         img0, img1 = self._prepare(img0), self._prepare(img1)
         motion, merged = self.perceive(img0, img1)
-        return motion, merged, self.context(img0, img1, merged, motion)
+        features0, features1 = known
+        return motion, merged, (features0 or self.context.encode(img0), features1 or self.context.encode(img1))
 
     def _prepare(self, image: Tensor) -> Tensor:
         """Frames in float32 at least: positions and masks need it. Channels last, except for the published way and in
@@ -108,13 +120,22 @@ class WaveletVFI(Pretrained):
 
     @torch.inference_mode()
     def interpolate_details(
-        self, img0: Tensor, img1: Tensor, *, ratio: float | Tensor | None = None, budget: float | None = None
+        self,
+        img0: Tensor,
+        img1: Tensor,
+        *,
+        ratio: float | Tensor | None = None,
+        budget: float | None = None,
+        known: Known | None = None,
     ) -> Interpolation:
-        """As `interpolate`, returning everything: `frame` has the input's size, the rest that of the padded one."""
+        """As `interpolate`, returning everything: `frame` has the input's size, the rest that of the padded one.
+
+        known: as in `forward`, of frames of this size.
+        """
         check_frames(img0, img1)
         height, width = img0.shape[-2:]
         padded = (pad_to_multiple(image, MULTIPLE) for image in (img0, img1))
-        output = self(*padded, ratio=ratio, budget=budget)
+        output = self(*padded, ratio=ratio, budget=budget, known=known)
         return output._replace(frame=output.frame[..., :height, :width])
 
     @torch.inference_mode()
@@ -133,7 +154,8 @@ class WaveletVFI(Pretrained):
         first, last = (pad_to_multiple(image, MULTIPLE) for image in (img0, img1))
         for ratio in ratios:
             self._check_inputs(first, last, ratio, None, None)
-        motion, merged, context = self._observe(first, last)
+        motion, merged, features = self._observe(first, last)
+        context = self.context(features, merged, motion)
         chosen = [self._select_ratios(motion.ratio_logits, ratio, None) for ratio in ratios]
         candidates = self.synthesis(context, [ratio for (ratio,), _ in chosen], merged)
         outputs = []
@@ -198,12 +220,14 @@ class WaveletVFI(Pretrained):
                 raise ValueError(f"ratio must be a number or one per sample ({len(img0)}), got {tuple(values.shape)}")
 
 
-def count_operations(model: WaveletVFI, output: Interpolation) -> Interpolation:
-    """With the published operations, weighted by the probabilities, and all executed ones."""
+def count_operations(model: WaveletVFI, output: Interpolation, *, encoded: int = 2) -> Interpolation:
+    """With the published operations, weighted by the probabilities, and all executed ones, the context features of
+    `encoded` frames among them."""
     height, width = output.merged.shape[-2:]
     weighted = zip(output.probs.double().cpu().unbind(1), output.candidates, strict=True)
     published = cast(Tensor, sum(p * published_gmacs(model, height, width, c.masks) for p, c in weighted))
-    executed = executed_gmacs(model, height, width, cast(Tensor, sum(c.executed for c in output.candidates)))
+    sparse = cast(Tensor, sum(c.executed for c in output.candidates))
+    executed = executed_gmacs(model, height, width, sparse, encoded=encoded)
     return output._replace(published_gmacs=published, executed_gmacs=executed)
 
 

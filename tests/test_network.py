@@ -1,5 +1,8 @@
 """What stands between the pipeline and a model: copies, borders, tiles, costs."""
 
+import gc
+from itertools import pairwise
+
 import pytest
 import torch
 from clips import Average
@@ -102,6 +105,38 @@ def test_costs_are_the_models_own(small):
     assert call.ratio == pytest.approx(0.02)
     assert call.executed == output.executed_gmacs.item()
     assert call.dense == published_gmacs(small, 48, 64).item()
+
+
+def test_what_pairs_share_is_computed_once(small, monkeypatch):
+    network, encoded = Network(small, ratio=0.001), []
+    encode = small.context.encode
+    monkeypatch.setattr(small.context, "encode", lambda image: encoded.append(image) or encode(image))
+    frames = [*pair(48, 64), *pair(48, 64)]
+    calls = []
+    for img0, img1 in pairwise(frames):
+        half, call = network.middle(img0, img1)
+        calls.append(call)
+        quarters = [network.middle(img0, half), network.middle(half, img1)]
+        for (imgt, _), ends in zip(quarters, ((img0, half), (half, img1)), strict=True):
+            torch.testing.assert_close(imgt, Network(small, ratio=0.001).middle(*ends)[0], rtol=0, atol=0)
+    alone = 4 * 3  # calls of the fresh networks above
+    assert len(encoded) == 4 + 3 + alone
+    assert calls[1].executed < calls[0].executed
+    del half, quarters, ends, imgt, img0, img1, frames
+    gc.collect()
+    assert len(network._features) == 0
+
+
+def test_another_part_of_a_shared_frame_is_computed_anew(small):
+    """A letterbox that ends within the clip."""
+    img0, img1 = pair(192, 64)
+    img2 = img1.clone()
+    img1[..., :64, :] = img0[..., :64, :] = 0
+    network = Network(small, ratio=0.0)
+    network.middle(img0, img1)
+    torch.testing.assert_close(
+        network.middle(img1, img2)[0], Network(small, ratio=0.0).middle(img1, img2)[0], rtol=0, atol=0
+    )
 
 
 def test_tiles_and_borders_are_counted_as_they_are_computed(small):

@@ -162,7 +162,8 @@ def test_the_halo_of_a_mask_of_cells_is_made_of_tiles_exactly():
 @pytest.mark.parametrize("active", [0.0, 0.1, 1.0])
 def test_context_on_tiles_equals_the_context_everywhere(size, active):
     frames, flows, merged = torch.randn(4, 5, *size), 4 * torch.randn(4, 2, *size), torch.randn(2, 5, *size)
-    context = LevelContext(frames.contiguous(memory_format=torch.channels_last), flows, merged)
+    frames = frames.contiguous(memory_format=torch.channels_last)
+    context = LevelContext(frames.chunk(2), flows.chunk(2), merged)
     tiles = Tiles.covering((torch.rand(2, 1, *size) < active).float())
     wanted = tiles.surroundings()[:, None]
     torch.testing.assert_close(context.rows(tiles).dense(), context.dense * wanted, atol=2e-5, rtol=0)

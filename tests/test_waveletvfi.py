@@ -237,6 +237,27 @@ def test_operations_are_reported_per_sample(known_model):
     assert bool((counts["gather"] < counts["folded"]).all() and (counts["folded"] < counts["masked"]).all())
 
 
+@pytest.mark.parametrize("name", ["known_model", "small"])
+def test_known_features_change_nothing_but_the_work(request, name):
+    model = request.getfixturevalue(name)
+    img0, img1, img2 = images(2, 48, 64)
+    first = model.interpolate_details(img0, img1, ratio=0.001, known=(None, None))
+    plain = model.interpolate_details(img1, img2, ratio=0.001)
+    again = model.interpolate_details(img1, img2, ratio=0.001, known=(first.features[1], None))
+    assert plain.features is None and again.features[0] is first.features[1]
+    torch.testing.assert_close(again.frame, plain.frame, rtol=0, atol=0)
+    both = model.interpolate_details(img1, img2, ratio=0.001, known=again.features)
+    torch.testing.assert_close(both.frame, plain.frame, rtol=0, atol=0)
+    saved = sum(
+        level[0].weight.numel() * (48 >> depth) * (64 >> depth)
+        for depth, level in enumerate(model.context.frames.levels, start=1)
+    )
+    for output, count in ((again, 1), (both, 2)):
+        fewer = torch.full((2,), count * saved / 1e9, dtype=torch.float64)
+        torch.testing.assert_close(plain.executed_gmacs - output.executed_gmacs, fewer)
+        torch.testing.assert_close(plain.published_gmacs, output.published_gmacs)
+
+
 def test_gradients_leave_operations_uncounted(small):
     output = small(*frames(), ratio=0.0)
     assert output.published_gmacs is None and output.executed_gmacs is None

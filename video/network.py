@@ -5,13 +5,17 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 from models import WaveletVFI
+from models.context import Features
 from models.macs import published_gmacs
+from models.waveletvfi import Known
 
 from .tiles import SMALLEST, in_tiles
 
 CROP = 64  # crops grow to multiples of this, so that few sizes occur
+Part = tuple[slice, slice]  # rows, columns
 
 
 class Model(Protocol):
@@ -63,12 +67,15 @@ class Network:
         self._model, self._tile = model, tile
         self._options = {"ratio": ratio} if budget is None else {"budget": budget}
         self._dense_of: dict[tuple[int, int], float] = {}
+        # By frame, while it is around: which part of it, and its context features. There is nothing to keep of MP-Net,
+        # which encodes frames less the mean of their pair.
+        self._features = WeakIdKeyDictionary()
 
     def middle(self, img0: Tensor, img1: Tensor) -> tuple[Tensor, Call]:
         """The middle frame of two (1, 3, H, W) in [0, 1].
 
         Equal frames are copied, and so is a border of one-coloured rows or columns that both share, as of a letterbox:
-        it stays what it is, and costs nothing.
+        it stays what it is, and costs nothing. What a frame's pairs share is computed once: do not change it in place.
 
         Raises:
             ValueError: not enough memory.
@@ -79,7 +86,7 @@ class Network:
         top, bottom, left, right = box = find_picture(img0, img1)
         y0, x0 = top // CROP * CROP, left // CROP * CROP
         y1, x1 = min(-(-bottom // CROP) * CROP, height), min(-(-right // CROP) * CROP, width)
-        made, call = self._run(img0[..., y0:y1, x0:x1], img1[..., y0:y1, x0:x1])
+        made, call = self._run(img0, img1, (slice(y0, y1), slice(x0, x1)))
         call = call._replace(dense=self._dense(height, width))
         if box == (0, height, 0, width):
             return made, call
@@ -96,20 +103,25 @@ class Network:
         parts = (getattr(model, name, "") for name in ("fingerprint", "sparse"))
         return " ".join((type(model).__name__, digest.hexdigest()[:16], self.device.type, *parts)).strip()
 
-    def _run(self, img0: Tensor, img1: Tensor) -> tuple[Tensor, Call]:
+    def _run(self, img0: Tensor, img1: Tensor, part: Part) -> tuple[Tensor, Call]:
         calls: list[Call] = []
+        remembers = self._tile is None and isinstance(self._model, WaveletVFI)
 
-        def run(img0: Tensor, img1: Tensor) -> Tensor:
-            made, call = self._measured(img0, img1)
+        def run(crop0: Tensor, crop1: Tensor) -> Tensor:
+            known = {"known": (self._recall(img0, part), self._recall(img1, part))} if remembers else {}
+            made, call, features = self._measured(crop0, crop1, **known)
+            for image, found in zip((img0, img1), features or (), strict=False):
+                self._features[image] = part, found
             calls.append(call)
             return made
 
+        crops = (image[..., part[0], part[1]] for image in (img0, img1))
         try:
-            made = in_tiles(run, img0, img1, self._tile) if self._tile else run(img0, img1)
+            made = in_tiles(run, *crops, self._tile) if self._tile else run(*crops)
         except RuntimeError as error:  # also torch.OutOfMemoryError; on CPUs only the text tells
             if "memory" not in str(error):
                 raise
-            height, width = img0.shape[-2:]
+            height, width = (side.stop - side.start for side in part)
             tile = max(SMALLEST, (self._tile or max(height, width)) // 2)
             raise ValueError(f"not enough memory for frames of {width}x{height}; try --tile {tile}") from error
         if calls[0].cost is None:
@@ -117,13 +129,20 @@ class Network:
         costs, ratios, executed, _ = zip(*calls, strict=True)
         return made, Call(sum(costs) / len(costs), sum(ratios) / len(ratios), sum(executed))
 
-    def _measured(self, img0: Tensor, img1: Tensor) -> tuple[Tensor, Call]:
+    def _recall(self, image: Tensor, part: Part) -> Features | None:
+        """What was computed of this part of the frame in another pair."""
+        place, features = self._features.get(image, (None, None))
+        return features if place == part else None
+
+    def _measured(
+        self, img0: Tensor, img1: Tensor, **known: Known
+    ) -> tuple[Tensor, Call, tuple[Features, Features] | None]:
         if not hasattr(self._model, "interpolate_details"):
-            return self._model.interpolate(img0, img1, **self._options), Call()
-        output = self._model.interpolate_details(img0, img1, **self._options)
+            return self._model.interpolate(img0, img1, **self._options), Call(), None
+        output = self._model.interpolate_details(img0, img1, **self._options, **known)
         candidate = output.candidates[0]
         values = (candidate.cost, candidate.ratio, output.executed_gmacs)
-        return output.frame, Call(*(value.mean().item() for value in values))
+        return output.frame, Call(*(value.mean().item() for value in values)), output.features
 
     def _dense(self, height: int, width: int) -> float | None:
         """10^9 operations of the dense network, as published."""

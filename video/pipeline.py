@@ -62,9 +62,7 @@ def interpolate_frames(
 def render(spans: Iterable[Span], network: Network, depth: int) -> Iterator[Made]:
     """The frames of `spans`: each at the nearest of 2^depth places between its two, reached by halving.
 
-    Middle frames on the way are made once for all frames of a span, and not rounded before they are halved again. A
-    frame's features are not kept for its next pair: MP-Net encodes frames less the mean of the pair, and what is left,
-    the context features, is below 1 % of the dense network and 4 % of the cheapest.
+    Middle frames on the way are made once for all frames of a span, and not rounded before they are halved again.
     """
     last: tuple[Frame, Tensor] | None = None  # the next span begins where this one ends
     for span in spans:
