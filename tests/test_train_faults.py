@@ -148,7 +148,7 @@ def test_a_signal_to_all_processes_of_a_run_saves_too_and_no_worker_stays(data, 
     wait_for(lambda: (tmp_path / "train.log").is_file() and "step 2:" in (tmp_path / "train.log").read_text())
     workers = children_of(run.pid)
     assert len(workers) == 2
-    for process in (*workers, run.pid) if to_each else (-run.pid,):
+    for process in (*map(int, workers), run.pid) if to_each else (-run.pid,):
         os.kill(process, signal.SIGTERM)
     assert "stopped by SIGTERM and saved at step" in finish(run, 143)
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)

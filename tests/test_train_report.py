@@ -44,7 +44,7 @@ def run(data, tmp_path_factory):
 def test_tensorboard_shows_losses_schedule_speed_memory_choices_and_images(run):
     events = EventAccumulator(str(run / "tensorboard"))
     events.Reload()
-    names = {f"loss/{term}" for term in ("total", "reconstruction", "wavelet", "computation")}
+    names = {f"loss/{term}" for term in ("total", "reconstruction", "wavelet", "computation", "distillation")}
     names |= {"schedule/learning_rate", "schedule/temperature", "gradient/norm", "gradient/skipped_steps"}
     names |= {"machine/samples_per_second", "machine/loader_share", "machine/memory_mebibytes"}
     names |= {"validation/psnr", "validation/psnr_merged", "validation/cost"}

@@ -142,7 +142,8 @@ class Network:
         output = self._model.interpolate_details(img0, img1, **self._options, **known)
         candidate = output.candidates[0]
         values = (candidate.cost, candidate.ratio, output.executed_gmacs)
-        return output.frame, Call(*(value.mean().item() for value in values)), output.features
+        call = Call(*(value.mean().item() for value in values))
+        return output.frame, call, output.features if known else None
 
     def _dense(self, height: int, width: int) -> float | None:
         """10^9 operations of the dense network, as published."""
