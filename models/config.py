@@ -35,7 +35,7 @@ CONFIGS = {
         decoder=(24, 40, 56, 64),
         context=(16, 32, 48, 64),
         synthesis=(72, 144, 216, 192),
-        ratios=(0.0, 3e-5, 6e-5, 1e-4),  # corrections are small
+        ratios=(0.0, 7e-5, 2e-4, 5e-4),  # corrections are small
         correction=True,
     ),
 }
