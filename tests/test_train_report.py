@@ -58,7 +58,7 @@ def test_tensorboard_shows_losses_schedule_speed_memory_choices_and_images(run):
         "validation/choices",
     }
     assert scalars(run, "validation/share/ratio_0") == pytest.approx([1 / 3] * 2)
-    assert scalars(run, "validation/share/ratio_0.0001") == pytest.approx([2 / 3] * 2)
+    assert scalars(run, "validation/share/ratio_0.0005") == pytest.approx([2 / 3] * 2)
     assert math.isnan(scalars(run, "validation/psnr_of/ratio_0.0002")[0])
 
 
