@@ -13,7 +13,8 @@ from models.bands import Bands, haar_pyramid
 from utils import read_image
 
 CLIP, FIRST = "bikes", 40  # the default frames
-STEPS = 50  # halvings of the search for a ratio
+# Of the search for a ratio. More would find the very threshold of a detail, which rounding then decides.
+STEPS = 15  # halvings
 RANGE = 1e9  # between the largest and the smallest ratio tried
 
 
