@@ -128,7 +128,8 @@ def test_folded_convolutions_train_like_masked_ones(data, tmp_path, monkeypatch,
             return model
 
         monkeypatch.setattr(training.trainer, "build_model", built)
-        train(data, tmp_path / method, "--dynamic", "true", "--epochs", str(epochs), "--lr_start", "1e-3")
+        flags = ["--dynamic", "true", "--epochs", str(epochs), "--lr_start", "1e-3"]
+        train(data, tmp_path / method, *flags, "--ratios", "0", "3e-5", "6e-5", "1e-4")
         losses.append(scalars(tmp_path / method, "loss/total"))
     assert len(losses[0]) == 4 * epochs
     assert losses[0] == pytest.approx(losses[1], rel=tolerance)
