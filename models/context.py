@@ -47,8 +47,7 @@ class ContextNet(nn.Module):
     def forward(self, features: tuple[Features, Features], merged: Tensor, motion: Motion) -> list["LevelContext"]:
         """Both frames' features -> context, finest first: 3 * widths[l-1] channels of size H/2^l x W/2^l."""
         flow_t0, flow_t1, occlusion = motion[:3]
-        layout = merged.to(features[0][0].dtype)
-        seen = concatenate([merged, flow_t0 / FLOW_SCALE, flow_t1 / FLOW_SCALE, occlusion], like=layout)
+        seen = concatenate([merged, flow_t0 / FLOW_SCALE, flow_t1 / FLOW_SCALE, occlusion], like=features[0][0])
         flows, context = torch.cat([flow_t0, flow_t1]), []
         for *frames, feature in zip(*features, self.merged(seen), strict=True):
             flows = halve_flow(flows)

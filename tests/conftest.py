@@ -3,6 +3,7 @@
 import pytest
 import torch
 from reference import known_state_dict
+from runs import end_launched
 
 from models import WaveletVFI
 
@@ -10,6 +11,12 @@ from models import WaveletVFI
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_left_running():
+    yield
+    end_launched()
 
 
 @pytest.fixture(scope="session")

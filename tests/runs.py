@@ -19,6 +19,7 @@ from models import CONFIGS, WaveletVFI
 from training.report import read_curves
 
 ROOT = Path(__file__).parent.parent
+LAUNCHED: list[subprocess.Popen] = []
 TINY = dataclasses.replace(
     CONFIGS["small"], encoder=(4, 4, 4, 4), decoder=(4, 4, 4, 4), context=(4, 4, 4, 4), synthesis=(4, 4, 4, 4)
 )
@@ -74,7 +75,15 @@ def launch(*command: str, prefix: tuple[str, ...] = (), session: bool = False, *
     """Start Python with `command` in the repository's root; `prefix` comes before Python; `session`: of its own."""
     variables = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | environment
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "start_new_session": session}
-    return subprocess.Popen([*prefix, sys.executable, *command], cwd=ROOT, env=variables, **options)
+    process = subprocess.Popen([*prefix, sys.executable, *command], cwd=ROOT, env=variables, **options)
+    LAUNCHED.append(process)
+    return process
+
+
+def end_launched() -> None:
+    """Kill what a test that failed has left running."""
+    while LAUNCHED:
+        LAUNCHED.pop().kill()
 
 
 def finish(process: subprocess.Popen, status: int = 0, timeout: int = 300) -> str:
