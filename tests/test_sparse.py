@@ -14,7 +14,7 @@ from benchmark.metrics import psnr
 from models import WaveletVFI, default_checkpoint, waveletvfi
 from models.bands import dilate
 from models.context import LevelContext
-from models.sparse import METHODS, Rows, SparseConv2d, Tiles
+from models.sparse import METHODS, Rows, SparseConv2d, Tiles, gradient
 from models.sparse.phases import conv_of_upsampled, pack_folded
 
 CPU_METHODS = sorted(set(METHODS) - {"triton"})  # for which see test_triton.py
@@ -68,6 +68,38 @@ def test_gradients_equal_those_of_the_masked_dense_convolution(method, with_coar
         strict=True,
     ):
         torch.testing.assert_close(mine, true)
+
+
+@pytest.mark.parametrize("tiles", [1, 20, 512])
+@pytest.mark.parametrize("size", [(2, 2), (6, 34), (30, 10)])
+def test_the_kernel_gradient_on_tiles_is_that_of_the_convolution(size, tiles, monkeypatch):
+    monkeypatch.setattr(gradient, "TILES", tiles)
+    x, grad = (torch.randn(2, channels, *size, dtype=torch.double) for channels in (5, 7))
+    coarse = torch.randn(2, 3, size[0] // 2, size[1] // 2, dtype=torch.double)
+    conv = SparseConv2d(5, 7, coarse_channels=3).double()
+    (expected,) = torch.autograd.grad(meaning(conv, x, torch.ones(1), coarse), conv.weight, grad)
+    torch.testing.assert_close(gradient.kernel_gradient(x, coarse, grad), expected)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("fixed", [set(), {0}, {1}, {2}, {3}, {0, 1, 3}])
+def test_wide_convolutions_train_on_tiles(fixed, layout, monkeypatch):
+    """Only what needs a gradient has one, and it is that of the masked dense convolution."""
+    calls = []
+    compute = gradient.kernel_gradient
+    monkeypatch.setattr(gradient, "kernel_gradient", lambda *maps: calls.append(maps) or compute(*maps))
+    conv = SparseConv2d(gradient.WIDE - 40, 6, coarse_channels=40)
+    inputs = [torch.randn(2, gradient.WIDE - 40, 12, 8), torch.randn(2, 40, 6, 4), conv.weight, conv.bias]
+    inputs[:2] = [image.contiguous(memory_format=layout) for image in inputs[:2]]
+    wanted = [tensor for i, tensor in enumerate(inputs) if tensor.requires_grad_(i not in fixed).requires_grad]
+    x, coarse, *_ = inputs
+    mask = (torch.rand(2, 1, 12, 8) < 0.5).float()
+    ours, expected = conv(x, mask, coarse), meaning(conv, x, mask, coarse)
+    torch.testing.assert_close(ours, expected, atol=1e-5, rtol=0)
+    pairs = zip(*(torch.autograd.grad(out.square().sum(), wanted) for out in (ours, expected)), strict=True)
+    for mine, true in pairs:
+        torch.testing.assert_close(mine, true, atol=1e-5 * float(true.abs().max()), rtol=0)
+    assert len(calls) == (2 not in fixed)
 
 
 def test_gathering_a_single_pixel_touches_no_other():

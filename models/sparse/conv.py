@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import gradient
 from .choose import choose
 from .phases import conv_of_upsampled, pack_folded
 from .rows import Rows, Tiles
@@ -58,11 +59,14 @@ class SparseConv2d(nn.Conv2d):
 
     def folded(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None) -> Tensor:
         """The same without the upsampled input. Shapes as in `forward`."""
-        out = F.conv2d(x, self.weight[:, : self.fine_channels], self.bias, padding=1)
-        if coarse is not None:
-            keeps = not (torch.is_grad_enabled() or torch.compiler.is_compiling())
-            kernel = self.packed(pack_folded, x.dtype) if keeps else pack_folded(self.weight, self.fine_channels)
-            out.add_(conv_of_upsampled(coarse, kernel))
+        if coarse is not None and gradient.pays(self.weight, x):
+            out = cast(Tensor, gradient.FoldedConv.apply(x, coarse, self.weight, self.bias))
+        else:
+            out = F.conv2d(x, self.weight[:, : self.fine_channels], self.bias, padding=1)
+            if coarse is not None:
+                keeps = not (torch.is_grad_enabled() or torch.compiler.is_compiling())
+                kernel = self.packed(pack_folded, x.dtype) if keeps else pack_folded(self.weight, self.fine_channels)
+                out.add_(conv_of_upsampled(coarse, kernel))
         # A full mask changes nothing; on a CPU it costs next to nothing to know.
         is_full = x.device.type == "cpu" and not torch.compiler.is_compiling() and bool(mask.all())
         return out if is_full else out * mask.to(x.dtype)

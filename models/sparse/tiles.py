@@ -1,16 +1,6 @@
 """Sparse convolution where it is wanted alone: gather tiles, transform, matrix products, transform back.
 
-Winograd's F(2x2, 3x3): a 2x2 tile of a 3x3 convolution takes 16 products per pair of channels instead of 36. Along an
-axis, pixels p0..p3 and taps w0, w1, w2 give upper = m0 + m1 + m2 and lower = m1 - m2 + m3 with
-
-    m0 = w0 (p0 - p2)    m3 = w2 (p3 - p1)    m1 = (w0 + w1 + w2)/2 (p1 + p2)    m2 = (w0 - w1 + w2)/2 (p2 - p1)
-
-Of an upsampled input a tile sees two pixels a, b per axis (p = a, a, b, b), and 9 products do instead of 16:
-
-    m0 = (w0 + w1 - w2)/2 (a - b)    m3 = (w0 - w1 - w2)/2 (a - b)    m1 = (w0 + w1 + w2)/2 (a + b)    m2 = 0
-
-Both inputs share the way back. Per pixel that makes 4 C + 2.25 C' products where the plain formula has 9 (C + C').
-In memory an axis is ordered m0, m3, m1, m2. Tiles are taken some hundred at a time, into buffers that stay in the
+The transforms are those of `winograd.py`. Tiles are taken some hundred at a time, into buffers that stay in the
 processor's cache. Nothing here is differentiable.
 """
 
@@ -23,6 +13,7 @@ from torch import Tensor
 from .head import TileHead
 from .products import lay_out, product
 from .rows import Rows, Tiles, Windows
+from .winograd import TAPS, TAPS_OF_UPSAMPLED, butterfly, transform
 
 BUFFER = 2**21  # elements of the largest buffer: 8 MB in float32
 LEAST = 512  # tiles at a time; with fewer, reading the kernel again and again takes longer than the products
@@ -37,12 +28,10 @@ class TileKernel(NamedTuple):
 
 def pack_kernel(weight: Tensor, fine_channels: int, dtype: torch.dtype | None = None) -> TileKernel:
     """(C_out, C + C', 3, 3), of which C' belong to the upsampled input -> the transform domain, in `dtype`."""
-    fine = weight.new_tensor([[2, 0, 0], [0, 0, 2], [1, 1, 1], [1, -1, 1]], dtype=torch.float64) / 2
-    coarse = weight.new_tensor([[1, 1, -1], [1, -1, -1], [1, 1, 1]], dtype=torch.float64) / 2
     parts = weight.double().split([fine_channels, weight.shape[1] - fine_channels], dim=1)
     matrices = (
-        torch.einsum("ai,bj,ocij->abco", transform, transform, part).to(dtype or weight.dtype)
-        for transform, part in zip((fine, coarse), parts, strict=True)
+        torch.einsum("ai,bj,ocij->abco", taps, taps, part).to(dtype or weight.dtype)
+        for taps, part in zip(map(parts[0].new_tensor, (TAPS, TAPS_OF_UPSAMPLED)), parts, strict=True)
     )
     return TileKernel(*([[lay_out(matrix) for matrix in row] for row in part] for part in matrices))
 
@@ -104,12 +93,12 @@ class _Chunk:
     def compute(self, start: int) -> Tensor:
         """(size, 2, 2, C_out), overwritten by the next call."""
         self.fine.read(start, self.read)
-        _forward(self.read.transpose(0, 1), self.half)
-        _forward(self.half.permute(2, 0, 1, 3), self.domain)
+        transform(self.read.transpose(0, 1), self.half)
+        transform(self.half.permute(2, 0, 1, 3), self.domain)
         if self.coarse is not None:
             self.coarse.read(start, self.coarse_read)
-            _butterfly(self.coarse_read.transpose(0, 1), self.coarse_half)
-            _butterfly(self.coarse_half.permute(2, 0, 1, 3), self.coarse_domain)
+            butterfly(self.coarse_read.transpose(0, 1), self.coarse_half)
+            butterfly(self.coarse_half.permute(2, 0, 1, 3), self.coarse_domain)
         halves = zip(*(self._column(j) for j in range(4)), strict=True)
         for (m0, m3, m1, m2), out in zip(halves, self.result.unbind(1), strict=True):
             torch.add(m1, m2, out=out[:, 0]).add_(m0)
@@ -127,17 +116,3 @@ class _Chunk:
             plus = product(self.coarse_domain[j // 2, i // 2], self.kernel.coarse[i][j], plus=plus)
         bias = self.bias if i == j == 2 else None  # m1 m1 enters all four pixels with weight 1
         return product(self.domain[j, i], self.kernel.fine[i][j], plus=plus, bias=bias)
-
-
-def _forward(pixels: Tensor, out: Tensor) -> None:
-    """Four pixels -> m0, m3, m1, m2, along the first axis."""
-    torch.sub(pixels[0], pixels[2], out=out[0])
-    torch.sub(pixels[3], pixels[1], out=out[1])
-    torch.add(pixels[1], pixels[2], out=out[2])
-    torch.sub(pixels[2], pixels[1], out=out[3])
-
-
-def _butterfly(pixels: Tensor, out: Tensor) -> None:
-    """Two pixels -> difference, sum, along the first axis."""
-    torch.sub(pixels[0], pixels[1], out=out[0])
-    torch.add(pixels[0], pixels[1], out=out[1])

@@ -1,0 +1,115 @@
+"""Training a wide sparse convolution on a CPU: its kernel's gradient, by Winograd's transform.
+
+The gradient of a kernel sums products of input and output over all pixels, as many as the convolution has. On 2x2 tiles
+in the transform domain (`winograd.py`) a half of the folded convolution's do. All tiles are there, so that their
+windows are slices of the padded maps; some rows of tiles are taken at a time, in buffers that stay in the cache.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+from .phases import conv_of_upsampled, pack_folded
+from .winograd import TAPS, TAPS_OF_UPSAMPLED, butterfly, spread, transform
+
+WIDE = 400  # input channels from which on this is faster: measured with 192 to 1008, two threads, AVX-512
+TILES = 512  # at a time, about
+
+
+def pays(weight: Tensor, x: Tensor) -> bool:
+    """Whether the gradient of `weight` (C_out, C, 3, 3), applied to x, is faster this way."""
+    is_float32 = x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    wanted = torch.is_grad_enabled() and weight.requires_grad and not torch.compiler.is_compiling()
+    return wanted and is_float32 and x.device.type == "cpu" and weight.shape[1] >= WIDE
+
+
+class FoldedConv(torch.autograd.Function):
+    """conv3x3(cat(x, nearest x2 of coarse)), padding 1, as (x, coarse, weight, bias) -> (B, C_out, h, w)."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor, coarse: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, coarse, weight)
+        fine = x.shape[1]
+        return F.conv2d(x, weight[:, :fine], bias, padding=1).add_(conv_of_upsampled(coarse, pack_folded(weight, fine)))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, coarse, weight = ctx.saved_tensors  # type: ignore[attr-defined]
+        wants_x, wants_coarse, wants_weight, wants_bias = ctx.needs_input_grad  # type: ignore[attr-defined]
+        fine = x.shape[1]
+        return (
+            F.conv_transpose2d(grad, weight[:, :fine], padding=1) if wants_x else None,
+            F.conv2d(grad, pack_folded(weight, fine).coarse, stride=2, padding=1) if wants_coarse else None,
+            kernel_gradient(x, coarse, grad) if wants_weight else None,
+            grad.sum((0, 2, 3)) if wants_bias else None,
+        )
+
+
+def kernel_gradient(x: Tensor, coarse: Tensor, grad: Tensor) -> Tensor:
+    """The gradient of the kernel (C_out, C + C', 3, 3) of conv3x3(cat(x, nearest x2 of coarse)), padding 1.
+
+    Args:
+        x: (B, C, h, w), h and w even. coarse: (B, C', h/2, w/2). grad: (B, C_out, h, w), of the result.
+    """
+    batch, _, height, width = x.shape
+    shape = rows, columns = height // 2 + 1, width // 2 + 1  # of tiles, at odd positions
+    step = min(max(TILES // columns, 1), rows)
+    fine = _Domain(x, shape, step, transform, window=4, stride=2, places=4)
+    upsampled = _Domain(coarse, shape, step, butterfly, window=2, stride=1, places=2)
+    result = _Domain(grad, shape, step, spread, window=2, stride=2, places=4)
+    of_fine = grad.new_zeros(4, 4, x.shape[1], grad.shape[1])
+    of_upsampled = grad.new_zeros(3, 3, coarse.shape[1], grad.shape[1])
+    for sample in range(batch):
+        for row in range(0, rows, step):
+            mine, theirs, products = (domain.read(sample, row) for domain in (fine, upsampled, result))
+            for i, j in itertools.product(range(4), repeat=2):
+                of_fine[i, j].addmm_(mine[i, j].t(), products[i, j])
+            for i, j in itertools.product(range(3), repeat=2):  # m0 and m3 see the difference, m1 the sum
+                of_upsampled[i, j].addmm_(theirs[i // 2, j // 2].t(), products[i, j])
+    domains = zip((of_fine, of_upsampled), map(x.new_tensor, (TAPS, TAPS_OF_UPSAMPLED)), strict=True)
+    return torch.cat([torch.einsum("ai,bj,baco->ocij", taps, taps, domain) for domain, taps in domains], dim=1)
+
+
+class _Domain:
+    """A map (B, C, h, w) in the transform domain, some rows of tiles at a time.
+
+    Args:
+        tiles: their rows and columns; step: rows at a time. function: transforms `window` pixels, the windows `stride`
+            pixels apart, into `places`, along the first axis.
+    """
+
+    def __init__(
+        self,
+        image: Tensor,
+        tiles: tuple[int, int],
+        step: int,
+        function: Callable[[Sequence[Tensor], Tensor], None],
+        *,
+        window: int,
+        stride: int,
+        places: int,
+    ):
+        (self.rows, self.columns), self.step = tiles, step
+        self.function, self.window, self.stride = function, window, stride
+        self.map = F.pad(image.permute(0, 2, 3, 1), (0, 0, *(window // 2,) * 4))
+        _, _, width, channels = self.map.shape
+        self.half = image.new_empty(places, step, width, channels)
+        self.whole = image.new_empty(places, places, step, self.columns, channels)
+
+    def read(self, sample: int, row: int) -> Tensor:
+        """(places along x, places along y, tiles, C) of the rows of tiles from `row` on; overwritten by the next."""
+        count = min(self.step, self.rows - row)
+        half, whole = self.half[:, :count], self.whole[:, :, :count]
+        self.function(self._windows(self.map[sample, self.stride * row :], count), half)
+        self.function(self._windows(half.movedim(2, 0), self.columns), whole.movedim(3, 1))
+        return whole.flatten(2, 3)
+
+    def _windows(self, pixels: Tensor, count: int) -> list[Tensor]:
+        """Of `count` windows along the first axis, the first pixels, the second ones, and so on."""
+        end = self.stride * (count - 1) + 1
+        return [pixels[k : k + end : self.stride] for k in range(self.window)]
