@@ -7,7 +7,7 @@
         --dynamic true --init_from runs/static/best.pth
 
 The static stage (threshold ratio 0) comes first; the dynamic one starts from its weights. `--data_root` is a folder in
-Vimeo90K's layout, a folder of short clips, or shapes:COUNT; several are mixed.
+Vimeo90K's layout, a folder of short clips, or made-up shapes:COUNT; several are mixed.
 """
 
 import argparse

@@ -8,7 +8,7 @@ from .mixture import Mixture
 from .opening import open_mixture, open_triplets
 from .published_clips import HD, Adobe240, GoPro, XTest
 from .published_triplets import ATD12K, UCF101, Middlebury, SNUFilm, Vimeo90KTest, Xiph
-from .shapes import MovingShapes, TrueMotion
+from .shapes import MovingCutouts, MovingShapes, TrueMotion
 from .training import EpochSampler, TrainingSet
 from .triplets import Triplet, TripletDataset, Vimeo90K, Vimeo90KSeptuplets
 
@@ -24,6 +24,7 @@ __all__ = [
     "GoPro",
     "Middlebury",
     "Mixture",
+    "MovingCutouts",
     "MovingShapes",
     "SNUFilm",
     "TrainingAugmentation",

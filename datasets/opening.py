@@ -1,13 +1,18 @@
 """From what a command line names to triplets."""
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from .clips import GIB, VIDEO_SUFFIXES, ClipTriplets
 from .mixture import Mixture
-from .shapes import MovingShapes
+from .shapes import MovingCutouts, MovingShapes
 from .triplets import TripletDataset, Vimeo90K, Vimeo90KSeptuplets
+
+#: Made-up triplets: what they may look like, as an expression and in words.
+SHAPES = r"shapes:(\d+)(?::(\d+)x(\d+))?()", "shapes:COUNT or shapes:COUNT:HEIGHTxWIDTH, such as shapes:512:96x96"
+CUTOUTS = r"cutouts:(\d+)(?::(\d+)x(\d+))?:(.+)", "cutouts:COUNT:ROOT or cutouts:COUNT:HEIGHTxWIDTH:ROOT"
 
 
 def open_triplets(
@@ -20,20 +25,28 @@ def open_triplets(
     strides: Sequence[int] = (1,),
     show_progress: bool = False,
 ) -> TripletDataset | ClipTriplets | MovingShapes:
-    """Open what `root` is: Vimeo90K's triplets or septuplets, a folder of short clips, or "shapes:COUNT".
+    """Open what `root` is: Vimeo90K's triplets or septuplets, a folder of short clips, or made-up triplets.
+
+    These are "shapes:COUNT" or "shapes:COUNT:HEIGHTxWIDTH", or with the frames of another root "cutouts:COUNT:ROOT" or
+    "cutouts:COUNT:HEIGHTxWIDTH:ROOT".
 
     Args:
         split: "train" or "test"; clips have none.
         skip_bad, cache_gib, cache_folder, strides, show_progress: as the classes take them.
     Raises:
-        ValueError: the folder holds triplets and septuplets; else as the classes do.
+        ValueError: the folder holds triplets and septuplets; another form of made-up triplets; else as the classes do.
     """
+    options = {"cache_gib": cache_gib, "cache_folder": cache_folder}
+    options |= {"skip_bad": skip_bad, "show_progress": show_progress}
     if str(root).startswith("shapes:"):
-        return MovingShapes.from_spec(str(root), split)
+        length, size, _ = _parse(str(root), *SHAPES)
+        return MovingShapes(length, split, **size)
+    if str(root).startswith("cutouts:"):
+        length, size, source = _parse(str(root), *CUTOUTS)
+        return MovingCutouts(open_triplets(source, split, **options), length, split, **size)
     root = Path(root)
     if root.is_dir() and any(path.suffix.lower() in VIDEO_SUFFIXES for path in root.iterdir()):
-        options = {"cache_gib": cache_gib, "cache_folder": cache_folder, "strides": strides}
-        return ClipTriplets(root, **options, skip_bad=skip_bad, show_progress=show_progress)
+        return ClipTriplets(root, strides=strides, **options)
     kinds = {"vimeo_triplet": ("tri", Vimeo90K), "vimeo_septuplet": ("sep", Vimeo90KSeptuplets)}
     found = [
         (archive, reader)
@@ -76,10 +89,25 @@ def open_mixture(
         options["show_progress"] = show_progress
         part = open_triplets(root, split, cache_gib=cache_gib, **options)
         cache_gib = max(0.0, cache_gib - getattr(part, "cached", 0) / GIB)
-        # Made-up triplets are the same ones from the first on, however many.
-        source = part.root.resolve() if hasattr(part, "root") else type(part)
+        source = _source(part)
         if source in seen:
             raise ValueError(f"{root} and {seen[source]} are the same triplets; give each source once")
         seen[source] = root
         parts[str(root)] = part
     return Mixture(parts, skip_bad=skip_bad)
+
+
+def _source(part: TripletDataset | ClipTriplets | MovingShapes) -> object:
+    """Equal for two sets that have the same triplets: made-up ones are the same from the first on, however many."""
+    if isinstance(part, MovingCutouts):
+        return type(part), _source(part.frames)
+    return type(part) if isinstance(part, MovingShapes) else part.root.resolve()
+
+
+def _parse(spec: str, form: str, forms: str) -> tuple[int, dict[str, tuple[int, int]], str]:
+    """How many, the size where it is given, and whose frames. Raises ValueError: another form."""
+    match = re.fullmatch(form, spec)
+    if not match:
+        raise ValueError(f"{spec!r} must be {forms}")
+    length, height, width, source = match.groups()
+    return int(length), {"size": (int(height), int(width))} if height else {}, source

@@ -23,22 +23,26 @@ class Layer(NamedTuple):
     motion: Tensor
 
 
-def random_scene(draw: "Draw", size: tuple[int, int], longest: float) -> list[Layer]:
+def random_scene(
+    draw: "Draw", size: tuple[int, int], longest: float, textures: "Sequence[Texture] | None" = None
+) -> list[Layer]:
     """A background and two to five shapes, from the back to the front.
 
     Args:
         size: height and width of the frames, in pixels.
         longest: way from img0 to img1, in pixels; the background moves at most half as far.
+        textures: to draw from, the first for the background; default: blotches there, stripes and gradients too.
     """
     height, width = size
     # Blotches look alike nowhere: what the background does can be seen in every direction.
+    textures = textures or (_noise, _stripes, _gradient)
     middle = torch.tensor([(width - 1) / 2, (height - 1) / 2])
-    layers = [Layer(everywhere, _noise(draw, max(size) / 2 + longest), middle, draw.vector(longest / 2))]
+    layers = [Layer(everywhere, textures[0](draw, max(size) / 2 + longest), middle, draw.vector(longest / 2))]
     for _ in range(draw.integer(2, 5)):
         radius = draw.uniform(0.12, 0.3) * min(size)
         centre = torch.tensor([draw.uniform(0, width - 1), draw.uniform(0, height - 1)])
         outline = draw.choose([disc, rectangle, polygon])(draw, radius)
-        texture = draw.choose([_noise, _stripes, _gradient])(draw, radius)
+        texture = draw.choose(textures)(draw, radius)
         layers.append(Layer(outline, texture, centre, draw.vector(longest)))
     return layers
 
@@ -57,8 +61,17 @@ def paint_layers(layers: list[Layer], positions: Tensor, times: Tensor) -> Tenso
         local = _local(layer, positions, times)
         # A pixel is covered as far as the outline, nearly straight at this scale, has swept over it.
         coverage = (0.5 - layer.distance(local)).clamp(0, 1)
-        frames = frames.lerp(layer.texture(local), coverage)
+        box = (..., *_box(coverage[:, 0].amax(0) > 0))
+        frames[box] = frames[box].lerp(layer.texture(local[box]), coverage[box])
     return frames
+
+
+def _box(inside: Tensor) -> tuple[slice, slice]:
+    """The rows and columns of (H, W) bool with anything inside."""
+    rows, columns = (inside.any(axis).nonzero().flatten() for axis in (1, 0))
+    if not len(rows):
+        return slice(0), slice(0)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def find_front(layers: list[Layer], positions: Tensor, time: float) -> Tensor:
@@ -106,6 +119,9 @@ class Draw:
         return torch.tensor([length * math.cos(angle), length * math.sin(angle)])
 
 
+Texture = Callable[[Draw, float], Callable[[Tensor], Tensor]]  # of a shape of this radius
+
+
 def everywhere(local: Tensor) -> Tensor:
     return torch.full_like(local[..., :1, :, :], -math.inf)
 
@@ -144,6 +160,22 @@ def _noise(draw: Draw, extent: float) -> Callable[[Tensor], Tensor]:
         grid = local.movedim(-3, -1) / (cell * cells / 2)  # the lattice is mirrored beyond its ends
         table = lattice.expand(len(local), -1, -1, -1)
         return F.grid_sample(table, grid, padding_mode="reflection", align_corners=True)
+
+    return colour
+
+
+def picture(draw: Draw, frame: Tensor) -> Callable[[Tensor], Tensor]:
+    """A part of a real frame (3, H, W) in [0, 1], up to twice as large, about a place drawn from it; mirrored beyond
+    its borders."""
+    height, width = frame.shape[-2:]
+    half = torch.tensor([width / 2, height / 2])
+    place, zoom = draw.tensor(2) * 1.6 - 0.8, draw.uniform(1, 2)
+
+    def colour(local: Tensor) -> Tensor:
+        grid = local.movedim(-3, -1) / (zoom * half) + place
+        table = frame.expand(len(local), -1, -1, -1)
+        # Bilinear sampling would blur the three frames by different amounts.
+        return F.grid_sample(table, grid, mode="bicubic", padding_mode="reflection", align_corners=False).clamp(0, 1)
 
     return colour
 

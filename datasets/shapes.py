@@ -1,16 +1,17 @@
-"""Made-up triplets: textured shapes gliding over a textured background, with the true motion known. No download."""
+"""Made-up triplets: textured shapes gliding over a textured background, with the true motion known."""
 
 import math
-import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .scenes import Draw, Layer, find_front, paint_layers, pixel_centres, random_scene
+from .clips import ClipTriplets
+from .scenes import Draw, Layer, find_front, paint_layers, picture, pixel_centres, random_scene
 from .training import mix_seeds
-from .triplets import Triplet
+from .triplets import Triplet, TripletDataset
 
 SPLITS = ("train", "test")
 
@@ -65,19 +66,6 @@ class MovingShapes(Dataset):
         self.size, self.motion, self.seed, self.split = size, motion, seed, split
         self.names = [f"{split}/{index:06d}" for index in range(length)]
 
-    @classmethod
-    def from_spec(cls, spec: str, split: str) -> "MovingShapes":
-        """Open "shapes:512" or "shapes:512:256x448": how many, and height x width of the frames.
-
-        Raises:
-            ValueError: another form, or impossible numbers.
-        """
-        match = re.fullmatch(r"shapes:(\d+)(?::(\d+)x(\d+))?", spec)
-        if not match:
-            raise ValueError(f"{spec!r} must be shapes:COUNT or shapes:COUNT:HEIGHTxWIDTH, such as shapes:512:96x96")
-        length, *size = (int(number) for number in match.groups() if number)
-        return cls(length, split, size=tuple(size)) if size else cls(length, split)
-
     def __len__(self) -> int:
         return len(self.names)
 
@@ -95,7 +83,9 @@ class MovingShapes(Dataset):
         """
         if not 0 <= index < len(self):
             raise IndexError(f"no triplet {index}: there are {len(self)}")
-        draw = Draw(mix_seeds(self.seed, SPLITS.index(self.split), index))
+        return self.scene(Draw(mix_seeds(self.seed, SPLITS.index(self.split), index)))
+
+    def scene(self, draw: Draw) -> list[Layer]:
         return random_scene(draw, self.size, self.motion)
 
     def true_motion(self, index: int) -> TrueMotion:
@@ -110,3 +100,30 @@ class MovingShapes(Dataset):
             inside = ((there >= 0) & (there <= last)).all(0)
             seen.append((inside & (find_front(layers, there, time) == front))[None])
         return TrueMotion(-flow_t1, flow_t1, *seen)
+
+
+class MovingCutouts(MovingShapes):
+    """The same scenes in the colours of real frames: cut-outs of some glide over another, and hide each other.
+
+    `dataset[i]` is a function of (seed, split, i) and of `frames`, the triplets whose middle frames are cut up.
+    """
+
+    def __init__(
+        self,
+        frames: TripletDataset | ClipTriplets,
+        length: int,
+        split: str = "train",
+        *,
+        size: tuple[int, int] = (256, 256),
+        motion: float = 48.0,
+        seed: int = 0,
+    ) -> None:
+        """As `MovingShapes`."""
+        super().__init__(length, split, size=size, motion=motion, seed=seed)
+        self.frames = frames
+
+    def scene(self, draw: Draw) -> list[Layer]:
+        return random_scene(draw, self.size, self.motion, [self._cut])
+
+    def _cut(self, draw: Draw, radius: float) -> Callable[[Tensor], Tensor]:
+        return picture(draw, self.frames[draw.integer(0, len(self.frames) - 1)].imgt / 255)

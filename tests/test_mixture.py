@@ -132,6 +132,9 @@ def test_the_same_source_twice_is_refused(triplets, tmp_path):
         open_mixture([triplets, tmp_path / "again"], "train")
     with pytest.raises(ValueError, match="shapes:4 and shapes:8 are the same triplets"):
         open_mixture(["shapes:8", "shapes:4"], "train")
+    with pytest.raises(ValueError, match="are the same triplets"):
+        open_mixture([f"cutouts:8:{triplets}", f"cutouts:4:{triplets}"], "train")
+    assert len(open_mixture([triplets, f"cutouts:8:{triplets}", "cutouts:4:shapes:2", "shapes:2"], "train")) == 18
 
 
 def test_a_bad_triplet_stops_what_does_not_skip(triplets):

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from datasets import MovingShapes, open_triplets, scenes
+from datasets import MovingCutouts, MovingShapes, Triplet, open_triplets, scenes
 from datasets.scenes import Draw, Layer, find_front, paint_layers, pixel_centres
 from models.layers import backward_warp
 
@@ -146,6 +146,71 @@ def test_no_motion_is_longer_than_the_longest():
     lengths = torch.stack([layer.motion.norm() for layers in drawn for layer in layers[1:]])
     assert 5 < lengths.max() <= 6
     assert max(layers[0].motion.norm() for layers in drawn) <= 3
+
+
+class Colours:
+    """Triplets whose middle frames each have one colour."""
+
+    def __init__(self, *levels):
+        self.levels = levels
+
+    def __len__(self):
+        return len(self.levels)
+
+    def __getitem__(self, index):
+        return Triplet(*(torch.full((3, *SIZE), level, dtype=torch.uint8) for level in (0, self.levels[index], 0)))
+
+
+def test_cut_outs_are_of_the_middle_frames():
+    cutouts = MovingCutouts(Colours(40, 90, 210), 30, size=SIZE)
+    assert {40, 90, 210} == {int(level) for triplet in cutouts for level in triplet.imgt.mode(dim=2).values.flatten()}
+    assert all(int(frame.min()) >= 40 and int(frame.max()) <= 210 for triplet in cutouts for frame in triplet)
+
+
+def test_cut_outs_are_a_function_of_seed_split_and_index():
+    frames = Colours(*range(0, 250, 10))
+    first = MovingCutouts(frames, 4, size=SIZE)
+    torch.rand(3)
+    assert all(same(first[index], MovingCutouts(frames, 9, size=SIZE)[index]) for index in (3, 0, 2))
+    others = [MovingCutouts(frames, 4, size=SIZE, seed=1)[0], MovingCutouts(frames, 4, "test", size=SIZE)[0], first[1]]
+    assert not any(same(first[0], other) for other in others)
+
+
+def test_a_picture_moves_without_changing():
+    """By whole pixels it is shifted, and it has the colours of the frame."""
+    frame = F.interpolate(torch.rand(1, 3, 12, 16), size=SIZE, mode="bicubic", align_corners=False)[0].clamp(0, 1)
+    layer = background()._replace(texture=scenes.picture(Draw(3), frame), motion=torch.tensor([6.0, -4.0]))
+    img0, imgt, img1 = paint(layer)
+    for earlier, later in ((img0, imgt), (imgt, img1)):
+        torch.testing.assert_close(earlier[:, 2:, :-3], later[:, :-2, 3:], atol=1e-4, rtol=0)
+    assert frame.min() <= imgt.min() and imgt.max() <= frame.max() + 1e-6 and imgt.std() > 0.05
+
+
+def test_cut_outs_have_a_known_motion_too():
+    triplets = MovingCutouts(MovingShapes(8, size=SIZE), 10, size=SIZE, motion=12)
+    ours, averaged = [], []
+    for index, (img0, imgt, img1) in enumerate(triplets):
+        motion = triplets.true_motion(index)
+        trusted = (-F.max_pool2d(-motion.seen_in_0.float(), 5, 1, 2))[0] > 0
+        warped = backward_warp(img0.float()[None], motion.flow_t0[None])[0]
+        ours.append((warped - imgt).abs()[:, trusted].mean())
+        averaged.append(((img0.float() + img1) / 2 - imgt).abs()[:, trusted].mean())
+    assert torch.stack(ours).mean() < torch.stack(averaged).mean() / 2
+
+
+def test_cut_outs_of_a_root():
+    triplets = open_triplets("cutouts:5:32x48:shapes:3:96x96", "test")
+    assert len(triplets) == 5 and triplets.names[4] == "test/000004" and triplets[0].imgt.shape == (3, 32, 48)
+    assert same(triplets[1], MovingCutouts(MovingShapes(3, "test"), 5, "test", size=(32, 48))[1])
+    assert open_triplets("cutouts:2:shapes:3", "train")[0].img0.shape == (3, 256, 256)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        open_triplets("cutouts:2:nowhere", "train")
+
+
+@pytest.mark.parametrize("spec", ["cutouts:", "cutouts:3", "cutouts:3:", "cutouts:many:root", "cutouts:-1:root"])
+def test_malformed_cut_outs_are_refused(spec):
+    with pytest.raises(ValueError, match=rf"'{spec}' must be cutouts:COUNT:ROOT or cutouts:COUNT:HEIGHTxWIDTH:ROOT"):
+        open_triplets(spec, "train")
 
 
 def test_a_root_names_them():

@@ -57,7 +57,10 @@ def check_args(args: argparse.Namespace, process: utils.Process) -> None:
 
 
 def _add_files(add: Callable[..., None]) -> None:
-    roots = "Vimeo90K's triplets or septuplets, a folder of short clips, or shapes:COUNT[:HxW]; several are mixed"
+    roots = (
+        "Vimeo90K's triplets or septuplets, a folder of short clips, made-up shapes:COUNT[:HxW], or the same of other "
+    )
+    roots += "frames, cutouts:COUNT[:HxW]:ROOT; several are mixed"
     add("data_root", nargs="+", action=_Roots, default=["vimeo_triplet"], help=roots)
     add("val_root", nargs="+", action=_Roots, help="validation triplets (default: the test split of --data_root)")
     strides = "frames from one of a triplet to the next, in clips; 1 2 adds triplets of twice the motion (default: 1)"
