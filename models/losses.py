@@ -15,7 +15,7 @@ CENSUS_RADIUS = 3  # 7x7 neighbourhood
 class Loss(NamedTuple):
     """Scalars, averaged over the batch, weights included: total is the sum of the others.
 
-    distillation: of a teacher's flow, which the paper has not; 0 without one.
+    distillation: of a teacher's flow; prediction: of the classifier alone (`classifier_loss`). The paper has neither.
     """
 
     total: Tensor
@@ -23,6 +23,7 @@ class Loss(NamedTuple):
     wavelet: Tensor
     computation: Tensor
     distillation: Tensor
+    prediction: Tensor
 
 
 def training_loss(
@@ -33,17 +34,38 @@ def training_loss(
     Args:
         output: what the network returned. imgt: (B, 3, H, W) the true middle frame, in [0, 1].
     """
+    terms = _terms(output, imgt, wavelet_weight, computation_weight)
+    rec, wav, com = (output.probs[:, :, None] * terms).sum(1).mean(0)
+    zero = torch.zeros_like(rec)
+    return Loss(rec + wav + com, rec, wav, com, zero, zero)
+
+
+def classifier_loss(
+    output: Interpolation, imgt: Tensor, *, wavelet_weight: float = 0.01, computation_weight: float = 3.0
+) -> Loss:
+    """To train the classifier alone: its logits are to tell by how many percent each candidate's loss L_rec + L_wav +
+    L_com is below the candidates' mean; the most likely candidate is then the one with the least loss.
+
+    Weighted by probabilities, a candidate that is seldom chosen would have no gradient and never be chosen.
+    """
+    losses = _terms(output, imgt, wavelet_weight, computation_weight).sum(2).detach()
+    percent = 100 * (1 - losses / losses.mean(1, keepdim=True))
+    error = ((output.motion.ratio_logits - percent) ** 2).mean()
+    zero = torch.zeros_like(error)
+    return Loss(error, zero, zero, zero, zero, error)
+
+
+def _terms(output: Interpolation, imgt: Tensor, wavelet_weight: float, computation_weight: float) -> Tensor:
+    """L_rec, L_wav and L_com of every candidate: (B, K, 3)."""
     lows, highs = haar_pyramid(imgt)
-    terms = []  # (3, B) per candidate
+    terms = []
     for candidate in output.candidates:
         rec = reconstruction(candidate.frame, imgt)
         bands = zip([candidate.low, *candidate.highs], [lows[-1], *highs], strict=True)
         wav = wavelet_weight * cast(Tensor, sum(charbonnier(ours - true) for ours, true in bands))
         com = computation_weight * rec.detach() * candidate.cost
-        terms.append(torch.stack([rec, wav, com]))
-    weighted = cast(Tensor, sum(p * term for p, term in zip(output.probs.unbind(1), terms, strict=True)))
-    rec, wav, com = weighted.mean(1)
-    return Loss(rec + wav + com, rec, wav, com, torch.zeros_like(rec))
+        terms.append(torch.stack([rec, wav, com], dim=1))
+    return torch.stack(terms, dim=1)
 
 
 def reconstruction(frame: Tensor, imgt: Tensor) -> Tensor:

@@ -3,9 +3,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from reference import images
 
 from models import Interpolation, WaveletVFI
-from models.losses import census, charbonnier, reconstruction, training_loss
+from models.losses import census, charbonnier, classifier_loss, reconstruction, training_loss
 
 
 def direct_census(image, target):
@@ -67,6 +68,20 @@ def test_the_computation_term_is_three_times_reconstruction_times_cost():
     torch.testing.assert_close(loss.reconstruction, reconstruction(output.frame, imgt).mean())
     torch.testing.assert_close(loss.computation, 3 * loss.reconstruction * output.candidates[0].cost.mean())
     torch.testing.assert_close(loss.total, loss.reconstruction + loss.wavelet + loss.computation)
+
+
+def test_the_classifier_alone_learns_each_candidates_loss_however_seldom_it_is_chosen(known_model):
+    img0, imgt, img1 = images(1, 64, 64, 0)
+    output = known_model(img0, img1, temperature=1.0)
+    single = [known_model(img0, img1, ratio=ratio) for ratio in known_model.config.ratios]
+    losses = torch.stack([training_loss(one, imgt, computation_weight=0.5).total for one in single]).detach()
+    percent = 100 * (1 - losses / losses.mean())
+    assert percent.argmax() == losses.argmin() and percent.std() > 1
+    logits = torch.zeros(1, 4, requires_grad=True)
+    first_alone = F.one_hot(torch.tensor([0]), 4).float()
+    output = output._replace(motion=output.motion._replace(ratio_logits=logits), probs=first_alone)
+    (slope,) = torch.autograd.grad(classifier_loss(output, imgt, computation_weight=0.5).total, logits)
+    torch.testing.assert_close(slope[0], -percent / 2, rtol=1e-4, atol=1e-4)  # of the mean square over 4
 
 
 def test_a_perfect_correction_leaves_only_the_smallest_charbonnier():

@@ -43,6 +43,8 @@ def test_the_classifier_can_be_trained_alone(data, tmp_path):
     end = train(data, tmp_path, "--dynamic", "true", "--classifier_only")["model"]
     for name, weight in end.items():
         assert torch.equal(weight, start[name]) == ("classifier" not in name), name
+    assert scalars(tmp_path, "loss/prediction") == scalars(tmp_path, "loss/total")
+    assert min(scalars(tmp_path, "loss/prediction")) > 0
 
 
 def test_the_temperature_reaches_the_model(data, tmp_path, monkeypatch):

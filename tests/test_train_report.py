@@ -13,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 import utils
 from models import WaveletVFI
+from models.losses import Loss
 from training import ImageScore, Meter, gather_scores
 from training.plots import draw_choices, draw_curves, to_array
 from training.report import read_curves
@@ -44,7 +45,7 @@ def run(data, tmp_path_factory):
 def test_tensorboard_shows_losses_schedule_speed_memory_choices_and_images(run):
     events = EventAccumulator(str(run / "tensorboard"))
     events.Reload()
-    names = {f"loss/{term}" for term in ("total", "reconstruction", "wavelet", "computation", "distillation")}
+    names = {f"loss/{term}" for term in Loss._fields}
     names |= {"schedule/learning_rate", "schedule/temperature", "gradient/norm", "gradient/skipped_steps"}
     names |= {"machine/samples_per_second", "machine/loader_share", "machine/memory_mebibytes"}
     names |= {"validation/psnr", "validation/psnr_merged", "validation/cost"}

@@ -81,7 +81,8 @@ def _add_files(add: Callable[..., None]) -> None:
 def _add_method(add: Callable[..., None]) -> None:
     add("config", default="base", help="base (the paper's) or small; stored weights bring their own")
     add("dynamic", type=_boolean, nargs="?", const=True, default=False, help="the dynamic stage (default: static)")
-    add("classifier_only", action="store_true", help="in the dynamic stage, train the classifier alone; paper: all")
+    classifier_only = "in the dynamic stage, train the classifier alone, to tell each candidate's loss; paper: all"
+    add("classifier_only", action="store_true", help=classifier_only)
     add("ratios", type=float, nargs="+", help="candidate threshold ratios; paper: 0 0.005 0.01 0.015")
     add("weight_wavelet", type=float, default=0.01, help="of the wavelet loss; paper: 0.01")
     add("weight_cost", type=float, default=3.0, help="of the computation loss; paper: 3")

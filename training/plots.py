@@ -18,6 +18,8 @@ def draw_curves(curves: dict[str, Curve]) -> Figure:
     figure = Figure(figsize=(8, 8), dpi=120, layout="constrained")
     loss, psnr, cost = figure.subplots(3, 1, sharex=True)
     for name, colour in (("total", "orange"), ("reconstruction", "blue")):
+        if not any(value for _, value in curves[f"loss/{name}"]):
+            continue  # the classifier alone is trained without
         _line(loss, curves[f"loss/{name}"], colour, alpha=0.25)
         _line(loss, _median(curves[f"loss/{name}"]), colour, label=f"{name}, running median")
     loss.set(ylabel="loss", yscale="log")

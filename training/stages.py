@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import utils
 from models import Config, Interpolation, WaveletVFI, find_config, load_weights
-from models.losses import Loss, reconstruction, training_loss
+from models.losses import Loss, classifier_loss, reconstruction, training_loss
 
 from .teacher import Flows, flow_distance
 
@@ -51,7 +51,8 @@ def loss_of(
     if stage == WARM_UP:
         loss = flow_loss(output, imgt)
     else:
-        loss = training_loss(output, imgt, wavelet_weight=args.weight_wavelet, computation_weight=args.weight_cost)
+        weights = {"wavelet_weight": args.weight_wavelet, "computation_weight": args.weight_cost}
+        loss = (classifier_loss if args.classifier_only else training_loss)(output, imgt, **weights)
     if taught is None:
         return loss
     distillation = args.weight_teacher * flow_distance(output.motion, taught).mean()
@@ -62,7 +63,7 @@ def flow_loss(output: Interpolation, imgt: Tensor) -> Loss:
     """The reconstruction loss of the merged frame alone."""
     rec = reconstruction(output.merged, imgt).mean()
     zero = torch.zeros_like(rec)
-    return Loss(rec, rec, zero, zero, zero)
+    return Loss(rec, rec, zero, zero, zero, zero)
 
 
 def build_model(args: argparse.Namespace, source: str, checkpoint: dict | None) -> WaveletVFI:
