@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> None:
     samples = args.batch_size * args.accumulate  # of one optimizer step on one process
     sampler = EpochSampler(len(triplets), samples, rank=process.rank, world_size=process.world_size, seed=args.seed)
     trainer = Trainer(args, process, sampler.batches_per_epoch)
-    data = TrainingSet(triplets, TrainingAugmentation(args.crop_size), seed=args.seed)
+    data = TrainingSet(triplets, TrainingAugmentation(args.crop_size, exposure=args.exposure), seed=args.seed)
     loader = open_loader(data, sampler, args, process)
     if process.is_main:
         sizes = f"{len(triplets)} training and {len(validation)} validation triplets"

@@ -1,4 +1,4 @@
-"""The augmentation of the paper's training: one random change, the same for the three frames of a triplet."""
+"""The augmentation of training, the paper's and exposure: one random change, the same for a triplet's three frames."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,12 @@ import torch
 import torchvision.transforms.v2.functional as transforms
 from torch import Tensor
 
+STOPS = 0.8  # an exposure is at most so much brighter or darker, as powers of two
+GAMMA = 0.5  # and its gamma at most so far from 1, as a power of two
+
 
 class TrainingAugmentation:
-    """Upscale, crop, reverse the channels, flip, transpose and reverse time, each with its probability.
+    """Upscale, crop, reverse the channels, flip, transpose, reverse time and expose anew, each with its probability.
 
     What comes out is a function of the frames and the generator's state alone: every call takes the same number of
     draws, whatever they decide.
@@ -24,6 +27,7 @@ class TrainingAugmentation:
         horizontal_flip: float = 0.5,
         transpose: float = 0.05,
         reverse_time: float = 0.5,
+        exposure: float = 0.0,
     ) -> None:
         """Take the size and the probabilities; the defaults are the paper's.
 
@@ -34,6 +38,7 @@ class TrainingAugmentation:
             vertical_flip, horizontal_flip: probability of top and bottom, or left and right, changing places.
             transpose: probability of rows becoming columns.
             reverse_time: probability of img0 and img1 changing places.
+            exposure: probability of another brightness and gamma.
         Raises:
             ValueError: a crop that is not positive, or a probability outside [0, 1].
         """
@@ -46,6 +51,7 @@ class TrainingAugmentation:
             "horizontal_flip": horizontal_flip,
             "transpose": transpose,
             "reverse_time": reverse_time,
+            "exposure": exposure,
         }
         for name, probability in probabilities.items():
             if not 0 <= probability <= 1:
@@ -67,7 +73,7 @@ class TrainingAugmentation:
         frames = torch.stack(tuple(triplet))
         chances = torch.rand(len(self.probabilities), generator=generator).tolist()
         happens = {name: u < p for u, (name, p) in zip(chances, self.probabilities.items(), strict=True)}
-        doubling, down, right = torch.rand(3, generator=generator).tolist()
+        doubling, down, right, stops, gamma = torch.rand(5, generator=generator).tolist()
 
         factor = (2 if doubling < 0.5 else 4) if happens["upscale"] else 1
         height, width = (size * factor for size in frames.shape[-2:])
@@ -88,7 +94,16 @@ class TrainingAugmentation:
             frames = frames.transpose(-2, -1)
         if happens["reverse_time"]:
             frames = frames.flip(0)
+        if happens["exposure"]:
+            frames = expose(frames, STOPS * (2 * stops - 1), 2 ** (GAMMA * (2 * gamma - 1)))
         return frames.contiguous()
+
+
+def expose(frames: Tensor, stops: float, gamma: float) -> Tensor:
+    """Frames (uint8) to the power of `gamma`, times 2^stops, clipped."""
+    levels = torch.arange(256) / 255
+    table = (levels**gamma * 2**stops).clamp(0, 1) * 255
+    return table.round().byte()[frames.long()]
 
 
 def crop_upscaled(frames: Tensor, factor: int, top: int, left: int, crop: int) -> Tensor:

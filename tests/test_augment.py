@@ -4,9 +4,9 @@ import pytest
 import torch
 import torchvision.transforms.v2.functional as transforms
 
-from datasets.augment import TrainingAugmentation, crop_upscaled
+from datasets.augment import TrainingAugmentation, crop_upscaled, expose
 
-CHANGES = ("upscale", "reverse_channels", "vertical_flip", "horizontal_flip", "transpose", "reverse_time")
+CHANGES = ("upscale", "reverse_channels", "vertical_flip", "horizontal_flip", "transpose", "reverse_time", "exposure")
 NEVER = dict.fromkeys(CHANGES, 0.0)
 
 
@@ -43,8 +43,26 @@ def test_each_change_alone_is_exact(name, change):
 @pytest.mark.parametrize("seed", range(20))
 def test_equal_frames_stay_equal(seed):
     frame = random_triplet(40)[0]
-    img0, imgt, img1 = TrainingAugmentation(16)([frame] * 3, generator(seed))
+    img0, imgt, img1 = TrainingAugmentation(16, exposure=0.5)([frame] * 3, generator(seed))
     assert torch.equal(img0, imgt) and torch.equal(img1, imgt)
+
+
+def test_an_exposure_keeps_the_order_of_brightness_and_is_the_formula():
+    levels = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(expose(levels, 0, 1), levels)
+    exact = (255 * (levels.double() / 255) ** 1.3 * 2**0.4).clamp(0, 255)
+    torch.testing.assert_close(expose(levels, 0.4, 1.3).double(), exact, atol=0.501, rtol=0)
+
+
+def test_exposures_are_brighter_and_darker_within_their_limits():
+    grey = torch.full((3, 16, 16), 128, dtype=torch.uint8)
+    augment, draws = TrainingAugmentation(16, **{**NEVER, "exposure": 1}), generator()
+    seen = [augment([grey] * 3, draws) for _ in range(300)]
+    means = torch.tensor([frames.float().mean() for frames in seen]) / 255
+    darkest, brightest = (128 / 255) ** 2**0.5 / 2**0.8, (128 / 255) ** 0.5**0.5 * 2**0.8
+    assert 0.2 < darkest - 0.01 <= means.min() < 0.26 and 0.93 < means.max() <= brightest + 0.01
+    assert 0.4 < (means > 128 / 255).float().mean() < 0.6
+    assert all(len(frames.unique()) == 1 for frames in seen)
 
 
 def test_the_middle_frame_stays_in_the_middle():

@@ -95,6 +95,7 @@ def test_the_published_flags_are_understood():
         (["--batch_size", "0"], "--batch_size must be positive"),
         (["--data_root", "nowhere"], "nowhere"),
         (["--classifier_only"], "--classifier_only is for the dynamic stage"),
+        (["--exposure", "2"], "exposure is a probability and must be between 0 and 1, got 2.0"),
         (["--init_from", "nothing.pth"], r"no checkpoint at nothing\.pth"),
         (["--init_from", "", "--config", "huge"], "config must be one of"),
         (["--crop_size", "64", "--epochs", "1"], "does not fit"),

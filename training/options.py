@@ -65,6 +65,8 @@ def _add_files(add: Callable[..., None]) -> None:
     add("val_root", nargs="+", action=_Roots, help="validation triplets (default: the test split of --data_root)")
     strides = "frames from one of a triplet to the next, in clips; 1 2 adds triplets of twice the motion (default: 1)"
     add("strides", type=int, nargs="+", default=[1], help=strides)
+    exposure = "probability of another brightness and gamma, the same for the three frames of a triplet; paper: 0"
+    add("exposure", type=float, default=0.0, help=exposure)
     add("skip_bad", action="store_true", help="go on without missing or corrupt training samples, and count them")
     add("cache_gib", type=float, default=8.0, help="decoded frames of clips to keep, in GiB")
     add("cache_folder", help="keep them as files that all processes of a host and later runs share")
