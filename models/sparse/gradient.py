@@ -16,7 +16,9 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from .phases import conv_of_upsampled, pack_folded
 from .winograd import TAPS, TAPS_OF_UPSAMPLED, butterfly, spread, transform
 
-WIDE = 400  # input channels from which on this is faster: measured with 192 to 1008, two threads, AVX-512
+# Input channels from which on this is faster: measured with 192 to 1008. With AVX2, weight gradients of channels-last
+# maps are slow in PyTorch's way.
+WIDE = 400 if "AVX512" in torch.backends.cpu.get_cpu_capability() else 190
 TILES = 512  # at a time, about
 
 
