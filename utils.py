@@ -118,6 +118,10 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 is for secrets, this is a result
         temporary.replace(path)
+    except OSError as error:
+        if error.errno and not error.filename:  # a full disk is reported without a name
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -187,8 +191,8 @@ def find_function(text: str, role: str) -> Callable[..., Any]:
         sys.path.append(str(Path.cwd()))
     try:
         function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"the {role} {text} cannot be had: {error}") from error
+    except Exception as error:  # the module is anybody's
+        raise ValueError(f"the {role} {text} cannot be had: {error} ({type(error).__name__})") from error
     if not callable(function):
         raise ValueError(f"the {role} {text} is a {type(function).__name__}, not a function of two tensors")
     return function

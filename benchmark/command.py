@@ -18,10 +18,10 @@ from utils import Process, init_distributed, logger
 from .methods import Method, Network, average, open_peer
 from .page import write_page
 from .perceptual import open_perceptual
-from .report import describe_run, format_failures, format_table, table, write_report
+from .report import describe_run, format_failures, format_perfect, format_table, table, write_report
 from .runner import evaluate
 from .scores import Results
-from .store import Store, digest
+from .store import Store, digest, surroundings
 
 INCOMPLETE = 3  # exit status where frames are in no mean
 
@@ -97,6 +97,7 @@ def run(args: argparse.Namespace, sets: Sequence[FrameSet]) -> None:
         failed |= bool(results.failures)
         if process.is_main:
             setting = {"checkpoints": weights, "precision": args.precision, "settings": dataset.settings}
+            setting["code"] = surroundings(process.device)["code"]
             _report(folder, dataset, methods, results, describe_run(setting, process.device), process.device)
     if process.world_size > 1:  # torchrun ends all processes as soon as one ends with a status: not amid a report
         dist.barrier()
@@ -117,6 +118,8 @@ def _report(
     write_page(folder / "report.html", dataset, methods, results, run, device=device, complete=complete)
     print(f"{dataset.title}, {len(dataset)} samples; reports in {folder}")
     print(format_table(table(results, complete=complete)))
+    if perfect := format_perfect(results):
+        logger.warning("%s: %s", dataset.title, perfect)
     if failures := format_failures(results):
         logger.error("%s: %s", dataset.title, failures)
 

@@ -4,6 +4,7 @@ import hashlib
 import inspect
 import math
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -70,7 +71,7 @@ class Function:
         self.identity = identity or {"function": name}
 
     def predict(self, img0: Tensor, img1: Tensor, rows: list[int]) -> list[Prediction]:
-        frame = self.function(img0, img1)
+        frame = self._call(img0, img1)
         if not isinstance(frame, Tensor) or frame.shape != img0.shape:
             got = tuple(frame.shape) if isinstance(frame, Tensor) else type(frame).__name__
             raise ValueError(f"{self.name} must return frames of shape {tuple(img0.shape)}, got {got}")
@@ -79,6 +80,16 @@ class Function:
         if low < -RANGE or high > 1 + RANGE:
             raise ValueError(f"{self.name} must return RGB in [0, 1], got values from {low:g} to {high:g}")
         return [Prediction(frame.to(img0).clamp(0, 1).where(whole, math.nan))]
+
+    def _call(self, img0: Tensor, img1: Tensor) -> Any:
+        try:
+            return self.function(img0, img1)
+        except Exception as error:  # the function is anybody's
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            raise ValueError(
+                f"{self.name} failed for frames of shape {tuple(img0.shape)}: {type(error).__name__}: {error} "
+                f"({place.filename}, line {place.lineno}); mend it and add --resume, which keeps all other scores"
+            ) from error
 
 
 def average() -> Function:

@@ -11,7 +11,7 @@ from utils import atomic_path
 
 from .methods import Method, Network
 from .plots import draw_choices, draw_tradeoff
-from .report import format_failures, table
+from .report import format_failures, format_perfect, table
 from .samples import Panel, choose, panels
 from .scores import Results, Row
 
@@ -27,16 +27,24 @@ th, td { padding: 5px 10px; text-align: right; white-space: nowrap; border-botto
 th { font-weight: 600; color: #62666e; font-size: 13px; white-space: normal; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; }
 td { font-variant-numeric: tabular-nums; } tr.published td { color: #62666e; } tr:last-child td { border-bottom: 0; }
-.plots { display: flex; flex-wrap: wrap; gap: 18px; } .plots figure { flex: 1 1 480px; margin: 0; }
+.plots { display: flex; flex-wrap: wrap; gap: 18px; }
+.plots figure { flex: 1 1 480px; margin: 0; min-width: 0; overflow-x: auto; overflow-wrap: anywhere; }
 .plots svg { width: 100%; height: auto; font-family: inherit; }
-.failed { border-color: #e0a4a0; background: #fdf3f2; }
+.failed { border-color: #e0a4a0; background: #fdf3f2; white-space: pre-line; overflow-wrap: anywhere; }
+.note::first-letter { text-transform: uppercase; }
 .sample { margin: 0 0 16px; } .sample header { display: flex; flex-wrap: wrap; gap: 4px 22px; margin-bottom: 8px; }
 .sample header b { overflow-wrap: anywhere; }
 .panels { display: grid; grid-template-columns: repeat(3, 1fr); gap: 12px; }
-.panels figure { margin: 0; } .panels img { width: 100%; display: block; border-radius: 4px; background: #000; }
+.panels figure { margin: 0; } .panels img { width: 100%; display: block; border-radius: 4px; background: #000;
+  max-height: 480px; object-fit: contain; }
 figcaption { font-size: 13px; margin: 4px 0 8px; } figcaption b { color: #1c1e22; font-weight: 600; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 18px; margin: 0; } dt { color: #62666e; }
 dd { margin: 0; overflow-wrap: anywhere; } code { font-size: 13px; }
+@media (max-width: 700px) {
+  body { padding: 16px 12px 40px; } .card { padding: 10px 12px; } .plots svg { min-width: 480px; }
+  td:first-child { white-space: normal; min-width: 8em; overflow-wrap: anywhere; }
+  .panels { grid-template-columns: repeat(2, 1fr); gap: 4px 8px; } dl { grid-template-columns: 1fr; gap: 0; }
+}
 """
 NOTES = """PSNR and SSIM (3-D Gaussian window over rows, columns and colours) are means over frames of the prediction
 in floating point; the 8-bit PSNR and IE, the mean absolute error in grey levels, of the prediction rounded to 8 bits.
@@ -108,8 +116,10 @@ def _table(results: Results, complete: bool) -> str:
 
 
 def _failures(results: Results) -> str:
-    text = format_failures(results)
-    return f'<h2>Not in the means</h2>\n<div class="card failed">{html.escape(text)}</div>\n' if text else ""
+    text, perfect = format_failures(results), format_perfect(results)
+    lines = html.escape(text).replace("; ", "\n")
+    note = f'<p class="note">{html.escape(perfect)}</p>\n' if perfect else ""
+    return note + (f'<h2>Not in the means</h2>\n<div class="card failed">{lines}</div>\n' if text else "")
 
 
 def _plots(methods: list[Method], rows: list[list[Row]]) -> str:
@@ -165,6 +175,7 @@ def _sample(name: str, row: Row, average: Row, pictures: list[Panel]) -> str:
 def _about(run: dict[str, Any]) -> str:
     facts = {"command": " ".join(run["command"])}
     facts |= {f"weights {weights['file']}": f"SHA-256 {weights['sha256']}" for weights in run.get("checkpoints", [])}
+    facts |= {"code": f"SHA-256 {run['code']}"} if "code" in run else {}
     facts |= {name: str(value) for name, value in run.get("settings", {}).items()}
     facts |= {name: str(value) for name, value in run["machine"].items()}
     pairs = "".join(f"<dt>{html.escape(k)}</dt><dd><code>{html.escape(v)}</code></dd>\n" for k, v in facts.items())

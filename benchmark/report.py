@@ -95,6 +95,19 @@ def format_failures(results: Results) -> str:
     return f"{len(results.failures)} in no mean: {'; '.join(shown)}{more}"
 
 
+def format_perfect(results: Results) -> str:
+    """Which means are infinite, because frames are perfect, and what they are without these; empty where none is."""
+    parts = []
+    for row in results.rows:
+        for column in COLUMNS:
+            values = [getattr(scores, column.field, None) for scores in row.images.values()]
+            rest = [value for value in values if value != math.inf]
+            if len(rest) < len(values):
+                without = column.form(math.fsum(rest) / len(rest)) if rest else "nothing"
+                parts.append(f"{row.name}, {column.heading}: {len(values) - len(rest)}, without them {without}")
+    return f"frames without any error make a mean infinite: {'; '.join(parts)}" if parts else ""
+
+
 def describe_run(setting: dict[str, Any], device: torch.device) -> dict[str, Any]:
     """How the numbers come about: command, date, versions and machine, with what the caller adds."""
     return {

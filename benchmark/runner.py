@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -45,7 +45,8 @@ def evaluate(
 
     Each process takes every world_size-th sample, and all return the same results. Frames may have any size; samples
     are batched with neighbours of the same size. A sample that cannot be read and a prediction that is not finite are
-    failures: logged, counted, and in no mean. The main process shows a bar with the mean PSNR so far of its own share.
+    failures: logged, counted, and in no mean. The main process shows a bar with the mean PSNR so far of what was
+    kept and of its own share.
 
     Args:
         dataset: a `FrameSet`, or any with `names` whose samples are tuples of 2^n + 1 uint8 frames.
@@ -108,13 +109,13 @@ class _Run:
             self.keys = {index: key_of(identity, dataset.files(index)) for index in range(len(dataset))}
 
     def go(self, batch_size: int, workers: int, *, fresh: bool) -> _Share:
-        """Everything, gathered from all processes. fresh: nothing was predicted before, so memory can be measured."""
+        """Everything, gathered from all processes. fresh: this method is the first, so memory can be measured."""
         kept = {}
         for index, key in self.keys.items():
             if (scores := self.store.found.get((key, self.dataset.names[index]))) is not None:
                 kept[index] = scores
         todo = [index for index in range(len(self.dataset)) if index not in kept]
-        mine = self._score_share(todo[self.process.rank :: self.process.world_size], batch_size, workers, fresh)
+        mine = self._score_share(todo[self.process.rank :: self.process.world_size], kept, batch_size, workers, fresh)
         shares = [mine]
         if self.process.world_size > 1:
             shares = [None] * self.process.world_size
@@ -124,15 +125,19 @@ class _Run:
         unreadable = {index: reason for share in shares for index, reason in share.unreadable.items()}
         return _Share(dict(sorted(kept.items())), dict(sorted(unreadable.items())), shares[0].memory)
 
-    def _score_share(self, share: list[int], batch_size: int, workers: int, fresh: bool) -> _Share:
+    def _score_share(
+        self, share: list[int], kept: dict[int, Sample], batch_size: int, workers: int, fresh: bool
+    ) -> _Share:
         scores: dict[int, Sample] = {}
         unreadable: dict[int, str] = {}
-        memory, means = None, _RunningMeans(len(self.method.rows))
-        with tqdm(total=len(share), desc=self.method.name, unit="sample", disable=not self.process.is_main) as bar:
+        memory, means = None, _RunningMeans(len(self.method.rows), kept.values())
+        options = {"total": len(kept) + len(share), "initial": len(kept), "unit": "sample"}
+        with tqdm(desc=self.method.name, disable=not self.process.is_main, **options) as bar:
             for indices, frames in batches(self.dataset, share, batch_size, workers):
                 if isinstance(frames, Exception):
                     unreadable[indices[0]] = str(frames)
-                    utils.logger.warning("%s cannot be read: %s", self.dataset.names[indices[0]], frames)
+                    if fresh:  # other methods meet it again
+                        utils.logger.warning("%s cannot be read: %s", self.dataset.names[indices[0]], frames)
                 else:
                     # On a CPU, what earlier methods have left to be used again would hide what this one takes.
                     measure = not scores and (fresh or self.process.device.type == "cuda")
@@ -196,10 +201,11 @@ def _split(names: list[str], samples: dict[int, Sample], row: int) -> tuple[dict
 class _RunningMeans:
     """The mean PSNR of every row so far."""
 
-    def __init__(self, rows: int):
+    def __init__(self, rows: int, kept: Iterable[Sample]):
         self.totals, self.counts = [0.0] * rows, [0] * rows
+        self.add(kept)
 
-    def add(self, batch: list[Sample]) -> None:
+    def add(self, batch: Iterable[Sample]) -> None:
         for row, scores in itertools.chain.from_iterable(enumerate(frame) for sample in batch for frame in sample):
             if scores is not None:
                 self.totals[row] += scores.psnr

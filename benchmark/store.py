@@ -69,11 +69,11 @@ def _read(folder: Path) -> Found:
     """All whole lines of all files."""
     found: Found = {}
     for path in sorted(folder.glob("images.rank*.jsonl")):
-        for line in path.read_text().splitlines():
+        for line in path.read_bytes().splitlines():
             try:
                 entry = json.loads(line)
                 scores = [[Scores(*row) for row in frame] for frame in entry["scores"]]
-            except (ValueError, KeyError, TypeError):  # a line that a killed process did not finish
+            except (ValueError, KeyError, TypeError):  # a line that a killed process did not finish, or a damaged one
                 continue
             found[entry["key"], entry["name"]] = scores
     return found

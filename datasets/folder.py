@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from .clips import VIDEO_SUFFIXES, decode_clip
-from .frame_set import Files, FrameSet, clip_windows, windows
+from .frame_set import Files, FrameSet, clip_windows, shown, windows
 
 
 class Folder(FrameSet):
@@ -31,10 +31,11 @@ class Folder(FrameSet):
 
     def find(self, root: Path) -> Mapping[str, Files]:
         length, stride = self.multiplier + 1, self.multiplier
-        clips = [Path(path) for path, _, _ in sorted(os.walk(root))]
+        folders = (Path(path) for path, _, _ in sorted(os.walk(root)))
+        clips = [folder for folder in folders if not any(p.startswith(".") for p in folder.relative_to(root).parts)]
         samples = clip_windows(root, clips, length=length, stride=stride)
         self._windows: dict[str, range] = {}
-        for video in sorted(path for clip in clips for path in clip.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES):
+        for video in sorted(path for clip in clips for path in shown(clip) if path.suffix.lower() in VIDEO_SUFFIXES):
             name = video.relative_to(root).as_posix()
             try:
                 count = len(_decode(video))

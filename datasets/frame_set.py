@@ -1,10 +1,13 @@
 """What every benchmark set is: named samples of consecutive frames, found in the layout that was published."""
 
 import abc
+import itertools
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -78,7 +81,7 @@ class FrameSet(Dataset, abc.ABC):
         return len(self.names)
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
-        """(3, H, W) uint8 each.
+        """(3, H, W) uint8 each; of sets that are halved without rounding float32 of the same range.
 
         Raises:
             FileNotFoundError, ValueError: a file is missing or no image, or the frames differ in size.
@@ -99,17 +102,19 @@ def inner(root: Path, *folders: str) -> Path:
     return next((root / folder for folder in folders if (root / folder).is_dir()), root)
 
 
+def shown(folder: Path) -> Iterator[Path]:
+    """What a folder holds, without hidden files and what macOS packs beside them."""
+    return (path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX")))
+
+
 def images_in(folder: Path) -> list[Path]:
-    """The image files of a folder, by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    """The image files of a folder by name, 2 before 10; hidden ones are none."""
+    return sorted((path for path in shown(folder) if path.suffix.lower() in IMAGE_SUFFIXES), key=_natural)
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Its folders, by name; numbers in their order."""
-    folders = (path for path in folder.iterdir() if path.is_dir())
-    return sorted(
-        folders, key=lambda path: (not path.name.isdigit(), int(path.name) if path.name.isdigit() else 0, path)
-    )
+    """Its folders by name, 2 before 10; hidden ones are none."""
+    return sorted((path for path in shown(folder) if path.is_dir()), key=_natural)
 
 
 def windows(count: int, length: int, *, stride: int) -> list[range]:
@@ -118,27 +123,49 @@ def windows(count: int, length: int, *, stride: int) -> list[range]:
 
 
 def clip_windows(root: Path, clips: list[Path], *, length: int, stride: int, step: int = 1) -> dict[str, Files]:
-    """Windows of every clip (a folder of images), every `step`-th frame of each: named "clip:number of the first"."""
-    samples = {}
+    """Windows of every clip (a folder of images), every `step`-th frame of each: named "clip:number of the first".
+
+    Clips that are too short, or whose numbers jump, are told.
+    """
+    samples, needed = {}, (length - 1) * step + 1
     for clip in clips:
         images = images_in(clip)
-        name = clip.relative_to(root).as_posix()
-        for window in windows(len(images), (length - 1) * step + 1, stride=stride):
+        name = root.resolve().name if clip == root else clip.relative_to(root).as_posix()
+        if 0 < len(images) < needed:
+            utils.logger.warning("%s is left out: %d images, %d are needed", clip, len(images), needed)
+        elif gap := _gap(images):
+            utils.logger.warning("%s: numbers jump between %s and %s, as if frames were missing", clip, *gap)
+        for window in windows(len(images), needed, stride=stride):
             samples[f"{name}:{window[0]}"] = tuple(images[position] for position in window[::step])
     return samples
 
 
 def half_size(frame: Tensor) -> Tensor:
-    """(3, H, W) uint8 at half the size: means of 2x2 pixels, halves rounded up, as area interpolation of 8-bit images.
+    """(3, H, W) uint8 at half the size: means of 2x2 pixels, float32 in [0, 255], not rounded.
 
     An odd last row or column is dropped.
     """
-    height, width = frame.shape[-2] // 2 * 2, frame.shape[-1] // 2 * 2
-    quads = frame[:, :height, :width].int().unflatten(2, (-1, 2)).unflatten(1, (-1, 2))  # (3, H/2, 2, W/2, 2)
-    return ((quads.sum((2, 4)) + 2) // 4).byte()
+    return F.avg_pool2d(frame.float(), 2)
 
 
 def centre_crop(frame: Tensor, height: int, width: int) -> Tensor:
     """The middle of (3, H, W); an axis that is shorter stays whole."""
     top, left = max(0, frame.shape[-2] - height) // 2, max(0, frame.shape[-1] - width) // 2
     return frame[:, top : top + height, left : left + width]
+
+
+def _natural(path: Path) -> tuple[list[str | int], str]:
+    """Orders names by the numbers in them: frame2.png before frame10.png."""
+    parts = re.split("([0-9]+)", path.name)
+    return [int(part) if position % 2 else part for position, part in enumerate(parts)], path.name
+
+
+def _gap(images: list[Path]) -> tuple[str, str] | None:
+    """The names around the first place where numbers go further than elsewhere."""
+    ends = [re.search("[0-9]+$", image.stem) for image in images]
+    if None in ends:
+        return None
+    numbers = [int(end[0]) for end in ends]
+    steps = [after - before for before, after in itertools.pairwise(numbers)]
+    place = next((position for position, step in enumerate(steps) if step > min(steps)), None)
+    return None if place is None else (images[place].name, images[place + 1].name)

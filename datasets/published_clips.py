@@ -9,13 +9,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .frame_set import Files, FrameSet, centre_crop, clip_windows, folders_in, half_size, inner, windows
+from .frame_set import Files, FrameSet, centre_crop, clip_windows, folders_in, half_size, images_in, inner, windows
 
 EIGHTFOLD = 9  # frames of a sample: two inputs, seven between them
 
 
 class XTest(FrameSet):
-    """X-TEST of X4K1000FPS: 15 clips of 33 frames, 4096x2160; of the outer two, frames 4, 8, ..., 28. 2K: halved."""
+    """X-TEST of X4K1000FPS: 15 clips of 33 frames, 4096x2160; of the outer two, frames 4, 8, ..., 28.
+
+    2K: halved in floating point, as published.
+    """
 
     sizes = ("4K", "2K")
     published = 15
@@ -57,9 +60,10 @@ class _Windows(FrameSet):
 
 
 def _eightfold(root: Path, clips: list[Path]) -> dict[str, Files]:
-    """The windows of all clips; one that is missing is a sample that cannot be read, and so counted."""
-    missing = {clip.name: (clip / "000001.png",) * EIGHTFOLD for clip in clips if not clip.is_dir()}
-    there = [clip for clip in clips if clip.is_dir()]
+    """The windows of all clips; one that is missing or too short is a sample that cannot be read, and so counted."""
+    there = [clip for clip in clips if clip.is_dir() and len(images_in(clip)) >= EIGHTFOLD]
+    names = [f"{number:06d}.png" for number in range(1, EIGHTFOLD + 1)]
+    missing = {clip.name: tuple(clip / name for name in names) for clip in clips if clip not in there}
     return missing | clip_windows(root, there, length=EIGHTFOLD, stride=EIGHTFOLD - 1)
 
 
@@ -166,8 +170,9 @@ def read_yuv(path: Path, height: int, width: int, position: int) -> Tensor:
         planes.append(np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC)))
     y, u, v = (plane / 255 for plane in planes)
     u, v = u - 0.5, v - 0.5
-    # The inverse of Y = 0.299 R + 0.587 G + 0.114 B, U = 0.492 (B - Y), V = 0.877 (R - Y).
-    red, blue = y + v / 0.877, y + u / 0.492
+    # The inverse of Y = 0.299 R + 0.587 G + 0.114 B, U = 0.492 (B - Y), V = 0.877 (R - Y), with as many digits as the
+    # published evaluation has: frames are cut to 8 bits, not rounded.
+    red, blue = y + v * (1 - 0.299) / 0.61497538, y + u * (1 - 0.114) / 0.43601035
     green = (y - 0.299 * red - 0.114 * blue) / 0.587
     rgb = np.stack([red, green, blue]).clip(0, 1) * 255
     return torch.from_numpy(rgb.astype(np.uint8))

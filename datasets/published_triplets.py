@@ -6,26 +6,46 @@ from pathlib import Path
 
 from torch import Tensor
 
+import utils
+
 from .frame_set import Files, FrameSet, centre_crop, folders_in, half_size, inner
 from .opening import open_triplets
-from .triplets import TripletDataset
+from .triplets import TripletDataset, read_list
 
 
 class Vimeo90KTest(FrameSet):
-    """The 3,782 test triplets of Vimeo90K; of its septuplets, frames 3 to 5 of 7,824. 448x256."""
+    """The 3,782 test triplets of Vimeo90K; of its septuplets, frames 3 to 5 of 7,824. 448x256.
+
+    Also as in the archive of the test set alone, vimeo_interp_test: "input" and "target" instead of "sequences".
+    """
 
     title = "Vimeo90K"
-    source = '"vimeo_triplet.zip" (or "vimeo_septuplet.zip") of the page "Video Enhancement with Task-Oriented Flow"'
+    source = (
+        '"vimeo_triplet.zip" (or "vimeo_interp_test.zip", "vimeo_septuplet.zip") of the page "Video Enhancement with '
+        'Task-Oriented Flow"'
+    )
     layout = "vimeo_triplet/tri_testlist.txt beside vimeo_triplet/sequences/00001/0001/im1.png, im2.png, im3.png, ..."
 
     def find(self, root: Path) -> Mapping[str, Files]:
+        alone = inner(root, "vimeo_interp_test")
+        if (alone / "target").is_dir():
+            self.published, (_, names) = 3782, read_list(alone, "vimeo_interp_test", "tri", "test")
+            return {name: tuple(_parted(alone, f"{name}/im{k}.png") for k in (1, 2, 3)) for name in names}
         triplets = open_triplets(root, "test", skip_bad=True)
         if not isinstance(triplets, TripletDataset):
             raise FileNotFoundError(f"{root} holds videos, which benchmark/Folder.py evaluates")
         septuplets = ":" in triplets.names[0]
         self.published = 7824 if septuplets else 3782
         self.title = "Vimeo90K-septuplet" if septuplets else "Vimeo90K"
+        if again := len(triplets) - len(set(triplets.names)):
+            utils.logger.warning("%s: %d lines of the list repeat others; each sample counts once", self.title, again)
         return {name: triplets.paths(index) for index, name in enumerate(triplets.names)}
+
+
+def _parted(root: Path, file: str) -> Path:
+    """A frame of vimeo_interp_test."""
+    target = root / "target" / file
+    return target if target.is_file() else root / "input" / file
 
 
 class UCF101(FrameSet):
@@ -71,7 +91,7 @@ class SNUFilm(FrameSet):
                 raise ValueError(f"{path}, line {number}: three files are needed, got {line.strip()!r}")
             if entries:
                 # The lists say data/SNU-FILM/test/GOPRO_test/..., wherever the set was unpacked.
-                inside = [Path(entry.rpartition("/test/")[2]) for entry in entries]
+                inside = [Path(f"/{entry}".rpartition("/test/")[2].removeprefix("/")) for entry in entries]
                 name = f"{inside[1].parent.as_posix()}/{inside[1].stem} (line {number})"
                 samples[name] = tuple(inner(root, "test") / file for file in inside)
         return samples
@@ -80,7 +100,8 @@ class SNUFilm(FrameSet):
 class Xiph(FrameSet):
     """8 clips of 4096x2160 from Netflix, frames 1 to 99: every even one from its neighbours, 392 in all.
 
-    Xiph-2K: at half the size. Xiph-4K: the middle 2048x1080 at full resolution.
+    Xiph-2K: at half the size. Xiph-4K: the middle 2048x1080 at full resolution. Published figures are those of 8-bit
+    frames; the published SSIM of this set is the one of scikit-image, with another window than ours.
     """
 
     sizes = ("2K", "4K")
@@ -112,7 +133,7 @@ class Xiph(FrameSet):
 
     def prepare(self, frame: Tensor) -> Tensor:
         if self.size == "2K":
-            return half_size(frame)
+            return (half_size(frame) + 0.5).floor().byte()  # as area interpolation of 8-bit images
         return centre_crop(frame, frame.shape[-2] // 2, frame.shape[-1] // 2)
 
 

@@ -100,7 +100,7 @@ class Vimeo90K(TripletDataset):
             FileNotFoundError: no such folder or list, or frames are missing.
             ValueError: another split, or a list without entries.
         """
-        root, names = _read_list(Path(root), "vimeo_triplet", "tri", split)
+        root, names = read_list(Path(root), "vimeo_triplet", "tri", split)
         super().__init__(root / "sequences", names, ("im1.png", "im2.png", "im3.png"), skip_bad=skip_bad)
 
 
@@ -113,7 +113,7 @@ class Vimeo90KSeptuplets(TripletDataset):
 
     def __init__(self, root: str | os.PathLike, split: str = "train", *, skip_bad: bool = False) -> None:
         """Arguments and errors as those of `Vimeo90K`; the folder is `vimeo_septuplet`, or the one that contains it."""
-        root, folders = _read_list(Path(root), "vimeo_septuplet", "sep", split)
+        root, folders = read_list(Path(root), "vimeo_septuplet", "sep", split)
         firsts = range(1, 6) if split == "train" else range(3, 4)
         files = tuple(f"im{k}.png" for k in range(firsts[0], firsts[-1] + 3))
         super().__init__(root / "sequences", folders, files, skip_bad=skip_bad)
@@ -141,7 +141,7 @@ def read_frames(paths: Sequence[Path]) -> list[Tensor]:
     return frames
 
 
-def _read_list(root: Path, archive: str, kind: str, split: str) -> tuple[Path, list[str]]:
+def read_list(root: Path, archive: str, kind: str, split: str) -> tuple[Path, list[str]]:
     """The folder that holds a split's list ("tri_trainlist.txt"), `root` or `root/archive`, and the names on it."""
     if split not in ("train", "test"):
         raise ValueError(f'split must be "train" or "test", got {split!r}')

@@ -43,6 +43,12 @@ def vimeo90k(root: Path) -> None:
     (root / "vimeo_triplet/tri_testlist.txt").write_text("00001/0002\n")
 
 
+def vimeo_interp_test(root: Path) -> None:
+    places = zip(("input", "target", "input"), (1, 2, 3), strict=True)
+    plains(root / "vimeo_interp_test" / part / f"00001/0002/im{k}.png" for part, k in places)
+    (root / "vimeo_interp_test/tri_testlist.txt").write_text("00001/0002\n")
+
+
 def vimeo90k_septuplet(root: Path) -> None:
     plains(root / "vimeo_septuplet/sequences/00001/0002" / f"im{k}.png" for k in range(1, 8))
     (root / "vimeo_septuplet/sep_testlist.txt").write_text("00001/0002\n")

@@ -200,7 +200,7 @@ def test_what_cannot_be_read_is_named_counted_and_in_no_mean(tmp_path, caplog, w
     reasons = ["im2.png is not an image", "must have one size .*im3.png is 20x20", "no image at .*im1.png"]
     for failure, reason in zip(results.failures, reasons, strict=True):
         assert re.search(reason, failure.reason)
-        assert f"{failure.name} cannot be read" in caplog.text
+        assert caplog.text.count(f"{failure.name} cannot be read") == 1  # however many methods read it
     for row, whole in zip(results.rows, expected.rows, strict=True):
         kept = [whole.images[expected.names[index]].psnr for index in (1, 4)]
         assert list(row.images) == [expected.names[index] for index in (1, 4)]

@@ -1,5 +1,7 @@
 """What is compared: our network by ratios, functions of others, and frames found by halving."""
 
+import re
+
 import benchmark_trees as trees
 import pytest
 import torch
@@ -42,6 +44,19 @@ def test_a_peer_that_returns_something_else_stops_the_run(dataset, function, mes
         evaluate(dataset, [Function(function, "peer")], process=ALONE)
 
 
+def test_a_peer_that_fails_is_named_with_the_place_and_the_reason(dataset):
+    def broken(img0, img1):
+        raise RuntimeError("out of memory")
+
+    place = rf"\(.*{re.escape(__file__)}, line {broken.__code__.co_firstlineno + 1}\)"
+    for function, message in (
+        (broken, rf"peer failed for frames of shape \(1, 3, 32, 48\): RuntimeError: out of memory {place}"),
+        (lambda img0: img0, r"peer failed .* TypeError: .* takes 1 positional argument"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            evaluate(dataset, [Function(function, "peer")], process=ALONE)
+
+
 def test_a_peer_may_exceed_the_range_a_little_and_is_cut(dataset):
     bright = Function(lambda img0, img1: img0 + 0.3, "peer")
     cut = Function(lambda img0, img1: (img0 + 0.3).clamp(0, 1), "peer")
@@ -56,7 +71,9 @@ def test_a_peer_is_found_in_the_working_folder(tmp_path, monkeypatch):
     assert peer.rows == ["their_network:middle"] and len(peer.identity["source"]) == 64
     pair = torch.rand(2, 1, 3, 8, 8)
     assert torch.equal(peer.predict(*pair, [0])[0].frame, pair[1])
+    (tmp_path / "untidy.py").write_text("raise RuntimeError('no weights')\n")
     for text, message in (
+        ("untidy:f", r"the peer untidy:f cannot be had: no weights \(RuntimeError\)"),
         ("their_network", "a peer is named module:function, got 'their_network'"),
         ("no_such_module:f", "the peer no_such_module:f cannot be had: No module named"),
         ("their_network:f", "the peer their_network:f cannot be had: .* has no attribute 'f'"),

@@ -16,7 +16,15 @@ from runs import make_data, run_benchmark
 from benchmark import Folder as folder_script
 from benchmark.plots import draw_tradeoff
 from benchmark.published import PUBLISHED
-from benchmark.report import describe_machine, format_failures, format_markdown, format_table, table, write_report
+from benchmark.report import (
+    describe_machine,
+    format_failures,
+    format_markdown,
+    format_perfect,
+    format_table,
+    table,
+    write_report,
+)
 from benchmark.samples import choose
 from benchmark.scores import Failure, Results, Row, Scores
 
@@ -98,6 +106,17 @@ def test_a_perfect_frame_is_written_as_a_string(tmp_path):
     write_report(tmp_path / "new", results_of(("ours", perfect, None)), {})
     report = json.loads((tmp_path / "new/report.json").read_text(), parse_constant=pytest.fail)
     assert report["rows"][0]["mean"]["psnr"] == "inf" == report["rows"][0]["images"][0]["psnr8"]
+
+
+def test_infinite_means_are_told_with_what_they_are_without_perfect_frames():
+    perfect = PLAIN._replace(psnr=math.inf)
+    images = {"a": PLAIN, "b": perfect, "c": PLAIN._replace(psnr=PLAIN.psnr + 2)}
+    text = format_perfect(
+        Results("", list(images), [Row("ours", images, perfect), Row("other", {"a": PLAIN}, PLAIN)], [])
+    )
+    assert text.endswith(f"infinite: ours, PSNR (dB): 1, without them {PLAIN.psnr + 1:.3f}")
+    assert format_perfect(results_of(("ours", perfect, None))).endswith("ours, PSNR (dB): 1, without them nothing")
+    assert format_perfect(results_of(("ours", OURS, None))) == ""
 
 
 def test_perfect_frames_and_single_ratios_can_be_drawn():

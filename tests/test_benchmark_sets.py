@@ -17,6 +17,7 @@ from datasets.published_clips import read_yuv
 CASES = {
     "Vimeo90K": (Vimeo90KTest, trees.vimeo90k, ["00001/0002"], [0, 1, 2]),
     "Vimeo90K-septuplet": (Vimeo90KTest, trees.vimeo90k_septuplet, ["00001/0002:3"], [2, 3, 4]),
+    "Vimeo90K, the test set alone": (Vimeo90KTest, trees.vimeo_interp_test, ["00001/0002"], [0, 1, 2]),
     "UCF101": (UCF101, trees.ucf101, ["1", "2", "11"], [4, 5, 6]),
     "SNU-FILM-hard": (
         lambda root: SNUFilm(root, "hard"),
@@ -48,7 +49,7 @@ def test_samples_are_the_published_ones_in_the_order_of_time(tmp_path, title):
     build(tmp_path)
     dataset = kind(tmp_path)
     sample = dataset[len(dataset) - 1]
-    assert (dataset.title, dataset.names) == (title, names)
+    assert (dataset.title, dataset.names) == (title.partition(",")[0], names)
     assert levels(sample) == grey
     assert all(frame.dtype == torch.uint8 and frame.shape[0] == 3 for frame in sample)
 
@@ -91,6 +92,14 @@ def test_a_set_of_another_size_than_the_published_one_says_so(tmp_path, caplog):
     assert "UCF101: 3 samples, published tables have 379: not comparable" in caplog.text
 
 
+def test_a_line_that_repeats_another_is_told(tmp_path, caplog):
+    root = trees.noise_triplets(tmp_path, [(32, 48)] * 2)
+    with (root / "tri_testlist.txt").open("a") as file:
+        file.write("\n00001/0001\r\n")
+    assert len(Vimeo90KTest(root)) == 2
+    assert "Vimeo90K: 1 lines of the list repeat others; each sample counts once" in caplog.text
+
+
 def test_xiph_has_49_triplets_of_each_of_8_clips_and_is_halved_or_cropped(tmp_path, caplog):
     trees.xiph(tmp_path)
     for size in Xiph.sizes:
@@ -101,7 +110,16 @@ def test_xiph_has_49_triplets_of_each_of_8_clips_and_is_halved_or_cropped(tmp_pa
         assert (names[0], names[-1], len(names)) == ("Crosswalk:2", "Crosswalk:98", 49)
         sample = dataset[dataset.names.index("Crosswalk:98")]
         assert levels(sample) == [96, 97, 98]
-        assert sample[0].shape == (3, 8, 16)
+        assert sample[0].shape == (3, 8, 16) and sample[0].dtype == torch.uint8
+
+
+def test_xiph_is_halved_to_8_bits_halves_upwards_and_x_test_is_not_rounded(tmp_path):
+    trees.xiph(tmp_path)
+    trees.x_test(tmp_path)
+    frame = torch.randint(0, 256, (3, 6, 10), dtype=torch.uint8)
+    exact = F.avg_pool2d(frame.double(), 2)
+    assert torch.equal(Xiph(tmp_path, "2K").prepare(frame), (exact + 0.5).floor().byte())
+    assert torch.equal(XTest(tmp_path, "2K").prepare(frame).double(), exact)
 
 
 @pytest.mark.parametrize("kind", [Xiph, XTest])
@@ -137,13 +155,22 @@ def test_snu_film_may_lie_flat(tmp_path):
     assert levels(SNUFilm(inner, "hard")[1]) == [3, 4, 5]
 
 
+@pytest.mark.parametrize("prefix", ["test/", "./data/SNU-FILM/test/", "/somewhere/test/", ""])
+def test_snu_film_is_found_whatever_its_list_puts_before_the_names(tmp_path, prefix):
+    trees.snu_film(tmp_path)
+    path = tmp_path / "SNU-FILM/eval_modes/test-hard.txt"
+    path.write_text(path.read_text().replace("data/SNU-FILM/test/", prefix))
+    assert levels(SNUFilm(tmp_path, "hard")[1]) == [3, 4, 5]
+
+
 def test_gopro_is_its_eleven_test_clips_and_counts_those_that_are_missing(tmp_path):
     trees.gopro(tmp_path)
     dataset = GoPro(tmp_path)
-    assert dataset.names == [*GoPro.clips[1:2], *GoPro.clips[3:], "GOPR0384_11_00:0", "GOPR0384_11_00:8"]
+    assert dataset.names == [*GoPro.clips[1:], "GOPR0384_11_00:0", "GOPR0384_11_00:8"]
     assert levels(dataset[len(dataset) - 1]) == [*range(8, 17)]
-    with pytest.raises(FileNotFoundError, match=r"no image at .*GOPR0384_11_05"):
-        dataset[0]
+    for index, reason in ((0, "GOPR0384_11_05.000001.png"), (1, "GOPR0385_11_01.000009.png")):  # the second is short
+        with pytest.raises(FileNotFoundError, match=f"no image at .*{reason}"):
+            dataset[index]
 
 
 def test_a_list_selects_the_clips_of_adobe240_and_what_is_missing_is_a_sample_that_fails(tmp_path):
@@ -164,11 +191,9 @@ def test_x8_sets_are_cropped_to_the_middle(tmp_path):
         GoPro(tmp_path, crop=-1)
 
 
-def test_half_size_is_the_mean_of_four_pixels_rounded():
-    image = torch.randint(0, 256, (3, 6, 10), dtype=torch.uint8)
-    exact = F.avg_pool2d(image.double(), 2)
-    assert torch.equal(half_size(image), (exact + 0.5).floor().byte())
-    assert half_size(image[:, :5, :9]).shape == (3, 2, 4)
+def test_half_size_is_the_mean_of_four_pixels():
+    image = torch.tensor([[[0, 1, 250], [2, 3, 251], [9, 9, 9]]], dtype=torch.uint8)
+    assert torch.equal(half_size(image), torch.tensor([[[1.5]]]))
 
 
 def test_the_centre_is_cropped_and_a_shorter_axis_stays():
@@ -189,6 +214,41 @@ def test_yuv_of_a_colour_gives_the_colour_back(tmp_path):
         read_yuv(tmp_path / "clip.yuv", 8, 8, 2)
     with pytest.raises(FileNotFoundError, match=r"no clip at .*other.yuv"):
         read_yuv(tmp_path / "other.yuv", 8, 8, 0)
+
+
+def test_yuv_becomes_rgb_by_the_inverse_of_the_published_matrix(tmp_path):
+    height, width = 64, 96
+    planes = np.random.default_rng(0).integers(60, 196, (3, height, width)).astype(np.uint8)
+    planes[1:] = planes[1:, :1, :1]  # chroma of one value, which enlarging keeps
+    np.concatenate([planes[0].ravel(), planes[1:, ::2, ::2].ravel()]).tofile(tmp_path / "clip.yuv")
+    yuv_of_rgb = [
+        [0.299, 0.587, 0.114],
+        [-0.14714119, -0.28886916, 0.43601035],
+        [0.61497538, -0.51496512, -0.10001026],
+    ]
+    yuv = planes / 255 - np.array([0, 0.5, 0.5])[:, None, None]
+    rgb = np.einsum("ij,jhw->ihw", np.linalg.inv(yuv_of_rgb), yuv)
+    expected = (rgb.clip(0, 1) * 255).astype(np.uint8)
+    assert np.array_equal(read_yuv(tmp_path / "clip.yuv", height, width, 0).numpy(), expected)
+
+
+def test_frames_follow_the_numbers_in_their_names_and_hidden_files_are_no_frames(tmp_path):
+    trees.plains(tmp_path / f"f{n}.png" for n in range(8, 13))
+    for name in ("._f9.png", "__MACOSX/f1.png", ".thumbs/f1.png", ".thumbs/f2.png", ".thumbs/f3.png"):
+        trees.plain(tmp_path / name, 200)
+    dataset = Folder(tmp_path)
+    assert dataset.names == [f"{tmp_path.name}:0", f"{tmp_path.name}:2"]
+    assert [levels(sample) for sample in dataset] == [[0, 1, 2], [2, 3, 4]]
+
+
+def test_clips_that_are_too_short_or_have_gaps_are_told(tmp_path, caplog):
+    trees.plains(tmp_path / "short" / f"{n}.png" for n in range(2))
+    trees.plains(tmp_path / "gap" / f"{n:03d}.png" for n in (1, 2, 3, 5, 6))
+    trees.plains(tmp_path / "even" / f"{n:03d}.png" for n in range(0, 10, 2))
+    assert Folder(tmp_path).names == ["even:0", "even:2", "gap:0", "gap:2"]
+    assert "short is left out: 2 images, 3 are needed" in caplog.text
+    assert "gap: numbers jump between 003.png and 005.png, as if frames were missing" in caplog.text
+    assert len(caplog.records) == 2
 
 
 def test_a_folder_takes_triplets_clips_of_images_and_videos_each_frame_between_once(tmp_path):

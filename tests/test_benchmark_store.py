@@ -93,6 +93,24 @@ def test_a_foreign_line_is_passed_over(tmp_path):
     assert not Store(tmp_path, ALONE, resume=True).found
 
 
+def test_damaged_bytes_cost_their_line_and_no_more(root, tmp_path):
+    resume(root, tmp_path / "store")
+    path = tmp_path / "store" / LINES
+    first, *rest = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"\xff\x00" + first + b"".join(rest))
+    assert resume(root, tmp_path / "store")[1] == 1
+
+
+def test_the_bar_goes_on_where_the_run_was_stopped(root, tmp_path, capsys):
+    results, _ = resume(root, tmp_path / "store")
+    path = tmp_path / "store" / LINES
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))
+    capsys.readouterr()
+    resume(root, tmp_path / "store")
+    shown = capsys.readouterr().err
+    assert "3/4" in shown and "0/4" not in shown and f"PSNR {results.rows[0].mean.psnr:.3f}" in shown
+
+
 PEER = """
 import time
 def slow(img0, img1):

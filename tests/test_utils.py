@@ -90,6 +90,11 @@ def test_a_full_disk_is_reported_with_the_file_s_name(tmp_path, monkeypatch, fai
     assert not list(tmp_path.iterdir())
 
 
+def test_a_full_disk_is_reported_with_the_name_of_any_file(tmp_path):
+    with pytest.raises(OSError, match=r"No space left on device: '.*a\.txt'"), utils.atomic_path(tmp_path / "a.txt"):
+        raise OSError(28, "No space left on device")
+
+
 @pytest.mark.parametrize("failure", [OSError("no space left"), KeyboardInterrupt()])
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, failure):
     (tmp_path / "a.txt").write_text("old")
