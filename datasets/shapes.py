@@ -86,6 +86,7 @@ class MovingShapes(Dataset):
         return self.scene(Draw(mix_seeds(self.seed, SPLITS.index(self.split), index)))
 
     def scene(self, draw: Draw) -> list[Layer]:
+        """The layers that these random numbers make, from the back to the front."""
         return random_scene(draw, self.size, self.motion)
 
     def true_motion(self, index: int) -> TrueMotion:

@@ -26,6 +26,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     @property
     def batches_per_epoch(self) -> int:
+        """Of each process."""
         return self.length // (self.batch_size * self.world_size)
 
     def start_at(self, epoch: int, batch: int) -> None:

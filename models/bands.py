@@ -37,7 +37,7 @@ class Bands:
         return dataclasses.replace(self, low=low, highs=(*self.highs, high), masks=masks)
 
     def at(self, ratio: Tensor) -> "Bands":
-        """As if these details had been computed with another, larger ratio.
+        """As if these details had been computed with another, larger ratio (B,).
 
         That leaves details as they are or drops them: what a remaining one was computed from lies within the halos.
         """

@@ -42,7 +42,7 @@ CONFIGS = {
 
 
 def find_config(config: Config | str) -> Config:
-    """A configuration by name, or as it is."""
+    """A configuration by name, or as it is. Raises ValueError for another name."""
     if isinstance(config, Config):
         return config
     if config not in CONFIGS:

@@ -31,6 +31,7 @@ class Traced(nn.Module):
         self.model, self.ratio, self.pads = model, ratio, pads
 
     def forward(self, img0: Tensor, img1: Tensor) -> dict[str, Tensor]:
+        """Two frames (B, 3, H, W) in [0, 1] -> `exported.NAMES`: the frame of their size, the rest padded."""
         height, width = img0.shape[-2:]
         if self.pads:
             img0, img1 = _padded(img0), _padded(img1)

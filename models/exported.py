@@ -33,11 +33,12 @@ class Graph(NamedTuple):
     precision: str
 
     def to_json(self) -> str:
+        """The text of the entry `METADATA`."""
         return json.dumps(self._asdict())
 
 
 def named(output: Interpolation) -> dict[str, Tensor]:
-    """The tensors of an `Interpolation` with one candidate, by `NAMES`."""
+    """The tensors of an `Interpolation` with one candidate, by `NAMES`; shapes and units as there."""
     (synthesis,) = output.candidates
     known = output._asdict() | output.motion._asdict() | synthesis._asdict() | {"frame": output.frame}
     known |= dict(zip(HIGHS, synthesis.highs, strict=True)) | dict(zip(MASKS, synthesis.masks, strict=True))
@@ -71,7 +72,10 @@ class OnnxModel:
     def interpolate(
         self, img0: Tensor, img1: Tensor, *, ratio: float | Tensor | None = None, budget: float | None = None
     ) -> Tensor:
-        """The middle frame, as `WaveletVFI.interpolate`. `ratio`: None, or the one that the graph was made with."""
+        """The middle frame, as `WaveletVFI.interpolate`: (B, 3, H, W) in [0, 1] -> the same.
+
+        ratio: None, or the one that the graph was made with. Raises: as `interpolate_details`.
+        """
         return self.interpolate_details(img0, img1, ratio=ratio, budget=budget).frame
 
     @torch.inference_mode()

@@ -1,13 +1,13 @@
-"""A network as huggingface_hub stores it. The only module that imports this optional package."""
+"""A network as huggingface_hub stores it. The only module that imports this optional package, once it is needed."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 from torch import Tensor
 
 import utils
+from extras import require
 
 from .config import Config, config_of
 from .weights import checkpoint_of
@@ -15,31 +15,39 @@ from .weights import checkpoint_of
 WEIGHTS, CONFIG = "model.safetensors", "config.json"  # the names that the hub knows
 
 
-class HubFolder(
-    PyTorchModelHubMixin,
-    library_name="waveletvfi",
-    license="mit",
-    tags=["video-frame-interpolation", "wavelets"],
-    paper_url="https://doi.org/10.1109/TIP.2023.3315151",
-):
-    """Weights and configuration in a folder or repository: model.safetensors, config.json, and a model card.
+def hub_folder() -> Any:
+    """The class of such folders. Raises MissingPackageError."""
+    require("huggingface_hub", "from_pretrained, save_pretrained or push_to_hub")
+    from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 
-    The mixin is here and not a base of the network, so that the network does without the package. Downloads, uploads
-    and the card are the mixin's; the files are read and written, and errors worded, as everywhere in this project.
-    """
+    class HubFolder(
+        PyTorchModelHubMixin,
+        library_name="waveletvfi",
+        license="mit",
+        tags=["video-frame-interpolation", "wavelets"],
+        paper_url="https://doi.org/10.1109/TIP.2023.3315151",
+    ):
+        """Weights and configuration in a folder or repository: model.safetensors, config.json, and a model card.
 
-    def __init__(self, weights: dict[str, Tensor], config: Config):
-        self.weights, self.config = weights, config
+        The mixin is here and not a base of the network, so that the network does without the package. Downloads,
+        uploads and the card are the mixin's; the files are read and written, and errors worded, as everywhere in this
+        project.
+        """
 
-    def _save_pretrained(self, save_directory: Path) -> None:
-        content = checkpoint_of(self.weights, self.config)
-        utils.save_checkpoint(save_directory / WEIGHTS, content)
-        with utils.atomic_path(save_directory / CONFIG) as temporary:
-            temporary.write_text(json.dumps(content["config"], indent=2, sort_keys=True))
+        def __init__(self, weights: dict[str, Tensor], config: Config):
+            self.weights, self.config = weights, config
 
-    @classmethod
-    def _from_pretrained(cls, *, model_id: str, config: Config | None = None, **download: Any) -> "HubFolder":
-        folder = Path(model_id)
-        path = folder / WEIGHTS if folder.is_dir() else hf_hub_download(model_id, WEIGHTS, **download)
-        content = utils.load_checkpoint(path)
-        return cls(content["model"], config or config_of(content, "base", source=str(path)))
+        def _save_pretrained(self, save_directory: Path) -> None:
+            content = checkpoint_of(self.weights, self.config)
+            utils.save_checkpoint(save_directory / WEIGHTS, content)
+            with utils.atomic_path(save_directory / CONFIG) as temporary:
+                temporary.write_text(json.dumps(content["config"], indent=2, sort_keys=True))
+
+        @classmethod
+        def _from_pretrained(cls, *, model_id: str, config: Config | None = None, **download: Any) -> "HubFolder":
+            folder = Path(model_id)
+            path = folder / WEIGHTS if folder.is_dir() else hf_hub_download(model_id, WEIGHTS, **download)
+            content = utils.load_checkpoint(path)
+            return cls(content["model"], config or config_of(content, "base", source=str(path)))
+
+    return HubFolder

@@ -53,7 +53,7 @@ def channels_last(image: Tensor) -> Tensor:
 
 
 def concatenate(parts: list[Tensor], like: Tensor) -> Tensor:
-    """Channels side by side, in the dtype and memory format of `like`: warps lose channels last."""
+    """(B, C_i, H, W) each -> (B, sum of C_i, H, W), as `like` in dtype and memory format: warps lose channels last."""
     is_last = like.is_contiguous(memory_format=torch.channels_last) and not like.is_contiguous()
     whole = torch.cat([part.to(like.dtype) for part in parts], dim=1)
     return whole.contiguous(memory_format=torch.channels_last) if is_last else whole

@@ -55,7 +55,10 @@ def waveletvfi(
 
 
 def default_checkpoint() -> Path:
-    """The weights used when none are named: the released file if it is in `checkpoints/`, else the shipped ones."""
+    """The weights used when none are named: the released file if it is in `checkpoints/`, else the shipped ones.
+
+    Raises FileNotFoundError where there are none.
+    """
     folder = Path(__file__).resolve().parent.parent / "checkpoints"
     names = ("waveletvfi_latest.pth", "waveletvfi_base.pth", "waveletvfi_small.pth")
     for name in names:

@@ -90,7 +90,7 @@ class MotionPerceptionNet(nn.Module):
 
     def forward(self, img0: Tensor, img1: Tensor) -> Motion:
         """img0, img1: (B, 3, H, W) in [0, 1], H and W multiples of 16."""
-        mean = (img0.mean((1, 2, 3), keepdim=True) + img1.mean((1, 2, 3), keepdim=True)) / 2
+        mean = (_mean(img0) + _mean(img1)) / 2
         dtype = self.encoder.levels[0][0][0].weight.dtype  # type: ignore[index]
         features = self.encoder(torch.cat([img0 - mean, img1 - mean]).to(dtype))
 
@@ -107,6 +107,14 @@ class MotionPerceptionNet(nn.Module):
         flow_t0, flow_t1, occlusion = estimate.split((2, 2, 1), dim=1)
         kept = tuple(coarse) if torch.is_grad_enabled() else ()
         return Motion(flow_t0, flow_t1, occlusion.sigmoid(), logits.float(), kept)
+
+
+def _mean(image: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, 1, 1, 1), axis by axis: ONNX Runtime adds value after value, which over a whole frame loses
+    digits that the flow feels."""
+    for axis in (3, 2, 1):
+        image = image.mean(axis, keepdim=True)
+    return image
 
 
 def _double_estimate(estimate: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ def name_table() -> dict[str, str]:
 
 
 def to_ours(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename released names to ours, with or without `module.`; other names stay as they are."""
+    """Rename released names to ours, with or without `module.`; other names, and all shapes, stay as they are."""
     table = name_table()
     renamed = {}
     for key, value in state_dict.items():

@@ -6,8 +6,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from extras import require
-
+from .hub import hub_folder
 from .weights import load_weights
 
 Network = TypeVar("Network", bound="Pretrained")
@@ -30,7 +29,7 @@ class Pretrained(nn.Module):
                 package is not installed.
         """
         try:
-            stored = _hub_folder().from_pretrained(path_or_repo, **download)
+            stored = hub_folder().from_pretrained(path_or_repo, **download)
         except json.JSONDecodeError as error:
             raise ValueError(f"{path_or_repo}: config.json is not JSON ({error})") from error
         model = cls(stored.config)
@@ -45,7 +44,7 @@ class Pretrained(nn.Module):
         Raises:
             OSError: the files cannot be written. ValueError: the package is not installed.
         """
-        return _hub_folder()(self.state_dict(), self.config).save_pretrained(folder, **options)
+        return hub_folder()(self.state_dict(), self.config).save_pretrained(folder, **options)
 
     def push_to_hub(self, repo: str, **options: Any) -> str:
         """Upload what `save_pretrained` writes to the repository "user/name", made if needed; returns the commit's URL.
@@ -55,11 +54,4 @@ class Pretrained(nn.Module):
         Raises:
             OSError: refused, or no connection. ValueError: no name of a repository; the package is not installed.
         """
-        return _hub_folder()(self.state_dict(), self.config).push_to_hub(repo, **options)
-
-
-def _hub_folder() -> Any:
-    require("huggingface_hub", "from_pretrained, save_pretrained or push_to_hub")
-    from .hub import HubFolder
-
-    return HubFolder
+        return hub_folder()(self.state_dict(), self.config).push_to_hub(repo, **options)

@@ -232,6 +232,7 @@ def count_operations(model: WaveletVFI, output: Interpolation, *, encoded: int =
 
 
 def check_frames(img0: Tensor, img1: Tensor) -> None:
+    """Raises ValueError for what are not two (B, 3, H, W) floating-point frames of one size."""
     for name, image in (("img0", img0), ("img1", img1)):
         if image.dim() != 4 or image.shape[1] != 3 or 0 in image.shape:
             raise ValueError(f"{name} must be (B, 3, H, W), got {tuple(image.shape)}")

@@ -81,7 +81,8 @@ def join(low: Tensor, high: Tensor, matrix: Tensor, mode: str) -> Tensor:
 
 
 def extend(signal: Tensor, left: int, right: int, mode: str) -> Tensor:
-    """Lengthen the last axis at both ends, repeating the extension as often as short signals need."""
+    """Lengthen the last axis at both ends, repeating the extension as often as short signals need: (..., N) ->
+    (..., left + N + right). Raises ValueError for a single sample that is to be reflected."""
     if mode == "zero":
         return F.pad(signal, (left, right))
     size = signal.shape[-1]

@@ -24,7 +24,7 @@ class FilterPair(NamedTuple):
 
 
 def resolve_mode(mode: str) -> str:
-    """The full name of a boundary mode; "per" is short for "periodization", as in PyWavelets."""
+    """The full name of a boundary mode; "per" is short for "periodization", as in PyWavelets. Raises ValueError."""
     mode = "periodization" if mode == "per" else mode
     if mode not in MODES:
         raise ValueError(f"unknown boundary mode {mode!r}; use one of {', '.join(MODES)}")

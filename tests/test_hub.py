@@ -1,7 +1,7 @@
 """torch.hub: the clone as it is, from any folder, without a download."""
 
+import importlib.util
 import sys
-from types import ModuleType
 
 import pytest
 import torch
@@ -14,19 +14,27 @@ ANYWHERE = """
 import os, socket, torch
 os.chdir({folder!r})
 socket.socket.connect = lambda *_: exit("a download")
-model = torch.hub.load({root!r}, "waveletvfi", source="local", sparse="masked")
+for _ in range(2):  # before the other modules are imported, and after
+    model = torch.hub.load({root!r}, "waveletvfi", source="local", sparse="masked")
+    from models.theirs import utils
 frame = model.interpolate(torch.rand(1, 3, 20, 30), torch.rand(1, 3, 20, 30))
-print(tuple(frame.shape), model.training, model.sparse, model.config.correction)
+print(tuple(frame.shape), model.training, model.sparse, model.config.correction, utils.WHOSE)
+if {huggingface}:
+    model.save_pretrained("saved")
 """
 
 
-def test_the_clone_loads_from_a_folder_with_modules_of_the_same_names(tmp_path):
-    """`utils` and `models` are what the user's own project calls its modules too."""
-    for name in ("utils.py", "models.py", "extras.py"):
-        (tmp_path / name).write_text("raise SystemExit('the wrong module')")
-    script = ANYWHERE.format(folder=str(tmp_path), root=str(ROOT))
+def test_the_clone_loads_beside_modules_of_the_same_names(tmp_path):
+    """`utils` and `models` are what the user's own project calls its modules too; they stay what they are."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "theirs.py").write_text("import utils")
+    (tmp_path / "utils.py").write_text("WHOSE = 'theirs'")
+    (tmp_path / "extras.py").write_text("raise SystemExit('the wrong module')")
+    huggingface = importlib.util.find_spec("huggingface_hub") is not None
+    script = ANYWHERE.format(folder=str(tmp_path), root=str(ROOT), huggingface=huggingface)
     printed = finish(launch("-c", script, PYTHONPATH="", TORCH_HOME=str(tmp_path)))
-    assert printed.splitlines()[-1] == "(1, 3, 20, 30) False masked True"
+    assert printed.splitlines()[-1] == "(1, 3, 20, 30) False masked True theirs"
+    assert (tmp_path / "saved" / "model.safetensors").is_file() == huggingface
 
 
 def test_list_and_help_know_the_one_entry_point(tmp_path, monkeypatch):
@@ -46,14 +54,7 @@ def test_dependencies_are_the_packages_that_the_network_imports():
 
 
 def test_fresh_weights_and_files_are_taken_too(small, tmp_path):
-    assert hubconf.waveletvfi(pretrained=False, config="small").config == small.config
+    fresh = hubconf.waveletvfi(pretrained=False, config="small")
+    assert type(fresh) is type(small) and fresh.config == small.config
     with pytest.raises(FileNotFoundError, match="no checkpoint at"):
         hubconf.waveletvfi(str(tmp_path / "missing.pth"))
-
-
-def test_another_module_of_the_same_name_is_named(monkeypatch, tmp_path):
-    other = ModuleType("utils")
-    other.__file__ = str(tmp_path / "utils.py")
-    monkeypatch.setitem(sys.modules, "utils", other)
-    with pytest.raises(ImportError, match=r"another module named 'utils' \(.*utils\.py\); load waveletvfi before it"):
-        hubconf.waveletvfi()

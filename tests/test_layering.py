@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import pytest
+import tomllib
 
 ROOT = Path(__file__).parent.parent
 #: What each part of the project may import of the others.
@@ -72,3 +73,12 @@ def test_interpolation_does_not_need_torchvision(part):
     for path in files_of(part):
         if path.stem != "picture":  # draws the demo's picture
             assert "torchvision" not in imported(path), path
+
+
+def test_what_pip_installs_is_whole():
+    """Every package below the named ones, and whatever they import of the project."""
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    installed = {name.split(".")[0] for name in tool["packages"]} | set(tool["py-modules"])
+    assert set().union(*(MAY_IMPORT[name] for name in installed)) <= installed
+    inits = [path for name in installed if (ROOT / name).is_dir() for path in (ROOT / name).rglob("__init__.py")]
+    assert {".".join(path.parent.relative_to(ROOT).parts) for path in inits} == set(tool["packages"])

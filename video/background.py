@@ -52,7 +52,7 @@ class Behind(Generic[T]):
         self._thread = threading.Thread(target=self._work, name="encode", daemon=True)
 
     def put(self, item: T) -> None:
-        """Wait for room, and queue the item."""
+        """Wait for room, and queue the item. Raises what `consume` raised."""
         if not _put(self._waiting, item, self._thread.is_alive):
             raise self._error
 

@@ -82,6 +82,7 @@ class Carrier:
             logger.warning("%s: sound and subtitles end early: %s", self._source.path, error.strerror)
 
     def close(self) -> None:
+        """Close the source."""
         self._input.close()
 
     def _add(self, stream: Stream, output: OutputContainer, *, is_timed: bool) -> bool:

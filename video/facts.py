@@ -19,7 +19,7 @@ SLOWEST, FASTEST = Fraction(1, 1000), 1000  # frames per second; beyond, the fil
 
 
 def find_picture(container: InputContainer, path: Path) -> VideoStream:
-    """The first video stream that is not a cover image and can be decoded."""
+    """The first video stream that is not a cover image and can be decoded. Raises ValueError if there is none."""
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None:
             return stream

@@ -48,6 +48,7 @@ class Job:
             _write(self.folder / DESCRIPTION, description)
 
     def is_finished(self, segment: int) -> bool:
+        """Whether `finish` has noted it."""
         return self._path(segment).is_file()
 
     def finish(self, segment: int, record: Record) -> None:
@@ -59,6 +60,7 @@ class Job:
         return [Record(**json.loads(path.read_text())) for path in sorted(self.folder.glob("[0-9]*.json"))]
 
     def remove(self) -> None:
+        """Delete the folder and all segments."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _find(self) -> dict[str, str] | None:

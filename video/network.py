@@ -25,7 +25,8 @@ class Model(Protocol):
     may have a `fingerprint`, a string that tells its weights from others when a conversion is resumed.
     """
 
-    def interpolate(self, img0: Tensor, img1: Tensor, **options: float | None) -> Tensor: ...
+    def interpolate(self, img0: Tensor, img1: Tensor, **options: float | None) -> Tensor:
+        """The middle frame; options: ratio, budget, where one is given."""
 
 
 class Call(NamedTuple):

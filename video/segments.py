@@ -136,7 +136,7 @@ def tag_colour(context: VideoCodecContext, form: Format) -> None:
 
 @contextlib.contextmanager
 def naming_failures(path: str | os.PathLike) -> Iterator[None]:
-    """Turn what the library cannot write into an OSError with the path."""
+    """Raises OSError with the path for what the library cannot write."""
     try:
         yield
     except av.FFmpegError as error:

@@ -18,7 +18,8 @@ class Reader(Protocol):
     total: int | None
     duration: Fraction | None
 
-    def frames(self) -> Iterator[Frame]: ...
+    def frames(self) -> Iterator[Frame]:
+        """In the order of their times."""
 
 
 class Source:
@@ -33,7 +34,7 @@ class Source:
         self.start = self.end = Fraction(0)
 
     def frames(self) -> Iterator[Frame]:
-        """The reader's, up to the damage, if there is any behind the first two."""
+        """The reader's, up to the damage, if there is any behind the first two. Raises ValueError for damage before."""
         count, last = 0, None
         try:
             for frame in self.reader.frames():

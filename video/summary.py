@@ -33,6 +33,7 @@ class Record:
             self.cuts.append(float(span.frame1.time))
 
     def to_dict(self) -> dict:
+        """As JSON holds it."""
         return asdict(self)
 
 

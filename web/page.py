@@ -24,7 +24,7 @@ from .jobs import (
     plain_message,
 )
 
-AMOUNTS = ("The network chooses", "Threshold ratio", "Budget")
+AMOUNTS = ("Network chooses", "Threshold ratio", "Budget")
 AGAINST = ("average of both", "first frame", "last frame")
 IMAGE = {"format": "png", "height": 240, "min_width": 150}
 MULTIPLIERS = (2, 4, 8)
@@ -113,7 +113,7 @@ def _inputs(setup: Setup) -> tuple[gr.Component, ...]:
 
 def _amount_controls(setup: Setup, ratio: float | None, budget: float | None) -> tuple[gr.Component, ...]:
     """What is asked for, one of `AMOUNTS`; the ratio; the budget."""
-    start = "Budget" if budget is not None else "Threshold ratio" if ratio is not None else "The network chooses"
+    start = "Budget" if budget is not None else "Threshold ratio" if ratio is not None else "Network chooses"
     choice = gr.Radio(AMOUNTS, value=start, label="How much is computed")
     candidates = setup.model.config.ratios
     most = max(4 * max(candidates), ratio or 0) or 1.0
@@ -175,7 +175,7 @@ def _handlers(setup: Setup) -> tuple[Callable[..., list], Callable[..., list]]:
             amount = _amount(choice, ratio, budget)
             watched, summary = interpolate_clip(setup, clip, file, amount, multiplier=multiplier, report=report)
         if summary.damage:
-            gr.Warning(plain_message(ValueError(summary.damage), clip), duration=None)
+            gr.Warning(plain_message(ValueError(f"{summary.damage}; the smooth clip ends there"), clip), duration=None)
         return _found(watched, gr.DownloadButton("Download the clip", value=file, visible=True), file)
 
     return on_pair, on_clip

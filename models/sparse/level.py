@@ -19,9 +19,11 @@ class Context(Protocol):
     dtype: torch.dtype
 
     @property
-    def dense(self) -> Tensor: ...
+    def dense(self) -> Tensor:
+        """(B, C, h, w), everywhere."""
 
-    def rows(self, tiles: Tiles) -> Rows: ...
+    def rows(self, tiles: Tiles) -> Rows:
+        """On the surroundings of tiles alone."""
 
 
 class Level(NamedTuple):

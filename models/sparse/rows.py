@@ -38,6 +38,7 @@ class Tiles:
 
     @property
     def count(self) -> int:
+        """Tiles in the whole batch."""
         return len(self.sample)
 
     def share(self) -> Tensor:
