@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import logging
 import os
+import pickle
 import random
 import signal
 import sys
@@ -157,6 +158,11 @@ def load_checkpoint(path: str | os.PathLike, *, map_location: str | torch.device
     read = weight_files.reader(path)
     try:
         content = read(path, map_location)
+    except pickle.UnpicklingError as error:  # PyTorch's own words advise to load the file unsafely
+        raise ValueError(
+            f"{path} is not a checkpoint, or holds more than tensors and plain values, which is not loaded since it "
+            "could run any code; save the network's state_dict() alone"
+        ) from error
     except Exception as error:  # the reader is driven by the file's bytes and fails in as many ways as there are files
         reason = " ".join(str(error).split())[:200]
         raise ValueError(

@@ -143,6 +143,8 @@ def test_missing_truncated_and_unsafe_checkpoints_are_named(tmp_path):
         (tmp_path / "b.pth").write_bytes(content)
         with pytest.raises(ValueError, match=r"b\.pth is not a checkpoint"):
             utils.load_checkpoint(tmp_path / "b.pth")
+    with pytest.raises(ValueError, match=r"save the network's state_dict\(\) alone"):
+        utils.load_checkpoint(tmp_path / "unsafe.pth")
 
 
 def test_a_device_that_is_not_there_is_named():
