@@ -82,7 +82,7 @@ def run(args: argparse.Namespace, sets: Sequence[FrameSet]) -> None:
     perceptual, missing = open_perceptual(process.device)
     if process.is_main and missing:
         print(*missing, sep="\n", file=sys.stderr)
-    failed = False
+    code, failed = surroundings(process.device)["code"], False
     for dataset in sets:
         folder = args.output / dataset.title
         results = evaluate(
@@ -96,8 +96,7 @@ def run(args: argparse.Namespace, sets: Sequence[FrameSet]) -> None:
         )
         failed |= bool(results.failures)
         if process.is_main:
-            setting = {"checkpoints": weights, "precision": args.precision, "settings": dataset.settings}
-            setting["code"] = surroundings(process.device)["code"]
+            setting = {"checkpoints": weights, "code": code, "precision": args.precision, "settings": dataset.settings}
             _report(folder, dataset, methods, results, describe_run(setting, process.device), process.device)
     if process.world_size > 1:  # torchrun ends all processes as soon as one ends with a status: not amid a report
         dist.barrier()

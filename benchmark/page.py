@@ -117,7 +117,7 @@ def _table(results: Results, complete: bool) -> str:
 
 def _failures(results: Results) -> str:
     text, perfect = format_failures(results), format_perfect(results)
-    lines = html.escape(text).replace("; ", "\n")
+    lines = html.escape(text.replace("; ", "\n"))
     note = f'<p class="note">{html.escape(perfect)}</p>\n' if perfect else ""
     return note + (f'<h2>Not in the means</h2>\n<div class="card failed">{lines}</div>\n' if text else "")
 

@@ -58,8 +58,8 @@ def test_two_processes_train_and_validate_like_one_on_the_same_global_batch(data
     assert both["best"] == alone["best"]
     for key, slot in alone["optimizer"]["state"].items():  # running means of the gradients
         ours, expected = both["optimizer"]["state"][key]["exp_avg"], slot["exp_avg"]
-        # Sums over all pixels that nearly cancel round to 6e-5 of themselves; a lost sample is a tenth and more.
-        assert (ours - expected).norm() <= 1e-3 * expected.norm()
+        # Sums over all pixels that nearly cancel round to 5e-5 of the largest; a lost sample is a tenth and more.
+        torch.testing.assert_close(ours, expected, atol=1e-4 * float(expected.abs().max()), rtol=1e-4)
 
 
 @pytest.mark.slow

@@ -16,9 +16,9 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from .phases import conv_of_upsampled, pack_folded
 from .winograd import TAPS, TAPS_OF_UPSAMPLED, butterfly, spread, transform
 
-# Input channels from which on this is faster: measured with 192 to 1008. With AVX2, weight gradients of channels-last
-# maps are slow in PyTorch's way.
-WIDE = 400 if "AVX512" in torch.backends.cpu.get_cpu_capability() else 190
+# Input channels from which on this is faster: measured with 192 to 1008 and AVX-512, with 192 to 336 and AVX2, where
+# PyTorch's weight gradients of channels-last maps are slow.
+WIDE = 190 if torch.backends.cpu.get_cpu_capability() == "AVX2" else 400
 TILES = 512  # at a time, about
 
 
