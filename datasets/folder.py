@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from .clips import VIDEO_SUFFIXES, decode_clip
-from .frame_set import Files, FrameSet, clip_windows, shown, windows
+from .frame_set import HIDDEN, Files, FrameSet, clip_windows, shown, windows
 
 
 class Folder(FrameSet):
@@ -32,7 +32,7 @@ class Folder(FrameSet):
     def find(self, root: Path) -> Mapping[str, Files]:
         length, stride = self.multiplier + 1, self.multiplier
         folders = (Path(path) for path, _, _ in sorted(os.walk(root)))
-        clips = [folder for folder in folders if not any(p.startswith(".") for p in folder.relative_to(root).parts)]
+        clips = [folder for folder in folders if not any(p.startswith(HIDDEN) for p in folder.relative_to(root).parts)]
         samples = clip_windows(root, clips, length=length, stride=stride)
         self._windows: dict[str, range] = {}
         for video in sorted(path for clip in clips for path in shown(clip) if path.suffix.lower() in VIDEO_SUFFIXES):

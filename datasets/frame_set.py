@@ -16,6 +16,7 @@ import utils
 from .triplets import read_frames
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+HIDDEN = (".", "__MACOSX")  # files and folders beginning so hold no frames, the latter what macOS packs beside them
 Files = tuple[Path, ...]
 
 
@@ -103,8 +104,8 @@ def inner(root: Path, *folders: str) -> Path:
 
 
 def shown(folder: Path) -> Iterator[Path]:
-    """What a folder holds, without hidden files and what macOS packs beside them."""
-    return (path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX")))
+    """What a folder holds, without `HIDDEN`."""
+    return (path for path in folder.iterdir() if not path.name.startswith(HIDDEN))
 
 
 def images_in(folder: Path) -> list[Path]:

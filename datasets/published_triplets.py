@@ -29,7 +29,9 @@ class Vimeo90KTest(FrameSet):
     def find(self, root: Path) -> Mapping[str, Files]:
         alone = inner(root, "vimeo_interp_test")
         if (alone / "target").is_dir():
-            self.published, (_, names) = 3782, read_list(alone, "vimeo_interp_test", "tri", "test")
+            self.published = 3782
+            _, names = read_list(alone, "vimeo_interp_test", "tri", "test")
+            self._tell_repeated(names)
             return {name: tuple(_parted(alone, f"{name}/im{k}.png") for k in (1, 2, 3)) for name in names}
         triplets = open_triplets(root, "test", skip_bad=True)
         if not isinstance(triplets, TripletDataset):
@@ -37,9 +39,12 @@ class Vimeo90KTest(FrameSet):
         septuplets = ":" in triplets.names[0]
         self.published = 7824 if septuplets else 3782
         self.title = "Vimeo90K-septuplet" if septuplets else "Vimeo90K"
-        if again := len(triplets) - len(set(triplets.names)):
-            utils.logger.warning("%s: %d lines of the list repeat others; each sample counts once", self.title, again)
+        self._tell_repeated(triplets.names)
         return {name: triplets.paths(index) for index, name in enumerate(triplets.names)}
+
+    def _tell_repeated(self, names: list[str]) -> None:
+        if again := len(names) - len(set(names)):
+            utils.logger.warning("%s: %d lines of the list repeat others; each sample counts once", self.title, again)
 
 
 def _parted(root: Path, file: str) -> Path:
