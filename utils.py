@@ -6,10 +6,11 @@ import logging
 import os
 import pickle
 import random
+import re
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -182,6 +183,11 @@ def load_checkpoint(path: str | os.PathLike, *, map_location: str | torch.device
     return content
 
 
+def natural_order(paths: Iterable[Path]) -> list[Path]:
+    """Sorted by name, 2 before 10."""
+    return sorted(paths, key=lambda path: (_natural(path.name), path.name))
+
+
 def find_function(text: str, role: str) -> Callable[..., Any]:
     """A function of two tensors by "module:function"; modules are found in the working folder too.
 
@@ -273,6 +279,11 @@ def _naming(path: str | os.PathLike) -> Iterator[None]:
         yield
     except (OSError, RuntimeError) as error:
         raise OSError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _natural(name: str) -> list[str | int]:
+    parts = re.split(r"(\d+)", name.lower())  # text and numbers in turn, so that like meets like
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
 
 
 def _describe_conversion(image: Image.Image) -> str:

@@ -110,12 +110,12 @@ def shown(folder: Path) -> Iterator[Path]:
 
 def images_in(folder: Path) -> list[Path]:
     """The image files of a folder by name, 2 before 10; hidden ones are none."""
-    return sorted((path for path in shown(folder) if path.suffix.lower() in IMAGE_SUFFIXES), key=_natural)
+    return utils.natural_order(path for path in shown(folder) if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def folders_in(folder: Path) -> list[Path]:
     """Its folders by name, 2 before 10; hidden ones are none."""
-    return sorted((path for path in shown(folder) if path.is_dir()), key=_natural)
+    return utils.natural_order(path for path in shown(folder) if path.is_dir())
 
 
 def windows(count: int, length: int, *, stride: int) -> list[range]:
@@ -153,12 +153,6 @@ def centre_crop(frame: Tensor, height: int, width: int) -> Tensor:
     """The middle of (3, H, W); an axis that is shorter stays whole."""
     top, left = max(0, frame.shape[-2] - height) // 2, max(0, frame.shape[-1] - width) // 2
     return frame[:, top : top + height, left : left + width]
-
-
-def _natural(path: Path) -> tuple[list[str | int], str]:
-    """Orders names by the numbers in them: frame2.png before frame10.png."""
-    parts = re.split("([0-9]+)", path.name)
-    return [int(part) if position % 2 else part for position, part in enumerate(parts)], path.name
 
 
 def _gap(images: list[Path]) -> tuple[str, str] | None:

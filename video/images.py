@@ -2,8 +2,7 @@
 
 import logging
 import os
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from av.codec.context import CodecContext
 from av.video.frame import VideoFrame
 from PIL import Image
 
-from utils import atomic_path, read_image, tensor_to_image
+from utils import atomic_path, natural_order, read_image, tensor_to_image
 
 from .colour import to_8_bits
 from .facts import DEFAULT_RATE
@@ -143,19 +142,9 @@ def list_frames(folder: str | os.PathLike) -> list[Path]:
     return paths
 
 
-def natural_order(paths: Iterable[Path]) -> list[Path]:
-    """Sorted by name, 2 before 10."""
-    return sorted(paths, key=lambda path: (_natural(path.name), path.name))
-
-
 def is_image(path: str | os.PathLike) -> bool:
     """Whether the suffix is that of a still image."""
     return Path(path).suffix.lower() in IMAGE_SUFFIXES
-
-
-def _natural(name: str) -> list[str | int]:
-    parts = re.split(r"(\d+)", name.lower())  # text and numbers in turn, so that like meets like
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
 
 
 def _deep_orientation(path: Path) -> int | None:

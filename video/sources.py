@@ -6,8 +6,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from utils import natural_order
+
 from .facts import DEFAULT_RATE
-from .images import ImageReader, is_image, list_frames, natural_order
+from .images import ImageReader, is_image, list_frames
 from .reader import VideoReader
 
 
