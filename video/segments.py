@@ -26,6 +26,7 @@ from .images import save_picture
 QUICK_TIME = (".mp4", ".m4v", ".mov")
 FRAMES = "frames"  # the folder of PNG files inside that of the segments
 SEGMENT = ".nut"  # holds every codec, and every time exactly
+UNTIMED = 2  # frames: so few of them get a decoding time from x265 that it never wrote
 EXACT = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}  # nothing random, no time shifted
 
 
@@ -85,7 +86,11 @@ class SegmentWriter:
 
     def finish(self) -> None:
         """Write out what the encoder still has."""
-        self._container.mux(self._stream.encode())
+        packets = self._stream.encode()
+        if self.count <= UNTIMED and self._format.encoder == "libx265":
+            for packet in packets:
+                packet.dts = packet.pts
+        self._container.mux(packets)
 
 
 class FolderWriter:
