@@ -4,6 +4,7 @@ import itertools
 from typing import NamedTuple, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .bands import haar_pyramid
@@ -82,27 +83,23 @@ def census(image: Tensor, target: Tensor) -> Tensor:
     """Soft census distance per sample, no gradient into `target`: two (B, 3, H, W) in [0, 1] -> (B,).
 
     Every pixel's 48 differences to its 7x7 neighbours, normalised, are compared between the images. Pixels whose
-    neighbourhood leaves the image count 0 but stay in the mean. One neighbour at a time: the pieces stay in the cache.
+    neighbourhood leaves the image count 0 but stay in the mean. Of two neighbours each is the other's, so 24 directions
+    are all there are, one at a time: the pieces stay in the cache.
     """
     height, width = image.shape[-2:]
-    if min(height, width) <= 2 * CENSUS_RADIUS:
+    r = CENSUS_RADIUS
+    if min(height, width) <= 2 * r:
         return image.flatten(1).sum(1) * 0
     grey, true = image.mean(1), target.detach().mean(1)
-    inner, total = _shifted(grey, 0, 0), torch.zeros_like(grey[:, :1, :1])
-    offsets = range(-CENSUS_RADIUS, CENSUS_RADIUS + 1)
-    for dy, dx in itertools.product(offsets, offsets):
-        if (dy, dx) != (0, 0):
-            ours = _soft_sign(_shifted(grey, dy, dx) - inner)
-            theirs = _soft_sign(_shifted(true, dy, dx) - _shifted(true, 0, 0))
-            square = (ours - theirs) ** 2
-            total = total + square / (0.1 + square)
-    return total.sum((1, 2)) / (len(offsets) ** 2 * height * width)
-
-
-def _shifted(grey: Tensor, dy: int, dx: int) -> Tensor:
-    """The neighbour at (dx, dy) of every inner pixel: (B, H, W) -> (B, H - 6, W - 6)."""
-    r, (height, width) = CENSUS_RADIUS, grey.shape[-2:]
-    return grey[:, r + dy : height - r + dy, r + dx : width - r + dx]
+    counts = F.pad(grey.new_ones(height - 2 * r, width - 2 * r), (r, r, r, r))
+    total = torch.zeros_like(grey[:, 0, 0])
+    for dy, dx in itertools.product(range(r + 1), range(-r, r + 1)):
+        if (dy, dx) > (0, 0):
+            here = (..., slice(0, height - dy), slice(max(-dx, 0), width - max(dx, 0)))
+            there = (..., slice(dy, height), slice(max(dx, 0), width - max(-dx, 0)))
+            square = (_soft_sign(grey[there] - grey[here]) - _soft_sign(true[there] - true[here])) ** 2
+            total = total + (square / (0.1 + square) * (counts[here] + counts[there])).sum((1, 2))
+    return total / ((2 * r + 1) ** 2 * height * width)
 
 
 def _soft_sign(difference: Tensor) -> Tensor:

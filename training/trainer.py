@@ -51,7 +51,7 @@ class Trainer:
         self.args, self.process = args, process
         self.schedule = Schedule(args, steps_per_epoch)
         self.position, self.best = Position(), -math.inf
-        self.out, self.stage, self.network = Path(args.out), "", None
+        self.out, self.stage, self.network, self.loss_of = Path(args.out), "", None, loss_of
         self.stop_request, self.stopped_by = StopRequest(), 0
         self.teacher = open_teacher(args.teacher) if args.teacher else None
         source, checkpoint = self._find_checkpoint()
@@ -154,7 +154,9 @@ class Trainer:
         network = trained_network(self.model, stage, classifier_only=only)
         if self.process.world_size > 1:
             network = DistributedDataParallel(network)
-        self.network = torch.compile(network) if self.args.compile else network
+        self.network, self.loss_of = network, loss_of
+        if self.args.compile:
+            self.network, self.loss_of = torch.compile(network), torch.compile(loss_of)
 
     def _forward(self, frames: Tensor) -> tuple[Interpolation, Tensor, Loss]:
         """Output, truth and loss for (B, 3 frames, 3, H, W) uint8; the loss in float32 whatever the precision."""
@@ -165,7 +167,7 @@ class Trainer:
         with torch.autocast(self.process.device.type, dtype, enabled=dtype != torch.float32):
             output = self.network(img0, img1, **choice)
             taught = self.teacher(img0, img1) if self.teacher else None
-        return output, imgt, loss_of(output, imgt, self.stage, self.args, taught)
+        return output, imgt, self.loss_of(output, imgt, self.stage, self.args, taught)
 
     def _temperature(self) -> float | None:
         return self.schedule.temperature(self.position) if self.stage == DYNAMIC else None
