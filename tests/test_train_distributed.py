@@ -96,7 +96,7 @@ def test_what_happens_to_one_process_is_decided_alike_by_all(data, tmp_path):
     def broken(*given):
         loss = loss_of(*given)
         return loss._replace(total=loss.total.detach() * torch.nan + 0 * loss.total) if mine and at == 1 else loss
-    training.trainer.loss_of = broken
+    trainer.loss_of = broken
     if mine and at == 2:
         os.kill(os.getpid(), signal.SIGTERM)
 """,
