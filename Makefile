@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed  ## a real clip, twice as smooth, and a picture of what happened inside
 	$(BIN)/python demo.py
 
-test: $(VENV)/installed
-	$(BIN)/python -m pytest
+test: $(VENV)/installed  ## a process per core; each file's tests stay together, for what they share
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile
 
 test-slow: $(VENV)/installed-extra  ## the long tests, and those that need the optional packages
 	$(BIN)/python -m pytest -m "slow or extra"
