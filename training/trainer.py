@@ -51,7 +51,8 @@ class Trainer:
         self.args, self.process = args, process
         self.schedule = Schedule(args, steps_per_epoch)
         self.position, self.best = Position(), -math.inf
-        self.out, self.stage, self.network, self.loss_of = Path(args.out), "", None, loss_of
+        self.out, self.stage, self.network = Path(args.out), "", None
+        self.loss_of = torch.compile(loss_of) if args.compile else loss_of
         self.stop_request, self.stopped_by = StopRequest(), 0
         self.teacher = open_teacher(args.teacher) if args.teacher else None
         source, checkpoint = self._find_checkpoint()
@@ -154,9 +155,7 @@ class Trainer:
         network = trained_network(self.model, stage, classifier_only=only)
         if self.process.world_size > 1:
             network = DistributedDataParallel(network)
-        self.network, self.loss_of = network, loss_of
-        if self.args.compile:
-            self.network, self.loss_of = torch.compile(network), torch.compile(loss_of)
+        self.network = torch.compile(network) if self.args.compile else network
 
     def _forward(self, frames: Tensor) -> tuple[Interpolation, Tensor, Loss]:
         """Output, truth and loss for (B, 3 frames, 3, H, W) uint8; the loss in float32 whatever the precision."""
