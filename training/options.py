@@ -102,7 +102,8 @@ def _add_method(add: Callable[..., None]) -> None:
     add("temperature_decay", type=float, default=0.5, help=temperature_decay)
     add(
         "teacher",
-        help="module:function whose flows MP-Net learns as well: (img0, img1) -> flow_t0, flow_t1. paper: none",
+        help="module:function whose flows MP-Net learns as well where they are better: (img0, img1) or (img0, img1, "
+        "imgt, t) -> flow_t0, flow_t1. paper: none",
     )
     add("weight_teacher", type=float, default=0.01, help="of the distance to the teacher's flows")
     flow_warmup = "first part of a static run on the merged frame alone; paper: none"

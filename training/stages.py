@@ -14,7 +14,7 @@ from models import Config, Interpolation, WaveletVFI, find_config, load_weights
 from models.layers import blend
 from models.losses import Loss, classifier_loss, reconstruction, training_loss
 
-from .teacher import Flows, flow_distance
+from .teacher import Flows, flow_distance, where_better
 
 WARM_UP, STATIC, DYNAMIC = "warm-up", "static", "dynamic"
 
@@ -71,7 +71,8 @@ def loss_of(
         loss = loss._replace(total=loss.total + passes, passes=passes)
     if taught is None:
         return loss
-    distillation = args.weight_teacher * flow_distance(output.motion, taught).mean()
+    where = where_better(taught, output.motion, output.merged, frames, imgt) if frames else None
+    distillation = args.weight_teacher * flow_distance(output.motion, taught, where).mean()
     return loss._replace(total=loss.total + distillation, distillation=distillation)
 
 

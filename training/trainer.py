@@ -173,7 +173,7 @@ class Trainer:
         dtype = PRECISIONS[self.args.precision]
         with torch.autocast(self.process.device.type, dtype, enabled=dtype != torch.float32):
             output = self.network(img0, img1, **options)
-            taught = self.teacher(img0, img1) if self.teacher else None
+            taught = self.teacher(img0, img1, imgt, options.get("t")) if self.teacher else None
         return output, imgt, self.loss_of(output, imgt, self.stage, self.args, taught, (img0, img1))
 
     def _temperature(self) -> float | None:
