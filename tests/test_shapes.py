@@ -48,6 +48,15 @@ def test_the_global_random_state_is_left_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("time", [0.125, 0.5, 0.9])
+def test_a_moment_is_painted_at_its_time(time):
+    shapes = MovingShapes(2, size=(48, 64))
+    triplet, found = shapes.moment(1, time)
+    frames = paint_layers(shapes.layers(1), pixel_centres((48, 64)), torch.tensor([0.0, time, 1.0]))
+    assert found == time
+    assert torch.equal(torch.stack(list(triplet)), (frames * 255).round().byte())
+
+
 def test_the_splits_have_no_triplet_in_common():
     train, test = ({t.imgt.numpy().tobytes() for t in MovingShapes(40, split, size=(16, 16))} for split in SPLITS)
     assert len(train) == len(test) == 40 and not train & test

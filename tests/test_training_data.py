@@ -149,6 +149,36 @@ def test_an_epoch_that_is_left_early_does_not_reach_into_the_next():
     assert torch.cat([batch.frames for batch in loader])[:, 6].tolist() == indices
 
 
+class Moments(Numbers):
+    """Triplet i between grey level 0 and 200, the frame between them as its time says."""
+
+    def moment(self, index, time):
+        levels = (0, round(200 * time), 200)
+        return Triplet(*(torch.full((3, 32, 32), level, dtype=torch.uint8) for level in levels)), time
+
+
+def test_a_sample_says_when_its_middle_frame_is_reversed_or_not():
+    augmentation = TrainingAugmentation(16, upscale=0, reverse_channels=0)
+    data, times = TrainingSet(Moments(60), augmentation, any_time=1.0), []
+    for index in range(60):
+        (img0, imgt, img1), time = data[0, index]
+        first, last = img0[0, 0, 0].item(), img1[0, 0, 0].item()
+        assert {first, last} == {0, 200}
+        assert imgt[0, 0, 0].item() == pytest.approx(first + time * (last - first), abs=1)
+        times.append(time)
+    assert min(times) < 0.1 and max(times) > 0.9
+
+
+def test_other_times_come_as_often_as_asked_for():
+    augmentation = TrainingAugmentation(8)
+    for chance in (0.0, 0.3, 1.0):
+        data = TrainingSet(open_mixture("shapes:200:16x16", "train"), augmentation, any_time=chance, seed=4)
+        share = sum(data[0, index].time != 0.5 for index in range(200)) / 200
+        assert share == pytest.approx(chance, abs=0.1)
+    with pytest.raises(ValueError, match="any_time is a probability and must be between 0 and 1, got 2"):
+        TrainingSet(Numbers(4), augmentation, any_time=2)
+
+
 def test_a_triplet_smaller_than_the_crop_is_named():
     with pytest.raises(ValueError, match="shapes:3:32x48/train/000002: a crop of 64x64 does not fit"):
         TrainingSet(open_mixture("shapes:3:32x48", "train"), TrainingAugmentation(64, upscale=0))[0, 2]

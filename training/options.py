@@ -48,6 +48,8 @@ def check_args(args: argparse.Namespace, process: utils.Process) -> None:
         raise ValueError(f"--crop_size must be a multiple of 16, got {args.crop_size}")
     if args.precision == "fp16" and process.device.type != "cuda":
         raise ValueError(f"--precision fp16 needs a CUDA device, this run is on {process.device}; use bf16 or float32")
+    if args.init_from and args.branch_from:
+        raise ValueError("--init_from takes weights alone, --branch_from the optimizer's state too; give one of them")
     if args.classifier_only and not args.dynamic:
         raise ValueError("--classifier_only is for the dynamic stage; give --dynamic true as well")
     if args.dynamic and not args.init_from and args.resume in (None, AUTO) and process.is_main:

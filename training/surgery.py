@@ -1,12 +1,9 @@
 """Change weights between two runs: other widths, means of several runs, parts drawn anew, the classifier rescaled.
 
-    python -m training.surgery resize small --from runs/a/best.pth --output resized.pth
-    python -m training.surgery mean --from runs/a/best.pth:0.15 runs/b/best.pth:0.85 --output mean.pth
-    python -m training.surgery redraw motion.classifier --from mean.pth --output redrawn.pth
-
-Every change but `redraw`, `mean` and a narrower width leaves the frames as they were.
+`python -m training.tools` does it to files.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -57,6 +54,72 @@ def resize(state: dict[str, Tensor], old: Config, new: Config, *, seed: int = 0)
         bias[: len(out)] = state[f"{name}.bias"].float()[out]
         resized |= {f"{name}.weight": mapped, f"{name}.bias": bias}
     return resized
+
+
+def mean(states: Sequence[dict[str, Tensor]], shares: Sequence[float]) -> dict[str, Tensor]:
+    """Return the weighted mean of several networks' weights.
+
+    Raises:
+        ValueError: other names or shapes, another number of shares, or shares that do not add up to 1.
+    """
+    if len(states) != len(shares) or abs(sum(shares) - 1) > 1e-6:
+        raise ValueError(f"the shares of {len(states)} networks must be as many and add up to 1, got {list(shares)}")
+    shapes = [{name: value.shape for name, value in state.items()} for state in states]
+    if any(other != shapes[0] for other in shapes[1:]):
+        raise ValueError("a mean needs networks of one configuration; resize the others first")
+    return {
+        name: sum(share * state[name].float() for share, state in zip(shares, states, strict=True))
+        for name in states[0]
+    }
+
+
+def redraw(state: dict[str, Tensor], config: Config, part: str, *, seed: int = 0) -> dict[str, Tensor]:
+    """Return the weights with those of one part, such as "motion.classifier", drawn anew.
+
+    Raises:
+        ValueError: no such part.
+    """
+    torch.manual_seed(seed)
+    fresh = WaveletVFI(config).state_dict()
+    chosen = {name: value for name, value in fresh.items() if name.startswith(f"{part}.")}
+    if not chosen:
+        raise ValueError(f"there is no part {part!r}; parts are named as in the state dict, such as motion.classifier")
+    return state | chosen
+
+
+@torch.no_grad()
+def rescale(model: WaveletVFI, pairs: Iterable[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    """Bring what the classifier reads to a size of about 1, channel by channel, without changing flow or choice.
+
+    The classifier reads the fifth hidden feature of the coarsest decoder. Its channels are divided by their root mean
+    square over `pairs`, and all that reads them is multiplied by it; LeakyReLU passes positive factors on.
+
+    Args:
+        pairs: img0 and img1, (B, 3, H, W) in [0, 1] each, H and W multiples of 16.
+    Returns:
+        The weights. A channel that is always 0 stays as it is.
+    """
+    squares, count = torch.zeros(model.config.decoder[-1]), 0
+    decoder = model.motion.decoders[-1]
+
+    def note(module: object, inputs: object, hidden: Tensor) -> None:
+        nonlocal squares, count
+        squares, count = squares + (hidden.float() ** 2).mean((0, 2, 3)), count + 1
+
+    handle = decoder.hidden.register_forward_hook(note)
+    try:
+        for img0, img1 in pairs:
+            model.perceive(img0, img1)
+    finally:
+        handle.remove()
+    size = (squares / max(count, 1)).sqrt()
+    size = torch.where(size > 0, size, torch.ones_like(size))
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    state["motion.decoders.3.hidden.4.0.weight"] /= size[:, None, None, None]
+    state["motion.decoders.3.hidden.4.0.bias"] /= size
+    state["motion.decoders.3.output.weight"] *= size[:, None, None, None]
+    state["motion.classifier.conv.0.weight"] *= size[None, :, None, None]
+    return state
 
 
 def _important(

@@ -30,6 +30,7 @@ from .signals import StopRequest
 from .stages import DYNAMIC, STATIC, WARM_UP, build_model, loss_of, stage_of, trained_network
 from .step import Step
 from .teacher import open_teacher
+from .trunk import SIZES, optimizer_state
 
 FUSED_DEVICES = ("cpu", "cuda", "mps")
 KEPT_OPTIONS = (
@@ -58,6 +59,11 @@ class Trainer:
         self.teacher = open_teacher(args.teacher) if args.teacher else None
         source, checkpoint = self._find_checkpoint()
         self.model = build_model(args, source, checkpoint).to(process.device, memory_format=torch.channels_last)
+        if args.any_time and not self.model.config.any_time:
+            raise ValueError(
+                "--any_time needs a network that takes the time as an input, and this one does not; "
+                "python -m training.tools resize --set any_time=true --from ... makes one of its weights"
+            )
         self.average = average_weights(self.model, args.ema) if args.ema else None
         fused = process.device.type in FUSED_DEVICES
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=args.lr_start, weight_decay=0, fused=fused)
@@ -244,6 +250,8 @@ class Trainer:
     def _take_over_optimizer(self, source: str) -> None:
         """Continue with the optimizer of another run: its estimates of every gradient's size."""
         checkpoint = utils.load_checkpoint(source)
+        if SIZES in checkpoint:
+            checkpoint["optimizer"] = optimizer_state(checkpoint, self.model, self.optimizer)
         if "optimizer" not in checkpoint:
             raise ValueError(f"{source} holds weights alone; use --init_from, or --branch_from a run's last.pth")
         self.optimizer.load_state_dict(checkpoint["optimizer"])
