@@ -111,6 +111,8 @@ def train_one_epoch(trainer: Trainer, loader: DataLoader) -> None:
     bar = tqdm(steps, f"epoch {epoch}", count, initial=first, unit="step", disable=None if process.is_main else True)
     for batches in bar:
         done = trainer.step(batches)
+        if trainer.log:
+            trainer.log.add(done.loss)
         if process.is_main and trainer.position.step % args.log_every == 0:
             throughput = meter.read()
             trainer.log.step(trainer.position, done, throughput)
