@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from clips import Average, make_clip, square
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image, ImageFont
 
 from video import Options, convert, describe
 from video.picture import MARGIN, wrapped
-from video.report import DPI, HEIGHT, choose_times, read_pairs, write_report
-from video.summary import Record
+from video.report import DPI, HEIGHT, choose_times, draw_calls, read_pairs, write_report
+from video.summary import Record, summarise
 
 pytest.importorskip("torchvision")
 
@@ -59,6 +60,18 @@ def test_nothing_is_drawn_at_the_edge_and_everything_in_one_typeface(clip, tmp_p
     border[MARGIN // 2 : -MARGIN // 2, MARGIN // 2 : -MARGIN // 2] = False
     assert (pixels[border] == 255).all()
     assert faces == {"DejaVuSans.ttf"} and matplotlib.rcParams["font.sans-serif"][0] == "DejaVu Sans"
+
+
+@pytest.mark.parametrize("length", [10, 300])
+def test_the_title_stands_above_the_drawing(length):
+    calls = [[0.1, 1.0, 0.0005, 1.0, 1.0], [0.2, 0.0, None, 0.0, 1.0]]
+    summary = summarise([Record(frames=3, calls=calls)], output=Path("a_" * length), seconds=1.0, damage=None)
+    figure = draw_calls(summary, calls, 2000)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    title = figure._suptitle.get_window_extent()
+    assert title.y0 >= max(axes.get_tightbbox().y1 for axes in figure.axes)
+    assert title.x0 >= MARGIN and title.x1 <= 2000 and title.y1 <= HEIGHT * DPI - MARGIN / 2
 
 
 def test_text_is_broken_between_words_or_where_it_must_be():

@@ -87,11 +87,18 @@ def read_pairs(inputs: Sequence[Path], options: Options, times: Sequence[float])
 
 
 def _draw(summary: Summary, calls: list[list[float]], width: int) -> np.ndarray:
-    """Draw cost and ratio over time, (H, width, 3) uint8."""
+    """Return the drawing as (H, width, 3) uint8."""
+    canvas = FigureCanvasAgg(draw_calls(summary, calls, width))
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+def draw_calls(summary: Summary, calls: list[list[float]], width: int) -> Figure:
+    """Draw cost and ratio over time, `width` pixels wide. calls: as in `Record`."""
     figure = Figure(figsize=(width / DPI, HEIGHT), dpi=DPI, layout="constrained")
     figure.get_layout_engine().set(w_pad=EDGE, h_pad=EDGE)
     title = textwrap.fill(_title(summary), max(20, width // LETTER))
-    figure.suptitle(title, x=MARGIN / width, y=1 - EDGE / HEIGHT, ha="left", va="top")
+    figure.suptitle(title, x=MARGIN / width, ha="left")
     cost, ratio = figure.subplots(2, 1, sharex=True)
     for axes, column, colour in ((cost, 1, COST), (ratio, 2, RATIO)):
         times, values = ([call[index] for call in calls] for index in (0, column))
@@ -105,9 +112,7 @@ def _draw(summary: Summary, calls: list[list[float]], width: int) -> np.ndarray:
     marks = "; a line is a cut" if summary.cuts else ""
     ratio.set(ylabel="threshold ratio", xlabel=f"time in the input (s){marks}")
     figure.align_ylabels()
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3]
+    return figure
 
 
 def _title(summary: Summary) -> str:
