@@ -73,11 +73,36 @@ def with_wheel(image: np.ndarray, size: int = 64) -> np.ndarray:
     return image
 
 
+def wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """Break a text into lines of at most `width` pixels: between words, or within one that is longer than a line."""
+    lines = [""]
+    for word in text.split():
+        joined = f"{lines[-1]} {word}".strip()
+        if font.getlength(joined) <= width:
+            lines[-1] = joined
+            continue
+        lines += [""] if lines[-1] else []
+        for letter in word:
+            if lines[-1] and font.getlength(lines[-1] + letter) > width:
+                lines.append("")
+            lines[-1] += letter
+    return lines
+
+
+def font_of_size(size: int) -> ImageFont.FreeTypeFont:
+    """Return Matplotlib's typeface, where Matplotlib is installed (it is not imported), or else Pillow's own."""
+    found = importlib.util.find_spec("matplotlib")
+    path = Path(found.origin).parent / TYPEFACE if found and found.origin else None
+    if path is not None and path.is_file():
+        return ImageFont.truetype(str(path), size)
+    return ImageFont.load_default(size=size)
+
+
 def _compose(panels: list[tuple[np.ndarray, str, str]], title: str) -> Image.Image:
     """Put panels (image, name, caption) into rows of three under a title."""
     height, width = panels[0][0].shape[:2]
     panel_height = max(round(height * PANEL / width), 1)
-    large, small = _font(TITLE_SIZE), _font(CAPTION_SIZE)
+    large, small = font_of_size(TITLE_SIZE), font_of_size(CAPTION_SIZE)
     columns = 3 * PANEL + 2 * MARGIN
     titles = wrapped(title, large, columns)
     texts = [(wrapped(name, large, PANEL), wrapped(caption, small, PANEL)) for _, name, caption in panels]
@@ -98,22 +123,6 @@ def _compose(panels: list[tuple[np.ndarray, str, str]], title: str) -> Image.Ima
     return canvas
 
 
-def wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    """Break a text into lines of at most `width` pixels: between words, or within one that is longer than a line."""
-    lines = [""]
-    for word in text.split():
-        joined = f"{lines[-1]} {word}".strip()
-        if font.getlength(joined) <= width:
-            lines[-1] = joined
-            continue
-        lines += [""] if lines[-1] else []
-        for letter in word:
-            if lines[-1] and font.getlength(lines[-1] + letter) > width:
-                lines.append("")
-            lines[-1] += letter
-    return lines
-
-
 def _write(
     draw: ImageDraw.ImageDraw,
     place: tuple[int, int],
@@ -132,12 +141,3 @@ def _write(
 def _high(lines: list[str], size: int) -> int:
     """Return the height of lines of text, in pixels."""
     return len(lines) * round(LEADING * size)
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    """Return Matplotlib's typeface, where it is installed (it is not imported), or else Pillow's own."""
-    found = importlib.util.find_spec("matplotlib")
-    path = Path(found.origin).parent / TYPEFACE if found and found.origin else None
-    if path is not None and path.is_file():
-        return ImageFont.truetype(str(path), size)
-    return ImageFont.load_default(size=size)
