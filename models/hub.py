@@ -13,6 +13,7 @@ from .config import Config, config_of
 from .weights import checkpoint_of
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"  # the names that the hub knows
+CARD = Path(__file__).with_name("model_card.md")  # a template
 
 
 def hub_folder() -> Any:
@@ -25,7 +26,9 @@ def hub_folder() -> Any:
         library_name="waveletvfi",
         license="mit",
         tags=["video-frame-interpolation", "wavelets"],
+        pipeline_tag="image-to-image",
         paper_url="https://doi.org/10.1109/TIP.2023.3315151",
+        model_card_template=CARD.read_text(),
     ):
         """Weights and configuration in a folder or repository: model.safetensors, config.json, and a model card.
 
@@ -36,6 +39,16 @@ def hub_folder() -> Any:
 
         def __init__(self, weights: dict[str, Tensor], config: Config):
             self.weights, self.config = weights, config
+
+        def generate_model_card(self, *args: Any, results: str = "", code_url: str = "", **options: Any) -> Any:
+            """Fill the card. results: measured with these weights, as Markdown. code_url: where the code is."""
+            facts = {
+                name: ", ".join(map(str, value)) for name, value in vars(self.config).items() if name != "correction"
+            }
+            facts["ratios"] = ", ".join(f"{ratio:g}" for ratio in self.config.ratios)
+            facts["form"] = "a correction to the merged frame" if self.config.correction else "the frame itself"
+            facts["parameters"] = f"{sum(tensor.numel() for tensor in self.weights.values()) / 1e6:.2f} million"
+            return super().generate_model_card(*args, results=results, code_url=code_url, **facts, **options)
 
         def _save_pretrained(self, save_directory: Path) -> None:
             content = checkpoint_of(self.weights, self.config)
