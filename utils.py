@@ -99,7 +99,7 @@ def write_image(path: str | os.PathLike, frame: Tensor) -> None:
     array = tensor_to_image(frame)
     if Path(path).suffix.lower() not in Image.registered_extensions():
         raise ValueError(f"{path}: unknown image suffix {Path(path).suffix!r}; use for example .png")
-    with atomic_path(path) as temporary, _naming(path):
+    with atomic_path(path) as temporary, naming_failed_write(path):
         Image.fromarray(array).save(temporary)
 
 
@@ -128,6 +128,19 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def naming_failed_write(path: str | os.PathLike) -> Iterator[None]:
+    """Turn a failed write into an OSError with the path: a full disk is reported without a name, by PyTorch even as a
+    RuntimeError that follows it."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        first: BaseException = error
+        while not isinstance(first, OSError) and first.__context__:
+            first = first.__context__
+        raise OSError(f"cannot write {path}: {getattr(first, 'strerror', None) or error}") from error
+
+
 def save_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, strings, lists, dicts) so that a crash leaves the old file or the new one.
 
@@ -137,7 +150,7 @@ def save_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:
         OSError: the file cannot be written. ValueError: .safetensors cannot hold `state`, or is not installed.
     """
     write = weight_files.writer(Path(path))
-    with atomic_path(path) as temporary, _naming(path):
+    with atomic_path(path) as temporary, naming_failed_write(path):
         write(temporary, state)
 
 
@@ -266,19 +279,20 @@ def run_script(main: Callable[[Any], None], args: Any) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+    except RuntimeError as error:
+        if not _tells_of_lost_process(error):
+            raise
+        print("error: another process of this run has ended; its own error says why", file=sys.stderr)
+        sys.exit(1)
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
 
 
-@contextlib.contextmanager
-def _naming(path: str | os.PathLike) -> Iterator[None]:
-    """Turn a failed write into an OSError with the path: a full disk is reported without a name, by PyTorch even as a
-    RuntimeError."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        raise OSError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+def _tells_of_lost_process(error: RuntimeError) -> bool:
+    """Return True if a process of a distributed run waited for one that is gone."""
+    is_told = isinstance(error, dist.DistError) or "closed by peer" in str(error) or "reset by peer" in str(error)
+    return dist.is_initialized() and is_told
 
 
 def _natural(name: str) -> list[str | int]:

@@ -38,7 +38,7 @@ def reader(path: Path) -> Read:
 def writer(path: Path) -> Write:
     """The function that writes such a file: (path, state). Raises MissingPackageError; it, OSError and ValueError."""
     if path.suffix != SUFFIX:
-        return lambda file, state: torch.save(state, file)
+        return _save
     library = require("safetensors.torch", f"writing {path}")
     failure = require("safetensors", f"writing {path}").SafetensorError
 
@@ -50,6 +50,11 @@ def writer(path: Path) -> Write:
             raise OSError(str(error)) from error
 
     return write
+
+
+def _save(file: Path, state: dict[str, Any]) -> None:
+    with file.open("wb") as handle:  # given a name, PyTorch writes by itself and says of no failure what it was
+        torch.save(state, handle)
 
 
 def _parts(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, str]]:
