@@ -1,6 +1,7 @@
 """Images, checkpoints, processes and seeds: what every script needs and no paper describes."""
 
 import contextlib
+import hashlib
 import importlib
 import logging
 import os
@@ -24,6 +25,8 @@ from torch.distributed.rendezvous import rendezvous
 import weight_files
 
 logger = logging.getLogger("waveletvfi")
+
+LONG_NAME = 80  # bytes; some file systems hold 143, all 255
 
 
 class Process(NamedTuple):
@@ -103,13 +106,21 @@ def write_image(path: str | os.PathLike, frame: Tensor) -> None:
         Image.fromarray(array).save(temporary)
 
 
+def short_name(name: str) -> str:
+    """The name, or where it is long, its beginning and a hash: a file system that holds it may not hold it and more."""
+    content = os.fsencode(name)
+    if len(content) <= LONG_NAME:
+        return name
+    return f"{content[: LONG_NAME // 2].decode(errors='ignore')}-{hashlib.sha256(content).hexdigest()[:12]}"
+
+
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside `path` (same suffix) that takes its name when the block succeeds, and is removed
     when it does not. The folder is made if needed."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".part{path.suffix}", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{short_name(path.stem)}.", suffix=f".part{path.suffix}", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
