@@ -8,6 +8,11 @@ A video, a folder of frames or two images in; the same with the frames between t
 wrong in one line, 3 done as far as a damaged input can be read, 130 interrupted: --resume continues.
 """
 
+from startup import end_quietly, run_script
+
+if __name__ == "__main__":
+    end_quietly()
+
 import argparse
 import contextlib
 import sys
@@ -17,7 +22,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from models.options import add_options, network, spell_out
-from utils import init_distributed, run_script
+from utils import init_distributed
 from video import CODECS, Options, check_report, convert, describe, rational
 
 DAMAGED = 3  # exit status

@@ -10,6 +10,11 @@ The static stage (threshold ratio 0) comes first; the dynamic one starts from it
 Vimeo90K's layout, a folder of short clips, or made-up shapes:COUNT; several are mixed.
 """
 
+from startup import end_quietly, run_script
+
+if __name__ == "__main__":
+    end_quietly()
+
 import argparse
 import contextlib
 import signal
@@ -152,4 +157,4 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 if __name__ == "__main__":
     keep_freed_memory()
-    utils.run_script(main, parse_args())
+    run_script(main, parse_args())

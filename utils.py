@@ -8,7 +8,6 @@ import os
 import pickle
 import random
 import re
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -23,9 +22,11 @@ from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
 import weight_files
+from startup import run_script as run_script
 
 logger = logging.getLogger("waveletvfi")
 
+TEXT = frozenset(b"\t\r\n") | frozenset(range(32, 127))  # bytes
 LONG_NAME = 80  # bytes; some file systems hold 143, all 255
 
 
@@ -175,7 +176,7 @@ def load_checkpoint(path: str | os.PathLike, *, map_location: str | torch.device
         Names are as in the file; `WaveletVFI.load_state_dict` takes our names and the released ones.
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: not a checkpoint, truncated, or it holds no weights; safetensors is not installed.
+        ValueError: not a checkpoint, truncated or damaged, or it holds no weights; safetensors is not installed.
     """
     path = Path(path)
     if not path.is_file():
@@ -183,12 +184,16 @@ def load_checkpoint(path: str | os.PathLike, *, map_location: str | torch.device
     read = weight_files.reader(path)
     try:
         content = read(path, map_location)
-    except pickle.UnpicklingError as error:  # PyTorch's own words advise to load the file unsafely
-        raise ValueError(
-            f"{path} is not a checkpoint, or holds more than tensors and plain values, which is not loaded since it "
-            "could run any code; save the network's state_dict() alone"
-        ) from error
+    except weight_files.DamagedFile as error:
+        raise ValueError(f"{path} is damaged: {error}; copy or download it again, or use another") from error
     except Exception as error:  # the reader is driven by the file's bytes and fails in as many ways as there are files
+        if stranger := describe_stranger(path):
+            raise ValueError(f"{path} is not a checkpoint but {stranger}") from error
+        if isinstance(error, pickle.UnpicklingError):  # PyTorch's own words advise to load the file unsafely
+            raise ValueError(
+                f"{path} is not a checkpoint, or holds more than tensors and plain values, which is not loaded since "
+                "it could run any code; save the network's state_dict() alone"
+            ) from error
         reason = " ".join(str(error).split())[:200]
         raise ValueError(
             f"{path} is not a checkpoint that can be read safely, or it is truncated ({type(error).__name__}: {reason})"
@@ -205,6 +210,24 @@ def load_checkpoint(path: str | os.PathLike, *, map_location: str | torch.device
         )
     content["model"] = {key.removeprefix("module."): value for key, value in weights.items()}
     return content
+
+
+def describe_stranger(path: Path) -> str:
+    """What a file is that is not what its name says: something servers and Git put in the place of others, or text.
+    Empty where its content does not tell."""
+    with path.open("rb") as file:
+        head = file.read(256)
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not head:
+        return "an empty file"
+    if head.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS to the file itself, which `git lfs pull` fetches"
+    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
+        return "a web page; download the file itself (on GitHub and Hugging Face, the link that says raw or download)"
+    if all(byte in TEXT for byte in head):
+        line = " ".join(head.decode(errors="replace").split())
+        return f'text: "{line[:60]}{"..." if len(line) > 60 else ""}"'
+    return ""
 
 
 def natural_order(paths: Iterable[Path]) -> list[Path]:
@@ -276,34 +299,6 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-
-
-def run_script(main: Callable[[Any], None], args: Any) -> None:
-    """Run a script's `main(args)`: what the user can mend ends in one line and exit status 1, Ctrl-C in 130, SIGTERM in
-    143, all three after the clean-up of what was being written."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        main(args)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
-    except RuntimeError as error:
-        if not _tells_of_lost_process(error):
-            raise
-        print("error: another process of this run has ended; its own error says why", file=sys.stderr)
-        sys.exit(1)
-    finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
-
-
-def _tells_of_lost_process(error: RuntimeError) -> bool:
-    """Return True if a process of a distributed run waited for one that is gone."""
-    is_told = isinstance(error, dist.DistError) or "closed by peer" in str(error) or "reset by peer" in str(error)
-    return dist.is_initialized() and is_told
 
 
 def _natural(name: str) -> list[str | int]:
