@@ -21,6 +21,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
+import tiff_files
 import weight_files
 from startup import run_script as run_script
 
@@ -50,24 +51,30 @@ class Process(NamedTuple):
 def read_image(path: str | os.PathLike) -> Tensor:
     """Read an image file as RGB.
 
-    Grey, palette, alpha and 16-bit files are converted to 8-bit RGB with a logged warning; EXIF rotation is applied.
+    Grey, palette, alpha, 16-bit and floating-point files (0 to 1) are converted to 8-bit RGB with a logged warning.
+    EXIF rotation is applied.
 
     Returns:
         (1, 3, H, W) float32 in [0, 1].
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is not an image, or is truncated or corrupt.
+        ValueError: the file is not an image, is truncated or corrupt, or does not say which value is white.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no image at {path}")
+    if (pixels := tiff_files.read_float(path)) is not None:
+        logger.warning("%s: %s, converted to 8-bit RGB", path, "floating point")
+        return image_to_tensor((pixels * 255).round().astype(np.uint8))
     try:
         with Image.open(path) as image:
             conversion = _describe_conversion(image)
             image.load()
-            rgb = _to_rgb8(ImageOps.exif_transpose(image))
+            rgb = _to_rgb8(ImageOps.exif_transpose(image), path)
     except UnidentifiedImageError as error:
-        raise ValueError(f"{path} is not an image that Pillow reads") from error
+        stranger = describe_stranger(path)
+        kind = f"an image but {stranger}" if stranger else "an image that Pillow reads"
+        raise ValueError(f"{path} is not {kind}") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} is truncated or corrupt: {error}") from error
     if conversion:
@@ -310,15 +317,18 @@ def _describe_conversion(image: Image.Image) -> str:
     """What `_to_rgb8` will lose or change, in words; empty for plain 8-bit RGB."""
     tile = getattr(image, "tile", None)
     raw_mode = str(tile[0][3]) if tile else ""
-    deep = "16-bit " if "16" in raw_mode or image.mode.startswith(("I", "F")) else ""
+    deep = "16-bit " if "16" in raw_mode or image.mode.startswith("I") else ""
     alpha = "A" in image.getbands() or "transparency" in image.info
-    names = {"1": "black and white", "L": "grey", "LA": "grey", "I": "grey", "F": "grey", "P": "palette"}
+    names = {"1": "black and white", "L": "grey", "LA": "grey", "I": "grey", "F": "floating-point grey", "P": "palette"}
     kind = names.get(image.mode.split(";")[0], "" if image.mode in ("RGB", "RGBA", "RGBX") else image.mode)
     parts = [f"{deep}{kind}".strip(), "alpha channel (dropped)" if alpha else ""]
     return " with ".join(part for part in parts if part)
 
 
-def _to_rgb8(image: Image.Image) -> np.ndarray:
+def _to_rgb8(image: Image.Image, path: Path) -> np.ndarray:
+    if image.mode == "F":
+        grey = (tiff_files.check_range(np.asarray(image, np.float32), path) * 255).round().astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
     if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion would clip at 255
         grey = np.clip(np.asarray(image).astype(np.float64) / 257, 0, 255).round().astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
