@@ -6,6 +6,11 @@ The network as a graph for other programs: ONNX (.onnx), or torch.export's forma
 several sizes before the file gets its name. Takes a minute or two, and says what it is doing.
 """
 
+from startup import end_quietly, run_script
+
+if __name__ == "__main__":
+    end_quietly()
+
 import argparse
 import contextlib
 import sys
@@ -21,7 +26,7 @@ from models import WaveletVFI, default_checkpoint, waveletvfi
 from models.export import ONNX_STEPS, PRECISIONS, PROGRAM_STEPS, save_onnx, save_program
 from models.exported import NAMES, OnnxModel
 from models.options import add_weights, ratio_option
-from utils import atomic_path, run_script
+from utils import atomic_path
 
 SIZES = ((1, 64, 96), (2, 48, 80), (1, 100, 150), (1, 256, 448))  # batch, height, width
 TOLERANCE = {"float32": 1e-4, "fp16": 0.02}

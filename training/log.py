@@ -3,9 +3,11 @@
 import os
 import resource
 import sys
+import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,6 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import flow_to_image
 from tqdm import tqdm
 
+import utils
 from models import Interpolation
 from models.losses import Loss
 from utils import tensor_to_image
@@ -32,11 +35,12 @@ class TrainingLog:
 
     def __init__(self, folder: str | os.PathLike, ratios: tuple[float, ...], position: Position):
         self.file, self.ratios, self._losses = Path(folder) / "train.log", ratios, LossMeans()
+        threading.excepthook = _leave_failed_writes
         self.writer = SummaryWriter(str(Path(folder) / "tensorboard"), purge_step=position.step + 1)
 
     def note(self, text: str, *, show: bool = True) -> None:
         """One line into train.log, with the time, and (`show`) onto the screen without disturbing a bar."""
-        with self.file.open("a") as file:
+        with utils.naming_failed_write(self.file), self.file.open("a") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
         if show:
             tqdm.write(text)
@@ -61,7 +65,7 @@ class TrainingLog:
             values["schedule/temperature"] = done.temperature
             self._per_ratio("probability", done.output.probs.detach().mean(0).tolist(), position.step)
         for name, value in values.items():
-            self.writer.add_scalar(name, value, position.step)
+            self._scalar(name, value, position.step)
         terms = ", ".join(f"{name} {value:.5f}" for name, value in losses.items())
         rates = f"learning rate {done.learning_rate:.3g}, gradient {done.gradient_norm:.3g}"
         speed = f"{throughput.samples_per_second:.2f} samples/s, loader {throughput.loader_share:.1%}"
@@ -72,14 +76,14 @@ class TrainingLog:
 
     def validation(self, step: int, found: Validation) -> None:
         """PSNR (dB) of the frame and of the merged frame, mean cost; share and PSNR of each ratio chosen."""
-        self.writer.add_scalar("validation/psnr", found.psnr, step)
-        self.writer.add_scalar("validation/psnr_merged", found.psnr_merged, step)
-        self.writer.add_scalar("validation/cost", found.cost, step)
+        self._scalar("validation/psnr", found.psnr, step)
+        self._scalar("validation/psnr_merged", found.psnr_merged, step)
+        self._scalar("validation/cost", found.cost, step)
         self._per_ratio("validation/share", found.shares, step)
         if max(found.shares) < 1:
             self._per_ratio("validation/psnr_of", found.psnr_of_ratio, step)
             drawing = to_array(draw_choices(found, self.ratios))
-            self.writer.add_image("validation/choices", drawing, step, dataformats="HWC")
+            self._image("validation/choices", drawing, step)
         chosen = " ".join(f"{ratio:g}: {share:.0%}" for ratio, share in zip(self.ratios, found.shares, strict=True))
         scores = f"PSNR {found.psnr:.3f} dB, merged {found.psnr_merged:.3f} dB, cost {found.cost:.3f}"
         self.note(f"step {step}: {scores}, ratios {chosen}")
@@ -110,15 +114,33 @@ class TrainingLog:
         }
         for name, row in rows.items():
             panels = [(label, tensor_to_image(_as_picture(image, height, width))) for label, image in row]
-            self.writer.add_image(name, to_array(draw_panels(panels)), step, dataformats="HWC")
+            self._image(name, to_array(draw_panels(panels)), step)
 
     def flush(self) -> None:
         """So that a run killed after a checkpoint has every entry up to it."""
-        self.writer.flush()
+        with utils.naming_failed_write(self.writer.log_dir):
+            self.writer.flush()
+
+    def _scalar(self, name: str, value: float, step: int) -> None:
+        with utils.naming_failed_write(self.writer.log_dir):
+            self.writer.add_scalar(name, value, step)
+
+    def _image(self, name: str, image: np.ndarray, step: int) -> None:
+        """Write a picture (H, W, 3), uint8."""
+        with utils.naming_failed_write(self.writer.log_dir):
+            self.writer.add_image(name, image, step, dataformats="HWC")
 
     def _per_ratio(self, name: str, values: list[float], step: int) -> None:
         for ratio, value in zip(self.ratios, values, strict=True):
-            self.writer.add_scalar(f"{name}/ratio_{ratio:g}", value, step)
+            self._scalar(f"{name}/ratio_{ratio:g}", value, step)
+
+
+def _leave_failed_writes(caught: threading.ExceptHookArgs) -> None:
+    """Keep silent about what TensorBoard's thread cannot write: its next call raises that once more, in the thread that
+    asked for it."""
+    is_writer = type(caught.thread).__module__.startswith("tensorboard")
+    if not (is_writer and isinstance(caught.exc_value, OSError)):
+        threading.__excepthook__(caught)
 
 
 def _as_picture(image: Tensor, height: int, width: int) -> Tensor:

@@ -1,0 +1,60 @@
+"""Ctrl-C while a script imports: one line, whichever module is being imported."""
+
+import signal
+from pathlib import Path
+
+import pytest
+from runs import ROOT, finish, launch
+
+from startup import end_quietly, run_script
+
+SCRIPTS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (*ROOT.glob("*.py"), *ROOT.glob("benchmark/*.py"))
+    if "    run_script(main, parse_args())" in path.read_text()
+)
+
+
+@pytest.fixture
+def interrupted(tmp_path) -> Path:
+    """A folder with a torch that is interrupted while it is imported."""
+    (tmp_path / "torch.py").write_text(
+        "import os, signal, time\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(10)\n"
+        "except KeyboardInterrupt as error:\n    raise ImportError('half imported') from error\n"
+    )
+    return tmp_path
+
+
+def test_every_script_is_known():
+    assert len(SCRIPTS) >= 18 and {"interpolate.py", "train_vimeo90k.py", "benchmark/Vimeo90K.py"} <= set(SCRIPTS)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_ctrl_c_during_the_imports_of_a_script_is_one_line(interrupted, script):
+    assert finish(launch(script, PYTHONPATH=str(interrupted)), 130) == "interrupted\n"
+
+
+def test_only_scripts_change_what_ctrl_c_does(interrupted):
+    printed = finish(launch("-c", "import interpolate", PYTHONPATH=f"{ROOT}:{interrupted}"), 1)
+    assert "KeyboardInterrupt" in printed
+
+
+@pytest.fixture
+def handler():
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    yield
+    for number, function in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+        signal.signal(number, function)
+
+
+def test_a_running_script_cleans_up_and_a_job_in_the_background_still_ignores_ctrl_c(handler):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    end_quietly()
+    assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    run_script(lambda _: None, None)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_quietly()
+    run_script(lambda _: None, None)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
