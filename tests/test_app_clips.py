@@ -1,6 +1,5 @@
 """Clips on the web page: what is made of them, how they are shown, and how a job is stopped."""
 
-import threading
 from fractions import Fraction
 
 import av
@@ -172,19 +171,34 @@ def test_times_are_said_as_people_say_them(seconds, text):
 
 def test_a_job_stops_when_it_is_told_to_and_no_other_does(setup, clip, tmp_path):
     stops = Stops()
-    mine, other = stops.begin("me"), stops.begin("other")
-    countdown = Countdown(lambda part, text: stops.stop("me") if part else None, mine)
+    stops.begin("me")
+    stops.begin("other")
+    countdown = Countdown(lambda part, text: stops.stop("me") if part else None, stops.event("me"))
     with pytest.raises(Stopped):
         interpolate_clip(setup, str(clip), tmp_path / "out.mp4", Options(multiplier=2), report=countdown)
-    assert not (tmp_path / "out.mp4").exists() and not other.is_set()
+    assert not (tmp_path / "out.mp4").exists() and not stops.event("other").is_set()
     stops.stop("nobody")
 
 
-def test_a_second_job_of_a_session_stops_the_first_and_a_closed_page_begins_none():
+def test_a_job_can_be_stopped_before_it_begins_and_a_new_one_stops_the_last():
     stops = Stops()
-    first = stops.begin("me")
-    second = stops.begin("me")
-    assert first.is_set() and not second.is_set()
+    stops.begin("me")
+    first = stops.event("me")
+    stops.stop("me")
+    assert first.is_set() and stops.event("me") is first
+    stops.begin("me")
+    second = stops.event("me")
+    assert not second.is_set()
+    stops.begin("me")
+    assert second.is_set() and not stops.event("me").is_set()
+
+
+def test_a_closed_page_stops_its_job_and_begins_none():
+    stops = Stops()
+    stops.begin("me")
+    event = stops.event("me")
     stops.end("me")
-    assert second.is_set() and stops.begin("me").is_set()
-    assert isinstance(second, threading.Event)
+    assert event.is_set() and stops.event("me").is_set()
+    with pytest.raises(Stopped):
+        Countdown(lambda part, text: pytest.fail(text), stops.event("me"))(0, 10)
+    stops.end("nobody")

@@ -123,21 +123,24 @@ def _clip_tab(setup: Setup, stops: Stops, ratio: float | None, budget: float | N
     waiting = gr.Progress()
 
     def on_clip(request: gr.Request, progress: gr.Progress = waiting, clip: str | None = None, *chosen: Any) -> list:
-        event = stops.begin(request.session_hash)
-        countdown = Countdown(lambda part, text: progress(part, desc=text), event)
+        countdown = Countdown(lambda part, text: progress(part, desc=text), stops.event(request.session_hash))
         wanted, amount = chosen[: len(times)], chosen[len(times) :]
         with _told(clip):
             options = Options(**chosen_times(*wanted), **chosen_amount(*amount))
             return _show_clip(setup, shown, clip, options, countdown)
 
-    def stopped(request: gr.Request) -> gr.Button:
+    def begin(request: gr.Request) -> gr.Button:
+        stops.begin(request.session_hash)
+        return gr.Button(interactive=True)
+
+    def end(request: gr.Request) -> gr.Button:
         stops.stop(request.session_hash)
         return gr.Button(interactive=False)
 
-    run.click(lambda: gr.Button(interactive=True), outputs=stop, queue=False, **QUIET)
-    ran = run.click(on_clip, [clip, *times, *amounts], shown.parts, show_progress_on=shown.waiting, **ONE_BY_ONE)
-    ran.then(lambda: gr.Button(interactive=False), outputs=stop, **QUIET)
-    stop.click(stopped, outputs=stop, queue=False, **QUIET)
+    begun = run.click(begin, outputs=stop, queue=False, **QUIET)
+    ran = begun.then(on_clip, [clip, *times, *amounts], shown.parts, show_progress_on=shown.waiting, **ONE_BY_ONE)
+    ran.then(end, outputs=stop, **QUIET)
+    stop.click(end, outputs=stop, queue=False, **QUIET)
 
 
 def _show_clip(setup: Setup, shown: Results, clip: str | None, options: Options, countdown: Countdown) -> list:

@@ -16,26 +16,27 @@ class Stops:
 
     def __init__(self) -> None:
         self._events: dict[str, threading.Event] = {}
-        self._ended: set[str] = set()
+        self._never = threading.Event()
+        self._never.set()
 
-    def begin(self, session: str) -> threading.Event:
-        """Return what is set when the job that begins now has to stop: at once if its page is closed already."""
+    def begin(self, session: str) -> None:
+        """Note a new job, which may have to wait for others, and stop the session's last one."""
         self.stop(session)
-        event = self._events[session] = threading.Event()
-        if session in self._ended:
-            event.set()
-        return event
+        self._events[session] = threading.Event()
+
+    def event(self, session: str) -> threading.Event:
+        """Return what is set when the session's job has to stop, or when it must not even begin."""
+        return self._events.get(session, self._never)
 
     def stop(self, session: str) -> None:
-        """Stop the session's job, if there is one."""
-        event = self._events.pop(session, None)
-        if event is not None:
-            event.set()
+        """Stop the session's job, if there is one, at work or waiting."""
+        if session in self._events:
+            self._events[session].set()
 
     def end(self, session: str) -> None:
-        """Stop the session's job, and any that it has waiting: the page was closed or loaded again."""
-        self._ended.add(session)
+        """Stop the session's job and forget the session: the page was closed or loaded again."""
         self.stop(session)
+        self._events.pop(session, None)
 
 
 class Countdown:
