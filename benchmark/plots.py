@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from .scores import Row
 from .speed_report import COLOURS, INK, MARKERS
@@ -32,30 +33,41 @@ def draw_tradeoff(networks: dict[str, list[Row]], others: dict[str, Row]) -> str
         others: rows of methods that do not tell their operations, by name; drawn as a broken line across.
     """
     figure, axes = _figure()
-    handles = []
+    handles: list[Artist] = []
     for index, (name, rows) in enumerate(networks.items()):
-        colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
-        rows = _placed(rows)
-        fixed = sorted((row.mean.gmacs, row.mean.psnr) for row in rows if not row.name.endswith(", auto"))
-        if fixed:
-            axes.plot(*zip(*fixed, strict=True), color=colour, marker=marker, markersize=5, linewidth=1.8)
-        handles += [Patch(color=colour, label=name)] if rows else []
-        for row in rows:
-            place, chosen = (row.mean.gmacs, row.mean.psnr), row.name.endswith(", auto")
-            if chosen:
-                axes.plot(*place, "*", color=colour, markersize=13)
-            text = row.name.rpartition(", ")[2].removeprefix("ratio ")
-            offset = (0, -15) if chosen else (0, 8)
-            axes.annotate(text, place, offset, textcoords="offset points", ha="center", color=INK, fontsize=9)
+        if placed := _placed(rows):
+            colour = COLOURS[index % len(COLOURS)]
+            _draw_network(axes, placed, colour, MARKERS[index % len(MARKERS)])
+            handles.append(Patch(color=colour, label=name))
     for index, row in enumerate(_placed(others.values()), len(networks)):
         colour = COLOURS[index % len(COLOURS)]
         axes.axhline(row.mean.psnr, color=colour, linestyle="--", linewidth=1.5)
         handles.append(Line2D([], [], color=colour, linestyle="--", label=f"{row.name} (operations not known)"))
     axes.set(xlabel="GMACs per frame, as published tables count them", ylabel="PSNR (dB)")
-    axes.ticklabel_format(axis="y", useOffset=False)
+    axes.ticklabel_format(useOffset=False, style="plain")
+    axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.margins(0.12, 0.2)
     _name(figure, handles)
     return _svg(figure)
+
+
+def _draw_network(axes: Axes, rows: list[Row], colour: str, marker: str) -> None:
+    """Draw one network's rows, with what was asked for; rows at the same place share one label."""
+    fixed = sorted((row.mean.gmacs, row.mean.psnr) for row in rows if not row.name.endswith(", auto"))
+    if fixed:
+        axes.plot(*zip(*fixed, strict=True), color=colour, marker=marker, markersize=5, linewidth=1.8)
+    labels: dict[tuple[str, str, bool], list[Row]] = {}
+    for row in rows:
+        labels.setdefault((f"{row.mean.gmacs:.4g}", f"{row.mean.psnr:.4g}", row.name.endswith(", auto")), []).append(
+            row
+        )
+    for (_, _, chosen), alike in labels.items():
+        place = alike[0].mean.gmacs, alike[0].mean.psnr
+        if chosen:
+            axes.plot(*place, "*", color=colour, markersize=13)
+        text = ", ".join(row.name.rpartition(", ")[2].removeprefix("ratio ") for row in alike)
+        offset = (0, -15) if chosen else (0, 8)
+        axes.annotate(text, place, offset, textcoords="offset points", ha="center", color=INK, fontsize=9)
 
 
 def draw_choices(rows: list[Row], candidates: Collection[float]) -> str:

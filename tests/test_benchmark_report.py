@@ -129,6 +129,12 @@ def test_perfect_frames_and_single_ratios_can_be_drawn():
     assert draw_tradeoff({"ours": rows[:1]}, {}).endswith("</svg>\n")
 
 
+def test_rows_at_one_place_share_a_label():
+    rows = [Row(f"ours, ratio {ratio}", {}, OURS) for ratio in (0, 0.001)] + [Row("ours, auto", {}, OURS)]
+    texts = Page(draw_tradeoff({"ours": rows}, {})).texts
+    assert "0, 0.001" in texts and "auto" in texts and "0.001" not in texts
+
+
 def test_one_dot_alone_is_not_drawn_and_a_peer_is_something_to_compare_with():
     ours, peer = Row("ours, auto", {}, OURS), Row("peer:middle", {}, PLAIN)
     perfect = Row("ours, ratio 0", {}, OURS._replace(psnr=math.inf))

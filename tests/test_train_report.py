@@ -107,7 +107,7 @@ def test_pictures_for_tensorboard_are_labelled_framed_and_drawn_whole():
     figure = draw_panels([("flow to img0, at most 12.3 pixels", white), ("mask of level 1: 30%", white)])
     assert [axes.get_title() for axes in figure.axes] == ["flow to img0, at most 12.3 pixels", "mask of level 1: 30%"]
     pixels = to_array(figure)
-    assert pixels.shape[1] >= 2 * 64 and pixels.shape[0] >= 48
+    assert pixels.shape[1] >= 64 and pixels.shape[0] >= 2 * 48
     box = figure.axes[0].get_window_extent()
     middle = pixels[pixels.shape[0] - round(box.y0 + box.height / 2)]
     for edge in (box.x0, box.x1):

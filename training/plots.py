@@ -14,7 +14,7 @@ Curve = list[tuple[int, float]]  # (step, value)
 SMOOTHED_OVER = 50  # parts of the run: what differs from batch to batch is drawn pale, its running median over it
 COLOURS = {"blue": "#1f5fa8", "orange": "#d9730d", "grey": "#8a8f98"}
 DPI, MARGIN = 100, 0.12  # pixels per inch; inches
-LABEL, WIDTH_OF_LABEL = 24, 200  # pixels around a panel, and that its label takes
+LABEL, WIDTH_OF_LABEL = 24, 300  # pixels around a panel, and that its label takes
 Panel = tuple[str, np.ndarray]  # label; (H, W, 3) uint8
 
 
@@ -62,13 +62,17 @@ def draw_choices(found: Validation, ratios: tuple[float, ...]) -> Figure:
 
 
 def draw_panels(panels: Sequence[Panel]) -> Figure:
-    """Draw pictures of one size side by side, each in a frame and under its label."""
+    """Draw pictures of one size below each other, each in a frame and under its label.
+
+    TensorBoard shows any picture some 350 pixels wide: side by side, they would be too small.
+    """
     height, width = panels[0][1].shape[:2]
-    width = max(width, WIDTH_OF_LABEL)
-    figure = _figure(len(panels) * (width + LABEL) / DPI, (height + 3 * LABEL) / DPI, dpi=DPI)
-    for axes, (label, image) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
+    scale = max(1, -(-WIDTH_OF_LABEL // width))
+    size = (scale * width + 2 * LABEL) / DPI, len(panels) * (scale * height + 2 * LABEL) / DPI
+    figure = _figure(*size, dpi=DPI)
+    for axes, (label, image) in zip(np.atleast_1d(figure.subplots(len(panels), 1)), panels, strict=True):
         axes.imshow(image, interpolation="nearest")
-        axes.set_title(label, fontsize=9)
+        axes.set_title(label, fontsize=10)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_color(COLOURS["grey"])
     return figure
