@@ -102,6 +102,7 @@ def test_a_preview_looks_like_the_video_and_lasts_as_long(tmp_path):
     for frame, image in zip(frames, expected, strict=True):
         assert np.abs(frame.astype(int) - image).mean() < 3
     assert len(list(VideoReader(tmp_path / "b.mp4").frames())) == 5
+    assert len(list(VideoReader(playable(source, tmp_path, frames=3)).frames())) == 3
 
 
 @pytest.mark.parametrize("size", [(31, 47), (1, 5), (1200, 40), (20, 2000)])

@@ -88,7 +88,7 @@ def _pair_tab(setup: Setup, ratio: float | None, budget: float | None) -> None:
     def on_pair(first: str | None, last: str | None, *amount: Any) -> list:
         with _told(first, last):
             watched = interpolate_pair(setup, [first, last], chosen_amount(*amount))
-            file = _new_file(setup, "middle.png")
+            file = _new_folder(setup) / "middle.png"
             write_image(file, watched.liveliest.output.frame)
         return shown.show(watched, file)
 
@@ -115,7 +115,7 @@ def _clip_tab(setup: Setup, stops: Stops, ratio: float | None, budget: float | N
         with gr.Column(scale=3, min_width=320):
             shown = Results(clip=True)
     shown.render_inside()
-    clip.upload(lambda path: _previewed(setup, path), clip, [clip, preview], show_progress_on=preview)
+    clip.upload(lambda path: _previewed(setup, path), clip, [clip, preview], show_progress_on=clip)
     clip.clear(lambda: gr.Video(None, visible=False), outputs=preview, **QUIET)
     clip.change(shown.clear, outputs=shown.parts, **QUIET)
     example.click(lambda: _example_clip(setup), outputs=[clip, preview], show_progress_on=clip)
@@ -145,7 +145,7 @@ def _clip_tab(setup: Setup, stops: Stops, ratio: float | None, budget: float | N
 
 def _show_clip(setup: Setup, shown: Results, clip: str | None, options: Options, countdown: Countdown) -> list:
     """Make a clip; return the new state of what shows it, or of what shows none if it was stopped."""
-    file = _new_file(setup, f"{Path(clip or '').stem}_smooth.mp4")
+    file = _new_folder(setup) / f"{Path(clip or '').stem}_smooth.mp4"
     try:
         watched, summary = interpolate_clip(setup, clip, file, options, report=countdown)
     except Stopped:
@@ -161,7 +161,8 @@ def _previewed(setup: Setup, path: str) -> tuple[str | None, gr.Video]:
     """Return an uploaded clip and something to play of it, at once; what cannot be used is said and taken away."""
     try:
         check_clip(path, setup.limits)
-        return path, gr.Video(playable(Path(path), _new_file(setup, "preview").parent), visible=True)
+        shown = playable(Path(path), _new_folder(setup), frames=setup.limits.frames)
+        return path, gr.Video(shown, visible=True)
     except (ValueError, OSError) as error:
         gr.Warning(plain_message(error, path), duration=None)
         return None, gr.Video(None, visible=False)
@@ -176,7 +177,7 @@ def _example_pair() -> list[np.ndarray]:
 
 def _example_clip(setup: Setup) -> tuple[str, gr.Video]:
     """Return the beginning of a real clip, to be used and to be played."""
-    file = _new_file(setup, f"{EXAMPLE[0]}.mp4")
+    file = _new_folder(setup) / f"{EXAMPLE[0]}.mp4"
     write_preview(find_clip(EXAMPLE[0]), file, frames=min(EXAMPLE_FRAMES, setup.limits.frames))
     return str(file), gr.Video(file, visible=True)
 
@@ -197,8 +198,8 @@ def _ends(stops: Stops) -> Callable[[gr.Request], None]:
     return end
 
 
-def _new_file(setup: Setup, name: str) -> Path:
-    return Path(tempfile.mkdtemp(dir=setup.folder)) / name
+def _new_folder(setup: Setup) -> Path:
+    return Path(tempfile.mkdtemp(dir=setup.folder))
 
 
 @contextlib.contextmanager

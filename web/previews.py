@@ -21,8 +21,10 @@ TICKS = Fraction(1, 90000)  # seconds
 BT709, LIMITED = 1, 1  # FFmpeg's numbers
 
 
-def playable(path: Path, folder: Path) -> Path:
+def playable(path: Path, folder: Path, *, frames: int | None = None) -> Path:
     """Return a file that browsers play: `path`, or a preview of it in `folder`, without sound.
+
+    frames: a preview has only the first so many.
 
     Raises:
         FileNotFoundError, ValueError: no such file, or not a video.
@@ -30,7 +32,7 @@ def playable(path: Path, folder: Path) -> Path:
     if is_played(path):
         return path
     preview = folder / f"{path.stem}_preview.mp4"
-    write_preview(path, preview)
+    write_preview(path, preview, frames=frames)
     return preview
 
 
