@@ -71,9 +71,12 @@ class MovingShapes(Dataset):
 
     def __getitem__(self, index: int) -> Triplet:
         """(3, H, W) uint8 each."""
-        layers = self.layers(index)
-        frames = paint_layers(layers, pixel_centres(self.size), torch.tensor([0.0, 0.5, 1.0]))
-        return Triplet(*(frames * 255).round().byte())
+        return self.moment(index, 0.5)[0]
+
+    def moment(self, index: int, time: float) -> tuple[Triplet, float]:
+        """Return a triplet whose inner frame is at `time`, in [0, 1], and that time."""
+        frames = paint_layers(self.layers(index), pixel_centres(self.size), torch.tensor([0.0, time, 1.0]))
+        return Triplet(*(frames * 255).round().byte()), time
 
     def layers(self, index: int) -> list[Layer]:
         """The scene, from the background to what is in front of everything.

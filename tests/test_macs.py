@@ -56,12 +56,12 @@ def linear_flops(rows, *options, out_shape, **more):
     return 2 * out_shape[0] * rows[-1] * out_shape[-1]
 
 
-def counted_gmacs(model, img0, img1, ratio):
+def counted_gmacs(model, img0, img1, **options):
     """10^9 multiply-accumulates of a call as PyTorch counts them while it runs, and as the network tells them."""
     known = {torch.ops.mkldnn._linear_pointwise: linear_flops} if torch.backends.mkldnn.is_available() else {}
-    model.interpolate_details(img0, img1, ratio=ratio)  # transforms kernels, which are kept
+    model.interpolate_details(img0, img1, **options)  # transforms kernels, which are kept
     with FlopCounterMode(display=False, custom_mapping=known) as counter:
-        output = model.interpolate_details(img0, img1, ratio=ratio)
+        output = model.interpolate_details(img0, img1, **options)
     return counter.get_total_flops() / 2e9, output.executed_gmacs.sum().item()
 
 
@@ -73,17 +73,24 @@ def test_pytorch_counts_as_many_executed_operations(known_model, small, config, 
     try:
         img0, _, img1 = images(2, 50, 81)
         for ratio in (0.0, 0.01, None):
-            theirs, ours = counted_gmacs(model, img0, img1, ratio)
+            theirs, ours = counted_gmacs(model, img0, img1, ratio=ratio)
             assert ours == pytest.approx(theirs, rel=1e-6), ratio
     finally:
         model.sparse = before
 
 
-def test_with_a_budget_of_nothing_the_dense_part_is_all_that_is_executed(small):
+@pytest.mark.parametrize("passes", [1, 2, 3])
+def test_pytorch_counts_as_many_executed_operations_of_several_passes(small, passes):
+    img0, _, img1 = images(1, 128, 160)
+    theirs, ours = counted_gmacs(small, img0, img1, ratio=0.003, passes=passes)
+    assert ours == pytest.approx(theirs, rel=1e-6)
+
+
+@pytest.mark.parametrize("budget", [0.0, 0.3, 1.0])
+def test_pytorch_counts_as_many_executed_operations_of_a_budget(small, budget):
     img0, _, img1 = images(1, 64, 96)
-    with FlopCounterMode(display=False) as counter:
-        output = small.interpolate_details(img0, img1, budget=0.0)
-    assert output.executed_gmacs.item() == pytest.approx(counter.get_total_flops() / 2e9, rel=1e-6)
+    theirs, ours = counted_gmacs(small, img0, img1, budget=budget)
+    assert ours == pytest.approx(theirs, rel=1e-6)
 
 
 @pytest.mark.parametrize("config", ["base", "small"])

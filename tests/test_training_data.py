@@ -66,7 +66,7 @@ def test_too_few_samples_for_a_batch_are_refused():
 
 def test_a_sample_is_a_function_of_seed_epoch_and_index(folder):
     def sample(seed, epoch, index):
-        return TrainingSet(ClipTriplets(folder), TrainingAugmentation(32), seed=seed)[epoch, index]
+        return TrainingSet(ClipTriplets(folder), TrainingAugmentation(32), seed=seed)[epoch, index].frames
 
     assert sample(1, 0, 0).shape == (3, 3, 32, 32)
     assert torch.equal(sample(1, 5, 2), sample(1, 5, 2))
@@ -77,8 +77,15 @@ def test_a_sample_is_a_function_of_seed_epoch_and_index(folder):
 class Draws:
     """In the place of an augmentation: the random numbers that it would get, and which triplet."""
 
-    def __call__(self, triplet, generator):
-        return torch.cat([torch.rand(6, generator=generator, dtype=torch.float64), triplet[0][0, 0, :1].double()])
+    def draw(self, generator):
+        return (
+            TrainingAugmentation(32)
+            .draw(torch.Generator())
+            ._replace(places=torch.rand(6, generator=generator, dtype=torch.float64), reverse_time=False)
+        )
+
+    def apply(self, triplet, changes):
+        return torch.cat([changes.places, triplet[0][0, 0, :1].double()])
 
 
 class Numbers(torch.utils.data.Dataset):
@@ -106,7 +113,7 @@ def load(sampler, epochs, *, persistent=False, seed=0, prefetch=2):
     )
     for epoch, batch in epochs:
         sampler.start_at(epoch, batch)
-        yield list(loader)
+        yield [batch.frames for batch in loader]
 
 
 def test_no_draw_is_repeated_among_workers_processes_and_epochs_and_every_triplet_comes_once():
@@ -139,7 +146,7 @@ def test_an_epoch_that_is_left_early_does_not_reach_into_the_next():
     next(iter(loader))
     sampler.start_at(1, 2)
     indices = [index for _, index in sampler]
-    assert torch.cat(list(loader))[:, 6].tolist() == indices
+    assert torch.cat([batch.frames for batch in loader])[:, 6].tolist() == indices
 
 
 def test_a_triplet_smaller_than_the_crop_is_named():

@@ -81,6 +81,7 @@ class WatchedModel:
 
     def __init__(self, model: WaveletVFI):
         self._model = model
+        self.config = model.config
         self._motion = -1.0
         self.costs: list[float] = []
         self.liveliest: Pair | None = None
