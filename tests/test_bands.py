@@ -17,7 +17,7 @@ def made_up(samples: int, *, details: float, corrected: bool) -> Bands:
 @pytest.mark.parametrize("corrected", [False, True])
 @pytest.mark.parametrize("details", [1e-4, 0.1, 10.0])
 def test_with_the_largest_ratio_every_mask_is_empty_and_with_half_of_it_none_is(details, corrected):
-    """Of many samples: in one of three, the threshold of the largest detail is rounded to less than that detail."""
+    """Of many samples, since the threshold may be rounded to less than the largest detail."""
     bands = made_up(500, details=details, corrected=corrected)
     assert bands.masks[-1].flatten(1).any(1).all()
     assert not bands.at(bands.largest_ratio()).masks[-1].any()

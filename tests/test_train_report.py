@@ -81,10 +81,11 @@ def test_losses_are_means_over_the_interval_across_epochs_too(data, tmp_path, ev
 
 def test_a_step_that_is_not_finite_is_in_no_mean():
     means = LossMeans()
+    factors = range(1, len(Loss._fields) + 1)
     for total in (1.0, math.nan, 4.0, math.inf):
-        means.add(Loss(*(torch.tensor(total * factor) for factor in range(1, 7))))
-    assert [term.item() for term in means.read()] == [2.5 * factor for factor in range(1, 7)]
-    means.add(Loss(*[torch.tensor(math.nan)] * 6))
+        means.add(Loss(*(torch.tensor(total * factor) for factor in factors)))
+    assert [term.item() for term in means.read()] == [2.5 * factor for factor in factors]
+    means.add(Loss(*[torch.tensor(math.nan) for _ in factors]))
     assert all(math.isnan(term) for term in means.read())
 
 
