@@ -9,7 +9,7 @@ from torch import Tensor
 import utils
 from extras import require
 
-from .config import Config, config_of
+from .config import AUTO, Config, config_of
 from .weights import checkpoint_of
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"  # the names that the hub knows
@@ -42,11 +42,13 @@ def hub_folder() -> Any:
 
         def generate_model_card(self, *args: Any, results: str = "", code_url: str = "", **options: Any) -> Any:
             """Fill the card. results: measured with these weights, as Markdown. code_url: where the code is."""
-            facts = {
-                name: ", ".join(map(str, value)) for name, value in vars(self.config).items() if name != "correction"
-            }
-            facts["ratios"] = ", ".join(f"{ratio:g}" for ratio in self.config.ratios)
-            facts["form"] = "a correction to the merged frame" if self.config.correction else "the frame itself"
+            config = self.config
+            widths = ("encoder", "decoder", "context", "synthesis")
+            facts = {name: ", ".join(map(str, getattr(config, name))) for name in widths}
+            facts["ratios"] = ", ".join(f"{ratio:g}" for ratio in config.ratios)
+            facts["form"] = "a correction to the merged frame" if config.correction else "the frame itself"
+            facts["times"] = "at any time between them" if config.any_time else "in the middle between them"
+            facts["passes"] = "as many as the frame's size asks for" if config.passes == AUTO else str(config.passes)
             facts["parameters"] = f"{sum(tensor.numel() for tensor in self.weights.values()) / 1e6:.2f} million"
             return super().generate_model_card(*args, results=results, code_url=code_url, **facts, **options)
 

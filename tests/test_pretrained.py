@@ -1,6 +1,7 @@
 """`from_pretrained`, `save_pretrained`, `push_to_hub`: local folders, and a hub that answers from memory."""
 
 import base64
+import dataclasses
 import json
 import logging
 
@@ -43,7 +44,7 @@ def test_a_saved_folder_comes_back_as_the_same_network(tiny, tmp_path):
     assert "license: mit" in (folder / "README.md").read_text()
 
 
-@pytest.mark.parametrize("config", [TINY, "base", "small"])
+@pytest.mark.parametrize("config", [TINY, "base", "small", dataclasses.replace(TINY, any_time=True, passes="auto")])
 def test_the_model_card_is_filled_by_what_the_weights_are(config, tmp_path):
     model = WaveletVFI(config)
     model.save_pretrained(tmp_path)
@@ -53,6 +54,8 @@ def test_the_model_card_is_filled_by_what_the_weights_are(config, tmp_path):
     assert f"| parameters | {count / 1e6:.2f} million |" in card
     assert f"synthesis {', '.join(map(str, model.config.synthesis))} |" in card
     assert all(f"{ratio:g}" in card for ratio in model.config.ratios)
+    assert ("at any time between" in card) == model.config.any_time
+    assert ("as many as the frame's size asks for" in card) == (model.config.passes == "auto")
     assert "paper_url" not in card and "10.1109/TIP.2023.3315151" in card
     assert "## Results" not in card and "## Code" not in card
     code = card.partition("```python\n")[2].partition("```")[0]
