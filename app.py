@@ -5,6 +5,11 @@ A web page on this machine: two images or a clip in; the frames between them, an
 Nothing leaves the machine. Needs the packages of requirements-extra.txt.
 """
 
+from startup import end_quietly, run_script
+
+if __name__ == "__main__":
+    end_quietly()
+
 import argparse
 import math
 import os
@@ -16,7 +21,7 @@ from pathlib import Path
 from extras import require
 from models import WaveletVFI, default_checkpoint
 from models.options import add_options, network
-from utils import pick_device, run_script
+from utils import pick_device
 from web.jobs import Limits, Setup
 
 

@@ -4,6 +4,11 @@ python demo.py --clip bigbuckbunny --seconds 1
 What `make demo` runs: a real clip at twice its frame rate, and one picture that explains a pair of its frames.
 """
 
+from startup import end_quietly, run_script
+
+if __name__ == "__main__":
+    end_quietly()
+
 import argparse
 import contextlib
 import time
@@ -17,7 +22,7 @@ from datasets.clips import find_clip
 from interpolate import Progress
 from models import default_checkpoint
 from models.options import add_options, network
-from utils import atomic_path, image_to_tensor, pick_device, run_script
+from utils import atomic_path, image_to_tensor, pick_device
 from video import Frame, Options, VideoReader, convert, describe
 from video.picture import explain
 

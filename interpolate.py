@@ -8,6 +8,11 @@ A video, a folder of frames or two images in; the same with the frames between t
 wrong in one line, 3 done as far as a damaged input can be read, 130 interrupted: --resume continues.
 """
 
+from startup import end_quietly, run_script
+
+if __name__ == "__main__":
+    end_quietly()
+
 import argparse
 import contextlib
 import sys
@@ -17,8 +22,8 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from models.options import add_options, network, spell_out
-from utils import init_distributed, run_script
-from video import CODECS, Options, convert, describe, rational
+from utils import init_distributed
+from video import CODECS, Options, check_report, convert, describe, rational
 
 DAMAGED = 3  # exit status
 
@@ -71,8 +76,8 @@ def add_content(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    if args.report and args.report.suffix.lower() != ".png":
-        raise ValueError(f"{args.report}: a report is a .png")
+    if args.report:
+        check_report(args.report, args.output, args.input)
     process = init_distributed(args.device)
     model = network(args, process.device)
     given = {name: getattr(args, name) for name in Options.__dataclass_fields__ if hasattr(args, name)}

@@ -10,13 +10,18 @@ The static stage (threshold ratio 0) comes first; the dynamic one starts from it
 Vimeo90K's layout, a folder of short clips, or made-up shapes:COUNT; several are mixed.
 """
 
+from startup import end_quietly, run_script
+
+if __name__ == "__main__":
+    end_quietly()
+
 import argparse
+import contextlib
 import signal
 import sys
 
 import torch
 import torch.distributed as dist
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 import utils
@@ -24,13 +29,13 @@ from benchmark.metrics import psnr
 from datasets import ClipTriplets, EpochSampler, Mixture, TrainingAugmentation, TrainingSet, open_mixture
 from training import (
     ImageScore,
+    Loader,
     Meter,
     Trainer,
     build_parser,
     check_args,
     gather_scores,
     keep_freed_memory,
-    leave_signals_to_parent,
 )
 
 
@@ -48,7 +53,8 @@ def main(args: argparse.Namespace) -> None:
     if process.is_main:
         sizes = f"{len(triplets)} training and {len(validation)} validation triplets"
         print(f"{sizes}, {sampler.batches_per_epoch} steps an epoch")
-    run(trainer, loader, triplets, validation)
+    with contextlib.closing(loader):
+        run(trainer, loader, triplets, validation)
     if trainer.stopped_by:
         sys.exit(128 + trainer.stopped_by)
 
@@ -65,22 +71,13 @@ def open_data(args: argparse.Namespace, process: utils.Process) -> tuple[Mixture
     return triplets, open_mixture(args.val_root or args.data_root, "test", **cache)
 
 
-def open_loader(
-    data: TrainingSet, sampler: EpochSampler, args: argparse.Namespace, process: utils.Process
-) -> DataLoader:
-    """Batches of `--batch_size`, read ahead by workers that leave signals to this process."""
-    return DataLoader(
-        data,
-        args.batch_size,
-        sampler=sampler,
-        num_workers=args.workers,
-        persistent_workers=args.workers > 0,
-        pin_memory=process.device.type == "cuda",
-        worker_init_fn=leave_signals_to_parent,
-    )
+def open_loader(data: TrainingSet, sampler: EpochSampler, args: argparse.Namespace, process: utils.Process) -> Loader:
+    """Batches of `--batch_size`, read ahead by `--workers` processes."""
+    pin_memory = process.device.type == "cuda"
+    return Loader(data, args.batch_size, sampler=sampler, workers=args.workers, pin_memory=pin_memory)
 
 
-def run(trainer: Trainer, loader: DataLoader, triplets: Mixture, validation: Mixture) -> None:
+def run(trainer: Trainer, loader: Loader, triplets: Mixture, validation: Mixture) -> None:
     """Train and validate until the end, or until a signal asks to stop."""
     with trainer.stop_request:
         while not trainer.stopped_by:
@@ -101,7 +98,7 @@ def run(trainer: Trainer, loader: DataLoader, triplets: Mixture, validation: Mix
         )
 
 
-def train_one_epoch(trainer: Trainer, loader: DataLoader) -> None:
+def train_one_epoch(trainer: Trainer, loader: Loader) -> None:
     """The rest of the epoch the trainer stands in, or until the time is over or a signal asks to stop."""
     args, process = trainer.args, trainer.process
     epoch, first = trainer.schedule.epoch(trainer.position)
@@ -112,6 +109,8 @@ def train_one_epoch(trainer: Trainer, loader: DataLoader) -> None:
     bar = tqdm(steps, f"epoch {epoch}", count, initial=first, unit="step", disable=None if process.is_main else True)
     for batches in bar:
         done = trainer.step(batches)
+        if trainer.log:
+            trainer.log.add(done.loss)
         if process.is_main and trainer.position.step % args.log_every == 0:
             throughput = meter.read()
             trainer.log.step(trainer.position, done, throughput)
@@ -161,4 +160,4 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 if __name__ == "__main__":
     keep_freed_memory()
-    utils.run_script(main, parse_args())
+    run_script(main, parse_args())

@@ -1,13 +1,13 @@
 """Images, checkpoints, processes and seeds: what every script needs and no paper describes."""
 
 import contextlib
+import hashlib
 import importlib
 import logging
 import os
 import pickle
 import random
 import re
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -21,9 +21,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
+import tiff_files
 import weight_files
+from startup import run_script as run_script
 
 logger = logging.getLogger("waveletvfi")
+
+TEXT = frozenset(b"\t\r\n") | frozenset(range(32, 127))  # bytes
+LONG_NAME = 80  # bytes; some file systems hold 143, all 255
 
 
 class Process(NamedTuple):
@@ -46,24 +51,30 @@ class Process(NamedTuple):
 def read_image(path: str | os.PathLike) -> Tensor:
     """Read an image file as RGB.
 
-    Grey, palette, alpha and 16-bit files are converted to 8-bit RGB with a logged warning; EXIF rotation is applied.
+    Grey, palette, alpha, 16-bit and floating-point files (0 to 1) are converted to 8-bit RGB with a logged warning.
+    EXIF rotation is applied.
 
     Returns:
         (1, 3, H, W) float32 in [0, 1].
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is not an image, or is truncated or corrupt.
+        ValueError: the file is not an image, is truncated or corrupt, or does not say which value is white.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no image at {path}")
+    if (pixels := tiff_files.read_float(path)) is not None:
+        logger.warning("%s: %s, converted to 8-bit RGB", path, "floating point")
+        return image_to_tensor((pixels * 255).round().astype(np.uint8))
     try:
         with Image.open(path) as image:
             conversion = _describe_conversion(image)
             image.load()
-            rgb = _to_rgb8(ImageOps.exif_transpose(image))
+            rgb = _to_rgb8(ImageOps.exif_transpose(image), path)
     except UnidentifiedImageError as error:
-        raise ValueError(f"{path} is not an image that Pillow reads") from error
+        stranger = describe_stranger(path)
+        kind = f"an image but {stranger}" if stranger else "an image that Pillow reads"
+        raise ValueError(f"{path} is not {kind}") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} is truncated or corrupt: {error}") from error
     if conversion:
@@ -99,8 +110,16 @@ def write_image(path: str | os.PathLike, frame: Tensor) -> None:
     array = tensor_to_image(frame)
     if Path(path).suffix.lower() not in Image.registered_extensions():
         raise ValueError(f"{path}: unknown image suffix {Path(path).suffix!r}; use for example .png")
-    with atomic_path(path) as temporary, _naming(path):
+    with atomic_path(path) as temporary, naming_failed_write(path):
         Image.fromarray(array).save(temporary)
+
+
+def short_name(name: str) -> str:
+    """The name, or where it is long, its beginning and a hash: a file system that holds it may not hold it and more."""
+    content = os.fsencode(name)
+    if len(content) <= LONG_NAME:
+        return name
+    return f"{content[: LONG_NAME // 2].decode(errors='ignore')}-{hashlib.sha256(content).hexdigest()[:12]}"
 
 
 @contextlib.contextmanager
@@ -109,7 +128,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     when it does not. The folder is made if needed."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".part{path.suffix}", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{short_name(path.stem)}.", suffix=f".part{path.suffix}", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -128,6 +147,19 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def naming_failed_write(path: str | os.PathLike) -> Iterator[None]:
+    """Turn a failed write into an OSError with the path: a full disk is reported without a name, by PyTorch even as a
+    RuntimeError that follows it."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        first: BaseException = error
+        while not isinstance(first, OSError) and first.__context__:
+            first = first.__context__
+        raise OSError(f"cannot write {path}: {getattr(first, 'strerror', None) or error}") from error
+
+
 def save_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, strings, lists, dicts) so that a crash leaves the old file or the new one.
 
@@ -137,7 +169,7 @@ def save_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:
         OSError: the file cannot be written. ValueError: .safetensors cannot hold `state`, or is not installed.
     """
     write = weight_files.writer(Path(path))
-    with atomic_path(path) as temporary, _naming(path):
+    with atomic_path(path) as temporary, naming_failed_write(path):
         write(temporary, state)
 
 
@@ -151,7 +183,7 @@ def load_checkpoint(path: str | os.PathLike, *, map_location: str | torch.device
         Names are as in the file; `WaveletVFI.load_state_dict` takes our names and the released ones.
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: not a checkpoint, truncated, or it holds no weights; safetensors is not installed.
+        ValueError: not a checkpoint, truncated or damaged, or it holds no weights; safetensors is not installed.
     """
     path = Path(path)
     if not path.is_file():
@@ -159,12 +191,16 @@ def load_checkpoint(path: str | os.PathLike, *, map_location: str | torch.device
     read = weight_files.reader(path)
     try:
         content = read(path, map_location)
-    except pickle.UnpicklingError as error:  # PyTorch's own words advise to load the file unsafely
-        raise ValueError(
-            f"{path} is not a checkpoint, or holds more than tensors and plain values, which is not loaded since it "
-            "could run any code; save the network's state_dict() alone"
-        ) from error
+    except weight_files.DamagedFile as error:
+        raise ValueError(f"{path} is damaged: {error}; copy or download it again, or use another") from error
     except Exception as error:  # the reader is driven by the file's bytes and fails in as many ways as there are files
+        if stranger := describe_stranger(path):
+            raise ValueError(f"{path} is not a checkpoint but {stranger}") from error
+        if isinstance(error, pickle.UnpicklingError):  # PyTorch's own words advise to load the file unsafely
+            raise ValueError(
+                f"{path} is not a checkpoint, or holds more than tensors and plain values, which is not loaded since "
+                "it could run any code; save the network's state_dict() alone"
+            ) from error
         reason = " ".join(str(error).split())[:200]
         raise ValueError(
             f"{path} is not a checkpoint that can be read safely, or it is truncated ({type(error).__name__}: {reason})"
@@ -181,6 +217,24 @@ def load_checkpoint(path: str | os.PathLike, *, map_location: str | torch.device
         )
     content["model"] = {key.removeprefix("module."): value for key, value in weights.items()}
     return content
+
+
+def describe_stranger(path: Path) -> str:
+    """What a file is that is not what its name says: something servers and Git put in the place of others, or text.
+    Empty where its content does not tell."""
+    with path.open("rb") as file:
+        head = file.read(256)
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not head:
+        return "an empty file"
+    if head.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS to the file itself, which `git lfs pull` fetches"
+    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
+        return "a web page; download the file itself (on GitHub and Hugging Face, the link that says raw or download)"
+    if all(byte in TEXT for byte in head):
+        line = " ".join(head.decode(errors="replace").split())
+        return f'text: "{line[:60]}{"..." if len(line) > 60 else ""}"'
+    return ""
 
 
 def natural_order(paths: Iterable[Path]) -> list[Path]:
@@ -254,33 +308,6 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def run_script(main: Callable[[Any], None], args: Any) -> None:
-    """Run a script's `main(args)`: what the user can mend ends in one line and exit status 1, Ctrl-C in 130, SIGTERM in
-    143, all three after the clean-up of what was being written."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        main(args)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
-    finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
-
-
-@contextlib.contextmanager
-def _naming(path: str | os.PathLike) -> Iterator[None]:
-    """Turn a failed write into an OSError with the path: a full disk is reported without a name, by PyTorch even as a
-    RuntimeError."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        raise OSError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
-
-
 def _natural(name: str) -> list[str | int]:
     parts = re.split(r"(\d+)", name.lower())  # text and numbers in turn, so that like meets like
     return [int(part) if index % 2 else part for index, part in enumerate(parts)]
@@ -290,15 +317,18 @@ def _describe_conversion(image: Image.Image) -> str:
     """What `_to_rgb8` will lose or change, in words; empty for plain 8-bit RGB."""
     tile = getattr(image, "tile", None)
     raw_mode = str(tile[0][3]) if tile else ""
-    deep = "16-bit " if "16" in raw_mode or image.mode.startswith(("I", "F")) else ""
+    deep = "16-bit " if "16" in raw_mode or image.mode.startswith("I") else ""
     alpha = "A" in image.getbands() or "transparency" in image.info
-    names = {"1": "black and white", "L": "grey", "LA": "grey", "I": "grey", "F": "grey", "P": "palette"}
+    names = {"1": "black and white", "L": "grey", "LA": "grey", "I": "grey", "F": "floating-point grey", "P": "palette"}
     kind = names.get(image.mode.split(";")[0], "" if image.mode in ("RGB", "RGBA", "RGBX") else image.mode)
     parts = [f"{deep}{kind}".strip(), "alpha channel (dropped)" if alpha else ""]
     return " with ".join(part for part in parts if part)
 
 
-def _to_rgb8(image: Image.Image) -> np.ndarray:
+def _to_rgb8(image: Image.Image, path: Path) -> np.ndarray:
+    if image.mode == "F":
+        grey = (tiff_files.check_range(np.asarray(image, np.float32), path) * 255).round().astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
     if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion would clip at 255
         grey = np.clip(np.asarray(image).astype(np.float64) / 257, 0, 255).round().astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)

@@ -1,11 +1,13 @@
 """What checkpoint files look like inside: PyTorch's own format, or safetensors, as the suffix says.
 
 A .safetensors file holds tensors and text. The text of a checkpoint written here is JSON, one entry each: the network's
-configuration under "config", for example.
+configuration under "config", for example. Both formats carry a checksum of all entries, and reading verifies it.
 """
 
+import hashlib
 import json
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +18,31 @@ from extras import require
 
 SUFFIX = ".safetensors"
 FORMAT = {"format": "pt"}  # what other readers of safetensors expect to find
+CHECKSUM = "sha256"  # the entry with the checksum of all others
 
 Read = Callable[[Path, str | torch.device], Any]
 Write = Callable[[Path, dict[str, Any]], None]
 
 
+class DamagedFile(ValueError):
+    """A file whose content does not fit its checksum."""
+
+
 def reader(path: Path) -> Read:
-    """The function that reads such a file: (path, device) -> content. Raises MissingPackageError."""
+    """The function that reads such a file: (path, device) -> content. Raises MissingPackageError.
+
+    The function raises DamagedFile where a checksum does not fit. Files without one are read as they are.
+    """
     if path.suffix != SUFFIX:
-        return lambda file, device: torch.load(file, map_location=device, weights_only=True)
+        return _load
     safe_open = require("safetensors", f"reading {path}").safe_open
 
     def read(file: Path, device: str | torch.device) -> dict[str, Any]:
         with safe_open(file, framework="pt", device=str(device)) as opened:
-            entries = {key: _parse(text) for key, text in (opened.metadata() or {}).items() if key not in FORMAT}
-            return entries | {"model": {name: opened.get_tensor(name) for name in opened.keys()}}  # noqa: SIM118
+            texts = {key: text for key, text in (opened.metadata() or {}).items() if key not in FORMAT}
+            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        texts = _verified({"model": weights} | texts)
+        return {key: _parse(text) for key, text in texts.items() if key != "model"} | {"model": weights}
 
     return read
 
@@ -38,21 +50,48 @@ def reader(path: Path) -> Read:
 def writer(path: Path) -> Write:
     """The function that writes such a file: (path, state). Raises MissingPackageError; it, OSError and ValueError."""
     if path.suffix != SUFFIX:
-        return lambda file, state: torch.save(state, file)
+        return _save
     library = require("safetensors.torch", f"writing {path}")
     failure = require("safetensors", f"writing {path}").SafetensorError
 
     def write(file: Path, state: dict[str, Any]) -> None:
-        weights, texts = _parts(state)
+        weights, texts = _split(state)
+        checksum = _checksum({"model": weights} | texts)
         try:
-            library.save_file(weights, file, metadata=texts | FORMAT)
+            library.save_file(weights, file, metadata=texts | FORMAT | {CHECKSUM: checksum})
         except failure as error:
             raise OSError(str(error)) from error
 
     return write
 
 
-def _parts(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _load(file: Path, device: str | torch.device) -> Any:
+    if zipfile.is_zipfile(file):  # not so before PyTorch 1.6; files without our checksum have one for each entry
+        with zipfile.ZipFile(file) as archive:
+            damaged = archive.testzip()
+        if damaged:
+            raise DamagedFile(f"its entry {damaged} does not fit its checksum")
+    content = torch.load(file, map_location=device, weights_only=True)
+    return _verified(content) if isinstance(content, dict) else content
+
+
+def _save(file: Path, state: dict[str, Any]) -> None:
+    if isinstance(state.get("model"), dict):  # other readers take all entries of a plain state dict for weights
+        state = {key: value for key, value in state.items() if key != CHECKSUM}
+        state[CHECKSUM] = _checksum(state)
+    with file.open("wb") as handle:  # given a name, PyTorch writes by itself and says of no failure what it was
+        torch.save(state, handle)
+
+
+def _verified(content: dict[str, Any]) -> dict[str, Any]:
+    """The other entries, if they fit the one with their checksum, or there is none. Raises DamagedFile."""
+    entries = {key: value for key, value in content.items() if key != CHECKSUM}
+    if CHECKSUM in content and content[CHECKSUM] != _checksum(entries):
+        raise DamagedFile("its content does not fit its checksum")
+    return entries
+
+
+def _split(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The weights, each in memory of its own, and all else as JSON."""
     weights = state["model"] if isinstance(state.get("model"), dict) else state
     foreign = [str(name) for name, value in weights.items() if not isinstance(value, Tensor)]
@@ -69,6 +108,32 @@ def _parts(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, str]]:
             f"a {SUFFIX} file holds weights and what JSON can say, not {', '.join(foreign[:3])}; write a .pth file"
         )
     return {name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in weights.items()}, texts
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    """SHA-256 of all keys and values, of tensors their type and shape too, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    for part in _parts(content):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _parts(value: Any) -> Iterator[bytes | memoryview]:
+    """What a value consists of, in an order that does not depend on the order of entries."""
+    if isinstance(value, Tensor):
+        yield f"{value.dtype} {list(value.shape)}\n".encode()
+        yield value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
+    elif isinstance(value, dict):
+        yield f"{len(value)} entries\n".encode()
+        for key in sorted(value, key=repr):
+            yield f"{key!r}\n".encode()
+            yield from _parts(value[key])
+    elif isinstance(value, list | tuple):
+        yield f"{len(value)} in a row\n".encode()
+        for item in value:
+            yield from _parts(item)
+    else:
+        yield f"{value!r}\n".encode()
 
 
 def _parse(text: str) -> Any:

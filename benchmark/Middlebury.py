@@ -10,9 +10,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from startup import end_quietly, run_script
+
+if __name__ == "__main__":
+    end_quietly()
+
 from benchmark.command import build_parser, read_args, run
 from datasets import Middlebury
-from utils import run_script
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from datasets import watched
+
 Frames = tuple[Tensor, ...]  # of a sample, in the order of time
 
 
@@ -16,7 +18,7 @@ def batches(
 ) -> Iterator[tuple[list[int], Frames | Exception]]:
     """Indices and frames (B, 3, H, W), B <= batch_size, or one index and why it cannot be read.
 
-    Neighbours of another size start another batch.
+    Neighbours of another size start another batch. Raises OSError for a worker that ended.
     """
     loader = DataLoader(
         Subset(_Numbered(dataset), share),
@@ -25,7 +27,7 @@ def batches(
         collate_fn=_group_by_size,
         pin_memory=torch.cuda.is_available(),
     )
-    for groups in loader:
+    for groups in watched(loader):
         yield from groups
 
 

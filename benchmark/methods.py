@@ -13,6 +13,7 @@ from torch import Tensor
 
 import utils
 from models import Interpolation, WaveletVFI
+from models.macs import executed_gmacs
 
 RANGE = 0.5  # what a peer's frame may exceed [0, 1] by before it counts as one in other units
 
@@ -60,8 +61,19 @@ class Network:
         if len(rows) == 1:
             outputs = [self.model.interpolate_details(img0, img1, **self.options[rows[0]], **time)]
         else:
-            outputs = self.model.sweep(img0, img1, [self.options[row].get("ratio") for row in rows], **time)
+            ratios = [self.options[row].get("ratio") for row in rows]
+            outputs = self._with_known_operations(self.model.sweep(img0, img1, ratios, **time), ratios)
         return [Prediction(output.frame, output) for output in outputs]
+
+    def _with_known_operations(self, outputs: list[Interpolation], ratios: list[float | None]) -> list[Interpolation]:
+        """Add the executed operations of ratio 0 to a sweep: what it computes is all that the sweep computes."""
+        height, width = outputs[0].merged.shape[-2:]
+        sparse = sum(candidate.executed for output in outputs for candidate in output.candidates)
+        executed = executed_gmacs(self.model, height, width, sparse, scales=outputs[0].scales)
+        return [
+            output._replace(executed_gmacs=executed) if ratio == 0 else output
+            for output, ratio in zip(outputs, ratios, strict=True)
+        ]
 
 
 class Function:

@@ -20,15 +20,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from startup import end_quietly, run_script
+
+if __name__ == "__main__":
+    end_quietly()
+
+import torch
 
 from benchmark.speed_network import NetworkPath, Setting, measure_network
 from benchmark.speed_report import describe, draw, format_tables, write_report
 from benchmark.speed_wavelets import load_reference_wavelets, measure_wavelets
 from models import CONFIGS, default_checkpoint
-from utils import pick_device, run_script
+from utils import pick_device
 
 SWEEP = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 PATHS = ("masked", "auto", "folded", "gather")

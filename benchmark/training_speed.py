@@ -12,17 +12,21 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from startup import end_quietly, run_script
+
+if __name__ == "__main__":
+    end_quietly()
+
 import torch
 from torch import Tensor
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmark.timing import interleaved_medians
 from datasets import MovingShapes
 from models import CONFIGS, Interpolation, WaveletVFI
 from models.losses import training_loss
 from training import keep_freed_memory
-from utils import run_script
 
 WAYS = ("plain", "float32", "bf16")
 

@@ -11,6 +11,7 @@ from .published_triplets import ATD12K, UCF101, Middlebury, SNUFilm, Vimeo90KTes
 from .shapes import MovingCutouts, MovingShapes, TrueMotion
 from .training import EpochSampler, Sample, TrainingSet
 from .triplets import Triplet, TripletDataset, Vimeo90K, Vimeo90KSeptuplets
+from .workers import watched
 
 __all__ = [
     "ATD12K",
@@ -40,4 +41,5 @@ __all__ = [
     "Xiph",
     "open_mixture",
     "open_triplets",
+    "watched",
 ]

@@ -10,21 +10,23 @@ ROOT = Path(__file__).parent.parent
 #: What each part of the project may import of the others.
 MAY_IMPORT = {
     "extras": set(),
+    "startup": set(),
+    "tiff_files": set(),
     "weight_files": {"extras"},
-    "utils": {"weight_files"},
+    "utils": {"startup", "tiff_files", "weight_files"},
     "pytorch_wavelets": set(),
     "models": {"pytorch_wavelets", "utils", "extras"},
     "datasets": {"utils"},
-    "benchmark": {"models", "datasets", "pytorch_wavelets", "training", "utils"},
-    "video": {"models", "utils"},
+    "benchmark": {"datasets", "models", "pytorch_wavelets", "startup", "training", "utils"},
+    "video": {"models", "tiff_files", "utils"},
     "web": {"datasets", "models", "utils", "video"},
     "training": {"models", "datasets", "utils"},
-    "train_vimeo90k": {"datasets", "benchmark", "training", "utils"},
-    "interpolate": {"models", "video", "utils"},
-    "export_onnx": {"models", "utils"},
+    "train_vimeo90k": {"benchmark", "datasets", "startup", "training", "utils"},
+    "interpolate": {"models", "startup", "utils", "video"},
+    "export_onnx": {"models", "startup", "utils"},
     "hubconf": {"models"},
-    "app": {"extras", "models", "utils", "web"},
-    "demo": {"datasets", "models", "video", "interpolate", "utils"},
+    "app": {"extras", "models", "startup", "utils", "web"},
+    "demo": {"datasets", "interpolate", "models", "startup", "utils", "video"},
 }
 #: Inside `models`, from the bottom up.
 MODEL_ORDER = [

@@ -109,3 +109,26 @@ def test_other_programs_find_the_configuration_as_json(tiny, tmp_path):
     with safe_open(tmp_path / "w.safetensors", framework="np") as file:
         config = json.loads(file.metadata()["config"])
     assert config["synthesis"] == list(dataclasses.asdict(tiny.config)["synthesis"])
+
+
+def test_no_changed_byte_loads_unnoticed_and_files_without_a_checksum_load(tmp_path):
+    weights = {"w": torch.arange(5.0), "half": torch.ones(3, dtype=torch.bfloat16), "whole": torch.tensor(3)}
+    state = {"model": weights, "config": {"ratio": 0.01}}
+    utils.save_checkpoint(tmp_path / "a.safetensors", state)
+    whole = (tmp_path / "a.safetensors").read_bytes()
+    told = 0
+    for place in range(len(whole)):
+        changed = whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :]
+        (tmp_path / "b.safetensors").write_bytes(changed)
+        try:
+            loaded = utils.load_checkpoint(tmp_path / "b.safetensors")
+        except ValueError as error:
+            told += "b.safetensors is damaged: its content does not fit its checksum; copy or" in str(error)
+            continue
+        assert loaded["config"] == state["config"] and loaded["model"].keys() == weights.keys()
+        assert all(torch.equal(loaded["model"][name], value) for name, value in weights.items())
+    assert told >= 34  # at least every byte of the values
+    with safe_open(tmp_path / "a.safetensors", framework="pt") as opened:
+        texts = {key: text for key, text in opened.metadata().items() if key != "sha256"}
+    safetensors.save_file(weights, tmp_path / "old.safetensors", metadata=texts)
+    assert utils.load_checkpoint(tmp_path / "old.safetensors")["config"] == state["config"]

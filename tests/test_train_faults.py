@@ -193,13 +193,43 @@ def test_the_last_checkpoints_stay_and_last_is_the_newest(data, tmp_path):
     assert (tmp_path / "last.pth").samefile(tmp_path / "step_00000008.pth")
 
 
+def cut(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def flip_a_bit(path):
+    weights = bytes(next(iter(torch.load(path, weights_only=True)["model"].values())).untyped_storage())
+    content = bytearray(path.read_bytes())
+    content[content.index(weights) + len(weights) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def spoil(part):
+    def change(path):
+        state = torch.load(path, weights_only=True)
+        tensors = state[part] if part != "optimizer" else state[part]["state"][0]
+        next(value for value in tensors.values() if value.is_floating_point() and value.dim()).fill_(torch.nan)
+        utils.save_checkpoint(path.with_name("changed.pth"), state)
+        path.write_bytes(path.with_name("changed.pth").read_bytes())
+
+    return change
+
+
+DAMAGES = {
+    "cut": (cut, "is not a checkpoint"),
+    "flipped bit": (flip_a_bit, "does not fit its checksum"),
+    **{part: (spoil(part), rf"holds NaN or infinite numbers \({part}") for part in ("model", "optimizer", "average")},
+}
+
+
 @with_everything
-def test_a_corrupt_newest_checkpoint_falls_back_to_the_one_before(data, tmp_path, undisturbed):
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(data, tmp_path, undisturbed, damage):
     flags, whole, losses = undisturbed
+    change, reason = DAMAGES[damage]
     train(data, tmp_path, *flags, *EVERY_STEP)
-    content = (tmp_path / "last.pth").read_bytes()
-    (tmp_path / "last.pth").write_bytes(content[: len(content) // 2])  # a hard link: step_00000008.pth as well
-    with pytest.warns(UserWarning, match=r"last\.pth is not a checkpoint .* going on from .*step_00000007\.pth"):
+    change(tmp_path / "last.pth")  # a hard link: step_00000008.pth as well
+    with pytest.warns(UserWarning, match=rf"last\.pth .*{reason}.* going on from .*step_00000007\.pth"):
         resumed = train(data, tmp_path, *flags, "--resume", str(tmp_path / "last.pth"))
     assert_same(resumed, whole)
     assert scalars(tmp_path, "loss/total") == losses
@@ -243,15 +273,18 @@ def test_a_file_system_without_hard_links_gets_a_copy(tmp_path, monkeypatch):
 def test_a_full_disk_ends_the_run_with_the_old_checkpoint_in_place(data, tmp_path, monkeypatch):
     save, saved = torch.save, []
 
-    def full(content, path):
-        saved.append(path)
+    def full(content, file):
+        saved.append(file)
         if len(saved) < 4:
-            return save(content, path)
-        Path(path).write_bytes(b"half")
-        raise RuntimeError("PytorchStreamWriter failed writing file data/3: file write failed")
+            return save(content, file)
+        file.write(b"half")
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        finally:
+            raise RuntimeError("unexpected pos 30905728 vs 30905648")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match=r"cannot write .*step_00000004\.pth: .*failed writing"):
+    with pytest.raises(OSError, match=r"cannot write .*step_00000004\.pth: No space left on device"):
         train(data, tmp_path, *EVERY_STEP)
     assert checkpoints.load_newest(tmp_path)[1]["position"]["step"] == 3
     assert not list(tmp_path.glob(".*"))

@@ -147,6 +147,55 @@ def test_missing_truncated_and_unsafe_checkpoints_are_named(tmp_path):
         utils.load_checkpoint(tmp_path / "unsafe.pth")
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "an empty file"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+            "a pointer of Git LFS .*git lfs pull",
+        ),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html lang='en'>", "a web page; download the file itself"),
+        (b"<html><body>\xc3\xa9</body></html>", "a web page"),
+        (b'{"error": "Repository not found"}\n', r'text: "{"error": "Repository not found"}"$'),
+        (b"Entry not found, " * 50, r'text: "Entry not found, Entry .*\.\.\."$'),
+    ],
+)
+def test_what_lies_in_a_checkpoint_s_place_is_told(tmp_path, content, words):
+    (tmp_path / "a.pth").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"a\.pth is not a checkpoint but {words}"):
+        utils.load_checkpoint(tmp_path / "a.pth")
+
+
+def test_no_changed_byte_of_a_checkpoint_loads_unnoticed(tmp_path):
+    state = {"model": {"w": torch.arange(5.0), "half": torch.ones(3, dtype=torch.float16)}, "config": {"ratio": 0.01}}
+    utils.save_checkpoint(tmp_path / "a.pth", state)
+    whole, refused = (tmp_path / "a.pth").read_bytes(), 0
+    for place in range(len(whole)):
+        (tmp_path / "b.pth").write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        try:
+            loaded = utils.load_checkpoint(tmp_path / "b.pth")
+        except ValueError:
+            refused += 1
+            continue
+        assert loaded.keys() == state.keys() and loaded["config"] == state["config"]
+        assert loaded["model"].keys() == state["model"].keys()
+        assert all(torch.equal(loaded["model"][name], value) for name, value in state["model"].items())
+    assert refused > 400
+
+
+def test_a_damaged_entry_is_told_and_files_older_than_checksums_load(tmp_path):
+    state = {"model": {"w": torch.arange(500.0)}}
+    utils.save_checkpoint(tmp_path / "a.pth", state)
+    content = bytearray((tmp_path / "a.pth").read_bytes())
+    content[content.index(state["model"]["w"].numpy().tobytes()) + 1000] ^= 4
+    (tmp_path / "a.pth").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.pth is damaged: its entry .*data/0 does not fit its checksum; copy or"):
+        utils.load_checkpoint(tmp_path / "a.pth")
+    torch.save(state, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    assert torch.equal(utils.load_checkpoint(tmp_path / "old.pth")["model"]["w"], state["model"]["w"])
+
+
 def test_a_device_that_is_not_there_is_named():
     assert utils.pick_device("cpu").type == "cpu"
     with pytest.raises(ValueError, match="device 'nonsense' cannot be used here"):

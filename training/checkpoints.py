@@ -3,8 +3,11 @@
 import os
 import shutil
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import torch
 
 import utils
 
@@ -52,13 +55,14 @@ def save(folder: Path, state: dict[str, Any], *, step: int, keep: int) -> None:
 
 
 def load_newest(place: Path) -> tuple[Path, dict[str, Any]]:
-    """The checkpoint `place`, or the newest one in the folder `place`; where it cannot be read, the one before.
+    """The checkpoint `place`, or the newest one in the folder `place`; the one before where it cannot be read, or holds
+    numbers that are not finite.
 
     Returns:
         Its path and its content.
     Raises:
         FileNotFoundError: no such file, or a folder without checkpoints.
-        ValueError: checkpoints, none of which can be read.
+        ValueError: checkpoints, none of which can be read or is finite.
     """
     candidates = list_newest(place) if place.is_dir() else [place]
     if not candidates:
@@ -71,6 +75,9 @@ def load_newest(place: Path) -> tuple[Path, dict[str, Any]]:
             checkpoint = utils.load_checkpoint(path)
         except ValueError as error:
             errors.append(str(error))
+            continue
+        if broken := next(_not_finite(checkpoint), None):
+            errors.append(f"{path} holds NaN or infinite numbers ({broken})")
             continue
         if errors:
             warnings.warn(f"{'; '.join(errors)}: going on from {path}", stacklevel=2)
@@ -90,6 +97,15 @@ def remove_unfinished(folder: Path) -> None:
     """Remove what a process killed while it wrote a checkpoint left behind."""
     for path in (*folder.glob(".step_*.part.pth"), *folder.glob(".last.*.part.pth"), *folder.glob(".best.*.part.pth")):
         path.unlink(missing_ok=True)
+
+
+def _not_finite(content: object, name: str = "") -> Iterator[str]:
+    """The names of the tensors, in whatever part of a checkpoint, that hold NaN or infinity."""
+    if isinstance(content, torch.Tensor) and content.is_floating_point() and not content.isfinite().all():
+        yield name
+    elif isinstance(content, dict):
+        for key, value in content.items():
+            yield from _not_finite(value, f"{name}.{key}" if name else str(key))
 
 
 def _sync_names(folder: Path) -> None:

@@ -6,6 +6,7 @@ from .facts import DEFAULT_RATE
 from .frame import Frame
 from .images import ImageReader, is_image, list_frames
 from .network import Model
+from .outputs import check_report
 from .pipeline import interpolate_frames
 from .reader import DamagedVideo, VideoReader
 from .summary import Summary, describe
@@ -21,6 +22,7 @@ __all__ = [
     "Options",
     "Summary",
     "VideoReader",
+    "check_report",
     "convert",
     "describe",
     "interpolate_frames",

@@ -2,15 +2,17 @@
 
 import io
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from pathlib import Path
 
 import av
 from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
-from .files import open_media
+from .files import HANDED_ON, open_handed_on, open_media
 from .reader import VideoReader
 
 logger = logging.getLogger("waveletvfi")
@@ -53,11 +55,14 @@ class Carrier:
             if stream.index != source.picture and not self._add(stream, output, is_timed=stretch == 1):
                 lost.append(f"{stream.type} ({_name(stream)})")
         if lost:
-            reason = "time is stretched" if stretch != 1 else f"{output.format.name} cannot hold that"
-            advice = "" if stretch != 1 or output.format.name == MATROSKA else "; .mkv holds most"
+            reason = "time is stretched" if stretch != 1 else f"{_kind(output)} cannot hold that"
+            advice = "" if stretch != 1 or _kind(output) == MATROSKA else "; .mkv holds most"
             logger.warning("%s: left out: %s; %s%s", source.path, ", ".join(lost), reason, advice)
         output.metadata.update(_lasting(self._input.metadata))
-        output.set_chapters(list(self._chapters(stretch)))
+        if output.format.name != HANDED_ON:
+            output.set_chapters(list(self._chapters(stretch)))
+        elif self._input.chapters():
+            logger.warning("%s: left out: chapters; they cannot be written beside its kind of sound", source.path)
 
     def packets(self) -> Iterator[Packet]:
         """The packets to be written, in the order of the file, their times counted as the frames' are."""
@@ -90,11 +95,11 @@ class Carrier:
         codec = stream.codec_context and stream.codec_context.name
         if stream.type == "data" and codec is None and stream.name == "bin_data" and self._input.chapters():
             return True  # this is how mp4 stores chapters, which are copied as such
-        if stream.type == "attachment" and output.format.name == MATROSKA:
+        if stream.type == "attachment" and _kind(output) == MATROSKA:
             output.add_attachment(stream.name or "attachment", stream.mimetype or "", stream.data)
             return True
         is_cover = bool(stream.disposition & Disposition.attached_pic)
-        if is_cover and output.format.name == MATROSKA and codec in COVERS:
+        if is_cover and _kind(output) == MATROSKA and codec in COVERS:
             suffix = COVERS[codec].removeprefix("image/")
             output.add_attachment(f"cover.{suffix}", COVERS[codec], self._cover(stream.index))
             return True
@@ -120,15 +125,41 @@ class Carrier:
                 yield {**chapter, **times, "metadata": dict(chapter["metadata"])}
 
 
+def is_unlisted(path: Path, suffix: str) -> bool:
+    """Return True if a file has sound or subtitles that only an output of `open_handed_on` takes."""
+    if suffix != ".mkv":
+        return False  # the other muxers hold themselves to the list
+    with open_media(path) as source:
+        streams = [stream for stream in source.streams if stream.type in KINDS and stream.codec_context]
+        return any(not _takes(_trial(), stream) and _takes(_handed_on(), stream) for stream in streams)
+
+
 def _fits(stream: Stream, output: OutputContainer) -> bool:
-    """Whether a file of the output's kind can hold a copy, found out by writing the head of one into memory."""
+    """Whether a file of the output's kind can hold a copy, found out by writing the head of one."""
+    trial = _handed_on() if output.format.name == HANDED_ON else _trial(output.format.name)
+    return _takes(trial, stream)
+
+
+def _takes(trial: OutputContainer, stream: Stream) -> bool:
     try:
-        with av.open(io.BytesIO(), "w", format=output.format.name) as trial:
+        with trial:
             trial.add_stream_from_template(stream, opaque=True).disposition = stream.disposition
             trial.start_encoding()
     except (ValueError, av.FFmpegError):
         return False
     return True
+
+
+def _trial(kind: str = MATROSKA) -> OutputContainer:
+    return av.open(io.BytesIO(), "w", format=kind)
+
+
+def _handed_on() -> OutputContainer:
+    return open_handed_on(os.devnull, MATROSKA)
+
+
+def _kind(output: OutputContainer) -> str:
+    return MATROSKA if output.format.name == HANDED_ON else output.format.name
 
 
 def _lasting(metadata: Mapping[str, str]) -> dict[str, str]:

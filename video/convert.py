@@ -156,18 +156,24 @@ def _make_video(task: _Task, output: Path, *, resume: bool, overwrite: bool) -> 
         columns=1 + options.compare, codec=options.codec, crf=options.crf, preset=options.preset,
     )  # fmt: skip
     wanted = _describe(reader.paths, form, options, network)
-    group.once(lambda: job.begin(wanted, resume=resume, overwrite=overwrite))
+
+    def begin() -> None:
+        check_output(output, reader.paths, overwrite=overwrite)  # another process may have made it meanwhile
+        job.begin(wanted, resume=resume, overwrite=overwrite)
 
     def finish() -> None:
+        job.check()
         end = timeline.stretch(source.end, source.start)
         carried = reader if isinstance(reader, VideoReader) else None
         join(job.folder, form, output, source=carried, end=end, stretch=timeline.slow)
 
-    with _keeping(job, group):
-        _make_segments(task, form, job)
-        group.once(finish)
-        records = job.records()
-        group.once(job.remove)
+    with _holding(job, group):
+        group.once(begin)
+        with _keeping(job, group):
+            _make_segments(task, form, job)
+            group.once(finish)
+            records = job.records()
+            group.once(job.remove)
     return records
 
 
@@ -182,7 +188,7 @@ def _make_segments(task: _Task, form: Format, job: Job) -> None:
         until=source.until,
         threshold=options.scene_threshold,
         drop_duplicates=options.drop_duplicates,
-        is_wanted=lambda segment: group.owns(segment) and not job.is_finished(segment),
+        is_wanted=lambda segment: job.is_missing(segment) and group.owns(segment),
     )
     on_progress(done, total)
     depth = options.depth or timeline.halvings(source.reader.rate)
@@ -196,6 +202,16 @@ def _make_segments(task: _Task, form: Format, job: Job) -> None:
             done += group.size  # the others are about as fast
             on_progress(done if total is None else min(done, total), total)
     on_progress(done, done)
+
+
+@contextlib.contextmanager
+def _holding(job: Job, group: Group) -> Iterator[None]:
+    """Meanwhile, no other run makes this output."""
+    group.once(job.hold)
+    try:
+        yield
+    finally:
+        job.release()
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from av.codec.context import CodecContext
 from av.video.frame import VideoFrame
 from PIL import Image
 
+from tiff_files import ORIENTATION, read_float, turn_upright
 from utils import atomic_path, natural_order, read_image, tensor_to_image
 
 from .colour import to_8_bits
@@ -22,12 +23,6 @@ logger = logging.getLogger("waveletvfi")
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 DEEP = {".png": ("png", "rgb48be"), ".tif": ("tiff", "rgb48le"), ".tiff": ("tiff", "rgb48le")}  # hold 16 bits
-ORIENTATION = 274  # a tag of EXIF
-# By its value: whether rows and columns are exchanged, and then in which direction they run.
-TURNS = {
-    1: (False, 1, 1), 2: (False, 1, -1), 3: (False, -1, -1), 4: (False, -1, 1),
-    5: (True, 1, 1), 6: (True, 1, -1), 7: (True, -1, -1), 8: (True, -1, 1),
-}  # fmt: skip
 
 
 class ImageReader:
@@ -83,11 +78,13 @@ class ImageReader:
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """(H, W, 3) upright RGB of an image file: uint16 where it has 16 bits, else uint8.
+    """(H, W, 3) upright RGB of an image file: uint16 where it has 16 bits or floating point, else uint8.
 
     Raises:
         ValueError: the file is not an image, or is truncated or corrupt.
     """
+    if (pixels := read_float(path)) is not None:
+        return (pixels * 65535).round().astype(np.uint16)
     orientation = _deep_orientation(path)
     if orientation is None:
         return tensor_to_image(read_image(path))
@@ -99,9 +96,7 @@ def read_picture(path: Path) -> np.ndarray:
     except (av.FFmpegError, IndexError, StopIteration, MemoryError) as error:
         reason = getattr(error, "strerror", None) or "no picture in it"
         raise ValueError(f"{path} is truncated or corrupt: {reason}") from error
-    is_transposed, rows, columns = TURNS.get(orientation, TURNS[1])
-    image = image.swapaxes(0, 1) if is_transposed else image
-    return np.ascontiguousarray(image[::rows, ::columns])
+    return turn_upright(image, orientation)
 
 
 def save_picture(path: Path, image: np.ndarray) -> None:

@@ -1,21 +1,41 @@
 """The part folder beside an output: what is finished of it, and of what it is the output."""
 
 import json
+import logging
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
-from utils import atomic_path
+from utils import atomic_path, short_name
 
+from .lock import Lock
 from .summary import Record
 
+logger = logging.getLogger("waveletvfi")
+
 DESCRIPTION = "job.json"
+UNREADABLE = {"job": "unreadable"}
+FLAGS = {"drop_duplicates": "--duplicates drop"}
+EFFECTS = ("format", "source", "weights", "segment")  # not options: the first follows from the options and the source
 
 
 class Job:
-    """The part folder of one output. A segment is finished when its record is there."""
+    """The part folder of one output. A segment is finished when its record is there, and its files are as it says."""
 
     def __init__(self, output: Path):
-        self.folder = output.absolute().parent / f".{output.name}.part"
+        self.output = output
+        self.folder = output.absolute().parent / f".{short_name(output.name)}.part"
+        self._lock = Lock(self.folder.with_name(f"{self.folder.name}.lock"))
+        self._planned: dict[int, bool] = {}  # segments of the output, and if they were missing when first asked for
+
+    def hold(self) -> None:
+        """Keep other processes away until `release`. Raises OSError naming the one that is there already."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self._lock.take(self.output)
+
+    def release(self) -> None:
+        """Let others in, if this one keeps them away."""
+        self._lock.release()
 
     def begin(self, description: dict[str, str], *, resume: bool, overwrite: bool) -> None:
         """Make the folder, or take over what is there.
@@ -37,27 +57,40 @@ class Job:
                 f"{self.folder} holds an unfinished run; --resume continues it, --overwrite starts again"
             )
         if found is not None and found != description:
-            changed = sorted(key for key in found.keys() | description if found.get(key) != description.get(key))
-            was = ", ".join(f"{key} was {found.get(key)}, is {description.get(key)}" for key in changed[:3])
             raise ValueError(
-                f"{self.folder} belongs to another job ({was}); "
+                f"{self.folder} belongs to another job ({_difference(found, description)}); "
                 "--overwrite without --resume starts again, or give another --output"
             )
         if found is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             _write(self.folder / DESCRIPTION, description)
 
-    def is_finished(self, segment: int) -> bool:
-        """Whether `finish` has noted it."""
-        return self._path(segment).is_file()
+    def is_missing(self, segment: int) -> bool:
+        """Note that a segment belongs to the output. Return True if it has not been finished, or has been damaged."""
+        if segment not in self._planned:  # later it may look whole while it is being made
+            self._planned[segment] = not self._is_whole(segment)
+        return self._planned[segment]
 
-    def finish(self, segment: int, record: Record) -> None:
-        """Note that a segment is complete."""
-        _write(self._path(segment), record.to_dict())
+    def finish(self, segment: int, record: Record, files: Iterable[Path]) -> None:
+        """Note that a segment, which is in these files, is complete."""
+        sizes = {path.relative_to(self.folder).as_posix(): path.stat().st_size for path in files}
+        _write(self._path(segment), {"record": record.to_dict(), "files": sizes})
+
+    def check(self) -> None:
+        """Raises OSError unless exactly the segments that belong to the output are there and whole."""
+        there = {int(path.stem) for path in self._records()}
+        wrong = sorted((there - self._planned.keys()) | {part for part in self._planned if not self._is_whole(part)})
+        if wrong:
+            names = ", ".join(map(str, wrong[:5])) + (", ..." if len(wrong) > 5 else "")
+            raise OSError(
+                f"{self.folder}: of {len(self._planned)} segments, {len(wrong)} are missing, changed or too many "
+                f"({names}); was something else at work there? --resume makes what is missing, --overwrite starts again"
+            )
 
     def records(self) -> list[Record]:
         """Of all finished segments, in order."""
-        return [Record(**json.loads(path.read_text())) for path in sorted(self.folder.glob("[0-9]*.json"))]
+        loaded = (_load(path) for path in self._records())
+        return [Record(**content["record"]) for content in loaded if content]
 
     def remove(self) -> None:
         """Delete the folder and all segments."""
@@ -68,15 +101,50 @@ class Job:
         path = self.folder / DESCRIPTION
         if path.is_file():
             try:
-                return json.loads(path.read_text())
+                found = json.loads(path.read_text())
             except ValueError:
-                return {"job": "unreadable"}
+                return UNREADABLE
+            return found if isinstance(found, dict) else UNREADABLE
         if self.folder.is_dir() and any(not path.name.startswith(".") for path in self.folder.iterdir()):
             raise FileExistsError(f"{self.folder} is in the way, and no unfinished run; move it elsewhere")
         return None
 
+    def _is_whole(self, segment: int) -> bool:
+        content = _load(self._path(segment))
+        return content is not None and all(_size(self.folder / name) == n for name, n in content["files"].items())
+
+    def _records(self) -> list[Path]:
+        return sorted(self.folder.glob("[0-9]*.json"))
+
     def _path(self, segment: int) -> Path:
         return self.folder / f"{segment:06d}.json"
+
+
+def _difference(found: dict[str, str], wanted: dict[str, str]) -> str:
+    """What makes two jobs different, in the words of the command line."""
+    if found == UNREADABLE:
+        return f"its {DESCRIPTION} cannot be read"
+    changed = sorted(key for key in found.keys() | wanted if found.get(key) != wanted.get(key))
+    told = [key for key in changed if key != "format"][:3]
+    if not told:
+        return "another version of this program stores its frames in another way"
+    names = {key: key if key in EFFECTS else FLAGS.get(key, f"--{key}") for key in told}
+    return ", ".join(f"{names[key]} was {found.get(key)}, is {wanted.get(key)}" for key in told)
+
+
+def _load(path: Path) -> dict | None:
+    """The record of a segment and the sizes of its files; None where it is not there or cannot be read."""
+    try:
+        content = json.loads(path.read_text())
+        Record(**content["record"])
+        dict(content["files"])
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
+    return content
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
 
 
 def _write(path: Path, content: dict) -> None:

@@ -15,9 +15,9 @@ from av.video.stream import VideoStream
 from utils import atomic_path
 
 from .animation import animate
-from .carry import Carrier
+from .carry import MATROSKA, Carrier, is_unlisted
 from .codecs import ANIMATIONS
-from .files import open_media
+from .files import open_handed_on, open_media
 from .reader import VideoReader
 from .segments import FRAMES, QUICK_TIME, SEGMENT, Format, naming_failures, tag_colour
 
@@ -75,7 +75,10 @@ def _mux(
         options["movflags"] = "+faststart"
     damaged = 0
     with contextlib.ExitStack() as stack:
-        container = stack.enter_context(open_media(output, "w", container_options=options))
+        if source is not None and stretch == 1 and is_unlisted(source.path, form.suffix):
+            container = stack.enter_context(open_handed_on(output, MATROSKA, options))
+        else:
+            container = stack.enter_context(open_media(output, "w", container_options=options))
         video = _add_picture(container, segments[0], form)
         streams = [_pictures(segments, form, video, end)]
         if source is not None:

@@ -106,6 +106,13 @@ class FolderWriter:
         self.count += 1
 
 
+def segment_files(folder: Path, index: int, form: Format, *, first: int, count: int) -> list[Path]:
+    """The files in which a `segment_writer` leaves a segment of `count` frames."""
+    if form.encoder:
+        return [folder / f"{index:06d}{SEGMENT}"]
+    return [folder / FRAMES / f"{number:06d}.png" for number in range(first, first + count)]
+
+
 @contextlib.contextmanager
 def segment_writer(folder: Path, index: int, form: Format, *, first: int = 0) -> Iterator[SegmentWriter | FolderWriter]:
     """A writer for segment `index`, which is in `folder` when the block succeeds, and not when it does not.

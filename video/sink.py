@@ -5,7 +5,7 @@ import contextlib
 from .frame import side_by_side
 from .job import Job
 from .pipeline import Made
-from .segments import Format, segment_writer
+from .segments import Format, segment_files, segment_writer
 from .summary import Record
 
 
@@ -22,8 +22,8 @@ class Sink:
         """The next frame of the output."""
         if made.span.segment != self._segment:
             self._finish()
-            first = made.slot.number
-            writer = segment_writer(self._job.folder, made.span.segment, self._format, first=first)
+            self._first = made.slot.number
+            writer = segment_writer(self._job.folder, made.span.segment, self._format, first=self._first)
             self._writer = self._open.enter_context(writer)
             self._segment, self._record = made.span.segment, Record()
         self._record.add(made)
@@ -41,5 +41,7 @@ class Sink:
     def _finish(self) -> None:
         if self._segment is not None:
             self._open.close()
-            self._job.finish(self._segment, self._record)
+            place = {"first": self._first, "count": self._record.frames}
+            files = segment_files(self._job.folder, self._segment, self._format, **place)
+            self._job.finish(self._segment, self._record, files)
             self._segment = None

@@ -1,0 +1,95 @@
+"""The beginning and the end of every script."""
+
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+INTERRUPTED, TERMINATED = 130, 143  # exit status
+ROOT = Path(__file__).resolve().parent
+LISTS = ("requirements.txt", "requirements-extra.txt")
+
+
+def end_quietly() -> None:
+    """Let Ctrl-C end the process in one line until `run_script`: for the seconds in which a script imports the rest.
+
+    A package that is not installed ends it in one line too, then and later.
+    """
+    sys.excepthook = _say_what_is_missing
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # jobs in the background may ignore it
+        signal.signal(signal.SIGINT, _end)
+
+
+def run_script(main: Callable[[Any], None], args: Any) -> None:
+    """Run a script's `main(args)`: what the user can mend ends in one line and exit status 1, Ctrl-C in 130, SIGTERM in
+    143, all three after the clean-up of what was being written."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    if signal.getsignal(signal.SIGINT) is _end:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        main(args)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except RuntimeError as error:
+        if not _tells_of_lost_process(error):
+            raise
+        print("error: another process of this run has ended; its own error says why", file=sys.stderr)
+        sys.exit(1)
+    finally:
+        if distributed := _distributed():
+            distributed.destroy_process_group()
+
+
+def how_to_get(package: str) -> str:
+    """Return in words what to do where `package` is not installed."""
+    environment, here = ROOT / ".venv", Path(sys.prefix)
+    if (environment / "installed").is_file() and here.resolve() != environment.resolve():
+        folder = "Scripts" if os.name == "nt" else "bin"
+        command = shlex.quote(str(environment / folder / "activate"))
+        return f"activate the environment that `make` has made: {'' if os.name == 'nt' else 'source '}{command}"
+    listed = [name for name in LISTS if package.lower() in _packages(ROOT / name)]
+    return f"pip install -r {(listed or LISTS)[0]}"
+
+
+def _packages(path: Path) -> set[str]:
+    """Return the packages that a list of requirements names, in small letters; none where there is no list."""
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return {line.partition("=")[0].partition("[")[0].strip().lower() for line in lines}
+
+
+def _say_what_is_missing(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say in one line that a package is not installed; any other error is shown as always."""
+    package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    is_ours = (ROOT / package).is_dir() or (ROOT / f"{package}.py").is_file()
+    if not package or is_ours or package in sys.stdlib_module_names:
+        sys.__excepthook__(kind, error, trace)
+        return
+    message = f"the package {package} is not installed for {sys.executable}; {how_to_get(package)}"
+    print(f"error: {message}", file=sys.stderr)
+
+
+def _end(*_: object) -> None:
+    """Nothing is being written yet; an exception would only be told by each import that is under way."""
+    os.write(2, b"interrupted\n")
+    os._exit(INTERRUPTED)
+
+
+def _distributed() -> Any:
+    """PyTorch's module of that name where this process has joined others, else None; it is not imported for that."""
+    module = sys.modules.get("torch.distributed")
+    return module if module and module.is_initialized() else None
+
+
+def _tells_of_lost_process(error: RuntimeError) -> bool:
+    """Return True if a process of a distributed run waited for one that is gone."""
+    distributed = _distributed()
+    is_told = "closed by peer" in str(error) or "reset by peer" in str(error)
+    return bool(distributed) and (is_told or isinstance(error, distributed.DistError))

@@ -1,0 +1,100 @@
+"""Ctrl-C, or a package that is missing, while a script imports: one line, whichever module is being imported."""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from runs import ROOT, finish, launch
+
+import startup
+from startup import end_quietly, run_script
+
+SCRIPTS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (*ROOT.glob("*.py"), *ROOT.glob("benchmark/*.py"))
+    if "    run_script(main, parse_args())" in path.read_text()
+)
+
+
+@pytest.fixture
+def interrupted(tmp_path) -> Path:
+    """A folder with a torch that is interrupted while it is imported."""
+    (tmp_path / "torch.py").write_text(
+        "import os, signal, time\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(10)\n"
+        "except KeyboardInterrupt as error:\n    raise ImportError('half imported') from error\n"
+    )
+    return tmp_path
+
+
+def test_every_script_is_known():
+    assert len(SCRIPTS) >= 18 and {"interpolate.py", "train_vimeo90k.py", "benchmark/Vimeo90K.py"} <= set(SCRIPTS)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_ctrl_c_during_the_imports_of_a_script_is_one_line(interrupted, script):
+    assert finish(launch(script, PYTHONPATH=str(interrupted)), 130) == "interrupted\n"
+
+
+def test_only_scripts_change_what_ctrl_c_does(interrupted):
+    printed = finish(launch("-c", "import interpolate", PYTHONPATH=f"{ROOT}:{interrupted}"), 1)
+    assert "KeyboardInterrupt" in printed
+
+
+@pytest.fixture
+def handler():
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    yield
+    for number, function in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+        signal.signal(number, function)
+
+
+def test_a_running_script_cleans_up_and_a_job_in_the_background_still_ignores_ctrl_c(handler):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    end_quietly()
+    assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    run_script(lambda _: None, None)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_quietly()
+    run_script(lambda _: None, None)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+BARE = ("-S", "-E")  # without site-packages
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_outside_of_the_environment_a_script_says_in_one_line_what_to_do(script):
+    done = subprocess.run([sys.executable, *BARE, script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout == ""
+    assert re.fullmatch(
+        r"error: the package \w+ is not installed for \S+; (activate the environment .*/activate|pip install -r .*)\n",
+        done.stderr,
+    )
+
+
+def test_what_to_do_depends_on_where_python_is(tmp_path, monkeypatch):
+    """In the environment itself, and where there is none, packages are installed: from the list that has them."""
+    (tmp_path / "requirements.txt").write_text("tqdm==4.70.1          # progress bars\n")
+    (tmp_path / "requirements-extra.txt").write_text("# more\nmkdocstrings[python]==1.0.8  # docs\n")
+    monkeypatch.setattr(startup, "ROOT", tmp_path)
+    monkeypatch.setattr(sys, "prefix", "/usr")
+    assert startup.how_to_get("tqdm") == startup.how_to_get("unheard_of") == "pip install -r requirements.txt"
+    assert startup.how_to_get("mkdocstrings") == "pip install -r requirements-extra.txt"
+    (tmp_path / ".venv").mkdir()
+    assert startup.how_to_get("tqdm") == "pip install -r requirements.txt"  # not finished, or somebody else's
+    (tmp_path / ".venv/installed").touch()
+    assert startup.how_to_get("tqdm").endswith(f"source {tmp_path}/.venv/bin/activate")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    assert startup.how_to_get("tqdm") == "pip install -r requirements.txt"
+
+
+@pytest.mark.parametrize("name", ["models", "startup", "tomllib", None])
+def test_a_missing_module_that_is_no_package_keeps_its_traceback(name):
+    code = f"import startup; startup.end_quietly(); raise ModuleNotFoundError('gone', name={name!r})"
+    printed = finish(launch("-c", code), 1)
+    assert "Traceback" in printed and "ModuleNotFoundError: gone" in printed
