@@ -1,5 +1,6 @@
 """TIFF files beyond 8 and 16 bits: floating point is read where white is 1, and refused where it is unclear."""
 
+import logging
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -8,6 +9,8 @@ import av
 import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+logger = logging.getLogger("waveletvfi")
 
 WHOLE, SIGNED, FLOAT = 1, 2, 3  # kinds of samples, as TIFF numbers them
 BITS, ORIENTATION, COUNT, KIND = 258, 274, 277, 339  # tags
@@ -56,6 +59,8 @@ def read_float(path: Path) -> np.ndarray | None:
     except (av.FFmpegError, OSError, SyntaxError, ValueError, StopIteration, MemoryError) as error:
         reason = getattr(error, "strerror", None) or error or "no picture in it"
         raise ValueError(f"{path} is truncated or corrupt: {reason}") from error
+    if samples.channels == 4:
+        logger.warning("%s: %s", path, "alpha channel, dropped")
     return check_range(pixels, path)
 
 

@@ -3,6 +3,7 @@
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from clips import SQUARES, make_clip
@@ -30,6 +31,16 @@ def test_pictures_are_read_as_they_were_written(tmp_path, suffix, dtype, kept):
     back = read_picture(tmp_path / f"a{suffix}")
     assert back.dtype == kept
     np.testing.assert_array_equal(back, image if dtype == kept else np.round(image / 257))
+
+
+@pytest.mark.parametrize(("bits", "kind"), [(8, "rgba"), (16, "rgba64be"), (16, "ya16be")])
+def test_alpha_of_a_picture_is_dropped_and_said(tmp_path, caplog, bits, kind):
+    encoder = av.CodecContext.create("png", "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 64, 48, kind, Fraction(1)
+    packets = encoder.encode(av.VideoFrame.from_ndarray(SQUARES[0], "rgb24").reformat(format=kind)) + encoder.encode()
+    (tmp_path / "a.png").write_bytes(b"".join(map(bytes, packets)))
+    assert 8 * read_picture(tmp_path / "a.png").itemsize == bits
+    assert "alpha channel" in caplog.text and "dropped" in caplog.text
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".webp"])

@@ -73,7 +73,7 @@ class VideoReader:
             self.total = video.frames or (round(self.duration * self.rate) if self.duration else None)
             self.colour = Colour.of_stream(video)
             self.aspect = upright_aspect(video.sample_aspect_ratio or None, first)
-            say_what_is_lost(self.path, container, first)
+            say_what_is_lost(self.path, container, video, first)
         if seconds is not None:
             self.total = self.total and min(self.total, math.ceil(seconds * self.rate))
             self.duration = self.duration and min(self.duration, seconds)
