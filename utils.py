@@ -238,8 +238,17 @@ def describe_stranger(path: Path) -> str:
 
 
 def natural_order(paths: Iterable[Path]) -> list[Path]:
-    """Sorted by name, 2 before 10."""
-    return sorted(paths, key=lambda path: (_natural(path.name), path.name))
+    """Sorted by name, 2 before 10, -2 before -1."""
+    return sorted(paths, key=lambda path: (split_numbers(path.name), path.name))
+
+
+def split_numbers(name: str) -> list[str | int]:
+    """Text in small letters and numbers in turn, text first, so that like meets like where names are compared.
+
+    A hyphen is a sign at the beginning and after "_", "(" and "="; elsewhere it separates, as in "frame-2" and dates.
+    """
+    parts = re.split(r"((?:(?:^|(?<=[_(=]))-)?\d+)", name.lower())
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
 
 
 def find_function(text: str, role: str) -> Callable[..., Any]:
@@ -306,11 +315,6 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-
-
-def _natural(name: str) -> list[str | int]:
-    parts = re.split(r"(\d+)", name.lower())  # text and numbers in turn, so that like meets like
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
 
 
 def _describe_conversion(image: Image.Image) -> str:

@@ -14,6 +14,8 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from utils import describe_stranger
+
 from .clock import Clock
 from .colour import Colour, decode_rgb, depth, orientation, upright, upright_aspect
 from .facts import MICROSECOND, find_duration, find_picture, find_rate, find_start, say_what_is_lost
@@ -132,6 +134,8 @@ class VideoReader:
         try:
             yield
         except (av.FFmpegError, MemoryError, OverflowError) as error:
+            if stranger := describe_stranger(self.path):
+                raise ValueError(f"{self.path} is not a video but {stranger}") from error
             reason = getattr(error, "strerror", None) or "it asks for too much memory"
             raise ValueError(f"{self.path} is not a video, or is truncated or corrupt: {reason}") from error
 
