@@ -127,10 +127,17 @@ def test_a_missing_file_is_named(tmp_path):
         VideoReader(tmp_path / "a.mp4")
 
 
-@pytest.mark.parametrize("content", [b"", b"just some words\n" * 50])
-def test_a_file_that_is_no_video_is_named(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", " but an empty file"),
+        (b"just some words\n" * 50, ' but text: "just some words just'),
+        (bytes(range(256)) * 9, ", or is truncated or corrupt"),
+    ],
+)
+def test_a_file_that_is_no_video_is_named(tmp_path, content, words):
     (tmp_path / "a.mp4").write_bytes(content)
-    with pytest.raises(ValueError, match=r"a.mp4 is not a video, or is truncated or corrupt"):
+    with pytest.raises(ValueError, match=rf"a.mp4 is not a video{words}"):
         VideoReader(tmp_path / "a.mp4")
 
 

@@ -15,7 +15,6 @@ DEFAULT_RATE = Fraction(25)
 NEARLY = Fraction(1, 50_000)  # relative error of a rate in a file that stores a period in another unit
 MILLISECOND = Fraction(1, 1000)  # in which Matroska says how long it is
 MICROSECOND = Fraction(1, 1_000_000)  # the unit of a container's times
-ALPHA_TAG = "alpha_mode"  # of Matroska and WebM
 SLOWEST, FASTEST = Fraction(1, 1000), 1000  # frames per second; beyond, the file is wrong
 
 
@@ -51,14 +50,6 @@ def find_duration(container: InputContainer, video: VideoStream, rate: Fraction)
     return (whole if is_rounded else duration) if duration > 0 else None
 
 
-def has_alpha(container: InputContainer, video: VideoStream, first: VideoFrame) -> bool:
-    """Return True if the picture is transparent in places: its frames say so, or for VP8 and VP9, whose decoders leave
-    alpha out, a tag."""
-    if container.format.name == "gif":  # there every file seems to have alpha
-        return False
-    return any(part.is_alpha for part in first.format.components) or video.metadata.get(ALPHA_TAG) == "1"
-
-
 def say_what_is_lost(path: Path, container: InputContainer, video: VideoStream, first: VideoFrame) -> None:
     """Log what of the picture will not be in the output."""
     pictures = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
@@ -69,6 +60,14 @@ def say_what_is_lost(path: Path, container: InputContainer, video: VideoStream, 
     }
     for note in (text for text, is_true in notes.items() if is_true):
         logger.warning("%s: %s", path, note)
+
+
+def has_alpha(container: InputContainer, video: VideoStream, first: VideoFrame) -> bool:
+    """Return True if the picture is transparent in places: its frames say so, or for VP8 and VP9, whose decoders leave
+    alpha out, a tag of Matroska and WebM."""
+    if container.format.name == "gif":  # there every file seems to have alpha
+        return False
+    return any(part.is_alpha for part in first.format.components) or video.metadata.get("alpha_mode") == "1"
 
 
 def _usual_rate(rate: Fraction) -> Fraction:
