@@ -1,13 +1,17 @@
 """TIFF files beyond 8 and 16 bits: floating point is read where white is 1, and refused where it is unclear."""
 
+import logging
 import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-import av
 import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from extras import require
+
+logger = logging.getLogger("waveletvfi")
 
 WHOLE, SIGNED, FLOAT = 1, 2, 3  # kinds of samples, as TIFF numbers them
 BITS, ORIENTATION, COUNT, KIND = 258, 274, 277, 339  # tags
@@ -53,9 +57,11 @@ def read_float(path: Path) -> np.ndarray | None:
         )
     try:
         pixels = _grey(path) if samples.channels == 1 else _colour(path, samples)
-    except (av.FFmpegError, OSError, SyntaxError, ValueError, StopIteration, MemoryError) as error:
-        reason = getattr(error, "strerror", None) or error or "no picture in it"
+    except (OSError, SyntaxError, ValueError, StopIteration, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or "no picture in it"
         raise ValueError(f"{path} is truncated or corrupt: {reason}") from error
+    if samples.channels == 4:
+        logger.warning("%s: %s", path, "alpha channel, dropped")
     return check_range(pixels, path)
 
 
@@ -107,8 +113,12 @@ def _grey(path: Path) -> np.ndarray:
 
 def _colour(path: Path, samples: Samples) -> np.ndarray:
     """Pillow does not read it, FFmpeg does, as it is stored."""
-    with path.open("rb") as file, av.open(file, "r") as container:
-        picture = next(container.decode(video=0))
+    library = require("av", f"reading {path}, of floating point in colour,")
+    try:
+        with path.open("rb") as file, library.open(file, "r") as container:
+            picture = next(container.decode(video=0))
+    except library.FFmpegError as error:
+        raise ValueError(error.strerror) from error
     if COLOUR.get(picture.format.name) != samples.channels:
         raise ValueError(f"it was decoded as {picture.format.name}")
     order = ">" if picture.format.name.endswith("be") else "<"

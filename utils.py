@@ -1,7 +1,8 @@
-"""Images, checkpoints, processes and seeds: what every script needs and no paper describes."""
+"""Checkpoints, processes and seeds: what every script needs and no paper describes.
 
-import contextlib
-import hashlib
+Images are read and written by `image_files`, files by `whole_files`; their functions have names here, too.
+"""
+
 import importlib
 import logging
 import os
@@ -9,26 +10,28 @@ import pickle
 import random
 import re
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
-import tiff_files
 import weight_files
+from image_files import image_to_tensor as image_to_tensor
+from image_files import read_image as read_image
+from image_files import tensor_to_image as tensor_to_image
+from image_files import write_image as write_image
 from startup import run_script as run_script
+from whole_files import atomic_path as atomic_path
+from whole_files import describe_stranger as describe_stranger
+from whole_files import naming_failed_write as naming_failed_write
+from whole_files import short_name as short_name
 
 logger = logging.getLogger("waveletvfi")
-
-TEXT = frozenset(b"\t\r\n") | frozenset(range(32, 127))  # bytes
-LONG_NAME = 80  # bytes; some file systems hold 143, all 255
 
 
 class Process(NamedTuple):
@@ -46,118 +49,6 @@ class Process(NamedTuple):
     @property
     def is_main(self) -> bool:
         return self.rank == 0
-
-
-def read_image(path: str | os.PathLike) -> Tensor:
-    """Read an image file as RGB.
-
-    Grey, palette, alpha, 16-bit and floating-point files (0 to 1) are converted to 8-bit RGB with a logged warning.
-    EXIF rotation is applied.
-
-    Returns:
-        (1, 3, H, W) float32 in [0, 1].
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is not an image, is truncated or corrupt, or does not say which value is white.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no image at {path}")
-    if (pixels := tiff_files.read_float(path)) is not None:
-        logger.warning("%s: %s, converted to 8-bit RGB", path, "floating point")
-        return image_to_tensor((pixels * 255).round().astype(np.uint8))
-    try:
-        with Image.open(path) as image:
-            conversion = _describe_conversion(image)
-            image.load()
-            rgb = _to_rgb8(ImageOps.exif_transpose(image), path)
-    except UnidentifiedImageError as error:
-        stranger = describe_stranger(path)
-        kind = f"an image but {stranger}" if stranger else "an image that Pillow reads"
-        raise ValueError(f"{path} is not {kind}") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} is truncated or corrupt: {error}") from error
-    if conversion:
-        logger.warning("%s: %s, converted to 8-bit RGB", path, conversion)
-    return image_to_tensor(rgb)
-
-
-def image_to_tensor(rgb: np.ndarray) -> Tensor:
-    """(H, W, 3) uint8, or uint16 of full scale -> (1, 3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(np.array(rgb)).permute(2, 0, 1)[None].float() / np.iinfo(rgb.dtype).max
-
-
-def tensor_to_image(frame: Tensor, dtype: np.dtype | type = np.uint8) -> np.ndarray:
-    """(1, 3, H, W) or (3, H, W) in [0, 1] -> (H, W, 3) uint8, or uint16 of full scale, rounded.
-
-    Raises:
-        ValueError: another shape, or values that are not finite.
-    """
-    if frame.dim() == 4 and frame.shape[0] == 1:
-        frame = frame[0]
-    if frame.dim() != 3 or frame.shape[0] != 3:
-        raise ValueError(f"an RGB image of shape (3, H, W) or (1, 3, H, W) is needed, got {tuple(frame.shape)}")
-    frame = frame.detach().float()
-    if not torch.isfinite(frame).all():
-        raise ValueError("the image holds NaN or infinite values: are the weights damaged?")
-    scaled = (frame.clamp(0, 1) * np.iinfo(dtype).max).round().permute(1, 2, 0)
-    whole = scaled.to(torch.uint8 if dtype == np.uint8 else torch.int32).contiguous()  # few bytes leave the device
-    return whole.cpu().numpy().astype(dtype, copy=False)
-
-
-def write_image(path: str | os.PathLike, frame: Tensor) -> None:
-    """Write (1, 3, H, W) or (3, H, W) in [0, 1] as an 8-bit image; by suffix. Atomic. Raises OSError, ValueError."""
-    array = tensor_to_image(frame)
-    if Path(path).suffix.lower() not in Image.registered_extensions():
-        raise ValueError(f"{path}: unknown image suffix {Path(path).suffix!r}; use for example .png")
-    with atomic_path(path) as temporary, naming_failed_write(path):
-        Image.fromarray(array).save(temporary)
-
-
-def short_name(name: str) -> str:
-    """The name, or where it is long, its beginning and a hash: a file system that holds it may not hold it and more."""
-    content = os.fsencode(name)
-    if len(content) <= LONG_NAME:
-        return name
-    return f"{content[: LONG_NAME // 2].decode(errors='ignore')}-{hashlib.sha256(content).hexdigest()[:12]}"
-
-
-@contextlib.contextmanager
-def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary path beside `path` (same suffix) that takes its name when the block succeeds, and is removed
-    when it does not. The folder is made if needed."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{short_name(path.stem)}.", suffix=f".part{path.suffix}", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 is for secrets, this is a result
-        temporary.replace(path)
-    except OSError as error:
-        if error.errno and not error.filename:  # a full disk is reported without a name
-            error.filename = str(path)
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def naming_failed_write(path: str | os.PathLike) -> Iterator[None]:
-    """Turn a failed write into an OSError with the path: a full disk is reported without a name, by PyTorch even as a
-    RuntimeError that follows it."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        first: BaseException = error
-        while not isinstance(first, OSError) and first.__context__:
-            first = first.__context__
-        raise OSError(f"cannot write {path}: {getattr(first, 'strerror', None) or error}") from error
 
 
 def save_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:
@@ -219,27 +110,18 @@ def load_checkpoint(path: str | os.PathLike, *, map_location: str | torch.device
     return content
 
 
-def describe_stranger(path: Path) -> str:
-    """What a file is that is not what its name says: something servers and Git put in the place of others, or text.
-    Empty where its content does not tell."""
-    with path.open("rb") as file:
-        head = file.read(256)
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if not head:
-        return "an empty file"
-    if head.startswith(b"version https://git-lfs"):
-        return "a pointer of Git LFS to the file itself, which `git lfs pull` fetches"
-    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
-        return "a web page; download the file itself (on GitHub and Hugging Face, the link that says raw or download)"
-    if all(byte in TEXT for byte in head):
-        line = " ".join(head.decode(errors="replace").split())
-        return f'text: "{line[:60]}{"..." if len(line) > 60 else ""}"'
-    return ""
-
-
 def natural_order(paths: Iterable[Path]) -> list[Path]:
-    """Sorted by name, 2 before 10."""
-    return sorted(paths, key=lambda path: (_natural(path.name), path.name))
+    """Sorted by name, 2 before 10, -2 before -1."""
+    return sorted(paths, key=lambda path: (split_numbers(path.name), path.name))
+
+
+def split_numbers(name: str) -> list[str | int]:
+    """Text in small letters and numbers in turn, text first, so that like meets like where names are compared.
+
+    A hyphen is a sign at the beginning and after "_", "(" and "="; elsewhere it separates, as in "frame-2" and dates.
+    """
+    parts = re.split(r"((?:(?:^|(?<=[_(=]))-)?\d+)", name.lower())
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
 
 
 def find_function(text: str, role: str) -> Callable[..., Any]:
@@ -306,30 +188,3 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-
-
-def _natural(name: str) -> list[str | int]:
-    parts = re.split(r"(\d+)", name.lower())  # text and numbers in turn, so that like meets like
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
-
-
-def _describe_conversion(image: Image.Image) -> str:
-    """What `_to_rgb8` will lose or change, in words; empty for plain 8-bit RGB."""
-    tile = getattr(image, "tile", None)
-    raw_mode = str(tile[0][3]) if tile else ""
-    deep = "16-bit " if "16" in raw_mode or image.mode.startswith("I") else ""
-    alpha = "A" in image.getbands() or "transparency" in image.info
-    names = {"1": "black and white", "L": "grey", "LA": "grey", "I": "grey", "F": "floating-point grey", "P": "palette"}
-    kind = names.get(image.mode.split(";")[0], "" if image.mode in ("RGB", "RGBA", "RGBX") else image.mode)
-    parts = [f"{deep}{kind}".strip(), "alpha channel (dropped)" if alpha else ""]
-    return " with ".join(part for part in parts if part)
-
-
-def _to_rgb8(image: Image.Image, path: Path) -> np.ndarray:
-    if image.mode == "F":
-        grey = (tiff_files.check_range(np.asarray(image, np.float32), path) * 255).round().astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
-    if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion would clip at 255
-        grey = np.clip(np.asarray(image).astype(np.float64) / 257, 0, 255).round().astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
-    return np.asarray(image.convert("RGB"))

@@ -47,7 +47,8 @@ def test_list_and_help_know_the_one_entry_point(tmp_path, monkeypatch):
 
 
 def test_dependencies_are_the_packages_that_the_network_imports():
-    parts = ("extras", "models", "pytorch_wavelets", "utils", "weight_files")
+    parts = hubconf._NAMES
+    assert set().union(*(MAY_IMPORT[part] for part in parts)) <= set(parts)
     names = set().union(*(imported(path) for part in parts for path in files_of(part)))
     packages = {name for name in names if not name.startswith(".")} - sys.stdlib_module_names - set(MAY_IMPORT)
     assert packages - {"triton", "huggingface_hub"} == set(hubconf.dependencies)

@@ -3,6 +3,7 @@
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from clips import SQUARES, make_clip
@@ -30,6 +31,16 @@ def test_pictures_are_read_as_they_were_written(tmp_path, suffix, dtype, kept):
     back = read_picture(tmp_path / f"a{suffix}")
     assert back.dtype == kept
     np.testing.assert_array_equal(back, image if dtype == kept else np.round(image / 257))
+
+
+@pytest.mark.parametrize(("bits", "kind"), [(8, "rgba"), (16, "rgba64be"), (16, "ya16be")])
+def test_alpha_of_a_picture_is_dropped_and_said(tmp_path, caplog, bits, kind):
+    encoder = av.CodecContext.create("png", "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 64, 48, kind, Fraction(1)
+    packets = encoder.encode(av.VideoFrame.from_ndarray(SQUARES[0], "rgb24").reformat(format=kind)) + encoder.encode()
+    (tmp_path / "a.png").write_bytes(b"".join(map(bytes, packets)))
+    assert 8 * read_picture(tmp_path / "a.png").itemsize == bits
+    assert "alpha channel" in caplog.text and "dropped" in caplog.text
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".webp"])
@@ -143,3 +154,46 @@ def test_a_conversion_is_said_once_per_folder(tmp_path, caplog):
         Image.new(mode, (4, 4)).save(tmp_path / name)
     assert len(list(ImageReader(list_frames(tmp_path)).frames())) == 4
     assert [record.args[0].name for record in caplog.records] == ["0.png", "2.png"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["-10", "-2", "-1", "0", "1", "2", "10"],
+        ["f_-2", "f_-1", "f_0", "f_1"],
+        ["f (-2)", "f (-1)", "f (0)"],
+        ["f-1", "f-2", "f-10"],
+        ["2020-01-02", "2020-01-10", "2020-02-01"],
+        ["take 1-1", "take 1-2", "take 2-1"],
+        ["F1", "f2", "F10"],
+    ],
+)
+def test_frames_come_in_the_order_of_their_numbers(tmp_path, names):
+    for name in sorted(names):
+        (tmp_path / f"{name}.png").touch()
+    assert [path.stem for path in list_frames(tmp_path)] == names
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["1", "2", "4", "5", "9"], "no frame of number 3, 6 to 8"),
+        (["f_-2", "f_-1", "f_1"], "no frame of number 0"),
+        (["f0", "f5", "f15", "f20"], "no frame of number 10"),
+        (["1", "2", "4", "6", "7", "9", "10", "12", "13"], "no frame of number 3, 5, 8 and 1 more gaps"),
+        (["1", "2", "3"], ""),
+        (["0", "5", "10"], ""),
+        (["a1", "a2", "b5", "b9"], ""),
+        (["1", "5"], ""),
+        (["a", "b", "c"], ""),
+        (["1_1", "1_2", "2_5"], ""),
+    ],
+)
+def test_a_gap_in_the_numbers_is_told(tmp_path, caplog, names, words):
+    for name in names:
+        save_picture(tmp_path / f"{name}.png", noise())
+    for place in (tmp_path, tmp_path / "*.png"):
+        caplog.clear()
+        assert len(open_reader([place]).paths) == len(names)
+        told = f"{place}: {words}; the frames are taken as evenly spaced"
+        assert (told in caplog.text) if words else not caplog.text

@@ -166,6 +166,14 @@ def test_an_existing_file_is_replaced_only_when_asked(folder, capsys):
         ("clip.mp4 --output out.mp4 --preset warp", "h264 takes one of"),
         ("clip.mp4 --output out.webm --codec h264", ".webm does not hold h264"),
         ("clip.mp4 --output out.mp4 --report out.pdf", "out.pdf: a report is a .png"),
+        ("clip.mp4 --output out.mp4 --report words/r.png", "words/r.png cannot be written: "),
+        ("clip.mp4 --output out.mp4 --report dir.png", "dir.png is a folder; give a file's name for the report"),
+        (f"clip.mp4 --output out.mp4 --report {'r' * 252}.png", "is 256 bytes long, and "),
+        ("a.png b.png --output out.png --report a.png", "a.png is given for two files; give the report another name"),
+        ("a.png b.png --output out.png --report out.png", "out.png is given for two files"),
+        ("page.mp4 --output out.mp4", "page.mp4 is not a video but a web page; download the file itself"),
+        ("pointer.mp4 --output out.mp4", "pointer.mp4 is not a video but a pointer of Git LFS to the file itself"),
+        ("pointer.png a.png --output out.png", "pointer.png is not an image but a pointer of Git LFS"),
         ("none.mp4 --output out.mp4", "no such file or folder: none.mp4"),
         ("a.png none.png --output out.png", "no such file or folder: none.png"),
         ("frames a.png --output out", "frames is a folder; give one folder, or two images"),
@@ -198,6 +206,9 @@ def test_bad_input_is_one_line_and_a_failure_and_leaves_nothing(folder, capsys, 
     Path("full/old.txt").touch()
     for name in ("words", "words2"):
         Path(name).write_text("just some words\n" * 20)
+    Path("page.mp4").write_text("<!DOCTYPE html>\n<html></html>\n")
+    for name in ("pointer.mp4", "pointer.png"):
+        Path(name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:01\nsize 9\n")
     Image.new("RGB", (9, 5)).save("wide.png")
     torn = Path("a.png").read_bytes()[:-40]
     for path in ("cut.png", "torn/1.png"):

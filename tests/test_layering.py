@@ -11,9 +11,11 @@ ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
     "extras": set(),
     "startup": set(),
-    "tiff_files": set(),
+    "tiff_files": {"extras"},
     "weight_files": {"extras"},
-    "utils": {"startup", "tiff_files", "weight_files"},
+    "whole_files": set(),
+    "image_files": {"tiff_files", "whole_files"},
+    "utils": {"image_files", "startup", "weight_files", "whole_files"},
     "pytorch_wavelets": set(),
     "models": {"pytorch_wavelets", "utils", "extras"},
     "datasets": {"utils"},

@@ -28,6 +28,7 @@ def test_floating_point_from_0_to_1_is_read_as_such(tmp_path, caplog, pixels, or
     image = utils.read_image(path)[0].permute(1, 2, 0).numpy()
     np.testing.assert_allclose(image, (expected * 255).round() / 255, atol=1e-6)
     assert "a.tif: floating point, converted to 8-bit RGB" in caplog.text and "16-bit" not in caplog.text
+    assert ("alpha channel, dropped" in caplog.text) == (pixels is RGBA)
 
 
 @pytest.mark.parametrize("code", TURNS)

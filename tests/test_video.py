@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import RATE, SQUARES, encode_tone, make_clip, packets, read, square, write
+from clips import RATE, SQUARES, convert, encode_tone, make_clip, packets, read, square, write
 
 from video.clock import Clock
 from video.reader import DamagedVideo, VideoReader
@@ -65,9 +65,29 @@ def test_reading_may_start_at_any_frame_and_gives_the_same_frames(tmp_path, suff
     assert next(reader.frames(start=between)).time == frames[11].time
 
 
-def test_alpha_is_dropped_and_said(tmp_path, caplog):
-    assert len(read(make_clip(tmp_path / "a.mov", SQUARES, pix_fmt="rgba", codec="png"))) == 6
+@pytest.mark.parametrize(
+    ("suffix", "codec", "pix_fmt"),
+    [(".mov", "png", "rgba"), (".mkv", "ffv1", "yuva420p"), (".mov", "prores_ks", "yuva444p10le")],
+)
+def test_alpha_is_dropped_and_said(tmp_path, caplog, suffix, codec, pix_fmt):
+    assert len(read(make_clip(tmp_path / f"a{suffix}", SQUARES, pix_fmt=pix_fmt, codec=codec))) == 6
     assert "alpha channel, dropped" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["out.webm", "out.mkv"])
+def test_alpha_of_vp9_is_told_and_the_output_does_not_claim_it(tmp_path, caplog, name):
+    """Its decoder leaves alpha out; only a tag tells."""
+    with av.open(str(tmp_path / "a.webm"), "w") as container:
+        stream = container.add_stream("libvpx-vp9", rate=25, width=64, height=48, pix_fmt="yuva420p")
+        for index, image in enumerate(SQUARES):
+            frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuva420p")
+            frame.pts = index
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    convert(tmp_path / "a.webm", tmp_path / name)
+    assert "a.webm: alpha channel, dropped" in caplog.text
+    with av.open(str(tmp_path / name)) as container:
+        assert "alpha_mode" not in {key.lower() for key in container.streams.video[0].metadata}
 
 
 def test_only_the_first_of_several_pictures_is_read_and_that_is_said(tmp_path, caplog):
@@ -107,10 +127,17 @@ def test_a_missing_file_is_named(tmp_path):
         VideoReader(tmp_path / "a.mp4")
 
 
-@pytest.mark.parametrize("content", [b"", b"just some words\n" * 50])
-def test_a_file_that_is_no_video_is_named(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", " but an empty file"),
+        (b"just some words\n" * 50, ' but text: "just some words just'),
+        (bytes(range(256)) * 9, ", or is truncated or corrupt"),
+    ],
+)
+def test_a_file_that_is_no_video_is_named(tmp_path, content, words):
     (tmp_path / "a.mp4").write_bytes(content)
-    with pytest.raises(ValueError, match=r"a.mp4 is not a video, or is truncated or corrupt"):
+    with pytest.raises(ValueError, match=rf"a.mp4 is not a video{words}"):
         VideoReader(tmp_path / "a.mp4")
 
 

@@ -11,13 +11,15 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-from mutants import make_originals, mutate
+from mutants import Mutant, make_originals, mutate
+from plain_decoder import are_alike, decode_plainly
 from test_interpolate import Instant
 
 import interpolate
 from utils import run_script
 from video.reader import DamagedVideo, VideoReader
 
+MOST = 10  # of 500 files, whose damage is not told; see `judge`
 SECONDS = 20  # for each file; the slowest takes less than one
 OUTPUTS = [
     "a.mp4", "a.mkv", "a.webm", "a.gif", "frames", "a.mkv --codec ffv1", "a.apng", "a.mp4 --fps 60", "a.mov --slow 2",
@@ -76,36 +78,95 @@ def test_what_is_whole_is_read(originals):
 @pytest.mark.slow
 def test_the_reader_has_an_answer_to_every_damage(originals, tmp_path):
     found = Counter()
-    for path in mutate(originals, tmp_path / "mutants", 5000):
+    for path, *_ in mutate(originals, tmp_path / "mutants", 5000):
         with alarm(path):
             found[read_all(path)] += 1
     assert all(found[kind] > 300 for kind in ("whole", "damaged", "refused"))
 
 
-def convert(path: Path, number: int, folder: Path, capsys: pytest.CaptureFixture) -> int:
-    """`python interpolate.py` on one file; checks what it says and leaves."""
-    name, *options = OUTPUTS[number % len(OUTPUTS)].split()
+def convert(path: Path, options: str, folder: Path, capsys: pytest.CaptureFixture) -> tuple[int, Path]:
+    """`python interpolate.py` on one file: its exit status and its output. Checks what it says and leaves."""
+    name, *flags = options.split()
     output = folder / name
     code = 0
     try:
         with alarm(path):
-            run_script(interpolate.main, interpolate.parse_args([str(path), "--output", str(output), *options]))
+            run_script(interpolate.main, interpolate.parse_args([str(path), "--output", str(output), *flags]))
     except SystemExit as end:
         code = end.code
     lines = re.split(r"[\r\n]+", capsys.readouterr().err)
     assert sum(line.startswith("error: ") for line in lines) == (code == 1), (path, lines)
-    assert [entry.name for entry in folder.iterdir()] == ([name] if code in (0, 3) else []), path
-    if output.is_file():
-        assert VideoReader(output).size == VideoReader(path).size, path
-        output.unlink()
-    shutil.rmtree(output, ignore_errors=True)
-    return code
+    leftovers = sorted({entry.name for entry in folder.iterdir()} - ({name} if code in (0, 3) else set()))
+    if leftovers:
+        raise Leftover(f"{path} leaves {leftovers}")
+    assert code == 1 or output.exists(), path
+    return code, output
+
+
+class Leftover(Exception):
+    """Files that belong to no output."""
+
+
+def clear(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
 
 
 @pytest.mark.slow
 def test_interpolate_has_an_answer_to_every_damage(originals, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(interpolate, "network", lambda args, device: Instant())
-    found = Counter()
-    for number, path in enumerate(chain(originals, mutate(originals, tmp_path / "mutants", 600))):
-        found[convert(path, number + number // len(originals), tmp_path / "out", capsys)] += 1
+    found, folder = Counter(), tmp_path / "out"
+    mutants = (mutant.path for mutant in mutate(originals, tmp_path / "mutants", 600))
+    for number, path in enumerate(chain(originals, mutants)):
+        options = OUTPUTS[(number + number // len(originals)) % len(OUTPUTS)]
+        code, output = convert(path, options, folder, capsys)
+        if output.is_file():
+            assert VideoReader(output).size == VideoReader(path).size, path
+        found[code] += 1
+        clear(folder)
     assert found[0] > 100 and found[1] > 100 and found[3] > 10 and set(found) == {0, 1, 3}
+
+
+def judge(mutant: Mutant, output: Path) -> list[str]:
+    """What is wrong with an output that is said to be whole, although a plain decoder complains of its input.
+
+    "silent": its frames are not those of the plain decoder. "untold": they are not those of the undamaged file either,
+    of which a recording that begins late has only the end.
+    """
+    plain = decode_plainly(mutant.path)
+    if not plain.has_errors:
+        return []
+    ours, whole = decode_plainly(output).images, decode_plainly(mutant.original).images
+    whole *= 2 if mutant.change == "repeat" else 1
+    if mutant.change == "begin_late" and ours:
+        whole = whole[-len(ours) :]
+    is_whole = are_alike(ours, whole)
+    return ["silent"] * (not is_whole and not are_alike(ours, plain.images)) + ["untold"] * (not is_whole)
+
+
+@pytest.mark.slow
+def test_500_damaged_files_end_in_an_answer_that_is_true(originals, tmp_path, monkeypatch, capsys):
+    """No traceback, no hang, nothing left over; and exit status 0 says that nothing is lost or guessed."""
+    monkeypatch.setattr(interpolate, "network", lambda args, device: Instant())
+    formats = [path for path in originals if path.name.startswith("kind")]
+    assert len({path.suffix for path in formats}) >= 11
+    found: dict[str, list[str]] = {name: [] for name in ("traceback", "hang", "leftover", "silent", "untold")}
+    folder = tmp_path / "out"
+    for mutant in mutate(formats, tmp_path / "mutants", 500):
+        clear(folder)
+        name = f"{mutant.path.name} ({mutant.change})"
+        try:
+            code, output = convert(mutant.path, "a.mkv --codec ffv1 --multiplier 1", folder, capsys)
+        except Hang:
+            found["hang"].append(name)
+        except Leftover:
+            found["leftover"].append(name)
+        except Exception:  # of any kind: each is a bug
+            found["traceback"].append(name)
+        else:
+            for wrong in judge(mutant, output) if code == 0 else []:
+                found[wrong].append(name)
+    print({name: len(paths) for name, paths in found.items()})
+    assert not (found["traceback"] or found["hang"] or found["leftover"]), found
+    assert len(found["silent"]) <= MOST, found["silent"]
+    assert len(found["untold"]) <= MOST, found["untold"]

@@ -22,7 +22,7 @@ MATROSKA = "matroska"
 COVERS = {"png": "image/png", "mjpeg": "image/jpeg"}  # by codec
 # What describes the file that was, not its content.
 OUTDATED = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration", "vendor_id", "rotate"}
-OUTDATED |= {"bps", "number_of_frames", "number_of_bytes"}
+OUTDATED |= {"alpha_mode", "bps", "number_of_frames", "number_of_bytes"}
 
 
 class Carrier:

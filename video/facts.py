@@ -50,17 +50,24 @@ def find_duration(container: InputContainer, video: VideoStream, rate: Fraction)
     return (whole if is_rounded else duration) if duration > 0 else None
 
 
-def say_what_is_lost(path: Path, container: InputContainer, first: VideoFrame) -> None:
+def say_what_is_lost(path: Path, container: InputContainer, video: VideoStream, first: VideoFrame) -> None:
     """Log what of the picture will not be in the output."""
     pictures = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     notes = {
         "only the first video stream is kept": len(pictures) > 1,
-        "alpha channel, dropped": any(part.is_alpha for part in first.format.components)
-        and container.format.name != "gif",  # there every file seems to have one
+        "alpha channel, dropped": has_alpha(container, video, first),
         "interlaced: deinterlace it first, or moving edges show combs": first.interlaced_frame,
     }
     for note in (text for text, is_true in notes.items() if is_true):
         logger.warning("%s: %s", path, note)
+
+
+def has_alpha(container: InputContainer, video: VideoStream, first: VideoFrame) -> bool:
+    """Return True if the picture is transparent in places: its frames say so, or for VP8 and VP9, whose decoders leave
+    alpha out, a tag of Matroska and WebM."""
+    if container.format.name == "gif":  # there every file seems to have alpha
+        return False
+    return any(part.is_alpha for part in first.format.components) or video.metadata.get("alpha_mode") == "1"
 
 
 def _usual_rate(rate: Fraction) -> Fraction:

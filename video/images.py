@@ -92,10 +92,13 @@ def read_picture(path: Path) -> np.ndarray:
         with path.open("rb") as file, av.open(file) as container:
             if container.format.name.startswith("png"):
                 container.streams.video[0].codec_context.options = {"err_detect": "explode"}
-            image = next(container.decode(video=0)).reformat(format="rgb48le").to_ndarray()
+            picture = next(container.decode(video=0))
+            image = picture.reformat(format="rgb48le").to_ndarray()
     except (av.FFmpegError, IndexError, StopIteration, MemoryError) as error:
         reason = getattr(error, "strerror", None) or "no picture in it"
         raise ValueError(f"{path} is truncated or corrupt: {reason}") from error
+    if any(part.is_alpha for part in picture.format.components):
+        logger.warning("%s: %s", path, "alpha channel, dropped")
     return turn_upright(image, orientation)
 
 

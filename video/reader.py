@@ -14,6 +14,8 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from utils import describe_stranger
+
 from .clock import Clock
 from .colour import Colour, decode_rgb, depth, orientation, upright, upright_aspect
 from .facts import MICROSECOND, find_duration, find_picture, find_rate, find_start, say_what_is_lost
@@ -73,7 +75,7 @@ class VideoReader:
             self.total = video.frames or (round(self.duration * self.rate) if self.duration else None)
             self.colour = Colour.of_stream(video)
             self.aspect = upright_aspect(video.sample_aspect_ratio or None, first)
-            say_what_is_lost(self.path, container, first)
+            say_what_is_lost(self.path, container, video, first)
         if seconds is not None:
             self.total = self.total and min(self.total, math.ceil(seconds * self.rate))
             self.duration = self.duration and min(self.duration, seconds)
@@ -132,6 +134,8 @@ class VideoReader:
         try:
             yield
         except (av.FFmpegError, MemoryError, OverflowError) as error:
+            if stranger := describe_stranger(self.path):
+                raise ValueError(f"{self.path} is not a video but {stranger}") from error
             reason = getattr(error, "strerror", None) or "it asks for too much memory"
             raise ValueError(f"{self.path} is not a video, or is truncated or corrupt: {reason}") from error
 

@@ -1,5 +1,6 @@
 """From what stands on the command line to a reader."""
 
+import logging
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +11,10 @@ from utils import natural_order
 
 from .facts import DEFAULT_RATE
 from .images import ImageReader, is_image, list_frames
+from .numbering import describe_gaps
 from .reader import VideoReader
+
+logger = logging.getLogger("waveletvfi")
 
 
 def open_reader(inputs: Sequence[Path], rate: Fraction | None = None) -> VideoReader | ImageReader:
@@ -36,15 +40,21 @@ def open_reader(inputs: Sequence[Path], rate: Fraction | None = None) -> VideoRe
         return ImageReader([_existing(path) for path in inputs], rate=rate)
     path = Path(inputs[0])
     if path.is_dir():
-        return ImageReader(list_frames(path), rate=rate)
+        return _read_folder(list_frames(path), path, rate)
     if not path.exists() and set(path.name) & set("*?["):
         paths = natural_order(name for name in path.parent.glob(path.name) if is_image(name))
         if not paths:
             raise FileNotFoundError(f"no image matches {path}")
-        return ImageReader(paths, rate=rate)
+        return _read_folder(paths, path, rate)
     if is_image(_existing(path)) and not _is_animated(path):
         raise ValueError(f"{path} is one image; give two, a folder of frames, or a video")
     return VideoReader(path)
+
+
+def _read_folder(paths: list[Path], place: Path, rate: Fraction) -> ImageReader:
+    if gaps := describe_gaps(paths):
+        logger.warning("%s: %s; the frames are taken as evenly spaced", place, gaps)
+    return ImageReader(paths, rate=rate)
 
 
 def _existing(path: Path) -> Path:

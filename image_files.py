@@ -1,0 +1,103 @@
+"""Image files as tensors, and back."""
+
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+import tiff_files
+from whole_files import atomic_path, describe_stranger, naming_failed_write
+
+logger = logging.getLogger("waveletvfi")
+
+
+def read_image(path: str | os.PathLike) -> Tensor:
+    """Read an image file as RGB.
+
+    Grey, palette, alpha, 16-bit and floating-point files (0 to 1) are converted to 8-bit RGB with a logged warning.
+    EXIF rotation is applied.
+
+    Returns:
+        (1, 3, H, W) float32 in [0, 1].
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not an image, is truncated or corrupt, or does not say which value is white.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no image at {path}")
+    if (pixels := tiff_files.read_float(path)) is not None:
+        logger.warning("%s: %s, converted to 8-bit RGB", path, "floating point")
+        return image_to_tensor((pixels * 255).round().astype(np.uint8))
+    try:
+        with Image.open(path) as image:
+            conversion = _describe_conversion(image)
+            image.load()
+            rgb = _to_rgb8(ImageOps.exif_transpose(image), path)
+    except UnidentifiedImageError as error:
+        stranger = describe_stranger(path)
+        kind = f"an image but {stranger}" if stranger else "an image that Pillow reads"
+        raise ValueError(f"{path} is not {kind}") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} is truncated or corrupt: {error}") from error
+    if conversion:
+        logger.warning("%s: %s, converted to 8-bit RGB", path, conversion)
+    return image_to_tensor(rgb)
+
+
+def image_to_tensor(rgb: np.ndarray) -> Tensor:
+    """(H, W, 3) uint8, or uint16 of full scale -> (1, 3, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(np.array(rgb)).permute(2, 0, 1)[None].float() / np.iinfo(rgb.dtype).max
+
+
+def tensor_to_image(frame: Tensor, dtype: np.dtype | type = np.uint8) -> np.ndarray:
+    """(1, 3, H, W) or (3, H, W) in [0, 1] -> (H, W, 3) uint8, or uint16 of full scale, rounded.
+
+    Raises:
+        ValueError: another shape, or values that are not finite.
+    """
+    if frame.dim() == 4 and frame.shape[0] == 1:
+        frame = frame[0]
+    if frame.dim() != 3 or frame.shape[0] != 3:
+        raise ValueError(f"an RGB image of shape (3, H, W) or (1, 3, H, W) is needed, got {tuple(frame.shape)}")
+    frame = frame.detach().float()
+    if not torch.isfinite(frame).all():
+        raise ValueError("the image holds NaN or infinite values: are the weights damaged?")
+    scaled = (frame.clamp(0, 1) * np.iinfo(dtype).max).round().permute(1, 2, 0)
+    whole = scaled.to(torch.uint8 if dtype == np.uint8 else torch.int32).contiguous()  # few bytes leave the device
+    return whole.cpu().numpy().astype(dtype, copy=False)
+
+
+def write_image(path: str | os.PathLike, frame: Tensor) -> None:
+    """Write (1, 3, H, W) or (3, H, W) in [0, 1] as an 8-bit image; by suffix. Atomic. Raises OSError, ValueError."""
+    array = tensor_to_image(frame)
+    if Path(path).suffix.lower() not in Image.registered_extensions():
+        raise ValueError(f"{path}: unknown image suffix {Path(path).suffix!r}; use for example .png")
+    with atomic_path(path) as temporary, naming_failed_write(path):
+        Image.fromarray(array).save(temporary)
+
+
+def _describe_conversion(image: Image.Image) -> str:
+    """What `_to_rgb8` will lose or change, in words; empty for plain 8-bit RGB."""
+    tile = getattr(image, "tile", None)
+    raw_mode = str(tile[0][3]) if tile else ""
+    deep = "16-bit " if "16" in raw_mode or image.mode.startswith("I") else ""
+    alpha = "A" in image.getbands() or "transparency" in image.info
+    names = {"1": "black and white", "L": "grey", "LA": "grey", "I": "grey", "F": "floating-point grey", "P": "palette"}
+    kind = names.get(image.mode.split(";")[0], "" if image.mode in ("RGB", "RGBA", "RGBX") else image.mode)
+    parts = [f"{deep}{kind}".strip(), "alpha channel (dropped)" if alpha else ""]
+    return " with ".join(part for part in parts if part)
+
+
+def _to_rgb8(image: Image.Image, path: Path) -> np.ndarray:
+    if image.mode == "F":
+        grey = (tiff_files.check_range(np.asarray(image, np.float32), path) * 255).round().astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion would clip at 255
+        grey = np.clip(np.asarray(image).astype(np.float64) / 257, 0, 255).round().astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    return np.asarray(image.convert("RGB"))

@@ -1,0 +1,75 @@
+"""Files that are whole or not there at all, and what lies in the place of others."""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+TEXT = frozenset(b"\t\r\n") | frozenset(range(32, 127))  # bytes
+LONG_NAME = 80  # bytes; some file systems hold 143, all 255
+
+
+def short_name(name: str) -> str:
+    """The name, or where it is long, its beginning and a hash: a file system that holds it may not hold it and more."""
+    content = os.fsencode(name)
+    if len(content) <= LONG_NAME:
+        return name
+    return f"{content[: LONG_NAME // 2].decode(errors='ignore')}-{hashlib.sha256(content).hexdigest()[:12]}"
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside `path` (same suffix) that takes its name when the block succeeds, and is removed
+    when it does not. The folder is made if needed."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{short_name(path.stem)}.", suffix=f".part{path.suffix}", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 is for secrets, this is a result
+        temporary.replace(path)
+    except OSError as error:
+        if error.errno and not error.filename:  # a full disk is reported without a name
+            error.filename = str(path)
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming_failed_write(path: str | os.PathLike) -> Iterator[None]:
+    """Turn a failed write into an OSError with the path: a full disk is reported without a name, by PyTorch even as a
+    RuntimeError that follows it."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        first: BaseException = error
+        while not isinstance(first, OSError) and first.__context__:
+            first = first.__context__
+        raise OSError(f"cannot write {path}: {getattr(first, 'strerror', None) or error}") from error
+
+
+def describe_stranger(path: Path) -> str:
+    """What a file is that is not what its name says: something servers and Git put in the place of others, or text.
+    Empty where its content does not tell."""
+    with path.open("rb") as file:
+        head = file.read(256)
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not head:
+        return "an empty file"
+    if head.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS to the file itself, which `git lfs pull` fetches"
+    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
+        return "a web page; download the file itself (on GitHub and Hugging Face, the link that says raw or download)"
+    if all(byte in TEXT for byte in head):
+        line = " ".join(head.decode(errors="replace").split())
+        return f'text: "{line[:60]}{"..." if len(line) > 60 else ""}"'
+    return ""
