@@ -138,20 +138,20 @@ def _connect_job(
         finally:
             stops.finish(request.session_hash, event)
 
-    def begin(request: gr.Request) -> gr.Button:
+    def begin(request: gr.Request) -> list[gr.Button]:
         stops.begin(request.session_hash)
-        return gr.Button(interactive=True)
+        return [gr.Button(interactive=False), gr.Button(interactive=True)]
 
     def end(request: gr.Request) -> gr.Button:
         stops.stop(request.session_hash)
         return gr.Button(interactive=False)
 
-    def after(request: gr.Request) -> gr.Button:
-        return gr.Button(interactive=stops.is_busy(request.session_hash))
+    def after() -> list[gr.Button]:
+        return [gr.Button(interactive=True), gr.Button(interactive=False)]
 
-    begun = run.click(begin, outputs=stop, queue=False, **QUIET)
+    begun = run.click(begin, outputs=[run, stop], queue=False, **QUIET)
     ran = begun.then(on_clip, inputs, shown.parts, show_progress_on=shown.waiting, **ONE_BY_ONE)
-    ran.then(after, outputs=stop, **QUIET)
+    ran.then(after, outputs=[run, stop], queue=False, **QUIET)
     stop.click(end, outputs=stop, queue=False, **QUIET)
 
 

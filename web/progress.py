@@ -38,10 +38,6 @@ class Stops:
         if self._events.get(session) is event:
             del self._events[session]
 
-    def is_busy(self, session: str) -> bool:
-        """Return True if the session has a job at work or waiting."""
-        return session in self._events
-
     def end(self, session: str) -> None:
         """Stop the session's job and forget the session: the page was closed or loaded again."""
         self.stop(session)
