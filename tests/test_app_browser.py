@@ -219,9 +219,12 @@ def test_the_example_clip_can_be_stopped_and_another_job_follows(page):
     assert page.locator("#stop").is_disabled()
     page.get_by_role("button", name="Interpolate the clip").click()
     page.get_by_text("frames, ").first.wait_for()  # and the time left
+    page.locator("#stop:enabled").wait_for()
+    assert page.get_by_role("button", name="Interpolate the clip").is_disabled()  # one job at a time
     page.locator("#stop:enabled").click()
     page.get_by_text("Stopped.").wait_for()
     page.locator("#stop:disabled").wait_for()
+    page.get_by_role("button", name="Interpolate the clip", disabled=False).wait_for()
     assert page.get_by_text("Download the clip").count() == 0
     page.get_by_role("tab", name="Two images").click()
     page.get_by_role("button", name="Use an example").first.click()

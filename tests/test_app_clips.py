@@ -191,7 +191,12 @@ def test_a_job_can_be_stopped_before_it_begins_and_a_new_one_stops_the_last():
     second = stops.event("me")
     assert not second.is_set()
     stops.begin("me")
-    assert second.is_set() and not stops.event("me").is_set()
+    third = stops.event("me")
+    assert second.is_set() and not third.is_set()
+    stops.finish("me", second)
+    assert stops.event("me") is third and not third.is_set()
+    stops.finish("me", third)
+    assert stops.event("me").is_set() and not third.is_set()
 
 
 def test_a_closed_page_stops_its_job_and_begins_none():

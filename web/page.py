@@ -111,7 +111,7 @@ def _clip_tab(setup: Setup, stops: Stops, ratio: float | None, budget: float | N
                 f"A video or an animated GIF, up to {limits.frames} frames of {limits.megapixels:g} megapixels. "
                 "Sound is kept, unless the clip is slowed down."
             )
-            amounts = amount_controls(setup, ratio, budget)
+            asked = [*times, *amount_controls(setup, ratio, budget)]
         with gr.Column(scale=3, min_width=320):
             shown = Results(clip=True)
     shown.render_inside()
@@ -119,27 +119,39 @@ def _clip_tab(setup: Setup, stops: Stops, ratio: float | None, budget: float | N
     clip.clear(lambda: gr.Video(None, visible=False), outputs=preview, **QUIET)
     clip.change(shown.clear, outputs=shown.parts, **QUIET)
     example.click(lambda: _example_clip(setup), outputs=[clip, preview], show_progress_on=clip)
+    _connect_job(setup, stops, shown, run, stop, [clip, *asked], len(times))
 
+
+def _connect_job(
+    setup: Setup, stops: Stops, shown: Results, run: gr.Button, stop: gr.Button, inputs: list[gr.Component], times: int
+) -> None:
+    """Let two buttons run and stop a job. inputs: the clip, `times` controls of the times, and those of the amount."""
     waiting = gr.Progress()
 
     def on_clip(request: gr.Request, progress: gr.Progress = waiting, clip: str | None = None, *chosen: Any) -> list:
-        countdown = Countdown(lambda part, text: progress(part, desc=text), stops.event(request.session_hash))
-        wanted, amount = chosen[: len(times)], chosen[len(times) :]
-        with _told(clip):
-            options = Options(**chosen_times(*wanted), **chosen_amount(*amount))
-            return _show_clip(setup, shown, clip, options, countdown)
+        event = stops.event(request.session_hash)
+        countdown = Countdown(lambda part, text: progress(part, desc=text), event)
+        try:
+            with _told(clip):
+                options = Options(**chosen_times(*chosen[:times]), **chosen_amount(*chosen[times:]))
+                return _show_clip(setup, shown, clip, options, countdown)
+        finally:
+            stops.finish(request.session_hash, event)
 
-    def begin(request: gr.Request) -> gr.Button:
+    def begin(request: gr.Request) -> list[gr.Button]:
         stops.begin(request.session_hash)
-        return gr.Button(interactive=True)
+        return [gr.Button(interactive=False), gr.Button(interactive=True)]
 
     def end(request: gr.Request) -> gr.Button:
         stops.stop(request.session_hash)
         return gr.Button(interactive=False)
 
-    begun = run.click(begin, outputs=stop, queue=False, **QUIET)
-    ran = begun.then(on_clip, [clip, *times, *amounts], shown.parts, show_progress_on=shown.waiting, **ONE_BY_ONE)
-    ran.then(end, outputs=stop, **QUIET)
+    def after() -> list[gr.Button]:
+        return [gr.Button(interactive=True), gr.Button(interactive=False)]
+
+    begun = run.click(begin, outputs=[run, stop], queue=False, **QUIET)
+    ran = begun.then(on_clip, inputs, shown.parts, show_progress_on=shown.waiting, **ONE_BY_ONE)
+    ran.then(after, outputs=[run, stop], queue=False, **QUIET)
     stop.click(end, outputs=stop, queue=False, **QUIET)
 
 

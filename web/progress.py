@@ -16,8 +16,8 @@ class Stops:
 
     def __init__(self) -> None:
         self._events: dict[str, threading.Event] = {}
-        self._never = threading.Event()
-        self._never.set()
+        self._closed = threading.Event()
+        self._closed.set()
 
     def begin(self, session: str) -> None:
         """Note a new job, which may have to wait for others, and stop the session's last one."""
@@ -26,12 +26,17 @@ class Stops:
 
     def event(self, session: str) -> threading.Event:
         """Return what is set when the session's job has to stop, or when it must not even begin."""
-        return self._events.get(session, self._never)
+        return self._events.get(session, self._closed)
 
     def stop(self, session: str) -> None:
         """Stop the session's job, if there is one, at work or waiting."""
         if session in self._events:
             self._events[session].set()
+
+    def finish(self, session: str, event: threading.Event) -> None:
+        """Note that the job with this event has ended; a newer one of the session goes on."""
+        if self._events.get(session) is event:
+            del self._events[session]
 
     def end(self, session: str) -> None:
         """Stop the session's job and forget the session: the page was closed or loaded again."""
