@@ -17,8 +17,8 @@ def check_passes(passes: Passes) -> None:
         if not falling or not 0 <= passes[-1] <= passes[0] < MOST_PASSES:
             raise ValueError(f"scales must fall by one from pass to pass, such as (2, 1, 0), got {passes}")
         return
-    is_number = isinstance(passes, int) and not isinstance(passes, bool)
-    if passes != AUTO and not (is_number and 1 <= passes <= MOST_PASSES):
+    is_number = isinstance(passes, int) and not isinstance(passes, bool) and 1 <= passes <= MOST_PASSES
+    if passes != AUTO and not is_number:
         raise ValueError(f'passes must be "auto" or a whole number from 1 to {MOST_PASSES}, got {passes!r}')
 
 

@@ -1,6 +1,7 @@
 """The network as a graph that runs without this source: torch.export's program, or ONNX."""
 
 import copy
+import dataclasses
 import os
 import re
 from collections.abc import Callable
@@ -12,11 +13,15 @@ from torch import Tensor, nn
 import utils
 from extras import require
 
+from .config import AUTO, Config
 from .exported import METADATA, Graph, named
-from .waveletvfi import MULTIPLE, WaveletVFI
+from .layers import MULTIPLE, pad_to_multiple
+from .waveletvfi import WaveletVFI
 from .weights import checkpoint_of
 
 OPSET = 20
+INPUTS = ["img0", "img1", "t"]
+GRAPH_PASSES = 3  # for "auto"
 EXAMPLE = 90, 70  # any size that is no multiple of 16; torch.export follows the shapes, not the numbers
 LARGEST = 8192  # pixels per side in a program
 AXES = {0: "batch", 2: "height", 3: "width"}
@@ -37,12 +42,15 @@ class Traced(nn.Module):
         super().__init__()
         self.model, self.ratio, self.pads = model, ratio, pads
 
-    def forward(self, img0: Tensor, img1: Tensor) -> dict[str, Tensor]:
-        """Two frames (B, 3, H, W) in [0, 1] -> `exported.NAMES`: the frame of their size, the rest padded."""
+    def forward(self, img0: Tensor, img1: Tensor, t: Tensor | None = None) -> dict[str, Tensor]:
+        """Two frames (B, 3, H, W) in [0, 1] -> `exported.NAMES`: the frame of their size, the rest padded.
+
+        t: (B,) times in (0, 1), of a network that takes them.
+        """
         height, width = img0.shape[-2:]
         if self.pads:
-            img0, img1 = _padded(img0), _padded(img1)
-        output = self.model(img0, img1, ratio=self.ratio)
+            img0, img1 = (pad_to_multiple(image, MULTIPLE) for image in (img0, img1))
+        output = self.model(img0, img1, ratio=self.ratio, t=t)
         return named(output._replace(frame=output.frame[..., :height, :width] if self.pads else output.frame))
 
 
@@ -56,7 +64,9 @@ def save_onnx(
 ) -> None:
     """Write an ONNX graph: img0, img1 (B, 3, H, W) float32 in [0, 1] of any batch and size -> `exported.NAMES`.
 
-    Its axes are named batch, height and width; padded_height, height_level1, ... those of the padded frame.
+    Its axes are named batch, height and width; padded_height, height_level1, ... those of the padded frame. Weights
+    that make any time have a third input, t (B,). MP-Net's passes are those of the configuration, `GRAPH_PASSES` for
+    "auto": a graph cannot choose them by the frame's size.
 
     Args:
         ratio: the graph's threshold ratio, 0 for the static network. Default: the classifier's choice per sample.
@@ -69,10 +79,11 @@ def save_onnx(
         require(package, "ONNX export")
     on_step(ONNX_STEPS[0])
     program = _program(model, ratio, precision, pads=True)
-    names = list(program.call_spec.out_spec.context)
+    outputs = list(program.call_spec.out_spec.context)
+    inputs = INPUTS if model.config.any_time else INPUTS[:2]
     on_step(ONNX_STEPS[1])
     graph: Any = torch.onnx.export(
-        program, (), dynamo=True, opset_version=OPSET, verbose=False, input_names=["img0", "img1"], output_names=names
+        program, (), dynamo=True, opset_version=OPSET, verbose=False, input_names=inputs, output_names=outputs
     )
     graph.model.metadata_props[METADATA] = _described(model, ratio, precision)
     on_step(ONNX_STEPS[2])
@@ -92,8 +103,8 @@ def save_program(
 ) -> None:
     """Write a program that `torch.export.load(path).module()` reads without this source, on the CPU.
 
-    img0, img1: (B, 3, H, W) float32 in [0, 1], B >= 1, H and W multiples of 16 from 48 on -> a dict, `exported.NAMES`.
-    Arguments and errors as in `save_onnx`, with `PROGRAM_STEPS`.
+    img0, img1: (B, 3, H, W) float32 in [0, 1], B >= 1, H and W multiples of 16 from 48 on, and t as in `save_onnx` -> a
+    dict, `exported.NAMES`. Arguments and errors as in `save_onnx`, with `PROGRAM_STEPS`.
     """
     on_step(PROGRAM_STEPS[0])
     program = _program(model, ratio, precision, pads=False).run_decompositions({})
@@ -106,6 +117,7 @@ def _program(model: WaveletVFI, ratio: float | None, precision: str, *, pads: bo
     if precision not in PRECISIONS:
         raise ValueError(f"a graph's precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     model = copy.deepcopy(model).to("cpu", PRECISIONS[precision]).requires_grad_(False).eval()
+    model.config = graph_config(model.config)
     model.sparse = "folded"
     batch = torch.export.Dim("batch", min=1, max=1024)
     if pads:  # every size; the solver of named sizes does not see that
@@ -116,18 +128,26 @@ def _program(model: WaveletVFI, ratio: float | None, precision: str, *, pads: bo
         shape = {0: batch} | {axis: MULTIPLE * side for axis, side in zip((2, 3), sides, strict=True)}
         example = 3 * MULTIPLE, 4 * MULTIPLE
     frames = tuple(torch.rand(2, 2, 3, *example))
+    shapes: tuple[dict[int, Any], ...] = (shape, shape)
+    if model.config.any_time:
+        frames, shapes = (*frames, torch.tensor([0.25, 0.75])), (shape, shape, {0: shape[0]})
     with torch.enable_grad():  # operations are counted where there are no gradients, and counting is no part of a graph
         traced = Traced(model, ratio, pads=pads).eval()
-        program = torch.export.export(traced, frames, dynamic_shapes=(shape, shape), strict=False)
+        program = torch.export.export(traced, frames, dynamic_shapes=shapes, strict=False)
     return program
+
+
+def graph_config(config: Config) -> Config:
+    """Return the configuration of a graph: the same with a number of passes."""
+    return dataclasses.replace(config, passes=GRAPH_PASSES) if config.passes == AUTO else config
 
 
 def _name_axes(graph: Any) -> None:
     """Name the axes of an ONNX graph, for whose sizes torch.export has symbols such as s27, as their users do."""
     symbols: dict[str, str] = {}
     for frame in graph.input:
-        sizes = [frame.type.tensor_type.shape.dim[axis].dim_param for axis in AXES]
-        symbols |= dict(zip(sizes, AXES.values(), strict=True))
+        sizes = frame.type.tensor_type.shape.dim
+        symbols |= {sizes[axis].dim_param: name for axis, name in AXES.items() if axis < len(sizes)}
     for value in (*graph.input, *graph.output, *graph.value_info):
         for size in value.type.tensor_type.shape.dim:
             if size.dim_param:
@@ -143,14 +163,5 @@ def _axis_name(size: str) -> str:
     return f"{padded[2]}_level{level}" if level else f"padded_{padded[2]}"
 
 
-def _padded(image: Tensor) -> Tensor:
-    """`pad_to_multiple` by indices, whose number is a multiple of 16 for torch.export, too."""
-    for axis in (2, 3):
-        size = image.shape[axis]
-        index = torch.arange((size + MULTIPLE - 1) // MULTIPLE * MULTIPLE, device=image.device)
-        image = image.index_select(axis, index.clamp(max=size - 1))
-    return image
-
-
 def _described(model: WaveletVFI, ratio: float | None, precision: str) -> str:
-    return Graph(checkpoint_of({}, model.config)["config"], ratio, precision).to_json()
+    return Graph(checkpoint_of({}, graph_config(model.config))["config"], ratio, precision).to_json()

@@ -13,7 +13,7 @@ from extras import require
 from .config import config_of
 from .motion import Motion
 from .synthesis import Synthesis
-from .waveletvfi import Interpolation, WaveletVFI, check_frames, count_operations
+from .waveletvfi import Interpolation, WaveletVFI, check_frames, check_times, count_operations
 
 METADATA = "waveletvfi"  # the graph's entry that says what it is
 HIGHS = ("high1", "high2", "high3", "high4")
@@ -70,31 +70,46 @@ class OnnxModel:
             self._shapes = WaveletVFI(self.config)
 
     def interpolate(
-        self, img0: Tensor, img1: Tensor, *, ratio: float | Tensor | None = None, budget: float | None = None
+        self,
+        img0: Tensor,
+        img1: Tensor,
+        *,
+        ratio: float | Tensor | None = None,
+        budget: float | None = None,
+        t: float | Tensor | None = None,
     ) -> Tensor:
-        """The middle frame, as `WaveletVFI.interpolate`: (B, 3, H, W) in [0, 1] -> the same.
+        """Make the frame at time t, as `WaveletVFI.interpolate`: (B, 3, H, W) in [0, 1] -> the same.
 
         ratio: None, or the one that the graph was made with. Raises: as `interpolate_details`.
         """
-        return self.interpolate_details(img0, img1, ratio=ratio, budget=budget).frame
+        return self.interpolate_details(img0, img1, ratio=ratio, budget=budget, t=t).frame
 
     @torch.inference_mode()
     def interpolate_details(
-        self, img0: Tensor, img1: Tensor, *, ratio: float | Tensor | None = None, budget: float | None = None
+        self,
+        img0: Tensor,
+        img1: Tensor,
+        *,
+        ratio: float | Tensor | None = None,
+        budget: float | None = None,
+        t: float | Tensor | None = None,
     ) -> Interpolation:
         """Everything, as `WaveletVFI.interpolate_details`; tensors are on the device of the frames.
 
         Raises:
-            ValueError: frames as in `WaveletVFI`; another ratio than the graph's, or a budget.
+            ValueError: frames and times as in `WaveletVFI`; another ratio than the graph's, or a budget.
         """
         check_frames(img0, img1)
         if budget is not None or not (ratio is None or (self.ratio is not None and ratio == self.ratio)):
             made = "the network's choice of ratio" if self.ratio is None else f"ratio {self.ratio:g}"
             raise ValueError(f"{self.path} was made with {made} and takes no other; export_onnx.py --ratio makes one")
-        frames = {name: image.float().cpu().numpy() for name, image in (("img0", img0), ("img1", img1))}
+        times = check_times(t, img0, any_time=self.config.any_time)
+        inputs = [("img0", img0), ("img1", img1)] + ([("t", times)] if times is not None else [])
+        frames = {name: value.float().cpu().numpy() for name, value in inputs}
         arrays = self._session.run(list(NAMES), frames)
         outputs = {name: torch.from_numpy(array).to(img0.device) for name, array in zip(NAMES, arrays, strict=True)}
-        return count_operations(self._shapes, _interpolation(outputs, img0.dtype))
+        output = _interpolation(outputs, img0.dtype)
+        return count_operations(self._shapes, output._replace(scales=self._shapes.scales(*output.merged.shape[-2:])))
 
 
 def _interpolation(outputs: dict[str, Tensor], dtype: torch.dtype) -> Interpolation:

@@ -72,5 +72,16 @@ def halve_flow(flow: Tensor) -> Tensor:
 
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Repeat the right and bottom border of (B, C, H, W) until both sizes are multiples of `multiple`."""
+    if torch.compiler.is_exporting():
+        return _pad_by_index(image, multiple)
     height, width = image.shape[-2:]
     return F.pad(image, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+
+
+def _pad_by_index(image: Tensor, multiple: int) -> Tensor:
+    """`pad_to_multiple` by indices, whose number torch.export, too, sees to be a multiple."""
+    for axis in (2, 3):
+        size = image.shape[axis]
+        index = torch.arange((size + multiple - 1) // multiple * multiple, device=image.device)
+        image = image.index_select(axis, index.clamp(max=size - 1))
+    return image

@@ -144,14 +144,14 @@ class MotionPerceptionNet(nn.Module):
 
     def _inputs(self, level: int, features: Tensor, estimate: Tensor | None, time: Tensor | None) -> Tensor:
         """The input of a level's decoder, from features of both frames (2B, C, h, w) and the estimate (B, 5, h, w)."""
-        pair = halves(features)
-        parts = [*pair]
+        first, second = halves(features)
+        parts = [first, second]
         if estimate is not None:
             parts.append(estimate)
         if self.correlation and level == CORRELATED_LEVEL:
-            parts.append(correlate(*pair, self.correlation))
+            parts.append(correlate(first, second, self.correlation))
         if self.any_time:
-            plane = pair[0].new_zeros(len(pair[0]), 1, *pair[0].shape[-2:])
+            plane = torch.zeros_like(first[:, :1])
             parts.append(plane if time is None else plane + (time - 0.5).to(plane.dtype).view(-1, 1, 1, 1))
         return concatenate(parts, like=features)
 

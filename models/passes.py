@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .config import AUTO, Passes, check_passes
 from .layers import MULTIPLE, backward_warp, concatenate, pad_to_multiple
-from .motion import Motion, MotionPerceptionNet, double_estimate
+from .motion import LEVELS, Motion, MotionPerceptionNet, double_estimate
 
 Scales = tuple[int, ...]  # of the passes, coarse to fine: s stands for frames of 1/2^s of the size
 
@@ -90,8 +90,8 @@ def _run(
         frames = [concatenate([image], like=frame) for image, frame in zip(warped, frames, strict=True)]
     motion = net(*(pad_to_multiple(frame, MULTIPLE) for frame in frames), time)
     found = torch.cat([motion.flow_t0, motion.flow_t1, motion.occlusion], dim=1)
-    inner = [_crop(estimate, found, height, width) for estimate in motion.coarse]
-    inner, found = [estimate for estimate in inner if estimate is not None], found[..., :height, :width]
+    cropped = (_crop(estimate, found, height, width) for estimate in motion.coarse)
+    inner, found = [estimate for estimate in cropped if estimate is not None], found[..., :height, :width]
     if before is not None:
         inner, found = [_correct(estimate, before) for estimate in inner], _correct(found, before)
     return motion._replace(coarse=tuple(inner)), found
@@ -122,7 +122,8 @@ def _correct(residual: Tensor, coarse: Tensor) -> Tensor:
 
 def _shrink(image: Tensor, scale: int) -> Tensor:
     """(B, C, H, W) -> (B, C, H/2^scale, W/2^scale), rounded up, the mean of each square or of what there is of it."""
-    return F.avg_pool2d(image, 2**scale, ceil_mode=True) if scale else image
+    # Up to 1/16, frames divide evenly; an exported graph need not be told how to round.
+    return F.avg_pool2d(image, 2**scale, ceil_mode=scale > LEVELS[0]) if scale else image
 
 
 def _enlarge(estimate: Tensor, frame: Tensor) -> Tensor:

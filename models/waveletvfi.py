@@ -51,8 +51,13 @@ class WaveletVFI(Pretrained):
     def __init__(self, config: Config | str = "base"):
         super().__init__()
         self.config = config = find_config(config)
-        options = {"correlation": config.correlation, "any_time": config.any_time}
-        self.motion = MotionPerceptionNet(config.encoder, config.decoder, len(config.ratios), **options)
+        self.motion = MotionPerceptionNet(
+            config.encoder,
+            config.decoder,
+            len(config.ratios),
+            correlation=config.correlation,
+            any_time=config.any_time,
+        )
         self.context = ContextNet(config.context)
         context = tuple(3 * width for width in config.context)
         self.synthesis = WaveletSynthesisNet(context, config.synthesis, correction=config.correction)
@@ -130,30 +135,13 @@ class WaveletVFI(Pretrained):
     ) -> tuple[Motion, Tensor]:
         """Run MP-Net alone: the motion, and the merged frame (B, 3, H, W). t, passes: as in `forward`."""
         scales = self.scales(img0.shape[-2], img0.shape[-1], passes)
-        motion = perceive_motion(self.motion, img0, img1, scales, self._time(t, img0))
+        time = check_times(t, img0, any_time=self.config.any_time)
+        motion = perceive_motion(self.motion, img0, img1, scales, time)
         return motion, blend(img0, img1, motion.flow_t0, motion.flow_t1, motion.occlusion)
 
     def scales(self, height: int, width: int, passes: Passes | None = None) -> Scales:
         """Return the scales at which MP-Net runs for frames of this size. Raises ValueError for other `passes`."""
         return scales_of(self.config.passes if passes is None else passes, height, width)
-
-    def _time(self, t: float | Tensor | None, image: Tensor) -> Tensor | None:
-        """Return the times (B,) as MP-Net takes them, None where it makes the middle alone.
-
-        Raises ValueError: a time outside (0, 1), of another shape, or one that this network cannot make.
-        """
-        times = torch.as_tensor(0.5 if t is None else t, dtype=torch.float32, device=image.device)
-        if t is not None:
-            if times.dim() > 1 or (times.dim() == 1 and len(times) not in (1, len(image))):
-                raise ValueError(f"t must be a number or one per sample ({len(image)}), got {tuple(times.shape)}")
-            if not ((times > 0) & (times < 1)).all():
-                raise ValueError(f"t must lie between 0 and 1, both excluded, got {t}")
-            if not self.config.any_time and not (times == 0.5).all():
-                raise ValueError(
-                    f"these weights make the frame at t = 0.5 alone, got t = {t}; use weights whose configuration has "
-                    "any_time (checkpoints/README.md), or halve again and again"
-                )
-        return times.expand(len(image)) if self.config.any_time else None
 
     def interpolate(
         self,
@@ -226,7 +214,7 @@ class WaveletVFI(Pretrained):
         outputs = []
         for (_, probs), candidate in zip(chosen, candidates, strict=True):
             frame = candidate.frame[..., :height, :width].to(img0.dtype)
-            published = published_gmacs(self, *merged.shape[-2:], candidate.masks, scales=scales)
+            published = published_gmacs(self, merged.shape[-2], merged.shape[-1], candidate.masks, scales=scales)
             outputs.append(Interpolation(frame, merged, motion, probs, [candidate], published, scales=scales))
         return outputs
 
@@ -296,7 +284,7 @@ def count_operations(model: WaveletVFI, output: Interpolation, *, encoded: int =
     )
     sparse = cast(Tensor, sum(c.executed for c in output.candidates))
     executed = executed_gmacs(model, height, width, sparse, encoded=encoded, scales=scales)
-    return output._replace(published_gmacs=cast(Tensor, published), executed_gmacs=executed)
+    return output._replace(published_gmacs=published, executed_gmacs=executed)
 
 
 def check_frames(img0: Tensor, img1: Tensor) -> None:
@@ -308,6 +296,30 @@ def check_frames(img0: Tensor, img1: Tensor) -> None:
             raise ValueError(f"{name} must be floating point in [0, 1], got {image.dtype}; divide 8-bit images by 255")
     if img0.shape != img1.shape:
         raise ValueError(f"both frames must have one size, got {tuple(img0.shape)} and {tuple(img1.shape)}")
+
+
+def check_times(t: float | Tensor | None, image: Tensor, *, any_time: bool) -> Tensor | None:
+    """Return times as MP-Net takes them: (B,) float32 on the device of the frames; None if it makes the middle alone.
+
+    Args:
+        t: a number or one per sample; None: 1/2. image: (B, ...), a frame. any_time: whether the weights make any time.
+    Raises:
+        ValueError: a time outside (0, 1), of another shape, or one that the weights cannot make.
+    """
+    if torch.compiler.is_exporting() and isinstance(t, Tensor):
+        return t  # a graph's input, one per sample
+    times = torch.as_tensor(0.5 if t is None else t, dtype=torch.float32)
+    if t is not None:
+        if times.dim() > 1 or (times.dim() == 1 and len(times) not in (1, len(image))):
+            raise ValueError(f"t must be a number or one per sample ({len(image)}), got {tuple(times.shape)}")
+        if not ((times > 0) & (times < 1)).all():
+            raise ValueError(f"t must lie between 0 and 1, both excluded, got {t}")
+        if not any_time and not (times == 0.5).all():
+            raise ValueError(
+                f"these weights make the frame at t = 0.5 alone, got t = {t}; use weights whose configuration has "
+                "any_time (checkpoints/README.md), or halve again and again"
+            )
+    return times.to(image.device).expand(len(image)) if any_time else None
 
 
 def _translate_names(module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
