@@ -3,7 +3,7 @@ python export_onnx.py --output static.onnx --ratio 0 --precision fp16
 python export_onnx.py --output model.pt2 --ratio 0
 
 The network as a graph for other programs: ONNX (.onnx), or torch.export's format (.pt2). Compared with the network over
-several sizes before the file gets its name.
+several sizes before the file gets its name. Takes a minute or two, and says what it is doing.
 """
 
 from startup import end_quietly, run_script
@@ -12,14 +12,18 @@ if __name__ == "__main__":
     end_quietly()
 
 import argparse
+import contextlib
+import sys
+import threading
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from tqdm import tqdm
 
 from models import WaveletVFI, default_checkpoint, waveletvfi
-from models.export import PRECISIONS, save_onnx, save_program
+from models.export import ONNX_STEPS, PRECISIONS, PROGRAM_STEPS, save_onnx, save_program
 from models.exported import NAMES, OnnxModel
 from models.options import add_weights, ratio_option
 from utils import atomic_path
@@ -27,7 +31,8 @@ from utils import atomic_path
 SIZES = ((1, 64, 96), (2, 48, 80), (1, 100, 150), (1, 256, 448))  # batch, height, width
 TOLERANCE = {"float32": 1e-4, "fp16": 0.02}
 FLIPPED = 1e-3  # of the values may differ more: a detail that touches its threshold
-EXPORTERS = {".onnx": save_onnx, ".pt2": save_program}
+COMPARING = "comparing it with the network"
+EXPORTERS = {".onnx": (save_onnx, ONNX_STEPS), ".pt2": (save_program, PROGRAM_STEPS)}
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -43,15 +48,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    export = EXPORTERS.get(args.output.suffix)
-    if export is None:
+    if args.output.suffix not in EXPORTERS:
         raise ValueError(f"{args.output}: unknown kind {args.output.suffix!r}; use .onnx or .pt2")
     if args.output.exists() and not args.overwrite:
         raise FileExistsError(f"{args.output} exists; give --overwrite to replace it")
     checkpoint = args.checkpoint or default_checkpoint()
     model = waveletvfi(checkpoint, config=args.config)
-    with atomic_path(args.output) as temporary:
-        export(model, temporary, ratio=args.ratio, precision=args.precision)
+    export, steps = EXPORTERS[args.output.suffix]
+    with atomic_path(args.output) as temporary, contextlib.closing(Steps(len(steps) + 1)) as on_step:
+        export(model, temporary, ratio=args.ratio, precision=args.precision, on_step=on_step)
+        on_step(COMPARING)
         worst = compare(model, temporary, ratio=args.ratio, tolerance=TOLERANCE[args.precision])
     megabytes = args.output.stat().st_size / 1e6
     print(f"{args.output}: {checkpoint.name}, {megabytes:.1f} MB; largest difference {worst:.1g} in {len(SIZES)} sizes")
@@ -73,6 +79,39 @@ def compare(model: WaveletVFI, path: Path, *, ratio: float | None, tolerance: fl
         if not off <= FLIPPED:
             raise ValueError(f"the graph is not the network: {off:.1%} of a frame of {size[2]}x{size[1]} differ")
     return worst
+
+
+class Steps:
+    """What is being done and for how long: a line that is rewritten every second, or, where nobody watches, one a step.
+
+    To be called with the name of each of `total` steps as it begins.
+    """
+
+    def __init__(self, total: int, *, every: float = 1.0):
+        self._bar = tqdm(total=total, bar_format="step {n} of {total}: {desc} ({elapsed})", disable=None, leave=False)
+        self._total, self._count, self._ended = total, 0, threading.Event()
+        self._ticker = threading.Thread(target=self._tick, args=(every,), daemon=True)
+        if not self._bar.disable:
+            self._ticker.start()
+
+    def __call__(self, name: str) -> None:
+        self._count += 1
+        if self._bar.disable:
+            print(f"step {self._count} of {self._total}: {name}", file=sys.stderr, flush=True)
+        else:
+            self._bar.n = self._count
+            self._bar.set_description_str(name)
+
+    def close(self) -> None:
+        """Remove the line."""
+        self._ended.set()
+        if self._ticker.is_alive():
+            self._ticker.join()
+        self._bar.close()
+
+    def _tick(self, every: float) -> None:
+        while not self._ended.wait(every):
+            self._bar.refresh()
 
 
 def load_program(path: Path):

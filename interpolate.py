@@ -57,7 +57,9 @@ def add_times(parser: argparse.ArgumentParser) -> None:
     rate.add_argument("--multiplier", type=rational, help="how many times as many frames: 2, 3, 5/2, ... (2)")
     rate.add_argument("--fps", type=rational, help="instead: so many frames per second, as 60 or 60000/1001")
     parser.add_argument("--slow", type=rational, default=1, help="slow motion: so many times as long, without sound")
-    parser.add_argument("--depth", type=int, help="frames are made at the nearest 1/2^depth between two (4)")
+    parser.add_argument(
+        "--depth", type=int, help="of weights that make the middle alone: frames at the nearest 1/2^depth (4)"
+    )
     parser.add_argument("--seconds", type=rational, help="only so much of the input, from its beginning")
     parser.add_argument("--input_fps", "--input-fps", type=rational, help="rate of a folder of frames (25)")
 

@@ -1,16 +1,25 @@
 """The beginning and the end of every script."""
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 INTERRUPTED, TERMINATED = 130, 143  # exit status
+ROOT = Path(__file__).resolve().parent
+LISTS = ("requirements.txt", "requirements-extra.txt")
 
 
 def end_quietly() -> None:
-    """Let Ctrl-C end the process in one line until `run_script`: for the seconds in which a script imports the rest."""
+    """Let Ctrl-C end the process in one line until `run_script`: for the seconds in which a script imports the rest.
+
+    A package that is not installed ends it in one line too, then and later.
+    """
+    sys.excepthook = _say_what_is_missing
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # jobs in the background may ignore it
         signal.signal(signal.SIGINT, _end)
 
@@ -37,6 +46,34 @@ def run_script(main: Callable[[Any], None], args: Any) -> None:
     finally:
         if distributed := _distributed():
             distributed.destroy_process_group()
+
+
+def how_to_get(package: str) -> str:
+    """Return in words what to do where `package` is not installed."""
+    environment, here = ROOT / ".venv", Path(sys.prefix)
+    if (environment / "installed").is_file() and here.resolve() != environment.resolve():
+        folder = "Scripts" if os.name == "nt" else "bin"
+        command = shlex.quote(str(environment / folder / "activate"))
+        return f"activate the environment that `make` has made: {'' if os.name == 'nt' else 'source '}{command}"
+    listed = [name for name in LISTS if package.lower() in _packages(ROOT / name)]
+    return f"pip install -r {(listed or LISTS)[0]}"
+
+
+def _packages(path: Path) -> set[str]:
+    """Return the packages that a list of requirements names, in small letters; none where there is no list."""
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return {line.partition("=")[0].partition("[")[0].strip().lower() for line in lines}
+
+
+def _say_what_is_missing(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say in one line that a package is not installed; any other error is shown as always."""
+    package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    is_ours = (ROOT / package).is_dir() or (ROOT / f"{package}.py").is_file()
+    if not package or is_ours or package in sys.stdlib_module_names:
+        sys.__excepthook__(kind, error, trace)
+        return
+    message = f"the package {package} is not installed for {sys.executable}; {how_to_get(package)}"
+    print(f"error: {message}", file=sys.stderr)
 
 
 def _end(*_: object) -> None:

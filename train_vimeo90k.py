@@ -47,7 +47,8 @@ def main(args: argparse.Namespace) -> None:
     samples = args.batch_size * args.accumulate  # of one optimizer step on one process
     sampler = EpochSampler(len(triplets), samples, rank=process.rank, world_size=process.world_size, seed=args.seed)
     trainer = Trainer(args, process, sampler.batches_per_epoch)
-    data = TrainingSet(triplets, TrainingAugmentation(args.crop_size, exposure=args.exposure), seed=args.seed)
+    augmentation = TrainingAugmentation(args.crop_size, exposure=args.exposure, where_it_moves=args.where_it_moves)
+    data = TrainingSet(triplets, augmentation, any_time=args.any_time, seed=args.seed)
     loader = open_loader(data, sampler, args, process)
     if process.is_main:
         sizes = f"{len(triplets)} training and {len(validation)} validation triplets"
@@ -108,6 +109,8 @@ def train_one_epoch(trainer: Trainer, loader: Loader) -> None:
     bar = tqdm(steps, f"epoch {epoch}", count, initial=first, unit="step", disable=None if process.is_main else True)
     for batches in bar:
         done = trainer.step(batches)
+        if trainer.log:
+            trainer.log.add(done.loss)
         if process.is_main and trainer.position.step % args.log_every == 0:
             throughput = meter.read()
             trainer.log.step(trainer.position, done, throughput)

@@ -45,7 +45,7 @@ def build_parser(description: str, data_help: str) -> argparse.ArgumentParser:
         "--peer",
         action="append",
         default=[],
-        help="module:function of two tensors (B, 3, H, W), to compare; repeatable",
+        help="module:function of two tensors (B, 3, H, W), and of t if it takes three, to compare; repeatable",
     )
     parser.add_argument("--batch_size", "--batch-size", type=int, default=1, help="samples at once per process (1)")
     parser.add_argument("--workers", type=int, default=0, help="processes that read images, 0: none (0)")
@@ -138,6 +138,7 @@ def _open_methods(args: argparse.Namespace, process: Process) -> tuple[list[Meth
             "sparse": args.sparse,
             "compile": args.compile,
             "config": args.config,
+            "passes": args.passes,
         }
         name = checkpoint.name if names.count(checkpoint.name) == 1 else str(checkpoint)
         methods.append(Network(model, name, options, {"weights": sha256} | arithmetic))

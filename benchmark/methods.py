@@ -13,6 +13,7 @@ from torch import Tensor
 
 import utils
 from models import Interpolation, WaveletVFI
+from models.macs import executed_gmacs
 
 RANGE = 0.5  # what a peer's frame may exceed [0, 1] by before it counts as one in other units
 
@@ -28,14 +29,16 @@ class Method(Protocol):
     """Whatever predicts middle frames; every row is a row of the tables.
 
     name: of the method. rows: their names. identity: what decides its predictions, as JSON can hold it.
+    any_time: it makes a frame at any time; else the middle alone.
     """
 
     name: str
     rows: list[str]
     identity: dict[str, Any]
+    any_time: bool
 
-    def predict(self, img0: Tensor, img1: Tensor, rows: list[int]) -> list[Prediction]:
-        """The middle frames of (B, 3, H, W) pairs in [0, 1], one prediction per index into `rows`."""
+    def predict(self, img0: Tensor, img1: Tensor, rows: list[int], t: float = 0.5) -> list[Prediction]:
+        """Predict the frames at time t of (B, 3, H, W) pairs in [0, 1], one prediction per index into `rows`."""
 
 
 class Network:
@@ -51,27 +54,42 @@ class Network:
         self.model, self.name, self.options = model, name, options
         self.rows = [f"{name}, {describe(option)}" for option in options]
         self.identity = identity | {"options": options}
+        self.any_time = model.config.any_time
 
-    def predict(self, img0: Tensor, img1: Tensor, rows: list[int]) -> list[Prediction]:
+    def predict(self, img0: Tensor, img1: Tensor, rows: list[int], t: float = 0.5) -> list[Prediction]:
+        time = {"t": t} if self.any_time else {}
         if len(rows) == 1:
-            outputs = [self.model.interpolate_details(img0, img1, **self.options[rows[0]])]
+            outputs = [self.model.interpolate_details(img0, img1, **self.options[rows[0]], **time)]
         else:
-            outputs = self.model.sweep(img0, img1, [self.options[row].get("ratio") for row in rows])
+            ratios = [self.options[row].get("ratio") for row in rows]
+            outputs = self._with_known_operations(self.model.sweep(img0, img1, ratios, **time), ratios)
         return [Prediction(output.frame, output) for output in outputs]
+
+    def _with_known_operations(self, outputs: list[Interpolation], ratios: list[float | None]) -> list[Interpolation]:
+        """Add the executed operations of ratio 0 to a sweep: what it computes is all that the sweep computes."""
+        height, width = outputs[0].merged.shape[-2:]
+        sparse = sum(candidate.executed for output in outputs for candidate in output.candidates)
+        executed = executed_gmacs(self.model, height, width, sparse, scales=outputs[0].scales)
+        return [
+            output._replace(executed_gmacs=executed) if ratio == 0 else output
+            for output, ratio in zip(outputs, ratios, strict=True)
+        ]
 
 
 class Function:
     """Any function of two batches (B, 3, H, W) in [0, 1] that returns the frame in the middle, likewise.
 
-    What lies a little outside [0, 1] is cut off; what is infinite counts as not a number.
+    A function of three arguments is given the time, 0 < t < 1, too. What lies a little outside [0, 1] is cut off;
+    infinite values count as not a number.
     """
 
     def __init__(self, function: Callable[[Tensor, Tensor], Tensor], name: str, identity: dict[str, Any] | None = None):
         self.function, self.name, self.rows = function, name, [name]
         self.identity = identity or {"function": name}
+        self.any_time = _takes_time(function)
 
-    def predict(self, img0: Tensor, img1: Tensor, rows: list[int]) -> list[Prediction]:
-        frame = self._call(img0, img1)
+    def predict(self, img0: Tensor, img1: Tensor, rows: list[int], t: float = 0.5) -> list[Prediction]:
+        frame = self._call(img0, img1, *([t] if self.any_time else []))
         if not isinstance(frame, Tensor) or frame.shape != img0.shape:
             got = tuple(frame.shape) if isinstance(frame, Tensor) else type(frame).__name__
             raise ValueError(f"{self.name} must return frames of shape {tuple(img0.shape)}, got {got}")
@@ -81,15 +99,25 @@ class Function:
             raise ValueError(f"{self.name} must return RGB in [0, 1], got values from {low:g} to {high:g}")
         return [Prediction(frame.to(img0).clamp(0, 1).where(whole, math.nan))]
 
-    def _call(self, img0: Tensor, img1: Tensor) -> Any:
+    def _call(self, img0: Tensor, img1: Tensor, *time: float) -> Any:
         try:
-            return self.function(img0, img1)
+            return self.function(img0, img1, *time)
         except Exception as error:  # the function is anybody's
             place = traceback.extract_tb(error.__traceback__)[-1]
             raise ValueError(
                 f"{self.name} failed for frames of shape {tuple(img0.shape)}: {type(error).__name__}: {error} "
                 f"({place.filename}, line {place.lineno}); mend it and add --resume, which keeps all other scores"
             ) from error
+
+
+def _takes_time(function: Callable) -> bool:
+    """Return True if a function needs a third argument."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # of a function that is not written in Python, the signature may be unknown
+        return False
+    needed = [p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(needed) == 3
 
 
 def average() -> Function:
@@ -119,8 +147,13 @@ def describe(option: dict[str, float | None]) -> str:
 def between(
     method: Method, img0: Tensor, img1: Tensor, halvings: int, rows: list[int] | None = None
 ) -> list[list[Prediction]]:
-    """All 2^halvings - 1 frames between two, in the order of time, per row: the middle, then the middles of halves."""
+    """Predict all 2^halvings - 1 frames between two, in the order of time, per row: each at its time where the method
+    can, else the middle, then the middles of halves."""
     rows = list(range(len(method.rows))) if rows is None else rows
+    if method.any_time:
+        parts = 2**halvings
+        at_times = [method.predict(img0, img1, rows, place / parts) for place in range(1, parts)]
+        return [list(frames) for frames in zip(*at_times, strict=True)]
     middles = method.predict(img0, img1, rows)
     if halvings == 1:
         return [[middle] for middle in middles]
@@ -134,6 +167,8 @@ def between(
 
 def predict_at(method: Method, img0: Tensor, img1: Tensor, position: int, parts: int, row: int) -> Prediction:
     """The frame at `position` of `parts` (a power of two) between two, as `between` predicts it, without the others."""
+    if method.any_time:
+        return method.predict(img0, img1, [row], position / parts)[0]
     (middle,) = method.predict(img0, img1, [row])
     half = parts // 2
     if position == half:

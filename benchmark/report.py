@@ -40,22 +40,20 @@ COLUMNS = (
     Column("ms", "ms per pair", "{:.1f}".format),
     Column("memory", "memory (MiB)", "{:.0f}".format),
 )
-ALWAYS = ("psnr", "ssim", "psnr8", "ie", "lpips", "dists", "gmacs", "executed_gmacs", "ms", "memory")
 PUBLISHED_NOTE = "published"
 
 
 def table(results: Results, *, complete: bool = False) -> list[list[str]]:
-    """Headings, then a row of cells for every row of the results; empty where nothing was measured.
+    """Return headings, then a row of cells for every row of the results; empty where nothing was measured.
+
+    A column without any value is left out.
 
     complete: the set has all its samples, so that published figures may stand beside ours.
     """
-    measured = [row for row in results.rows if row.mean]
-    columns = [
-        c for c in COLUMNS if c.field in ALWAYS or any(getattr(row.mean, c.field) is not None for row in measured)
-    ]
+    found = [{"memory": row.memory} | (row.mean._asdict() if row.mean else {}) for row in results.rows]
+    columns = [column for column in COLUMNS if any(values.get(column.field) is not None for values in found)]
     lines = [["", "frames", *(column.heading for column in columns)]]
-    for row in results.rows:
-        values = {"memory": row.memory} | (row.mean._asdict() if row.mean else {})
+    for row, values in zip(results.rows, found, strict=True):
         cells = [values.get(column.field) for column in columns]
         texts = ["" if value is None else c.form(value) for c, value in zip(columns, cells, strict=True)]
         lines.append([row.name, str(len(row.images)), *texts])
@@ -83,16 +81,18 @@ def format_markdown(lines: list[list[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in (lines[0], rule, *lines[1:]))
 
 
-def format_failures(results: Results) -> str:
-    """How many frames are in no mean, and which; empty where there is none."""
-    if not results.failures:
-        return ""
+def list_failures(results: Results) -> list[str]:
+    """Name the first twenty frames that are in no mean, with the reason, and count the rest; empty if there is none."""
     shown = [
         f"{failure.name}{f' by {failure.row}' if failure.row else ''} ({failure.reason})"
         for failure in results.failures[:20]
     ]
-    more = f"; and {len(results.failures) - 20} more" if len(results.failures) > 20 else ""
-    return f"{len(results.failures)} in no mean: {'; '.join(shown)}{more}"
+    return shown + ([f"and {len(results.failures) - 20} more"] if len(results.failures) > 20 else [])
+
+
+def format_failures(results: Results) -> str:
+    """Count the frames that are in no mean, and name the first; empty if there is none."""
+    return f"{len(results.failures)} in no mean: {'; '.join(list_failures(results))}" if results.failures else ""
 
 
 def format_perfect(results: Results) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import matplotlib
@@ -24,11 +25,21 @@ BRIGHTEST = 64  # grey levels of error that are drawn in the lightest colour
 
 
 class Panel(NamedTuple):
-    """A picture in a page: heading, explanation, and a data URL."""
+    """A picture in a page. heading, caption: below it. url: its data. width, height: in pixels."""
 
     heading: str
     caption: str
     url: str
+    width: int
+    height: int
+
+
+class Shown(NamedTuple):
+    """A method whose frames are shown. position: of its row among the method's rows. row: its scores."""
+
+    method: Method
+    position: int
+    row: Row
 
 
 def choose(row: Row) -> tuple[list[str], list[str]]:
@@ -39,23 +50,40 @@ def choose(row: Row) -> tuple[list[str], list[str]]:
 
 
 @torch.inference_mode()
-def panels(dataset: Dataset, name: str, method: Method, row: int, device: torch.device) -> list[Panel]:
-    """One frame, predicted again. name: as in `Row.images`."""
+def panels(dataset: Dataset, name: str, shown: Sequence[Shown], device: torch.device) -> list[Panel]:
+    """Predict one frame again and draw it: by the first method with all that is known, by the others beside its truth.
+
+    name: as in `Row.images`. A method whose prediction was not finite is left out.
+    """
     index, position = _locate(dataset.names, name)
     img0, *targets, img1 = (frame[None].to(device).float() / 255 for frame in dataset[index])
-    prediction = predict_at(method, img0, img1, position, len(targets) + 1, row)
-    error = 255 * (prediction.frame - targets[position - 1]).abs().mean(1)[0]
-    shown = [
-        Panel("inputs", "both frames, overlaid", _url(tensor_to_image((img0 + img1) / 2))),
-        Panel("prediction", "", _url(tensor_to_image(prediction.frame))),
-        Panel("truth", "", _url(tensor_to_image(targets[position - 1]))),
-        Panel("error", f"mean {error.mean():.1f} grey levels, white from {BRIGHTEST}", _url(_heat(error / BRIGHTEST))),
+    truth = targets[position - 1]
+    first, *others = (
+        (one, predict_at(one.method, img0, img1, position, len(targets) + 1, one.position))
+        for one in shown
+        if name in one.row.images
+    )
+    pictures = [
+        _panel("inputs", "both frames, overlaid", tensor_to_image((img0 + img1) / 2)),
+        _panel("prediction", "", tensor_to_image(first[1].frame)),
+        _panel("truth", "", tensor_to_image(truth)),
+        _error("error", first[1].frame, truth),
+        *_inside(first[1]),
     ]
-    return shown + _inside(prediction)
+    for one, prediction in others:
+        scores = one.row.images[name]
+        pictures.append(_panel(one.row.name, f"{scores.psnr:.2f} dB", tensor_to_image(prediction.frame)))
+        pictures.append(_error(f"error of {one.row.name}", prediction.frame, truth))
+    return pictures
+
+
+def _error(heading: str, frame: Tensor, truth: Tensor) -> Panel:
+    error = 255 * (frame - truth).abs().mean(1)[0]
+    return _panel(heading, f"mean {error.mean():.1f} grey levels, white from {BRIGHTEST}", _heat(error / BRIGHTEST))
 
 
 def _inside(prediction: Prediction) -> list[Panel]:
-    """Flow and masks, where the method tells them; cropped to the frame."""
+    """Draw flow and masks, where the method tells them; cropped to the frame."""
     details = prediction.details
     if details is None:
         return []
@@ -70,15 +98,15 @@ def _inside(prediction: Prediction) -> list[Panel]:
     nested = (sum(masks) / len(masks))[:height, :width]
     active = ", ".join(f"{mask.mean():.0%}" for mask in masks)
     return [
-        Panel(
+        _panel(
             "flow to input 0",
-            f"hue: direction, strength: speed, at most {fastest:.1f} pixels",
-            _url(flow_to_image(flow).permute(1, 2, 0).numpy()),
+            f"hue: direction, strength: speed, at most {fastest:.1f} pixels; white: none",
+            flow_to_image(flow).permute(1, 2, 0).numpy(),
         ),
-        Panel(
+        _panel(
             "masks",
             f"white: finest details computed; levels 1 to 3: {active}",
-            _url(tensor_to_image(nested.expand(3, -1, -1))),
+            tensor_to_image(nested.expand(3, -1, -1)),
         ),
     ]
 
@@ -97,9 +125,10 @@ def _heat(values: Tensor) -> np.ndarray:
     return (255 * colours[..., :3]).round().astype(np.uint8)
 
 
-def _url(image: np.ndarray) -> str:
-    """(H, W, 3) uint8 as a data URL, at most WIDEST pixels wide."""
+def _panel(heading: str, caption: str, image: np.ndarray) -> Panel:
+    """Make a panel of (H, W, 3) uint8, at most WIDEST pixels wide."""
     picture, data = Image.fromarray(image), io.BytesIO()
     picture.thumbnail((WIDEST, 4 * WIDEST))
     picture.save(data, "WEBP", quality=82)
-    return f"data:image/webp;base64,{base64.b64encode(data.getvalue()).decode()}"
+    url = f"data:image/webp;base64,{base64.b64encode(data.getvalue()).decode()}"
+    return Panel(heading, caption, url, *picture.size)

@@ -9,7 +9,7 @@ from .opening import open_mixture, open_triplets
 from .published_clips import HD, Adobe240, GoPro, XTest
 from .published_triplets import ATD12K, UCF101, Middlebury, SNUFilm, Vimeo90KTest, Xiph
 from .shapes import MovingCutouts, MovingShapes, TrueMotion
-from .training import EpochSampler, TrainingSet
+from .training import EpochSampler, Sample, TrainingSet
 from .triplets import Triplet, TripletDataset, Vimeo90K, Vimeo90KSeptuplets
 from .workers import watched
 
@@ -28,6 +28,7 @@ __all__ = [
     "MovingCutouts",
     "MovingShapes",
     "SNUFilm",
+    "Sample",
     "TrainingAugmentation",
     "TrainingSet",
     "Triplet",

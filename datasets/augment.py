@@ -1,13 +1,32 @@
 """The augmentation of training, the paper's and exposure: one random change, the same for a triplet's three frames."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torchvision.transforms.v2.functional as transforms
 from torch import Tensor
 
 STOPS = 0.8  # an exposure is at most so much brighter or darker, as powers of two
+WINDOWS = 4  # to choose from where it moves
 GAMMA = 0.5  # and its gamma at most so far from 1, as a power of two
+
+
+class Changes(NamedTuple):
+    """What happens to one triplet.
+
+    factor: of enlarging. places: ((down, right), ...) in [0, 1), where the window may lie; of several, it lies where
+    the outer frames differ most. exposure: stops and gamma, or None. The others: whether it happens.
+    """
+
+    factor: int
+    places: tuple[tuple[float, float], ...]
+    reverse_channels: bool
+    vertical_flip: bool
+    horizontal_flip: bool
+    transpose: bool
+    reverse_time: bool
+    exposure: tuple[float, float] | None
 
 
 class TrainingAugmentation:
@@ -28,6 +47,7 @@ class TrainingAugmentation:
         transpose: float = 0.05,
         reverse_time: float = 0.5,
         exposure: float = 0.0,
+        where_it_moves: float = 0.0,
     ) -> None:
         """Take the size and the probabilities; the defaults are the paper's.
 
@@ -39,6 +59,7 @@ class TrainingAugmentation:
             transpose: probability of rows becoming columns.
             reverse_time: probability of img0 and img1 changing places.
             exposure: probability of another brightness and gamma.
+            where_it_moves: probability of taking, of four windows, the one in which the outer frames differ most.
         Raises:
             ValueError: a crop that is not positive, or a probability outside [0, 1].
         """
@@ -52,6 +73,7 @@ class TrainingAugmentation:
             "transpose": transpose,
             "reverse_time": reverse_time,
             "exposure": exposure,
+            "where_it_moves": where_it_moves,
         }
         for name, probability in probabilities.items():
             if not 0 <= probability <= 1:
@@ -60,7 +82,7 @@ class TrainingAugmentation:
         self.probabilities = probabilities
 
     def __call__(self, triplet: Sequence[Tensor], generator: torch.Generator) -> Tensor:
-        """Change a triplet at random.
+        """Change a triplet at random: `apply` what is drawn.
 
         Args:
             triplet: img0, imgt, img1, each (3, H, W) uint8.
@@ -70,33 +92,58 @@ class TrainingAugmentation:
         Raises:
             ValueError: the frame, enlarged or not, is smaller than the crop.
         """
-        frames = torch.stack(tuple(triplet))
-        chances = torch.rand(len(self.probabilities), generator=generator).tolist()
-        happens = {name: u < p for u, (name, p) in zip(chances, self.probabilities.items(), strict=True)}
-        doubling, down, right, stops, gamma = torch.rand(5, generator=generator).tolist()
+        return self.apply(triplet, self.draw(generator))
 
-        factor = (2 if doubling < 0.5 else 4) if happens["upscale"] else 1
+    def draw(self, generator: torch.Generator) -> Changes:
+        """Decide what happens to one triplet."""
+        names = [name for name in self.probabilities if name != "where_it_moves"]
+        chances = torch.rand(len(names), generator=generator).tolist()
+        happens = {name: u < self.probabilities[name] for u, name in zip(chances, names, strict=True)}
+        doubling, down, right, stops, gamma = torch.rand(5, generator=generator).tolist()
+        chooses, *others = torch.rand(2 * WINDOWS - 1, generator=generator).tolist()
+        places = [(down, right)]
+        if chooses < self.probabilities["where_it_moves"]:
+            places += zip(others[::2], others[1::2], strict=True)
+        exposure = (STOPS * (2 * stops - 1), 2 ** (GAMMA * (2 * gamma - 1))) if happens.pop("exposure") else None
+        factor = (2 if doubling < 0.5 else 4) if happens.pop("upscale") else 1
+        return Changes(factor, tuple(places), exposure=exposure, **happens)
+
+    def apply(self, triplet: Sequence[Tensor], changes: Changes) -> Tensor:
+        """Change a triplet; arguments, result and errors are those of a call."""
+        img0, _, img1 = frames = torch.stack(tuple(triplet))
+        factor = changes.factor
         height, width = (size * factor for size in frames.shape[-2:])
         if min(height, width) < self.crop:
             raise ValueError(
                 f"a crop of {self.crop}x{self.crop} does not fit into a frame of {height}x{width} "
                 f"(upscaled by {factor}); give a smaller crop or larger frames"
             )
-        top, left = int(down * (height - self.crop + 1)), int(right * (width - self.crop + 1))
-        frames = crop_upscaled(frames, factor, top, left, self.crop)
-        if happens["reverse_channels"]:
+        windows = [
+            (int(down * (height - self.crop + 1)), int(right * (width - self.crop + 1)))
+            for down, right in changes.places
+        ]
+        if len(windows) > 1:
+            windows.sort(key=lambda corner: _difference(img0, img1, factor, *corner, self.crop), reverse=True)
+        frames = crop_upscaled(frames, factor, *windows[0], self.crop)
+        if changes.reverse_channels:
             frames = transforms.permute_channels(frames, [2, 1, 0])
-        if happens["vertical_flip"]:
+        if changes.vertical_flip:
             frames = transforms.vertical_flip(frames)
-        if happens["horizontal_flip"]:
+        if changes.horizontal_flip:
             frames = transforms.horizontal_flip(frames)
-        if happens["transpose"]:
+        if changes.transpose:
             frames = frames.transpose(-2, -1)
-        if happens["reverse_time"]:
+        if changes.reverse_time:
             frames = frames.flip(0)
-        if happens["exposure"]:
-            frames = expose(frames, STOPS * (2 * stops - 1), 2 ** (GAMMA * (2 * gamma - 1)))
+        if changes.exposure:
+            frames = expose(frames, *changes.exposure)
         return frames.contiguous()
+
+
+def _difference(img0: Tensor, img1: Tensor, factor: int, top: int, left: int, crop: int) -> float:
+    """Return the sum of absolute differences of two frames in a window of the enlarged frames, every fourth pixel."""
+    box = (..., *(slice(start // factor, (start + crop) // factor, 4) for start in (top, left)))
+    return (img0[box].int() - img1[box].int()).abs().sum().item()
 
 
 def expose(frames: Tensor, stops: float, gamma: float) -> Tensor:

@@ -32,13 +32,13 @@ class Clip(NamedTuple):
     length: int
     frames: Tensor | Path | None
 
-    def read(self, first: int, count: int) -> Tensor:
-        """(count, 3, H, W) uint8, from frame `first` on."""
-        if self.frames is None:
-            return decode_clip(self.path, first + count)[first:]
-        if isinstance(self.frames, Tensor):
-            return self.frames[first : first + count]
-        return torch.from_numpy(np.load(self.frames, mmap_mode="r")[first : first + count].copy())
+    def read(self, numbers: Sequence[int]) -> list[Tensor]:
+        """Return frames by their numbers, (3, H, W) uint8 each."""
+        if isinstance(self.frames, Path):
+            stored = np.load(self.frames, mmap_mode="r")
+            return [torch.from_numpy(stored[number].copy()) for number in numbers]
+        frames = decode_clip(self.path, max(numbers) + 1) if self.frames is None else self.frames
+        return [frames[number] for number in numbers]
 
 
 class ClipTriplets(Dataset):
@@ -109,7 +109,16 @@ class ClipTriplets(Dataset):
     def __getitem__(self, index: int) -> Triplet:
         """(3, H, W) uint8 each."""
         clip, first, stride = self._positions[index]
-        return Triplet(*clip.read(first, 2 * stride + 1)[::stride])
+        return Triplet(*clip.read([first, first + stride, first + 2 * stride]))
+
+    def moment(self, index: int, time: float) -> tuple[Triplet, float]:
+        """Return the outer frames of a triplet with the frame between them that is nearest to a time, and its time.
+
+        time: in [0, 1), img0 being at 0 and img1 at 1.
+        """
+        clip, first, stride = self._positions[index]
+        inner = min(max(round(time * 2 * stride), 1), 2 * stride - 1)
+        return Triplet(*clip.read([first, first + inner, first + 2 * stride])), inner / (2 * stride)
 
 
 def decode_clip(path: str | os.PathLike, stop: int | None = None) -> Tensor:

@@ -2,7 +2,9 @@
 
 import bisect
 import itertools
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch.utils.data import Dataset
@@ -48,14 +50,22 @@ class Mixture(Dataset):
             IndexError: past the end.
             ValueError, OSError: the triplet cannot be read; with `skip_bad`, none can.
         """
+        return self._first_good(index, operator.getitem)
+
+    def moment(self, index: int, time: float) -> tuple[Triplet, float]:
+        """Return the outer frames of a triplet with a frame near `time`, and its time; errors as by index."""
+        return self._first_good(index, lambda part, number: part.moment(number, time))
+
+    def _first_good(self, index: int, read: Callable[[Any, int], Any]) -> Any:
+        """Read a triplet with `read(part, number in the part)`; with `skip_bad`, the next one that can be read."""
         if not 0 <= index < len(self):
             raise IndexError(f"no triplet {index}: there are {len(self)}")
         if not self.skip_bad:
-            return self._read(index)
+            return read(*self._place(index))
         for candidate in range(index, index + len(self)):
             candidate %= len(self)
             try:
-                return self._read(candidate)
+                return read(*self._place(candidate))
             except (ValueError, OSError) as error:
                 self._note(candidate, error)
         raise ValueError(f"none of the {len(self)} triplets can be read, from {self.names[0]} to {self.names[-1]}")
@@ -65,10 +75,11 @@ class Mixture(Dataset):
         files = [f"{source}/{name}" for source, part in self.parts.items() for name in getattr(part, "left_out", ())]
         return files + [self.names[index] for index in self.bad.nonzero().flatten().tolist()]
 
-    def _read(self, index: int) -> Triplet:
+    def _place(self, index: int) -> tuple[Dataset, int]:
+        """The source of a triplet, and its number there."""
         part = bisect.bisect_right(self._ends, index)
         start = self._ends[part - 1] if part else 0
-        return list(self.parts.values())[part][index - start]
+        return list(self.parts.values())[part], index - start
 
     def _note(self, index: int, error: Exception) -> None:
         if not self.bad[index]:

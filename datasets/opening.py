@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from .clips import GIB, VIDEO_SUFFIXES, ClipTriplets
 from .mixture import Mixture
@@ -11,8 +12,15 @@ from .shapes import MovingCutouts, MovingShapes
 from .triplets import TripletDataset, Vimeo90K, Vimeo90KSeptuplets
 
 #: Made-up triplets: what they may look like, as an expression and in words.
-SHAPES = r"shapes:(\d+)(?::(\d+)x(\d+))?()", "shapes:COUNT or shapes:COUNT:HEIGHTxWIDTH, such as shapes:512:96x96"
-CUTOUTS = r"cutouts:(\d+)(?::(\d+)x(\d+))?:(.+)", "cutouts:COUNT:ROOT or cutouts:COUNT:HEIGHTxWIDTH:ROOT"
+SIZE = r"(?::(\d+)x(\d+)(?:@(\d+))?)?"
+SHAPES = (
+    rf"shapes:(\d+){SIZE}()",
+    "shapes:COUNT or shapes:COUNT:HEIGHTxWIDTH or shapes:COUNT:HEIGHTxWIDTH@MOTION, such as shapes:512:96x96@12",
+)
+CUTOUTS = (
+    rf"cutouts:(\d+){SIZE}:(.+)",
+    "cutouts:COUNT:ROOT or cutouts:COUNT:HEIGHTxWIDTH:ROOT or cutouts:COUNT:HEIGHTxWIDTH@MOTION:ROOT",
+)
 
 
 def open_triplets(
@@ -28,7 +36,8 @@ def open_triplets(
     """Open what `root` is: Vimeo90K's triplets or septuplets, a folder of short clips, or made-up triplets.
 
     These are "shapes:COUNT" or "shapes:COUNT:HEIGHTxWIDTH", or with the frames of another root "cutouts:COUNT:ROOT" or
-    "cutouts:COUNT:HEIGHTxWIDTH:ROOT".
+    "cutouts:COUNT:HEIGHTxWIDTH:ROOT". With "@MOTION" behind the size they move by up to that many pixels from the first
+    frame to the last, and turn and grow as well.
 
     Args:
         split: "train" or "test"; clips have none.
@@ -39,11 +48,11 @@ def open_triplets(
     options = {"cache_gib": cache_gib, "cache_folder": cache_folder}
     options |= {"skip_bad": skip_bad, "show_progress": show_progress}
     if str(root).startswith("shapes:"):
-        length, size, _ = _parse(str(root), *SHAPES)
-        return MovingShapes(length, split, **size)
+        length, options, _ = _parse(str(root), *SHAPES)
+        return MovingShapes(length, split, **options)
     if str(root).startswith("cutouts:"):
-        length, size, source = _parse(str(root), *CUTOUTS)
-        return MovingCutouts(open_triplets(source, split, **options), length, split, **size)
+        length, made_up, source = _parse(str(root), *CUTOUTS)
+        return MovingCutouts(open_triplets(source, split, **options), length, split, **made_up)
     root = Path(root)
     if root.is_dir() and any(path.suffix.lower() in VIDEO_SUFFIXES for path in root.iterdir()):
         return ClipTriplets(root, strides=strides, **options)
@@ -104,10 +113,13 @@ def _source(part: TripletDataset | ClipTriplets | MovingShapes) -> object:
     return type(part) if isinstance(part, MovingShapes) else part.root.resolve()
 
 
-def _parse(spec: str, form: str, forms: str) -> tuple[int, dict[str, tuple[int, int]], str]:
-    """How many, the size where it is given, and whose frames. Raises ValueError: another form."""
+def _parse(spec: str, form: str, forms: str) -> tuple[int, dict[str, Any], str]:
+    """How many, size and motion where they are given, and whose frames. Raises ValueError: another form."""
     match = re.fullmatch(form, spec)
     if not match:
         raise ValueError(f"{spec!r} must be {forms}")
-    length, height, width, source = match.groups()
-    return int(length), {"size": (int(height), int(width))} if height else {}, source
+    length, height, width, motion, source = match.groups()
+    options: dict[str, Any] = {"size": (int(height), int(width))} if height else {}
+    if motion:
+        options |= {"motion": float(motion), "twist": True}
+    return int(length), options, source

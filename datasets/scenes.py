@@ -14,17 +14,25 @@ class Layer(NamedTuple):
 
     distance: (..., 2, H, W) positions from its centre -> (..., 1, H, W) distance to its outline, negative inside.
     texture: the same positions -> (..., 3, H, W) colour in [0, 1]. centre: (2,) its place in imgt, (x, y) in pixels.
-    motion: (2,) from img0 to img1, (dx, dy) in pixels, half of it by the middle.
+    motion: (2,) from img0 to img1, (dx, dy) in pixels, half of it by the middle. turn: from img0 to img1, in radians.
+    growth: how many times as large it is in img1 as in img0; in imgt it is as its outline and texture say.
     """
 
     distance: Callable[[Tensor], Tensor]
     texture: Callable[[Tensor], Tensor]
     centre: Tensor
     motion: Tensor
+    turn: float = 0.0
+    growth: float = 1.0
 
 
 def random_scene(
-    draw: "Draw", size: tuple[int, int], longest: float, textures: "Sequence[Texture] | None" = None
+    draw: "Draw",
+    size: tuple[int, int],
+    longest: float,
+    textures: "Sequence[Texture] | None" = None,
+    *,
+    twist: bool = False,
 ) -> list[Layer]:
     """A background and two to five shapes, from the back to the front.
 
@@ -32,19 +40,31 @@ def random_scene(
         size: height and width of the frames, in pixels.
         longest: way from img0 to img1, in pixels; the background moves at most half as far.
         textures: to draw from, the first for the background; default: blotches there, stripes and gradients too.
+        twist: layers also turn and grow; that moves their outlines by a fifth of `longest` at most, each.
     """
     height, width = size
     # Blotches look alike nowhere: what the background does can be seen in every direction.
     textures = textures or (_noise, _stripes, _gradient)
     middle = torch.tensor([(width - 1) / 2, (height - 1) / 2])
     layers = [Layer(everywhere, textures[0](draw, max(size) / 2 + longest), middle, draw.vector(longest / 2))]
+    radii = [max(size) / 2]
     for _ in range(draw.integer(2, 5)):
         radius = draw.uniform(0.12, 0.3) * min(size)
         centre = torch.tensor([draw.uniform(0, width - 1), draw.uniform(0, height - 1)])
         outline = draw.choose([disc, rectangle, polygon])(draw, radius)
         texture = draw.choose(textures)(draw, radius)
         layers.append(Layer(outline, texture, centre, draw.vector(longest)))
+        radii.append(radius)
+    if twist:
+        layers = [_twisted(draw, layer, longest / 5 / radius) for layer, radius in zip(layers, radii, strict=True)]
     return layers
+
+
+def _twisted(draw: "Draw", layer: Layer, most: float) -> Layer:
+    """A layer that turns by up to `most` radians and grows by up to a factor 1 + `most`; at most a half, both."""
+    most = min(most, 0.5)
+    growth = (1 + most) ** draw.uniform(-1, 1)
+    return layer._replace(turn=draw.uniform(-most, most), growth=growth)
 
 
 def paint_layers(layers: list[Layer], positions: Tensor, times: Tensor) -> Tensor:
@@ -60,7 +80,8 @@ def paint_layers(layers: list[Layer], positions: Tensor, times: Tensor) -> Tenso
     for layer in layers:
         local = _local(layer, positions, times)
         # A pixel is covered as far as the outline, nearly straight at this scale, has swept over it.
-        coverage = (0.5 - layer.distance(local)).clamp(0, 1)
+        size = layer.growth ** (times - 0.5)
+        coverage = (0.5 - layer.distance(local) * size[:, None, None, None]).clamp(0, 1)
         box = (..., *_box(coverage[:, 0].amax(0) > 0))
         frames[box] = frames[box].lerp(layer.texture(local[box]), coverage[box])
     return frames
@@ -84,9 +105,27 @@ def find_front(layers: list[Layer], positions: Tensor, time: float) -> Tensor:
 
 
 def _local(layer: Layer, positions: Tensor, times: Tensor) -> Tensor:
-    """(T, 2, H, W): where positions lie, as seen from the layer's centre."""
+    """(T, 2, H, W): where positions lie, as seen from the layer's centre, turned and scaled as in imgt."""
     centres = layer.centre + (times[:, None] - 0.5) * layer.motion  # (T, 2)
-    return positions - centres[:, :, None, None]
+    local = positions - centres[:, :, None, None]
+    if layer.turn == 0 and layer.growth == 1:
+        return local
+    return torch.einsum("tij,tjhw->tihw", torch.linalg.inv(_spread(layer, times)), local)
+
+
+def _spread(layer: Layer, times: Tensor) -> Tensor:
+    """(T, 2, 2): what turns and scales positions around the layer's centre from imgt to the times."""
+    angles, size = layer.turn * (times - 0.5), layer.growth ** (times - 0.5)
+    rows = torch.stack([angles.cos(), -angles.sin(), angles.sin(), angles.cos()], dim=-1)
+    return rows.view(-1, 2, 2) * size[:, None, None]
+
+
+def moved(layer: Layer, positions: Tensor, time: float) -> Tensor:
+    """(2, H, W): where what the layer has at `positions` (2, H, W) in imgt is at another time."""
+    (spread,) = _spread(layer, torch.tensor([time]))
+    centre = layer.centre[:, None, None]
+    there = torch.einsum("ij,jhw->ihw", spread, positions - centre) + centre
+    return there + (time - 0.5) * layer.motion[:, None, None]
 
 
 def pixel_centres(size: tuple[int, int]) -> Tensor:

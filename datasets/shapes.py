@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from .clips import ClipTriplets
-from .scenes import Draw, Layer, find_front, paint_layers, picture, pixel_centres, random_scene
+from .scenes import Draw, Layer, find_front, moved, paint_layers, picture, pixel_centres, random_scene
 from .training import mix_seeds
 from .triplets import Triplet, TripletDataset
 
@@ -43,6 +43,7 @@ class MovingShapes(Dataset):
         *,
         size: tuple[int, int] = (96, 96),
         motion: float = 8.0,
+        twist: bool = False,
         seed: int = 0,
     ) -> None:
         """Nothing is drawn yet.
@@ -52,6 +53,7 @@ class MovingShapes(Dataset):
             split: "train" or "test"; the two have no triplet in common.
             size: height and width in pixels.
             motion: largest way from img0 to img1, in pixels; the background moves at most half as far.
+            twist: layers turn and grow as well.
             seed: another seed, other triplets.
         Raises:
             ValueError: another split, no triplets, frames under 16 pixels, or a negative motion.
@@ -63,7 +65,7 @@ class MovingShapes(Dataset):
             raise ValueError(f"at least 1 triplet of at least 16x16 pixels is needed, got {length} of {height}x{width}")
         if not 0 <= motion < math.inf:
             raise ValueError(f"the largest motion must be 0 or more pixels, got {motion}")
-        self.size, self.motion, self.seed, self.split = size, motion, seed, split
+        self.size, self.motion, self.twist, self.seed, self.split = size, motion, twist, seed, split
         self.names = [f"{split}/{index:06d}" for index in range(length)]
 
     def __len__(self) -> int:
@@ -71,9 +73,12 @@ class MovingShapes(Dataset):
 
     def __getitem__(self, index: int) -> Triplet:
         """(3, H, W) uint8 each."""
-        layers = self.layers(index)
-        frames = paint_layers(layers, pixel_centres(self.size), torch.tensor([0.0, 0.5, 1.0]))
-        return Triplet(*(frames * 255).round().byte())
+        return self.moment(index, 0.5)[0]
+
+    def moment(self, index: int, time: float) -> tuple[Triplet, float]:
+        """Return a triplet whose inner frame is at `time`, in [0, 1], and that time."""
+        frames = paint_layers(self.layers(index), pixel_centres(self.size), torch.tensor([0.0, time, 1.0]))
+        return Triplet(*(frames * 255).round().byte()), time
 
     def layers(self, index: int) -> list[Layer]:
         """The scene, from the background to what is in front of everything.
@@ -87,20 +92,21 @@ class MovingShapes(Dataset):
 
     def scene(self, draw: Draw) -> list[Layer]:
         """The layers that these random numbers make, from the back to the front."""
-        return random_scene(draw, self.size, self.motion)
+        return random_scene(draw, self.size, self.motion, twist=self.twist)
 
     def true_motion(self, index: int) -> TrueMotion:
         """The flows that bring img0 and img1 onto imgt, and where they may be trusted."""
         layers, here = self.layers(index), pixel_centres(self.size)
         front = find_front(layers, here, 0.5)
-        flow_t1 = torch.stack([layer.motion for layer in layers])[front].permute(2, 0, 1) / 2
         last = torch.tensor([self.size[1] - 1, self.size[0] - 1]).view(2, 1, 1)
-        seen = []
-        for time, flow in ((0.0, -flow_t1), (1.0, flow_t1)):
-            there = here + flow
+        flows, seen = [], []
+        for time in (0.0, 1.0):
+            places = torch.stack([moved(layer, here, time) for layer in layers])  # (layers, 2, H, W)
+            there = places.gather(0, front.expand(1, 2, -1, -1))[0]
             inside = ((there >= 0) & (there <= last)).all(0)
+            flows.append(there - here)
             seen.append((inside & (find_front(layers, there, time) == front))[None])
-        return TrueMotion(-flow_t1, flow_t1, *seen)
+        return TrueMotion(*flows, *seen)
 
 
 class MovingCutouts(MovingShapes):
@@ -117,14 +123,15 @@ class MovingCutouts(MovingShapes):
         *,
         size: tuple[int, int] = (256, 256),
         motion: float = 48.0,
+        twist: bool = False,
         seed: int = 0,
     ) -> None:
         """As `MovingShapes`."""
-        super().__init__(length, split, size=size, motion=motion, seed=seed)
+        super().__init__(length, split, size=size, motion=motion, twist=twist, seed=seed)
         self.frames = frames
 
     def scene(self, draw: Draw) -> list[Layer]:
-        return random_scene(draw, self.size, self.motion, [self._cut])
+        return random_scene(draw, self.size, self.motion, [self._cut], twist=self.twist)
 
     def _cut(self, draw: Draw, radius: float) -> Callable[[Tensor], Tensor]:
         return picture(draw, self.frames[draw.integer(0, len(self.frames) - 1)].imgt / 255)

@@ -1,6 +1,7 @@
 """Order and randomness of training samples, functions of (seed, epoch, index) alone: what makes a run resumable."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,25 +45,54 @@ class EpochSampler(Sampler[tuple[int, int]]):
         return iter([(self.epoch, index) for index in mine.flatten().tolist()])
 
 
+class Sample(NamedTuple):
+    """One training sample.
+
+    frames: (3 frames, 3, crop, crop) uint8: img0, imgt, img1. time: of imgt; img0 is at 0 and img1 at 1.
+    """
+
+    frames: Tensor
+    time: float
+
+
 class TrainingSet(Dataset):
     """Triplets under the training augmentation; indexed by (epoch, index), whichever worker or process asks."""
 
-    def __init__(self, triplets: Dataset, augmentation: TrainingAugmentation, *, seed: int = 0) -> None:
-        self.triplets, self.augmentation, self.seed = triplets, augmentation, seed
+    def __init__(
+        self, triplets: Dataset, augmentation: TrainingAugmentation, *, any_time: float = 0.0, seed: int = 0
+    ) -> None:
+        """Take the sources.
 
-    def __getitem__(self, position: tuple[int, int]) -> Tensor:
-        """(3 frames, 3, crop, crop) uint8: img0, imgt, img1.
+        Args:
+            triplets: what to read, by number; with `moment(index, time)` for other times than the middle.
+            any_time: probability of a frame at any time between the outer two, where the source has some.
+            seed: another seed, other samples.
+        Raises:
+            ValueError: a probability outside [0, 1].
+        """
+        if not 0 <= any_time <= 1:
+            raise ValueError(f"any_time is a probability and must be between 0 and 1, got {any_time}")
+        self.triplets, self.augmentation, self.any_time, self.seed = triplets, augmentation, any_time, seed
+
+    def __getitem__(self, position: tuple[int, int]) -> Sample:
+        """Read and change one triplet.
 
         Raises:
             ValueError: the triplet, which is named, is smaller than the crop; else as the triplets do.
         """
         epoch, index = position
         generator = torch.Generator().manual_seed(mix_seeds(self.seed, epoch, index))
-        triplet = self.triplets[index]
+        changes = self.augmentation.draw(generator)
+        chance, place = torch.rand(2, generator=generator).tolist()
+        if chance < self.any_time:
+            triplet, time = self.triplets.moment(index, place)
+        else:
+            triplet, time = self.triplets[index], 0.5
         try:
-            return self.augmentation(triplet, generator)
+            frames = self.augmentation.apply(triplet, changes)
         except ValueError as error:
             raise ValueError(f"{self.triplets.names[index]}: {error}") from error
+        return Sample(frames, 1 - time if changes.reverse_time else time)
 
 
 def mix_seeds(*seeds: int) -> int:

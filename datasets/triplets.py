@@ -70,6 +70,10 @@ class TripletDataset(Dataset):
         """
         return Triplet(*read_frames(self.paths(index)))
 
+    def moment(self, index: int, time: float) -> tuple[Triplet, float]:
+        """Return a triplet and the time of its middle frame, 1/2: there is no other frame between the outer two."""
+        return self[index], 0.5
+
     def paths(self, index: int) -> tuple[Path, Path, Path]:
         """The files of img0, imgt and img1."""
         return tuple(self.root / self.names[index] / file for file in self.files)

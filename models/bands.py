@@ -11,6 +11,7 @@ from pytorch_wavelets import haar_forward, haar_inverse
 
 STEPS = 14  # halvings of a range of ratios from 1 to RANGE: to 0.07 %
 RANGE = 1e5
+ABOVE = 1 + 2**-20  # the ratio of the largest detail, times the range, may be rounded to less than that detail
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +54,10 @@ class Bands:
         return ~torch.stack([torch.zeros_like(self.coarsest[:, 0, 0, 0], dtype=torch.bool), *wanting]).any(0)
 
     def largest_ratio(self) -> Tensor:
-        """(B,) a ratio above which every mask is empty."""
+        """Return a ratio (B,) with which every mask is empty."""
         low = haar_inverse(self.coarsest, self.highs[0]) + self.corrected[3]
         scores = self.highs[0].abs().amax((2, 3, 4)) / (low.amax((2, 3)) - low.amin((2, 3)))
-        return scores.nan_to_num(0, 1e30).amax(1)
+        return scores.nan_to_num(0, 1e30).amax(1) * ABOVE
 
 
 def detail_mask(high: Tensor, low: Tensor, ratio: Tensor) -> Tensor:

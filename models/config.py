@@ -4,12 +4,33 @@ import dataclasses
 import math
 from typing import Any
 
+AUTO = "auto"  # passes from the frame's size
+MOST_PASSES = 7
+Passes = int | str | tuple[int, ...]  # a number, "auto", or scales: see `models.passes`
+LARGEST_RADIUS = 8
+
+
+def check_passes(passes: Passes) -> None:
+    """Raises ValueError unless `passes` is "auto", a whole number from 1 to 7, or falling scales without a gap."""
+    if isinstance(passes, tuple):
+        falling = passes and passes == tuple(range(passes[0], passes[-1] - 1, -1))
+        if not falling or not 0 <= passes[-1] <= passes[0] < MOST_PASSES:
+            raise ValueError(f"scales must fall by one from pass to pass, such as (2, 1, 0), got {passes}")
+        return
+    is_number = isinstance(passes, int) and not isinstance(passes, bool)
+    if passes != AUTO and not (is_number and 1 <= passes <= MOST_PASSES):
+        raise ValueError(f'passes must be "auto" or a whole number from 1 to {MOST_PASSES}, got {passes!r}')
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Widths (channels, finest level first), candidate threshold ratios, and the form. The defaults are the paper's.
 
     correction: WS-Net synthesises a correction to the merged frame instead of the frame.
+    any_time: a frame can be made at any time between the two, not at the middle alone.
+    correlation: radius of the local correlation that MP-Net's coarse decoders see, in pixels of their level; 0: none.
+    passes: how often MP-Net runs from coarse to fine unless the caller says otherwise, see `models.passes`: a number,
+        or "auto".
     """
 
     encoder: tuple[int, ...] = (32, 64, 96, 128)
@@ -18,13 +39,20 @@ class Config:
     synthesis: tuple[int, ...] = (216, 432, 648, 576)
     ratios: tuple[float, ...] = (0.0, 0.005, 0.010, 0.015)
     correction: bool = False
+    any_time: bool = False
+    correlation: int = 0
+    passes: Passes = 1
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):  # lists, as they come back from a file, are welcome
-            if field.name != "correction":
-                object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
+        for name in ("encoder", "decoder", "context", "synthesis", "ratios"):  # lists, as read from a file, are welcome
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if isinstance(self.passes, list):
+            object.__setattr__(self, "passes", tuple(self.passes))
         if not self.ratios or not all(math.isfinite(r) and r >= 0 for r in self.ratios):
             raise ValueError(f"candidate ratios must be finite and >= 0, got {self.ratios}")
+        if not isinstance(self.correlation, int) or not 0 <= self.correlation <= LARGEST_RADIUS:
+            raise ValueError(f"correlation must be a radius from 0 to {LARGEST_RADIUS}, got {self.correlation!r}")
+        check_passes(self.passes)
 
 
 CONFIGS = {

@@ -2,6 +2,8 @@
 
 import copy
 import os
+import re
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,6 +19,11 @@ from .weights import checkpoint_of
 OPSET = 20
 EXAMPLE = 90, 70  # any size that is no multiple of 16; torch.export follows the shapes, not the numbers
 LARGEST = 8192  # pixels per side in a program
+AXES = {0: "batch", 2: "height", 3: "width"}
+LEVELS = 4  # of the padded frame, whose sides are multiples of 2^4
+ONNX_STEPS = ("tracing the network", "translating it to ONNX", "writing the file")
+PROGRAM_STEPS = ("tracing the network", "writing the file")
+OnStep = Callable[[str], object]
 PRECISIONS = {"float32": torch.float32, "fp16": torch.float16}
 
 
@@ -40,37 +47,57 @@ class Traced(nn.Module):
 
 
 def save_onnx(
-    model: WaveletVFI, path: str | os.PathLike[str], *, ratio: float | None = None, precision: str = "float32"
+    model: WaveletVFI,
+    path: str | os.PathLike[str],
+    *,
+    ratio: float | None = None,
+    precision: str = "float32",
+    on_step: OnStep = lambda name: None,
 ) -> None:
     """Write an ONNX graph: img0, img1 (B, 3, H, W) float32 in [0, 1] of any batch and size -> `exported.NAMES`.
+
+    Its axes are named batch, height and width; padded_height, height_level1, ... those of the padded frame.
 
     Args:
         ratio: the graph's threshold ratio, 0 for the static network. Default: the classifier's choice per sample.
         precision: of the convolutions, one of `PRECISIONS`; positions and masks are float32 in any case.
+        on_step: called with the name of each of `ONNX_STEPS` as it begins; all take about a minute.
     Raises:
         OSError: the file cannot be written. ValueError: unknown precision, ratio < 0, the package onnx is missing.
     """
     for package in ("onnx", "onnxscript"):
         require(package, "ONNX export")
+    on_step(ONNX_STEPS[0])
     program = _program(model, ratio, precision, pads=True)
     names = list(program.call_spec.out_spec.context)
+    on_step(ONNX_STEPS[1])
     graph: Any = torch.onnx.export(
         program, (), dynamo=True, opset_version=OPSET, verbose=False, input_names=["img0", "img1"], output_names=names
     )
     graph.model.metadata_props[METADATA] = _described(model, ratio, precision)
+    on_step(ONNX_STEPS[2])
+    content = graph.model_proto
+    _name_axes(content.graph)
     with utils.atomic_path(path) as temporary:
-        graph.save(temporary)
+        temporary.write_bytes(content.SerializeToString())
 
 
 def save_program(
-    model: WaveletVFI, path: str | os.PathLike[str], *, ratio: float | None = None, precision: str = "float32"
+    model: WaveletVFI,
+    path: str | os.PathLike[str],
+    *,
+    ratio: float | None = None,
+    precision: str = "float32",
+    on_step: OnStep = lambda name: None,
 ) -> None:
     """Write a program that `torch.export.load(path).module()` reads without this source, on the CPU.
 
     img0, img1: (B, 3, H, W) float32 in [0, 1], B >= 1, H and W multiples of 16 from 48 on -> a dict, `exported.NAMES`.
-    Arguments and errors as in `save_onnx`.
+    Arguments and errors as in `save_onnx`, with `PROGRAM_STEPS`.
     """
-    program = _program(model, ratio, precision, pads=False)
+    on_step(PROGRAM_STEPS[0])
+    program = _program(model, ratio, precision, pads=False).run_decompositions({})
+    on_step(PROGRAM_STEPS[1])
     with utils.atomic_path(path) as temporary:
         torch.export.save(program, temporary, extra_files={f"{METADATA}.json": _described(model, ratio, precision)})
 
@@ -92,7 +119,28 @@ def _program(model: WaveletVFI, ratio: float | None, precision: str, *, pads: bo
     with torch.enable_grad():  # operations are counted where there are no gradients, and counting is no part of a graph
         traced = Traced(model, ratio, pads=pads).eval()
         program = torch.export.export(traced, frames, dynamic_shapes=(shape, shape), strict=False)
-    return program.run_decompositions({})
+    return program
+
+
+def _name_axes(graph: Any) -> None:
+    """Name the axes of an ONNX graph, for whose sizes torch.export has symbols such as s27, as their users do."""
+    symbols: dict[str, str] = {}
+    for frame in graph.input:
+        sizes = [frame.type.tensor_type.shape.dim[axis].dim_param for axis in AXES]
+        symbols |= dict(zip(sizes, AXES.values(), strict=True))
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for size in value.type.tensor_type.shape.dim:
+            if size.dim_param:
+                size.dim_param = _axis_name(re.sub(r"\w+", lambda word: symbols.get(word[0], word[0]), size.dim_param))
+
+
+def _axis_name(size: str) -> str:
+    """Return the name of a size that follows from another: "8*(((height + 15)//16))" is height_level1."""
+    padded = re.fullmatch(r"(?:(\d+)\*)?\(+(height|width) \+ 15\)//16\)+", size)
+    if not padded:
+        return size
+    level = LEVELS - int(padded[1] or 1).bit_length() + 1
+    return f"{padded[2]}_level{level}" if level else f"padded_{padded[2]}"
 
 
 def _padded(image: Tensor) -> Tensor:

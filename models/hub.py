@@ -9,10 +9,11 @@ from torch import Tensor
 import utils
 from extras import require
 
-from .config import Config, config_of
+from .config import AUTO, Config, config_of
 from .weights import checkpoint_of
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"  # the names that the hub knows
+CARD = Path(__file__).with_name("model_card.md")  # a template
 
 
 def hub_folder() -> Any:
@@ -25,7 +26,9 @@ def hub_folder() -> Any:
         library_name="waveletvfi",
         license="mit",
         tags=["video-frame-interpolation", "wavelets"],
+        pipeline_tag="image-to-image",
         paper_url="https://doi.org/10.1109/TIP.2023.3315151",
+        model_card_template=CARD.read_text(),
     ):
         """Weights and configuration in a folder or repository: model.safetensors, config.json, and a model card.
 
@@ -36,6 +39,18 @@ def hub_folder() -> Any:
 
         def __init__(self, weights: dict[str, Tensor], config: Config):
             self.weights, self.config = weights, config
+
+        def generate_model_card(self, *args: Any, results: str = "", code_url: str = "", **options: Any) -> Any:
+            """Fill the card. results: measured with these weights, as Markdown. code_url: where the code is."""
+            config = self.config
+            widths = ("encoder", "decoder", "context", "synthesis")
+            facts = {name: ", ".join(map(str, getattr(config, name))) for name in widths}
+            facts["ratios"] = ", ".join(f"{ratio:g}" for ratio in config.ratios)
+            facts["form"] = "a correction to the merged frame" if config.correction else "the frame itself"
+            facts["times"] = "at any time between them" if config.any_time else "in the middle between them"
+            facts["passes"] = "as many as the frame's size asks for" if config.passes == AUTO else str(config.passes)
+            facts["parameters"] = f"{sum(tensor.numel() for tensor in self.weights.values()) / 1e6:.2f} million"
+            return super().generate_model_card(*args, results=results, code_url=code_url, **facts, **options)
 
         def _save_pretrained(self, save_directory: Path) -> None:
             content = checkpoint_of(self.weights, self.config)

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 SLOPE = 0.1  # of every LeakyReLU in the paper's network
+MULTIPLE = 16  # of the frame sizes: four levels
 
 
 def conv_lrelu(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:

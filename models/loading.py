@@ -1,12 +1,13 @@
 """Networks from files."""
 
+import dataclasses
 from pathlib import Path
 
 import torch
 
 import utils
 
-from .config import Config, config_of
+from .config import Config, Passes, config_of
 from .waveletvfi import WaveletVFI
 from .weights import load_weights
 
@@ -21,6 +22,7 @@ def waveletvfi(
     sparse: str = "auto",
     precision: str = "float32",
     compile: bool = False,
+    passes: Passes | None = None,
 ) -> WaveletVFI:
     """The network in evaluation mode.
 
@@ -32,9 +34,11 @@ def waveletvfi(
         sparse: how sparse convolutions are computed, one of `models.sparse.METHODS`.
         precision: of the convolutions, one of `PRECISIONS`; positions and masks are float32 in any case.
         compile: the dense parts with torch.compile; the first pair of each frame size then takes a minute.
+        passes: how often MP-Net runs from coarse to fine unless a call says otherwise: a number, 1 being the published
+            network, or "auto". Default: what the checkpoint's configuration says.
     Raises:
         FileNotFoundError, ValueError: no such file; not a checkpoint; weights of another network or not finite;
-            unknown `sparse` or `precision`, or fp16 without a GPU.
+            unknown `sparse`, `precision` or `passes`, or fp16 without a GPU.
     """
     device = utils.pick_device(device or "cpu")
     if precision not in PRECISIONS:
@@ -48,6 +52,8 @@ def waveletvfi(
         model = WaveletVFI(config_of(content, config, source=str(checkpoint)))
         load_weights(model, content["model"], source=str(checkpoint))
     model.sparse = sparse
+    if passes is not None:
+        model.config = dataclasses.replace(model.config, passes=passes)
     if compile:
         for part in (model.motion, model.context.frames, model.context.merged):
             part.compile(fullgraph=True)

@@ -1,7 +1,7 @@
 """The training loss of the paper: reconstruction, wavelet and computation terms. Functions, outside the network."""
 
 import itertools
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,8 @@ CENSUS_RADIUS = 3  # 7x7 neighbourhood
 class Loss(NamedTuple):
     """Scalars, averaged over the batch, weights included: total is the sum of the others.
 
-    distillation: of a teacher's flow; prediction: of the classifier alone (`classifier_loss`). The paper has neither.
+    distillation: of a teacher's flow; prediction: of the classifier alone (`classifier_loss`); passes: of the merged
+    frames of passes at smaller sizes. The paper has none of them.
     """
 
     total: Tensor
@@ -25,6 +26,7 @@ class Loss(NamedTuple):
     computation: Tensor
     distillation: Tensor
     prediction: Tensor
+    passes: Tensor
 
 
 def training_loss(
@@ -38,7 +40,7 @@ def training_loss(
     terms = _terms(output, imgt, wavelet_weight, computation_weight)
     rec, wav, com = (output.probs[:, :, None] * terms).sum(1).mean(0)
     zero = torch.zeros_like(rec)
-    return Loss(rec + wav + com, rec, wav, com, zero, zero)
+    return Loss(rec + wav + com, rec, wav, com, zero, zero, zero)
 
 
 def classifier_loss(
@@ -53,7 +55,7 @@ def classifier_loss(
     percent = 100 * (1 - losses / losses.mean(1, keepdim=True))
     error = ((output.motion.ratio_logits - percent) ** 2).mean()
     zero = torch.zeros_like(error)
-    return Loss(error, zero, zero, zero, zero, error)
+    return Loss(error, zero, zero, zero, zero, error, zero)
 
 
 def _terms(output: Interpolation, imgt: Tensor, wavelet_weight: float, computation_weight: float) -> Tensor:
@@ -87,20 +89,49 @@ def census(image: Tensor, target: Tensor) -> Tensor:
     are all there are, one at a time: the pieces stay in the cache.
     """
     height, width = image.shape[-2:]
-    r = CENSUS_RADIUS
-    if min(height, width) <= 2 * r:
+    if min(height, width) <= 2 * CENSUS_RADIUS:
         return image.flatten(1).sum(1) * 0
-    grey, true = image.mean(1), target.detach().mean(1)
-    counts = F.pad(grey.new_ones(height - 2 * r, width - 2 * r), (r, r, r, r))
-    total = torch.zeros_like(grey[:, 0, 0])
-    for dy, dx in itertools.product(range(r + 1), range(-r, r + 1)):
-        if (dy, dx) > (0, 0):
+    total = cast(Tensor, _CensusSum.apply(image.mean(1), target.detach().mean(1)))
+    return total / ((2 * CENSUS_RADIUS + 1) ** 2 * height * width)
+
+
+class _CensusSum(torch.autograd.Function):
+    """The sum of `census` over all neighbours, (B,), of grey images (B, H, W); with its gradient, found on the way.
+
+    Autograd would keep some ten maps for each of the 24 directions. On a CPU one image at a time stays in the cache.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, grey: Tensor, true: Tensor) -> Tensor:
+        gradient = torch.zeros_like(grey) if ctx.needs_input_grad[0] else None
+        total = torch.zeros_like(grey[:, 0, 0])
+        height, width = grey.shape[-2:]
+        r, size = CENSUS_RADIUS, 1 if grey.device.type == "cpu" else len(grey)
+        inside = F.pad(grey.new_ones(height - 2 * r, width - 2 * r), (r, r, r, r))
+        for dy, dx in itertools.product(range(r + 1), range(-r, r + 1)):
+            if (dy, dx) <= (0, 0):
+                continue
             here = (..., slice(0, height - dy), slice(max(-dx, 0), width - max(dx, 0)))
             there = (..., slice(dy, height), slice(max(dx, 0), width - max(-dx, 0)))
-            square = (_soft_sign(grey[there] - grey[here]) - _soft_sign(true[there] - true[here])) ** 2
-            total = total + (square / (0.1 + square) * (counts[here] + counts[there])).sum((1, 2))
-    return total / ((2 * r + 1) ** 2 * height * width)
+            counts = inside[here] + inside[there]
+            for first in range(0, len(grey), size):
+                part = slice(first, first + size)
+                ours, theirs = grey[part], true[part]
+                difference, goal = ours[there] - ours[here], theirs[there] - theirs[here]
+                root = (difference**2).add_(0.81).rsqrt_()
+                error = (difference * root).sub_(goal * (goal**2).add_(0.81).rsqrt_())
+                square = error**2
+                inverse = (square + 0.1).reciprocal_()
+                total[part] += square.mul_(inverse).mul_(counts).sum((1, 2))
+                if gradient is not None:
+                    # With e the error: d(e^2 / (0.1 + e^2)) = 0.2 e / (0.1 + e^2)^2 de, de = 0.81 root^3 d(difference).
+                    change = error.mul_(inverse.square_()).mul_(root**3).mul_(counts).mul_(0.2 * 0.81)
+                    gradient[part][there] += change
+                    gradient[part][here] -= change
+        ctx.save_for_backward(gradient)
+        return total
 
-
-def _soft_sign(difference: Tensor) -> Tensor:
-    return difference * (0.81 + difference**2).rsqrt()
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * upstream[:, None, None], None

@@ -1,17 +1,26 @@
 """Computation per frame: as the published tables count it, and as it is really executed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .motion import CORRELATED_LEVEL
+
 LEVELS = 4
 Count = Callable[[nn.Module, int], int]
 
 
-def published_gmacs(model: Any, height: int, width: int, masks: list[Tensor] | None = None) -> Tensor:
+def published_gmacs(
+    model: Any,
+    height: int,
+    width: int,
+    masks: list[Tensor] | None = None,
+    *,
+    scales: Sequence[int] | None = None,
+) -> Tensor:
     """Operations that interpolating one pair of frames takes, by the rules of the published tables.
 
     A convolution counts outputs * (inputs * k^2 + 1), a transposed one the same (which is 4 times too many), a linear
@@ -22,6 +31,7 @@ def published_gmacs(model: Any, height: int, width: int, masks: list[Tensor] | N
         model: a `WaveletVFI` of any configuration.
         height, width: of the frames; rounded up to multiples of 16 as `interpolate` does.
         masks: 3 x (B, 1, H/2^l, W/2^l), as `Synthesis.masks`. Default: active everywhere.
+        scales: of MP-Net's passes, see `models.passes`. Default: those that the network would take.
     Returns:
         (B,) float64 on the CPU, in units of 10^9; (1,) without masks.
     Raises:
@@ -29,7 +39,7 @@ def published_gmacs(model: Any, height: int, width: int, masks: list[Tensor] | N
     """
     if height < 1 or width < 1:
         raise ValueError(f"frames need at least one pixel, got {height}x{width}")
-    sizes = [(-(-height // 16) * 16 >> level, -(-width // 16) * 16 >> level) for level in range(LEVELS + 1)]
+    sizes = _sizes(height, width)
     if masks is None:
         masks = [torch.ones(1, 1, *size) for size in sizes[1:LEVELS]]
     if [tuple(mask.shape[1:]) for mask in masks] != [(1, *size) for size in sizes[1:LEVELS]]:
@@ -38,37 +48,58 @@ def published_gmacs(model: Any, height: int, width: int, masks: list[Tensor] | N
             f"got {[tuple(mask.shape) for mask in masks]}"
         )
     pixels = [h * w for h, w in sizes]
-    return (_around(model, sizes, _published) + _sparse(model, pixels, masks)) / 1e9
+    return (_around(model, sizes, _published, scales) + _sparse(model, pixels, masks)) / 1e9
 
 
-def executed_gmacs(model: Any, height: int, width: int, executed: Tensor, *, encoded: int = 2) -> Tensor:
+def executed_gmacs(
+    model: Any,
+    height: int,
+    width: int,
+    executed: Tensor,
+    *,
+    encoded: int = 2,
+    scales: Sequence[int] | None = None,
+) -> Tensor:
     """Multiply-accumulates of all convolutions, linear layers and matrix products as they are computed.
 
     Additions (of biases, transforms, wavelets), warps and resizing do not count.
 
     Args:
-        model, height, width: as in `published_gmacs`.
+        model, height, width, scales: as in `published_gmacs`.
         executed: (B,) as `Synthesis.executed`. encoded: of how many frames context features were computed.
     Returns:
         (B,) float64 on the CPU, in units of 10^9.
     """
-    sizes = [(-(-height // 16) * 16 >> level, -(-width // 16) * 16 >> level) for level in range(LEVELS + 1)]
+    sizes = _sizes(height, width)
     sparse = executed.cpu().double() * model.synthesis.dense_products() * sizes[0][0] * sizes[0][1]
-    return (_around(model, sizes, _products, encoded) + sparse) / 1e9
+    return (_around(model, sizes, _products, scales, encoded) + sparse) / 1e9
 
 
-def _around(model: Any, sizes: list[tuple[int, int]], count: Count, encoded: int = 2) -> int:
+def _sizes(height: int, width: int) -> list[tuple[int, int]]:
+    """Height and width of the levels 0 to 4, of a frame that is padded to multiples of 16."""
+    return [(-(-height // 16) * 16 >> level, -(-width // 16) * 16 >> level) for level in range(LEVELS + 1)]
+
+
+def _around(
+    model: Any, sizes: list[tuple[int, int]], count: Count, scales: Sequence[int] | None, encoded: int = 2
+) -> int:
     """All that is not sparse; the context encoder's first pyramid sees `encoded` frames."""
     pixels = [h * w for h, w in sizes]
-    return _motion(model, sizes, count) + _context(model, pixels, count, encoded) + _coarsest(model, pixels, count)
+    height, width = sizes[0]
+    scales = model.scales(height, width) if scales is None else scales
+    motion = sum(_motion(model, _sizes(-(-height // 2**scale), -(-width // 2**scale)), count) for scale in scales)
+    return motion + _context(model, pixels, count, encoded) + _coarsest(model, pixels, count)
 
 
 def _motion(model: Any, sizes: list[tuple[int, int]], count: Count) -> int:
-    """MP-Net; its encoder sees both frames."""
+    """One pass of MP-Net; its encoder sees both frames."""
     pixels = [h * w for h, w in sizes]
     total = sum(2 * count(part, pixels[level]) for level, part in enumerate(model.motion.encoder.levels, 1))
     for level, decoder in enumerate(model.motion.decoders, 1):
         total += count(decoder.hidden, pixels[level]) + count(decoder.output, pixels[level - 1])
+    if model.config.correlation:
+        matches = (2 * model.config.correlation + 1) ** 2
+        total += matches * model.config.encoder[CORRELATED_LEVEL - 1] * pixels[CORRELATED_LEVEL]
     classifier = model.motion.classifier
     pooled = -(-sizes[-1][0] // 2) * -(-sizes[-1][1] // 2)  # stride 2 leaves half of each side, rounded up
     pooling = classifier.linear[0].in_features * (pooled + 1) if count is _published else 0

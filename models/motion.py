@@ -1,4 +1,7 @@
-"""MP-Net, the motion perception network: flow from time t to both frames, occlusion, and the threshold classifier."""
+"""MP-Net, the motion perception network: flow from time t to both frames, occlusion, and the threshold classifier.
+
+`MotionPerceptionNet` is one pass over one pair of frames. `models.passes` runs it from coarse to fine.
+"""
 
 from typing import NamedTuple
 
@@ -9,16 +12,19 @@ from torch import Tensor, nn
 from .layers import SLOPE, backward_warp, concatenate, conv_lrelu, halves
 
 LEVELS = (4, 3, 2, 1)
+CORRELATED_LEVEL = 4  # the coarsest; what is level 3 here is level 4 of the next pass
 
 
 class Motion(NamedTuple):
-    """What MP-Net perceives.
+    """The motion of one pair of frames.
 
     flow_t0, flow_t1: (B, 2, H, W) backward flow t->0 and t->1 in pixels, channels (dx, dy).
     occlusion: (B, 1, H, W) blend weight of img0, in [0, 1].
     ratio_logits: (B, K) the classifier's logits over the candidate threshold ratios.
-    coarse: where gradients are recorded, the estimates of levels 4, 3, 2 before they were refined: (B, 5, h, w), the
-        flows in pixels of that size and the occlusion logit; else none.
+    coarse: where gradients are recorded, the estimates of levels 4, 3, 2 of every pass before they were refined: (B, 5,
+        h, w), the flows in pixels of that size and the occlusion logit; else empty.
+    passes: where gradients are recorded, the results of passes at smaller sizes: (B, 5, h, w), the flows in pixels of
+        that size and the occlusion; else empty.
     """
 
     flow_t0: Tensor
@@ -26,6 +32,7 @@ class Motion(NamedTuple):
     occlusion: Tensor
     ratio_logits: Tensor
     coarse: tuple[Tensor, ...] = ()
+    passes: tuple[Tensor, ...] = ()
 
 
 class FrameEncoder(nn.Module):
@@ -75,38 +82,118 @@ class RatioClassifier(nn.Module):
 
 
 class MotionPerceptionNet(nn.Module):
-    """MP-Net. `encoder` and `decoder` are widths, finest first; `candidates` the number of ratios to choose from."""
+    """MP-Net, one pass.
 
-    def __init__(self, encoder: tuple[int, ...], decoder: tuple[int, ...], candidates: int):
+    Args:
+        encoder, decoder: channels, finest level first.
+        candidates: the number of threshold ratios to choose from.
+        correlation: radius of the local correlation that the decoder of level 4 also sees; 0: none (the paper).
+        any_time: the decoders also see the time t; otherwise every frame is made at t = 1/2 (the paper).
+    """
+
+    def __init__(
+        self,
+        encoder: tuple[int, ...],
+        decoder: tuple[int, ...],
+        candidates: int,
+        *,
+        correlation: int = 0,
+        any_time: bool = False,
+    ):
         super().__init__()
+        self.correlation, self.any_time = correlation, any_time
         self.encoder = FrameEncoder(encoder)
-        # Below the coarsest level a decoder also sees the coarser estimate: two flows and the occlusion logit.
-        estimate = (5, 5, 5, 0)
-        self.decoders = nn.ModuleList(
-            FlowDecoder(2 * e + extra, d) for e, d, extra in zip(encoder, decoder, estimate, strict=True)
-        )
+        self.decoders = nn.ModuleList()
+        for level, (features, width) in enumerate(zip(encoder, decoder, strict=True), start=1):
+            estimate = 5 if level < LEVELS[0] else 0  # below the coarsest level: two flows and the occlusion logit
+            matches = (2 * correlation + 1) ** 2 if correlation and level == CORRELATED_LEVEL else 0
+            self.decoders.append(FlowDecoder(2 * features + estimate + matches + any_time, width))
         self.classifier = RatioClassifier(decoder[-1], candidates)
         self.apply(_kaiming)
 
-    def forward(self, img0: Tensor, img1: Tensor) -> Motion:
-        """img0, img1: (B, 3, H, W) in [0, 1], H and W multiples of 16."""
+    def forward(self, img0: Tensor, img1: Tensor, time: Tensor | None = None) -> Motion:
+        """Estimate the motion between two frames.
+
+        Args:
+            img0, img1: (B, 3, H, W) in [0, 1], H and W multiples of 16.
+            time: (B,) in (0, 1), where the frame to be made lies between img0 and img1; only with `any_time`.
+                Default: 1/2.
+        """
         mean = (_mean(img0) + _mean(img1)) / 2
         dtype = self.encoder.levels[0][0][0].weight.dtype  # type: ignore[index]
         features = self.encoder(torch.cat([img0 - mean, img1 - mean]).to(dtype))
+        ways = None if time is None else flow_ways(time)
 
-        estimate, hidden = self.decoders[-1](torch.cat(halves(features[-1]), dim=1))
+        estimate, hidden = self.decoders[-1](self._inputs(4, features[-1], None, time))
         logits = self.classifier(hidden)
         coarse = []
         for level in LEVELS[1:]:
-            coarse.append(estimate)
-            flows = torch.cat([estimate[:, :2], estimate[:, 2:4]])
-            warped = halves(backward_warp(features[level - 1], flows))
-            inputs = concatenate([*warped, estimate], like=features[level - 1])
-            residual, _ = self.decoders[level - 1](inputs)
-            estimate = residual + _double_estimate(estimate)
-        flow_t0, flow_t1, occlusion = estimate.split((2, 2, 1), dim=1)
+            moved = estimate if ways is None else estimate * ways
+            coarse.append(moved)
+            flows = torch.cat([moved[:, :2], moved[:, 2:4]])
+            warped = backward_warp(features[level - 1], flows)
+            residual, _ = self.decoders[level - 1](self._inputs(level, warped, moved, time))
+            estimate = residual + double_estimate(estimate)
+        if ways is not None:
+            estimate = estimate * ways
+        flow_t0, flow_t1, logit = estimate.split((2, 2, 1), dim=1)
+        if time is not None:
+            logit = logit + torch.log((1 - time) / time).view(-1, 1, 1, 1)
         kept = tuple(coarse) if torch.is_grad_enabled() else ()
-        return Motion(flow_t0, flow_t1, occlusion.sigmoid(), logits.float(), kept)
+        return Motion(flow_t0, flow_t1, logit.sigmoid(), logits.float(), kept)
+
+    def _inputs(self, level: int, features: Tensor, estimate: Tensor | None, time: Tensor | None) -> Tensor:
+        """The input of a level's decoder, from features of both frames (2B, C, h, w) and the estimate (B, 5, h, w)."""
+        pair = halves(features)
+        parts = [*pair]
+        if estimate is not None:
+            parts.append(estimate)
+        if self.correlation and level == CORRELATED_LEVEL:
+            parts.append(correlate(*pair, self.correlation))
+        if self.any_time:
+            plane = pair[0].new_zeros(len(pair[0]), 1, *pair[0].shape[-2:])
+            parts.append(plane if time is None else plane + (time - 0.5).to(plane.dtype).view(-1, 1, 1, 1))
+        return concatenate(parts, like=features)
+
+
+def flow_ways(time: Tensor) -> Tensor:
+    """Return the share of the motion that each channel of an estimate stands for, (B, 5, 1, 1), for times (B,).
+
+    A decoder puts out the flows of t = 1/2. To time t they are 2t and 2(1 - t) times as long, for straight and even
+    motion; the decoders, which see t, correct the rest. The occlusion logit stays.
+    """
+    ways = torch.stack([2 * time] * 2 + [2 * (1 - time)] * 2 + [torch.ones_like(time)], dim=1)
+    return ways[:, :, None, None]
+
+
+def correlate(features0: Tensor, features1: Tensor, radius: int) -> Tensor:
+    """Compare features that lie opposite each other: out_d(x) = cosine of features0(x - d) and features1(x + d).
+
+    What moves evenly by 2d from frame to frame is at x in the middle. The idea of opposite displacements is that of
+    BMBC's bilateral cost volume (Park et al., ECCV 2020).
+
+    Args:
+        features0, features1: (B, C, h, w).
+        radius: of the displacements d, whole pixels in both directions.
+    Returns:
+        (B, (2 radius + 1)^2, h, w), row by row of d; 0 where a position lies outside the frame.
+    """
+    height, width = features0.shape[-2:]
+    side = 2 * radius + 1
+    first, second = (F.pad(F.normalize(f, dim=1, eps=1e-3), (radius,) * 4) for f in (features0, features1))
+    matches = []
+    for number in range(side**2):
+        top, left = divmod(number, side)
+        here = second[..., top : top + height, left : left + width]
+        there = first[..., side - 1 - top :, side - 1 - left :][..., :height, :width]
+        matches.append((there * here).sum(1))
+    return torch.stack(matches, dim=1)
+
+
+def double_estimate(estimate: Tensor) -> Tensor:
+    """Resize (B, 5, h, w) to twice the size; the four flow channels grow with it, the occlusion logit does not."""
+    doubled = F.interpolate(estimate, scale_factor=2, mode="bilinear", align_corners=False)
+    return torch.cat([doubled[:, :4] * 2, doubled[:, 4:]], dim=1)
 
 
 def _mean(image: Tensor) -> Tensor:
@@ -115,12 +202,6 @@ def _mean(image: Tensor) -> Tensor:
     for axis in (3, 2, 1):
         image = image.mean(axis, keepdim=True)
     return image
-
-
-def _double_estimate(estimate: Tensor) -> Tensor:
-    """Resize (B, 5, h, w) to twice the size; the four flow channels grow with it, the occlusion logit does not."""
-    doubled = F.interpolate(estimate, scale_factor=2, mode="bilinear", align_corners=False)
-    return torch.cat([doubled[:, :4] * 2, doubled[:, 4:]], dim=1)
 
 
 def _kaiming(module: nn.Module) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from .config import CONFIGS
+from .config import CONFIGS, check_passes
 from .exported import OnnxModel
 from .loading import PRECISIONS, default_checkpoint, waveletvfi
 from .sparse import METHODS
@@ -34,6 +34,16 @@ def ratio_option(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--ratio", type=_amount, help="threshold ratio >= 0, 0 is dense; default: the network's choice")
 
 
+def passes_option(parser: argparse._ActionsContainer) -> None:
+    """How often MP-Net runs."""
+    parser.add_argument(
+        "--passes",
+        type=_passes,
+        help="how often the motion network runs from coarse to fine: auto (from the frame's size), or a number, 1 "
+        "being the published network; default: what the weights say",
+    )
+
+
 def add_options(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
     """Which weights (`several`: a list of them), how much computation, and how it is done."""
     add_weights(parser, several=several)
@@ -44,6 +54,7 @@ def add_options(parser: argparse.ArgumentParser, *, several: bool = False) -> No
         type=_amount,
         help="instead: the sparse convolutions' cost at most, 1 being dense; per pair of frames",
     )
+    passes_option(parser)
     parser.add_argument("--sparse", choices=METHODS, default="auto", help="how sparse convolutions are computed (auto)")
     parser.add_argument(
         "--precision", choices=PRECISIONS, default="float32", help="of the convolutions; fp16 needs a GPU (float32)"
@@ -76,9 +87,9 @@ def network(args: argparse.Namespace, device: torch.device) -> WaveletVFI | Onnx
     """
     checkpoint = args.checkpoint or default_checkpoint()
     if checkpoint.suffix == GRAPH:
-        if args.compile or args.sparse != "auto" or args.precision != "float32":
+        if args.compile or args.sparse != "auto" or args.precision != "float32" or args.passes is not None:
             raise ValueError(
-                f"{checkpoint} is a graph: --sparse, --precision and --compile were decided when it was made"
+                f"{checkpoint} is a graph: --passes, --sparse, --precision and --compile were decided when it was made"
             )
         return OnnxModel(checkpoint, device)
     if args.onnx:
@@ -90,6 +101,7 @@ def network(args: argparse.Namespace, device: torch.device) -> WaveletVFI | Onnx
         sparse=args.sparse,
         precision=args.precision,
         compile=args.compile,
+        passes=args.passes,
     )
 
 
@@ -105,6 +117,15 @@ class _Device(argparse.Action):
     ) -> None:
         namespace.onnx = values == "onnx"
         namespace.device = "cpu" if namespace.onnx else values
+
+
+def _passes(text: str) -> int | str:
+    passes = int(text) if text.isdecimal() else text
+    try:
+        check_passes(passes)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return passes
 
 
 def _amount(text: str) -> float:

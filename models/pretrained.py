@@ -40,7 +40,8 @@ class Pretrained(nn.Module):
         """Write model.safetensors, config.json and a model card into `folder`.
 
         Args:
-            options: of the mixin: push_to_hub, repo_id, model_card_kwargs.
+            options: of the mixin: push_to_hub, repo_id, and model_card_kwargs, which fills the card: results (Markdown)
+                and code_url.
         Raises:
             OSError: the files cannot be written. ValueError: the package is not installed.
         """

@@ -8,17 +8,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .config import Config, find_config
+from .config import Config, Passes, find_config
 from .context import ContextNet, Features
-from .layers import blend, channels_last, pad_to_multiple
+from .layers import MULTIPLE, blend, channels_last, pad_to_multiple
 from .macs import executed_gmacs, published_gmacs
 from .motion import Motion, MotionPerceptionNet
 from .official import to_ours
+from .passes import Scales, perceive_motion, scales_of
 from .pretrained import Pretrained
 from .sparse import METHODS, SparseConv2d
 from .synthesis import Synthesis, WaveletSynthesisNet
 
-MULTIPLE = 16  # of the frame sizes: four levels
 Known = tuple[Features | None, Features | None]
 
 
@@ -31,6 +31,7 @@ class Interpolation(NamedTuple):
     published_gmacs, executed_gmacs: (B,) 10^9 operations, as published tables count them, and multiply-accumulates as
         they were really computed (see `models.macs`); None where gradients are recorded.
     features: context features of both frames, where `known` was given.
+    scales: of MP-Net's passes, see `models.passes`.
     """
 
     frame: Tensor
@@ -41,6 +42,7 @@ class Interpolation(NamedTuple):
     published_gmacs: Tensor | None = None
     executed_gmacs: Tensor | None = None
     features: tuple[Features, Features] | None = None
+    scales: Scales = (0,)
 
 
 class WaveletVFI(Pretrained):
@@ -49,7 +51,8 @@ class WaveletVFI(Pretrained):
     def __init__(self, config: Config | str = "base"):
         super().__init__()
         self.config = config = find_config(config)
-        self.motion = MotionPerceptionNet(config.encoder, config.decoder, len(config.ratios))
+        options = {"correlation": config.correlation, "any_time": config.any_time}
+        self.motion = MotionPerceptionNet(config.encoder, config.decoder, len(config.ratios), **options)
         self.context = ContextNet(config.context)
         context = tuple(3 * width for width in config.context)
         self.synthesis = WaveletSynthesisNet(context, config.synthesis, correction=config.correction)
@@ -63,9 +66,11 @@ class WaveletVFI(Pretrained):
         ratio: float | Tensor | None = None,
         budget: float | None = None,
         temperature: float | None = None,
+        t: float | Tensor | None = None,
+        passes: Passes | None = None,
         known: Known | None = None,
     ) -> Interpolation:
-        """The middle frame, and everything on the way.
+        """Make the frame at time t, and return everything on the way.
 
         Args:
             img0, img1: (B, 3, H, W) RGB in [0, 1], H and W multiples of 16.
@@ -73,27 +78,38 @@ class WaveletVFI(Pretrained):
             budget: >= 0, instead of a ratio: per sample the smallest ratio found with which the sparse convolutions,
                 detours on the way to it included, cost at most this fraction of the dense ones.
             temperature: > 0, evaluates all candidates with Gumbel-softmax probabilities (training, dynamic stage).
+            t: the time of the frame, 0 < t < 1, img0 being at 0 and img1 at 1: a number or one per sample (B,).
+                Default: 1/2. Another time needs a configuration with `any_time`.
+            passes: how often MP-Net runs from coarse to fine: a number, 1 being the published network; "auto": from
+                the frame's size; or scales such as (2, 1) for frames of 1/4 and 1/2 of the size (see `models.passes`).
+                Default: what the configuration says.
             known: context features of both frames as an earlier call returned them, None where they are to be computed.
                 Given, even as (None, None), `features` are returned, for other pairs with one of the frames.
         """
         self._check_inputs(img0, img1, ratio, budget, temperature)
         dtype = img0.dtype
-        motion, merged, features = self._observe(img0, img1, known or (None, None))
+        motion, merged, features = self._observe(img0, img1, known or (None, None), t, passes)
         context = self.context(features, merged, motion)
         ratios, probs = self._select_ratios(motion.ratio_logits, 0.0 if budget is not None else ratio, temperature)
         candidates = self.synthesis(context, ratios, merged, budget)
         frame = sum(p.view(-1, 1, 1, 1) * c.frame for p, c in zip(probs.unbind(1), candidates, strict=True))
-        output = Interpolation(frame.to(dtype), merged, motion, probs, candidates)
+        scales = self.scales(img0.shape[-2], img0.shape[-1], passes)
+        output = Interpolation(frame.to(dtype), merged, motion, probs, candidates, scales=scales)
         if not torch.is_grad_enabled():
             output = count_operations(self, output, encoded=2 - sum(f is not None for f in known or ()))
         return output._replace(features=features) if known else output
 
     def _observe(
-        self, img0: Tensor, img1: Tensor, known: Known = (None, None)
+        self,
+        img0: Tensor,
+        img1: Tensor,
+        known: Known = (None, None),
+        t: float | Tensor | None = None,
+        passes: Passes | None = None,
     ) -> tuple[Motion, Tensor, tuple[Features, Features]]:
-        """What no ratio changes: the motion, the merged frame (B, 3, H, W), and context features of both frames."""
+        """Compute what no ratio changes: the motion, the merged frame (B, 3, H, W), context features of both frames."""
         img0, img1 = self._prepare(img0), self._prepare(img1)
-        motion, merged = self.perceive(img0, img1)
+        motion, merged = self.perceive(img0, img1, t=t, passes=passes)
         features0, features1 = known
         return motion, merged, (features0 or self.context.encode(img0), features1 or self.context.encode(img1))
 
@@ -104,19 +120,56 @@ class WaveletVFI(Pretrained):
         is_plain = self.sparse == "masked" or torch.compiler.is_exporting()
         return image if is_plain else channels_last(image)
 
-    def perceive(self, img0: Tensor, img1: Tensor) -> tuple[Motion, Tensor]:
-        """MP-Net alone: the motion, and the merged frame (B, 3, H, W)."""
-        motion = self.motion(img0, img1)
+    def perceive(
+        self,
+        img0: Tensor,
+        img1: Tensor,
+        *,
+        t: float | Tensor | None = None,
+        passes: Passes | None = None,
+    ) -> tuple[Motion, Tensor]:
+        """Run MP-Net alone: the motion, and the merged frame (B, 3, H, W). t, passes: as in `forward`."""
+        scales = self.scales(img0.shape[-2], img0.shape[-1], passes)
+        motion = perceive_motion(self.motion, img0, img1, scales, self._time(t, img0))
         return motion, blend(img0, img1, motion.flow_t0, motion.flow_t1, motion.occlusion)
 
-    def interpolate(
-        self, img0: Tensor, img1: Tensor, *, ratio: float | Tensor | None = None, budget: float | None = None
-    ) -> Tensor:
-        """The middle frame of two frames of any size, without gradients: (B, 3, H, W) -> (B, 3, H, W) in [0, 1].
+    def scales(self, height: int, width: int, passes: Passes | None = None) -> Scales:
+        """Return the scales at which MP-Net runs for frames of this size. Raises ValueError for other `passes`."""
+        return scales_of(self.config.passes if passes is None else passes, height, width)
 
-        ratio, budget: as in `forward`.
+    def _time(self, t: float | Tensor | None, image: Tensor) -> Tensor | None:
+        """Return the times (B,) as MP-Net takes them, None where it makes the middle alone.
+
+        Raises ValueError: a time outside (0, 1), of another shape, or one that this network cannot make.
         """
-        return self.interpolate_details(img0, img1, ratio=ratio, budget=budget).frame
+        times = torch.as_tensor(0.5 if t is None else t, dtype=torch.float32, device=image.device)
+        if t is not None:
+            if times.dim() > 1 or (times.dim() == 1 and len(times) not in (1, len(image))):
+                raise ValueError(f"t must be a number or one per sample ({len(image)}), got {tuple(times.shape)}")
+            if not ((times > 0) & (times < 1)).all():
+                raise ValueError(f"t must lie between 0 and 1, both excluded, got {t}")
+            if not self.config.any_time and not (times == 0.5).all():
+                raise ValueError(
+                    f"these weights make the frame at t = 0.5 alone, got t = {t}; use weights whose configuration has "
+                    "any_time (checkpoints/README.md), or halve again and again"
+                )
+        return times.expand(len(image)) if self.config.any_time else None
+
+    def interpolate(
+        self,
+        img0: Tensor,
+        img1: Tensor,
+        *,
+        ratio: float | Tensor | None = None,
+        budget: float | None = None,
+        t: float | Tensor | None = None,
+        passes: Passes | None = None,
+    ) -> Tensor:
+        """Make the frame at time t of two frames (B, 3, H, W) of any size, without gradients: (B, 3, H, W) in [0, 1].
+
+        ratio, budget, t, passes: as in `forward`.
+        """
+        return self.interpolate_details(img0, img1, ratio=ratio, budget=budget, t=t, passes=passes).frame
 
     @torch.inference_mode()
     def interpolate_details(
@@ -126,6 +179,8 @@ class WaveletVFI(Pretrained):
         *,
         ratio: float | Tensor | None = None,
         budget: float | None = None,
+        t: float | Tensor | None = None,
+        passes: Passes | None = None,
         known: Known | None = None,
     ) -> Interpolation:
         """As `interpolate`, returning everything: `frame` has the input's size, the rest that of the padded one.
@@ -135,14 +190,23 @@ class WaveletVFI(Pretrained):
         check_frames(img0, img1)
         height, width = img0.shape[-2:]
         padded = (pad_to_multiple(image, MULTIPLE) for image in (img0, img1))
-        output = self(*padded, ratio=ratio, budget=budget, known=known)
+        output = self(*padded, ratio=ratio, budget=budget, t=t, passes=passes, known=known)
         return output._replace(frame=output.frame[..., :height, :width])
 
     @torch.inference_mode()
-    def sweep(self, img0: Tensor, img1: Tensor, ratios: Sequence[float | None]) -> list[Interpolation]:
+    def sweep(
+        self,
+        img0: Tensor,
+        img1: Tensor,
+        ratios: Sequence[float | None],
+        *,
+        t: float | Tensor | None = None,
+        passes: Passes | None = None,
+    ) -> list[Interpolation]:
         """`interpolate_details` for every ratio, None being the classifier's choice, from one computation.
 
         The frames are those of each ratio alone; what it executes alone is not known then: `executed_gmacs` is None.
+        t, passes: as in `forward`.
 
         Raises:
             ValueError: no ratio; else as `interpolate_details` does.
@@ -154,15 +218,16 @@ class WaveletVFI(Pretrained):
         first, last = (pad_to_multiple(image, MULTIPLE) for image in (img0, img1))
         for ratio in ratios:
             self._check_inputs(first, last, ratio, None, None)
-        motion, merged, features = self._observe(first, last)
+        motion, merged, features = self._observe(first, last, t=t, passes=passes)
+        scales = self.scales(merged.shape[-2], merged.shape[-1], passes)
         context = self.context(features, merged, motion)
         chosen = [self._select_ratios(motion.ratio_logits, ratio, None) for ratio in ratios]
         candidates = self.synthesis(context, [ratio for (ratio,), _ in chosen], merged)
         outputs = []
         for (_, probs), candidate in zip(chosen, candidates, strict=True):
             frame = candidate.frame[..., :height, :width].to(img0.dtype)
-            published = published_gmacs(self, merged.shape[-2], merged.shape[-1], candidate.masks)
-            outputs.append(Interpolation(frame, merged, motion, probs, [candidate], published))
+            published = published_gmacs(self, *merged.shape[-2:], candidate.masks, scales=scales)
+            outputs.append(Interpolation(frame, merged, motion, probs, [candidate], published, scales=scales))
         return outputs
 
     @property
@@ -225,10 +290,13 @@ def count_operations(model: WaveletVFI, output: Interpolation, *, encoded: int =
     `encoded` frames among them."""
     height, width = output.merged.shape[-2:]
     weighted = zip(output.probs.double().cpu().unbind(1), output.candidates, strict=True)
-    published = cast(Tensor, sum(p * published_gmacs(model, height, width, c.masks) for p, c in weighted))
+    scales = output.scales
+    published = cast(
+        Tensor, sum(p * published_gmacs(model, height, width, c.masks, scales=scales) for p, c in weighted)
+    )
     sparse = cast(Tensor, sum(c.executed for c in output.candidates))
-    executed = executed_gmacs(model, height, width, sparse, encoded=encoded)
-    return output._replace(published_gmacs=published, executed_gmacs=executed)
+    executed = executed_gmacs(model, height, width, sparse, encoded=encoded, scales=scales)
+    return output._replace(published_gmacs=cast(Tensor, published), executed_gmacs=executed)
 
 
 def check_frames(img0: Tensor, img1: Tensor) -> None:

@@ -13,21 +13,21 @@ from PIL import Image
 
 import app
 from utils import read_image, run_script, tensor_to_image
-from video import VideoReader
+from video import Options, VideoReader
+from web.figures import figures
 from web.jobs import (
     Limits,
     Setup,
     WatchedModel,
-    compared,
-    figures,
-    inside,
     interpolate_clip,
     interpolate_pair,
     open_image,
     plain_message,
 )
+from web.pictures import compared, inside
 
 LIMITS = Limits(megapixels=0.01, frames=6)
+TWICE = Options(multiplier=2)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_a_clip_becomes_twice_as_many_frames_with_its_sound(setup, tmp_path):
     told = []
     output = tmp_path / "out.mp4"
     watched, summary = interpolate_clip(
-        setup, str(clip), output, {}, multiplier=2, report=lambda done, expected: told.append((done, expected))
+        setup, str(clip), output, TWICE, report=lambda done, expected: told.append((done, expected))
     )
     assert len(list(VideoReader(output).frames())) == 8  # the last one is held
     assert packets(output) == packets(clip)
@@ -117,7 +117,7 @@ def test_a_clip_becomes_twice_as_many_frames_with_its_sound(setup, tmp_path):
 def test_a_clip_beyond_the_limits_is_refused_and_leaves_nothing(setup, tmp_path, count, height, words):
     clip = make_clip(tmp_path / "clip.mp4", [square(k, height) for k in range(count)])
     with pytest.raises(ValueError, match=words):
-        interpolate_clip(setup, str(clip), tmp_path / "out.mp4", {}, multiplier=2, report=print)
+        interpolate_clip(setup, str(clip), tmp_path / "out.mp4", TWICE, report=print)
     assert list(tmp_path.iterdir()) == [clip]
 
 
@@ -125,26 +125,26 @@ def test_a_clip_that_is_longer_than_it_says_is_refused_too(setup, tmp_path, monk
     clip = make_clip(tmp_path / "clip.mp4", [square(k) for k in range(7)])
     monkeypatch.setattr(VideoReader, "total", property(lambda reader: None, lambda reader, value: None), raising=False)
     with pytest.raises(ValueError, match=r"clip\.mp4 has 7 frames or more"):
-        interpolate_clip(setup, str(clip), tmp_path / "out.mp4", {}, multiplier=2, report=print)
+        interpolate_clip(setup, str(clip), tmp_path / "out.mp4", TWICE, report=print)
 
 
 def test_a_damaged_clip_is_converted_as_far_as_it_can_be_read(setup, tmp_path):
     clip = make_clip(tmp_path / "clip.mp4", [square(k) for k in range(6)], fast_start=True)
     clip.write_bytes(clip.read_bytes()[:-40])
-    _, summary = interpolate_clip(setup, str(clip), tmp_path / "out.mp4", {}, multiplier=2, report=print)
+    _, summary = interpolate_clip(setup, str(clip), tmp_path / "out.mp4", TWICE, report=print)
     assert "clip.mp4" in summary.damage
     assert 0 < len(list(VideoReader(tmp_path / "out.mp4").frames())) < 12
 
 
 def test_a_clip_in_which_nothing_moves_is_shown_too(setup, tmp_path):
     clip = make_clip(tmp_path / "clip.mp4", [np.zeros((48, 64, 3), np.uint8)] * 3)
-    watched, _ = interpolate_clip(setup, str(clip), tmp_path / "out.mp4", {}, multiplier=2, report=print)
+    watched, _ = interpolate_clip(setup, str(clip), tmp_path / "out.mp4", TWICE, report=print)
     assert watched.liveliest is not None
 
 
 def test_no_clip_is_said(setup, tmp_path):
     with pytest.raises(ValueError, match="a clip is needed"):
-        interpolate_clip(setup, None, tmp_path / "out.mp4", {}, multiplier=2, report=print)
+        interpolate_clip(setup, None, tmp_path / "out.mp4", TWICE, report=print)
 
 
 def test_the_pair_with_the_largest_motion_is_kept(small):
@@ -177,7 +177,7 @@ def test_an_empty_mask_dims_everything(setup, images):
     np.testing.assert_allclose(picture, 0.2 * tensor_to_image(pair.output.frame), atol=1)
 
 
-def test_the_frame_can_be_held_against_three(setup, images):
+def test_the_frame_can_be_compared_with_three(setup, images):
     pair = interpolate_pair(setup, images, {}).liveliest
     pictures = compared(pair)
     np.testing.assert_array_equal(pictures["first frame"], square(0))
@@ -189,6 +189,7 @@ def test_the_frame_can_be_held_against_three(setup, images):
 def test_figures_tell_cost_ratio_and_size(setup, images):
     text = figures(interpolate_pair(setup, images, {"ratio": 0.0}))
     assert "<b>100%</b>" in text and "<b>0</b>" in text and "64x48 pixels" in text
+    assert "width: 100%" in text
 
 
 def test_messages_name_the_file_not_the_folder_and_are_plain_text():

@@ -6,7 +6,10 @@ import torchvision.transforms.v2.functional as transforms
 
 from datasets.augment import TrainingAugmentation, crop_upscaled, expose
 
-CHANGES = ("upscale", "reverse_channels", "vertical_flip", "horizontal_flip", "transpose", "reverse_time", "exposure")
+CHANGES = (
+    *("upscale", "reverse_channels", "vertical_flip", "horizontal_flip", "transpose", "reverse_time", "exposure"),
+    "where_it_moves",
+)
 NEVER = dict.fromkeys(CHANGES, 0.0)
 
 
@@ -143,3 +146,24 @@ def test_an_empty_crop_is_refused():
 def test_what_is_no_probability_is_refused(name, value):
     with pytest.raises(ValueError, match=rf"{name} is a probability .*, got {value}"):
         TrainingAugmentation(16, **{name: value})
+
+
+def test_the_window_lies_where_it_moves():
+    """A spot that appears in a corner: of four windows, the one that shows most of it is taken."""
+    img0 = torch.zeros(3, 64, 64, dtype=torch.uint8)
+    img1 = img0.clone()
+    img1[:, 40:, 40:] = 255
+    shares = {}
+    for chance in (0.0, 1.0):
+        augment, draws = TrainingAugmentation(16, **{**NEVER, "where_it_moves": chance}), generator()
+        shares[chance] = torch.stack([augment([img0, img0, img1], draws)[2].float().mean() for _ in range(200)]).mean()
+    assert shares[1.0] > 2 * shares[0.0]
+
+
+def test_what_is_drawn_tells_whether_time_is_reversed():
+    triplet, draws = random_triplet(), generator()
+    augment = TrainingAugmentation(16, **{**NEVER, "reverse_time": 0.5})
+    for _ in range(20):
+        changes = augment.draw(draws)
+        expected = triplet[::-1] if changes.reverse_time else triplet
+        assert torch.equal(augment.apply(triplet, changes), torch.stack(expected))

@@ -30,6 +30,25 @@ def test_one_frame_of_many_is_what_all_frames_have_there():
                 torch.testing.assert_close(frame, wanted.frame, atol=1e-4, rtol=0)
 
 
+def test_in_a_sweep_ratio_0_executes_what_it_executes_alone_and_the_rest_is_not_known():
+    method, (img0, img1) = tiny_network(SWEEP), torch.rand(2, 2, 3, 32, 32)
+    zero, *others = (prediction.details for prediction in method.predict(img0, img1, [0, 1, 2]))
+    (alone,) = method.predict(img0, img1, [0])
+    torch.testing.assert_close(zero.executed_gmacs, alone.details.executed_gmacs)
+    assert [other.executed_gmacs for other in others] == [None, None]
+
+
+def test_a_peer_of_three_arguments_is_asked_for_each_time():
+    img0, img1 = torch.zeros(1, 3, 8, 8), torch.ones(1, 3, 8, 8)
+    linear = Function(lambda img0, img1, t: torch.lerp(img0, img1, t), "linear")
+    halves = Function(lambda img0, img1, scale=1.0: (img0 + img1) / 2 * scale, "a peer with an option of its own")
+    assert (linear.any_time, halves.any_time) == (True, False)
+    for method in (linear, halves):
+        (frames,) = between(method, img0, img1, 2)
+        assert [frame.frame.mean().item() for frame in frames] == [0.25, 0.5, 0.75]
+        assert predict_at(method, img0, img1, 3, 4, 0).frame.mean().item() == 0.75
+
+
 @pytest.mark.parametrize(
     ("function", "message"),
     [

@@ -14,9 +14,10 @@ from PIL import Image
 from runs import make_data, run_benchmark
 
 from benchmark import Folder as folder_script
-from benchmark.plots import draw_tradeoff
+from benchmark.plots import draw_tradeoff, has_tradeoff
 from benchmark.published import PUBLISHED
 from benchmark.report import (
+    COLUMNS,
     describe_machine,
     format_failures,
     format_markdown,
@@ -61,8 +62,6 @@ def test_the_table_has_a_row_for_everything_and_empty_cells_for_what_is_not_know
         "SSIM": "0.9780",
         "8-bit PSNR": "35.571",
         "IE": "1.500",
-        "LPIPS": "",
-        "DISTS": "",
         "GMACs": "89.87",
         "executed": "43.21",
         "ms per pair": "12.3",
@@ -74,9 +73,14 @@ def test_the_table_has_a_row_for_everything_and_empty_cells_for_what_is_not_know
     assert format_markdown(lines).splitlines()[2].startswith("| weights.pth, auto | 1 | 35.580 |")
 
 
-def test_luma_has_a_column_where_it_was_measured():
-    lines = table(results_of(("ours", OURS._replace(psnr_luma=30.0), None)))
-    assert dict(zip(*lines, strict=True))["luma PSNR"] == "30.000"
+@pytest.mark.parametrize(("field", "heading"), [(column.field, column.heading) for column in COLUMNS])
+def test_a_column_is_there_where_one_row_has_a_value_and_else_not(field, heading):
+    bare = Scores(*[None] * len(Scores._fields))
+    memory = 30.0 if field == "memory" else None
+    known = bare if field == "memory" else bare._replace(**{field: 30.0})
+    lines = table(results_of(("bare", bare, None), ("ours", known, memory)))
+    assert lines[0] == ["", "frames", heading]
+    assert lines[1][2] == "" and float(lines[2][2]) == 30
 
 
 def test_a_row_without_a_single_frame_is_empty():
@@ -121,8 +125,24 @@ def test_infinite_means_are_told_with_what_they_are_without_perfect_frames():
 
 def test_perfect_frames_and_single_ratios_can_be_drawn():
     rows = [Row("ours, ratio 0", {}, OURS._replace(psnr=math.inf)), Row("ours, auto", {}, OURS._replace(gmacs=3.0))]
-    assert draw_tradeoff({"ours": rows}).count("<svg") == 1
-    assert draw_tradeoff({"ours": rows[:1]}).endswith("</svg>\n")
+    assert draw_tradeoff({"ours": rows}, {}).count("<svg") == 1
+    assert draw_tradeoff({"ours": rows[:1]}, {}).endswith("</svg>\n")
+
+
+def test_rows_at_one_place_share_a_label():
+    rows = [Row(f"ours, ratio {ratio}", {}, OURS) for ratio in (0, 0.001)] + [Row("ours, auto", {}, OURS)]
+    texts = Page(draw_tradeoff({"ours": rows}, {})).texts
+    assert "0, 0.001" in texts and "auto" in texts and "0.001" not in texts
+
+
+def test_one_dot_alone_is_not_drawn_and_a_peer_is_something_to_compare_with():
+    ours, peer = Row("ours, auto", {}, OURS), Row("peer:middle", {}, PLAIN)
+    perfect = Row("ours, ratio 0", {}, OURS._replace(psnr=math.inf))
+    assert not has_tradeoff({"ours": [ours]}, {}) and not has_tradeoff({}, {"peer:middle": peer})
+    assert not has_tradeoff({"ours": [perfect]}, {}) and not has_tradeoff({"ours": [perfect]}, {"p": perfect})
+    assert has_tradeoff({"ours": [ours, ours]}, {}) and has_tradeoff({"ours": [ours]}, {"peer:middle": peer})
+    drawing = draw_tradeoff({"ours": [ours]}, {"peer:middle": peer})
+    assert "peer:middle (operations not known)" in drawing and "<!-- ours -->" not in drawing
 
 
 def test_the_machine_is_described_by_what_numbers_depend_on():
@@ -140,7 +160,8 @@ def test_the_report_says_how_it_came_about_and_has_every_image(swept, data):
     names = [f"tiny.pth, {what}" for what in ("ratio 0", "ratio 0.001", "auto")] + ["average of the two frames"]
     assert [row["name"] for row in report["rows"]] == names
     assert [image["name"] for image in report["rows"][0]["images"]] == [f"00001/{n:04d}" for n in (1, 2, 3)]
-    assert report["rows"][0]["mean"]["executed_gmacs"] is None  # of a sweep
+    executed = [row["mean"]["executed_gmacs"] for row in report["rows"][:3]]
+    assert executed[0] > 0 and executed[1:] == [None, None]  # of a sweep, what ratio 0 computes alone is known
     lines = list(csv.DictReader((folder / "images.csv").open()))
     assert len(lines) == 4 * 3 and float(lines[0]["psnr"]) == report["rows"][0]["images"][0]["psnr"]
     assert len((folder / "table.md").read_text().splitlines()) == 2 + 4
@@ -184,6 +205,32 @@ def test_the_page_needs_no_other_file_and_shows_tables_drawings_and_frames(swept
         assert Image.open(io.BytesIO(base64.b64decode(picture.partition(",")[2]))).size == (64, 48)
     for label in ("0.001", "auto", "PSNR (dB)"):
         assert any(label in text for text in page.texts)
+
+
+def test_all_methods_but_the_average_are_in_the_plot_and_in_the_pictures(data, tmp_path):
+    run_benchmark(data, tmp_path, "--peer", "operator:mul", "--peer", "torch:minimum", "--ratio", "0")
+    page = Page((tmp_path / "Vimeo90K/report.html").read_text())
+    assert not page.open
+    assert "Accuracy against operations" in page.texts
+    assert sum("operator:mul (operations not known)" in text for text in page.texts) == 1
+    assert len([address for address in page.addresses if address.startswith("data:")]) == (3 + 3) * (6 + 2 * 2)
+    for peer in ("operator:mul", "torch:minimum"):
+        assert page.texts.count(peer) == 6 + 1 and page.texts.count(f"error of {peer}") == 6  # and in the table
+
+
+def test_one_ratio_alone_has_no_plot_of_accuracy(data, tmp_path):
+    run_benchmark(data, tmp_path, "--ratio", "0")
+    assert "<svg" not in (tmp_path / "Vimeo90K/report.html").read_text()
+
+
+def test_a_prediction_that_is_not_finite_has_no_picture(data, tmp_path, monkeypatch):
+    (tmp_path / "broken_peer.py").write_text("def middle(img0, img1):\n    return img0 * float('nan')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SystemExit):
+        run_benchmark(data, tmp_path, "--peer", "broken_peer:middle", "--ratio", "0")
+    page = Page((tmp_path / "Vimeo90K/report.html").read_text())
+    assert "3 in no mean:" in page.texts
+    assert page.texts.count("broken_peer:middle") == 1 and "error of broken_peer:middle" not in page.texts
 
 
 def test_the_worst_frames_come_first_and_typical_ones_lie_around_the_median():

@@ -46,6 +46,18 @@ def test_every_stride_adds_triplets_of_its_own_motion(folder):
             ClipTriplets(folder, strides=strides)
 
 
+def test_a_moment_is_the_nearest_inner_frame_and_says_when_it_is(folder):
+    triplets = ClipTriplets(folder, strides=[2])
+    clip = datasets.clips.decode_clip(sorted(folder.glob("*.mp4"))[0])
+    for time, inner in ((0.0, 1), (0.3, 1), (0.45, 2), (0.7, 3), (0.999, 3)):
+        triplet, found = triplets.moment(0, time)
+        assert found == inner / 4
+        assert all(torch.equal(a, b) for a, b in zip(triplet, clip[[0, inner, 4]], strict=True))
+    alone, time = ClipTriplets(folder).moment(0, 0.9)
+    assert time == 0.5
+    assert all(torch.equal(a, b) for a, b in zip(alone, ClipTriplets(folder)[0], strict=True))
+
+
 def test_a_folder_without_clips_and_clips_that_do_not_decode_are_named(tmp_path, folder):
     with pytest.raises(FileNotFoundError, match="no clips"):
         ClipTriplets(tmp_path)

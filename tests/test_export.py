@@ -1,6 +1,7 @@
 """Graphs of the network give what the network gives, in ONNX Runtime and without this source."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -28,6 +29,19 @@ def graph(small, tmp_path_factory) -> OnnxModel:
     path = tmp_path_factory.mktemp("graph") / "model.onnx"
     save_onnx(small, path)
     return OnnxModel(path)
+
+
+def test_the_axes_of_a_graph_have_names(graph):
+    """Inputs and outputs; and no size anywhere is left as a symbol of torch.export."""
+    whole = onnx.load(graph.path).graph
+    known = [*whole.input, *whole.output, *whole.value_info]
+    sizes = {value.name: [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim] for value in known}
+    assert sizes["img0"] == sizes["img1"] == sizes["frame"] == ["batch", 3, "height", "width"]
+    assert sizes["flow_t0"] == ["batch", 2, "padded_height", "padded_width"]
+    for level in (1, 2, 3, 4):
+        assert sizes[f"high{level}"] == ["batch", 3, 3, f"height_level{level}", f"width_level{level}"]
+    assert sizes["cost"] == ["batch"]
+    assert not any(re.search(r"\bs\d+\b", str(size)) for shape in sizes.values() for size in shape)
 
 
 @pytest.mark.parametrize("size", [(1, 1, 5), (1, 16, 16), (2, 17, 50), (3, 64, 96), (1, 100, 130), (1, 256, 448)])
@@ -97,6 +111,8 @@ def test_the_script_exports_the_shipped_weights_and_compares(tmp_path):
     output = tmp_path / "static.onnx"
     printed = finish(launch(str(ROOT / "export_onnx.py"), "--output", str(output), "--ratio", "0"), timeout=900)
     assert f"{output}: waveletvfi_small.pth" in printed
+    steps = [line for line in printed.splitlines() if line.startswith("step ")]
+    assert steps[0] == "step 1 of 4: tracing the network" and steps[-1].startswith("step 4 of 4: comparing")
     assert OnnxModel(output).ratio == 0
 
 

@@ -117,6 +117,9 @@ def test_a_video_and_a_moving_image_are_read_as_videos(tmp_path):
         (["empty"], ValueError, r"empty holds no image \(.png"),
         (["a.png", "empty"], ValueError, "empty is a folder; give one folder, or two images"),
         (["words", "a.png"], ValueError, "words is not an image"),
+        (["a.mp4", "b.mp4"], ValueError, "a.mp4 is not an image, but several inputs .*; give one video at a time"),
+        (["a.png", "b.mp4"], ValueError, "b.mp4 is not an image, but several inputs .*; give one video at a time"),
+        (["a.png", "a.gif"], ValueError, "a.gif is not an image, but several inputs .*; give one video at a time"),
         (["words"], ValueError, "words is not a video"),
     ],
 )
@@ -124,8 +127,19 @@ def test_what_cannot_be_read_is_named(tmp_path, inputs, kind, words):
     save_picture(tmp_path / "a.png", noise())
     (tmp_path / "empty").mkdir()
     (tmp_path / "words").write_text("just some words\n" * 20)
+    for name in ("a.mp4", "b.mp4"):
+        make_clip(tmp_path / name, SQUARES[:2])
+    first, *others = (Image.fromarray(image) for image in SQUARES)
+    first.save(tmp_path / "a.gif", save_all=True, append_images=others)
     with pytest.raises(kind, match=words):
         open_reader([tmp_path / name for name in inputs])
+
+
+def test_an_image_under_another_name_is_one_of_several(tmp_path):
+    for name in ("a", "b"):
+        save_picture(tmp_path / "image.png", noise())
+        (tmp_path / "image.png").rename(tmp_path / name)
+    assert open_reader([tmp_path / "a", tmp_path / "b"]).total == 2
 
 
 def test_a_missing_image_is_named_before_anything_is_read(tmp_path):

@@ -1,8 +1,9 @@
-"""Operations per frame: the published totals, the reference network's own counts, and how masks scale them."""
+"""Operations per frame: published totals, the reference network's own counts, PyTorch's, and how masks scale them."""
 
 import pytest
 import torch
 from reference import images, reference_cases
+from torch.utils.flop_counter import FlopCounterMode
 
 from models import WaveletVFI
 from models.macs import published_gmacs
@@ -48,6 +49,48 @@ def test_what_the_masks_save_is_what_the_cost_says(known_model):
     gmacs = published_gmacs(known_model, 64, 96, synthesis.masks)
     # The tables count one operation more per output, for the bias; hence not exactly equal.
     torch.testing.assert_close((gmacs - empty) / (dense - empty), synthesis.cost.double(), atol=1e-3, rtol=0)
+
+
+def linear_flops(rows, *options, out_shape, **more):
+    """Of a product with a matrix that was laid out in advance, which PyTorch's counter does not know."""
+    return 2 * out_shape[0] * rows[-1] * out_shape[-1]
+
+
+def counted_gmacs(model, img0, img1, **options):
+    """10^9 multiply-accumulates of a call as PyTorch counts them while it runs, and as the network tells them."""
+    known = {torch.ops.mkldnn._linear_pointwise: linear_flops} if torch.backends.mkldnn.is_available() else {}
+    model.interpolate_details(img0, img1, **options)  # transforms kernels, which are kept
+    with FlopCounterMode(display=False, custom_mapping=known) as counter:
+        output = model.interpolate_details(img0, img1, **options)
+    return counter.get_total_flops() / 2e9, output.executed_gmacs.sum().item()
+
+
+@pytest.mark.parametrize("method", ["masked", "folded", "gather", "auto"])
+@pytest.mark.parametrize("config", ["base", "small"])
+def test_pytorch_counts_as_many_executed_operations(known_model, small, config, method):
+    model = {"base": known_model, "small": small}[config]
+    before, model.sparse = model.sparse, method
+    try:
+        img0, _, img1 = images(2, 50, 81)
+        for ratio in (0.0, 0.01, None):
+            theirs, ours = counted_gmacs(model, img0, img1, ratio=ratio)
+            assert ours == pytest.approx(theirs, rel=1e-6), ratio
+    finally:
+        model.sparse = before
+
+
+@pytest.mark.parametrize("passes", [1, 2, 3])
+def test_pytorch_counts_as_many_executed_operations_of_several_passes(small, passes):
+    img0, _, img1 = images(1, 128, 160)
+    theirs, ours = counted_gmacs(small, img0, img1, ratio=0.003, passes=passes)
+    assert ours == pytest.approx(theirs, rel=1e-6)
+
+
+@pytest.mark.parametrize("budget", [0.0, 0.3, 1.0])
+def test_pytorch_counts_as_many_executed_operations_of_a_budget(small, budget):
+    img0, _, img1 = images(1, 64, 96)
+    theirs, ours = counted_gmacs(small, img0, img1, budget=budget)
+    assert ours == pytest.approx(theirs, rel=1e-6)
 
 
 @pytest.mark.parametrize("config", ["base", "small"])

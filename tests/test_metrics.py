@@ -36,6 +36,28 @@ def test_ssim_equals_the_direct_convolution(size):
     torch.testing.assert_close(ssim(a, b).double(), ssim_by_convolution(a, b), atol=1e-5, rtol=0)
 
 
+@pytest.mark.extra
+@pytest.mark.parametrize("size", [(8, 11), (1, 7)])
+def test_ssim_equals_that_of_torchmetrics_for_volumes(size):
+    """torchmetrics mirrors at the border. Within a border of repeated pixels it gives the SSIM of the papers."""
+    functional = pytest.importorskip("torchmetrics.functional.image")
+    a = torch.rand(2, 3, *size)
+    b = (a + 0.3 * torch.rand_like(a)).clamp(0, 1)
+    volumes = [F.pad(image[:, None], (5,) * 6, mode="replicate").double() for image in (a, b)]
+    options = {"data_range": 1.0, "reduction": "none", "return_full_image": True}
+    _, theirs = functional.structural_similarity_index_measure(*volumes, **options)
+    inside = theirs[:, :, 5:-5, 5:-5, 5:-5]
+    torch.testing.assert_close(ssim(a, b).double(), inside.mean((1, 2, 3, 4)), atol=1e-5, rtol=0)
+
+
+@pytest.mark.extra
+def test_psnr_equals_that_of_torchmetrics():
+    functional = pytest.importorskip("torchmetrics.functional.image")
+    a, b = torch.rand(2, 3, 3, 16, 20)
+    theirs = functional.peak_signal_noise_ratio(a, b, data_range=1.0, reduction="none", dim=(1, 2, 3))
+    torch.testing.assert_close(psnr(a, b), theirs)
+
+
 @pytest.mark.parametrize("case", reference_cases(), ids=lambda case: f"{case['height']}x{case['width']}")
 def test_the_published_code_gives_the_same_figures(case):
     img0, imgt, _ = images(case["batch"], case["height"], case["width"], case["seed"])

@@ -7,7 +7,7 @@ from clips import make_clip, square
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from datasets import EpochSampler, Mixture, MovingShapes, TrainingSet, open_mixture, open_triplets
+from datasets import EpochSampler, Mixture, MovingShapes, TrainingAugmentation, TrainingSet, open_mixture, open_triplets
 
 SIZE = (32, 48)
 
@@ -182,14 +182,17 @@ def test_what_workers_skip_is_the_same_and_counted_in_the_main_process(triplets,
     alone = [data[0, index] for _, index in EpochSampler(6, 1)]
     mixture.bad.zero_()
     loader = DataLoader(data, 1, sampler=EpochSampler(6, 1), num_workers=2, multiprocessing_context=context)
-    assert all(torch.equal(batch[0], true) for batch, true in zip(loader, alone, strict=True))
+    assert all(torch.equal(batch.frames[0], true.frames) for batch, true in zip(loader, alone, strict=True))
     assert mixture.skipped() == [f"{triplets}/00001/0001", f"{triplets}/00001/0002"]
 
 
 class KeepAll:
     """An augmentation that changes nothing."""
 
-    def __call__(self, triplet, generator):
+    def draw(self, generator):
+        return TrainingAugmentation(32, reverse_time=0).draw(generator)
+
+    def apply(self, triplet, changes):
         return torch.stack(tuple(triplet))
 
 

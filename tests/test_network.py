@@ -39,7 +39,7 @@ def boxed(top: int, bottom: int, left: int, right: int, *, colour: float = 0.0) 
 
 def test_equal_frames_are_copied_and_cost_nothing(small):
     img0, _ = pair(48, 64)
-    imgt, call = Network(small).middle(img0, img0.clone())
+    imgt, call = Network(small).between(img0, img0.clone())
     assert imgt is img0
     assert call.cost == call.executed == 0 and call.dense == published_gmacs(small, 48, 64).item()
 
@@ -50,7 +50,7 @@ def test_borders_stay_what_they_are_and_are_not_computed(box, colour):
     img0, img1 = boxed(*box, colour=colour)
     assert find_picture(img0, img1) == box
     model = Blur()
-    imgt, _ = Network(model).middle(img0, img1)
+    imgt, _ = Network(model).between(img0, img1)
     top, bottom, left, right = box
     inside = torch.zeros(150, 200, dtype=torch.bool)
     inside[top:bottom, left:right] = True
@@ -73,7 +73,7 @@ def test_what_only_one_frame_shows_is_no_border():
 
 def test_a_frame_without_border_is_the_models():
     img0, img1 = pair(70, 90)
-    imgt, _ = Network(Blur()).middle(img0, img1)
+    imgt, _ = Network(Blur()).between(img0, img1)
     torch.testing.assert_close(imgt, Blur().interpolate(img0, img1), rtol=0, atol=0)
 
 
@@ -81,7 +81,7 @@ def test_a_frame_without_border_is_the_models():
 def test_tiles_show_no_seams(size):
     img0, img1 = pair(*size)
     torch.testing.assert_close(in_tiles(lambda a, b: (a + b) / 2, img0, img1, 128), (img0 + img1) / 2)
-    whole, tiled = (Network(Blur(), tile=tile).middle(img0, img1)[0] for tile in (None, 128))
+    whole, tiled = (Network(Blur(), tile=tile).between(img0, img1)[0] for tile in (None, 128))
     # Blended borders of tiles differ by less than the blur; the inside of a tile not at all.
     assert (whole - tiled).abs().max() < 0.15 * (whole - img0).abs().max()
     torch.testing.assert_close(tiled[..., 8:40, 8:40], whole[..., 8:40, 8:40])
@@ -89,16 +89,16 @@ def test_tiles_show_no_seams(size):
 
 def test_tiles_are_never_larger_than_asked_for_and_small_frames_are_whole():
     model = Blur()
-    Network(model, tile=160).middle(*pair(400, 170))
+    Network(model, tile=160).between(*pair(400, 170))
     assert set(model.shapes) == {(160, 96)} and len(model.shapes) == 6
     model = Blur()
-    Network(model, tile=160).middle(*pair(160, 100))
+    Network(model, tile=160).between(*pair(160, 100))
     assert model.shapes == [(160, 100)]
 
 
 def test_costs_are_the_models_own(small):
     img0, img1 = pair(48, 64)
-    imgt, call = Network(small, ratio=0.02).middle(img0, img1)
+    imgt, call = Network(small, ratio=0.02).between(img0, img1)
     output = small.interpolate_details(img0, img1, ratio=0.02)
     torch.testing.assert_close(imgt, output.frame, rtol=0, atol=0)
     assert call.cost == output.candidates[0].cost.item() < 1
@@ -114,11 +114,11 @@ def test_what_pairs_share_is_computed_once(small, monkeypatch):
     frames = [*pair(48, 64), *pair(48, 64)]
     calls = []
     for img0, img1 in pairwise(frames):
-        half, call = network.middle(img0, img1)
+        half, call = network.between(img0, img1)
         calls.append(call)
-        quarters = [network.middle(img0, half), network.middle(half, img1)]
+        quarters = [network.between(img0, half), network.between(half, img1)]
         for (imgt, _), ends in zip(quarters, ((img0, half), (half, img1)), strict=True):
-            torch.testing.assert_close(imgt, Network(small, ratio=0.001).middle(*ends)[0], rtol=0, atol=0)
+            torch.testing.assert_close(imgt, Network(small, ratio=0.001).between(*ends)[0], rtol=0, atol=0)
     alone = 4 * 3  # calls of the fresh networks above
     assert len(encoded) == 4 + 3 + alone
     assert calls[1].executed < calls[0].executed
@@ -133,20 +133,20 @@ def test_another_part_of_a_shared_frame_is_computed_anew(small):
     img2 = img1.clone()
     img1[..., :64, :] = img0[..., :64, :] = 0
     network = Network(small, ratio=0.0)
-    network.middle(img0, img1)
+    network.between(img0, img1)
     torch.testing.assert_close(
-        network.middle(img1, img2)[0], Network(small, ratio=0.0).middle(img1, img2)[0], rtol=0, atol=0
+        network.between(img1, img2)[0], Network(small, ratio=0.0).between(img1, img2)[0], rtol=0, atol=0
     )
 
 
 def test_tiles_and_borders_are_counted_as_they_are_computed(small):
     img0, img1 = pair(160, 96)
-    _, call = Network(small, ratio=0.0, tile=128).middle(img0, img1)
+    _, call = Network(small, ratio=0.0, tile=128).between(img0, img1)
     output = small.interpolate_details(img0[..., :96, :], img1[..., :96, :], ratio=0.0)
     one = executed_gmacs(small, 96, 96, output.candidates[0].executed).item()
     assert call.executed == pytest.approx(2 * one) and call.cost == pytest.approx(1)
     img0[..., 64:, :] = img1[..., 64:, :] = 0
-    _, call = Network(small, ratio=0.0).middle(img0, img1)
+    _, call = Network(small, ratio=0.0).between(img0, img1)
     assert call.executed < 0.5 * call.dense == pytest.approx(0.5 * published_gmacs(small, 160, 96).item())
 
 
@@ -159,7 +159,7 @@ def test_budget_and_ratio_reach_the_model():
             return img0
 
     for options in ({}, {"ratio": 0.5}, {"budget": 0.25}):
-        Network(Recorder(), **options).middle(*pair(8, 8))
+        Network(Recorder(), **options).between(*pair(8, 8))
     assert seen == [{"ratio": None}, {"ratio": 0.5}, {"budget": 0.25}]
 
 
@@ -191,7 +191,7 @@ def test_running_out_of_memory_is_told_from_a_bug(failure, kind, text):
             raise failure
 
     with pytest.raises(kind, match=text):
-        Network(Failing()).middle(*pair(9, 512))
+        Network(Failing()).between(*pair(9, 512))
 
 
 def test_tiles_that_are_too_small_are_refused():

@@ -2,6 +2,7 @@
 
 import weakref
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -93,6 +94,42 @@ def test_frames_on_the_way_are_made_once_and_only_if_needed():
     model = Counting()
     convert(flat(0, 64, 128), Timeline(multiplier=1), model=model)
     assert not model.pairs
+
+
+class Mixing:
+    """A network that makes any time: the mix of both frames. Keeps the times it was asked for."""
+
+    config = SimpleNamespace(any_time=True)
+
+    def __init__(self):
+        self.times = []
+
+    def interpolate(self, img0, img1, *, t=0.5, ratio=None):
+        self.times.append(t)
+        return torch.lerp(img0, img1, t)
+
+
+@pytest.mark.parametrize("timeline", [Timeline(multiplier=3), Timeline(fps=Fraction(5, 2)), Timeline(multiplier=10)])
+def test_a_network_of_any_time_makes_each_frame_at_its_time_by_one_call(timeline):
+    model = Mixing()
+    made = convert(ramp(5, 60), timeline, model=model)
+    for one in made:
+        if one.span.frame1 is not None:
+            assert one.frame.image[0, 0, 0] == round(float(60 * one.slot.at))
+    between = [one for one in made if one.slot.at.denominator > 1 and one.span.frame1 is not None]
+    assert len(model.times) == len(between) == sum(len(one.calls) for one in made)
+
+
+def test_from_24_to_60_a_made_frame_takes_one_call():
+    """By halving it would take more than three."""
+    source = [frame._replace(time=frame.time / 24) for frame in ramp(25, 2)]
+    counts = {}
+    for model in (Mixing(), Counting()):
+        made = convert(source, Timeline(fps=60), model=model, depth=4)
+        between = [one for one in made if one.frame.source.startswith("between")]
+        counts[type(model)] = len(getattr(model, "times", getattr(model, "pairs", ()))) / len(between)
+    assert counts[Mixing] == 1
+    assert counts[Counting] > 2.5
 
 
 @pytest.mark.parametrize("multiplier", [2, Fraction(5, 2)])

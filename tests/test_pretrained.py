@@ -1,6 +1,7 @@
 """`from_pretrained`, `save_pretrained`, `push_to_hub`: local folders, and a hub that answers from memory."""
 
 import base64
+import dataclasses
 import json
 import logging
 
@@ -41,6 +42,34 @@ def test_a_saved_folder_comes_back_as_the_same_network(tiny, tmp_path):
     tiny.save_pretrained(folder)
     assert json.loads((folder / "config.json").read_text())["correction"] is True
     assert "license: mit" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("config", [TINY, "base", "small", dataclasses.replace(TINY, any_time=True, passes="auto")])
+def test_the_model_card_is_filled_by_what_the_weights_are(config, tmp_path):
+    model = WaveletVFI(config)
+    model.save_pretrained(tmp_path)
+    card = (tmp_path / "README.md").read_text()
+    assert "More Information Needed" not in card and "{{" not in card and "{%" not in card
+    count = sum(parameter.numel() for parameter in model.parameters())
+    assert f"| parameters | {count / 1e6:.2f} million |" in card
+    assert f"synthesis {', '.join(map(str, model.config.synthesis))} |" in card
+    assert all(f"{ratio:g}" in card for ratio in model.config.ratios)
+    assert ("at any time between" in card) == model.config.any_time
+    assert ("as many as the frame's size asks for" in card) == (model.config.passes == "auto")
+    assert "paper_url" not in card and "10.1109/TIP.2023.3315151" in card
+    assert "## Results" not in card and "## Code" not in card
+    code = card.partition("```python\n")[2].partition("```")[0]
+    compile(code, "card", "exec")
+    loaded = huggingface_hub.ModelCard.load(tmp_path / "README.md")
+    assert loaded.data.license == "mit" and loaded.data.library_name == "waveletvfi"
+    assert "video-frame-interpolation" in loaded.data.tags
+
+
+def test_results_and_the_place_of_the_code_can_be_told(tiny, tmp_path):
+    told = {"results": "| set | PSNR |\n|---|---|\n| val | 32.35 |", "code_url": "https://example.org/code"}
+    tiny.save_pretrained(tmp_path, model_card_kwargs=told)
+    card = (tmp_path / "README.md").read_text()
+    assert "## Results\n\n| set | PSNR |" in card and "## Code\n\nhttps://example.org/code\n" in card
 
 
 def test_a_folder_without_config_json_is_described_by_its_weights(tiny, tmp_path):

@@ -3,14 +3,18 @@
 from fractions import Fraction
 from pathlib import Path
 
+import matplotlib
+import numpy as np
 import pytest
 from clips import Average, make_clip, square
 from matplotlib.axes import Axes
-from PIL import Image
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image, ImageFont
 
 from video import Options, convert, describe
-from video.report import DPI, HEIGHT, choose_times, read_pairs, write_report
-from video.summary import Record
+from video.picture import MARGIN, wrapped
+from video.report import DPI, HEIGHT, choose_times, draw_calls, read_pairs, write_report
+from video.summary import Record, summarise
 
 pytest.importorskip("torchvision")
 
@@ -42,6 +46,42 @@ def test_a_report_shows_every_call_every_cut_and_three_pairs(clip, tmp_path, sma
     with Image.open(tmp_path / "report.png") as image:
         assert image.width == 380 and image.height > HEIGHT * DPI + 3 * 2 * 75
     assert "1 cut held" in describe(summary)
+
+
+def test_nothing_is_drawn_at_the_edge_and_everything_in_one_typeface(clip, tmp_path, small, monkeypatch):
+    faces = set()
+    truetype = ImageFont.truetype
+    monkeypatch.setattr(ImageFont, "truetype", lambda path, size: faces.add(Path(path).name) or truetype(path, size))
+    name = "a_name_that_takes_more_than_one_line_" * 5
+    summary = convert([clip], tmp_path / f"{name}.mp4", small, Options(ratio=0.02))
+    write_report(tmp_path / "report.png", summary, [clip], small, Options(ratio=0.02))
+    pixels = np.asarray(Image.open(tmp_path / "report.png"))
+    border = np.ones(pixels.shape[:2], bool)
+    border[MARGIN // 2 : -MARGIN // 2, MARGIN // 2 : -MARGIN // 2] = False
+    assert (pixels[border] == 255).all()
+    assert faces == {"DejaVuSans.ttf"} and matplotlib.rcParams["font.sans-serif"][0] == "DejaVu Sans"
+
+
+@pytest.mark.parametrize("length", [10, 300])
+def test_the_title_stands_above_the_drawing(length):
+    calls = [[0.1, 1.0, 0.0005, 1.0, 1.0], [0.2, 0.0, None, 0.0, 1.0]]
+    summary = summarise([Record(frames=3, calls=calls)], output=Path("a_" * length), seconds=1.0, damage=None)
+    figure = draw_calls(summary, calls, 2000)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    title = figure._suptitle.get_window_extent()
+    assert title.y0 >= max(axes.get_tightbbox().y1 for axes in figure.axes)
+    assert title.x0 >= MARGIN and title.x1 <= 2000 and title.y1 <= HEIGHT * DPI - MARGIN / 2
+
+
+def test_text_is_broken_between_words_or_where_it_must_be():
+    font = ImageFont.load_default(size=16)
+    for text in ("white: details computed, 100% of positions", "one_word_that_is_far_too_long_for_its_line", ""):
+        for width in (60, 100, 1000):
+            lines = wrapped(text, font, width)
+            assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+            assert all(font.getlength(line) <= width for line in lines)
+    assert wrapped("a b", font, 1000) == ["a b"] and wrapped("", font, 10) == [""]
 
 
 def test_pairs_are_the_dearest_of_each_third_and_read_in_one_pass(clip):

@@ -48,6 +48,15 @@ def test_the_global_random_state_is_left_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("time", [0.125, 0.5, 0.9])
+def test_a_moment_is_painted_at_its_time(time):
+    shapes = MovingShapes(2, size=(48, 64))
+    triplet, found = shapes.moment(1, time)
+    frames = paint_layers(shapes.layers(1), pixel_centres((48, 64)), torch.tensor([0.0, time, 1.0]))
+    assert found == time
+    assert torch.equal(torch.stack(list(triplet)), (frames * 255).round().byte())
+
+
 def test_the_splits_have_no_triplet_in_common():
     train, test = ({t.imgt.numpy().tobytes() for t in MovingShapes(40, split, size=(16, 16))} for split in SPLITS)
     assert len(train) == len(test) == 40 and not train & test
@@ -124,9 +133,10 @@ def test_a_flow_out_of_the_frame_is_not_seen():
     assert not motion.seen_in_1[0, :, -4:].any() and motion.seen_in_1[0, :, :-4].all()
 
 
+@pytest.mark.parametrize("twist", [False, True])
 @pytest.mark.parametrize("side", [0, 1])
-def test_warping_by_the_true_flow_gives_the_middle_frame_where_it_may_be_trusted(side):
-    triplets, warped, averaged = MovingShapes(20, size=SIZE), [], []
+def test_warping_by_the_true_flow_gives_the_middle_frame_where_it_may_be_trusted(side, twist):
+    triplets, warped, averaged = MovingShapes(20, size=SIZE, twist=twist), [], []
     for index, triplet in enumerate(triplets):
         img0, imgt, img1 = (frame.float() for frame in triplet)
         motion = triplets.true_motion(index)
@@ -138,6 +148,34 @@ def test_warping_by_the_true_flow_gives_the_middle_frame_where_it_may_be_trusted
         averaged.append(((img0 + img1) / 2 - imgt).abs()[:, trusted].mean())
     warped, averaged = torch.stack(warped).mean(), torch.stack(averaged).mean()
     assert warped < 3 and warped < averaged / 1.5  # grey levels; bilinear sampling blurs what is two pixels wide
+
+
+def test_what_turns_and_grows_is_where_it_is_moved_to():
+    """A layer at another time is the layer at `moved` positions, and back again."""
+    layer = disc((30.0, 20.0), (6.0, -4.0))._replace(turn=0.4, growth=1.3)
+    here = pixel_centres(SIZE)
+    torch.testing.assert_close(scenes.moved(layer, here, 0.5), here)
+    for time in (0.0, 0.7, 1.0):
+        there = scenes.moved(layer, here, time)
+        local = scenes._local(layer, there, torch.tensor([time]))[0]
+        torch.testing.assert_close(local, here - layer.centre[:, None, None], atol=1e-4, rtol=0)
+    centre = scenes.moved(layer, layer.centre.view(2, 1, 1), 1.0).flatten()
+    assert centre.tolist() == pytest.approx([33.0, 18.0])
+
+
+def test_a_disc_that_grows_covers_its_area_at_every_time():
+    layer = disc((32.0, 24.0), (0.0, 0.0))._replace(growth=1.44, turn=1.0)
+    frames = paint(background(), layer, times=(0.0, 0.5, 1.0))
+    areas = frames[:, 0].sum((1, 2)).tolist()
+    assert areas == pytest.approx([math.pi * 64 / 1.44, math.pi * 64, math.pi * 64 * 1.44], rel=0.01)
+
+
+def test_outlines_move_no_further_than_told_by_turning_and_growing():
+    for index in range(20):
+        for layer in MovingShapes(20, size=SIZE, motion=10, twist=True).layers(index):
+            assert abs(layer.turn) <= 0.5 and 1 / 1.5 <= layer.growth <= 1.5
+            assert layer.turn != 0 and layer.growth != 1
+    assert all(layer.turn == 0 and layer.growth == 1 for layer in MovingShapes(1, size=SIZE).layers(0))
 
 
 def test_no_motion_is_longer_than_the_longest():
@@ -218,6 +256,10 @@ def test_a_root_names_them():
     assert len(triplets) == 5 and triplets[0].imgt.shape == (3, 32, 48)
     assert same(triplets[1], MovingShapes(5, "test", size=(32, 48))[1])
     assert open_triplets("shapes:2", "train")[0].img0.shape == (3, 96, 96)
+    far = open_triplets("shapes:3:32x48@20", "train")
+    assert same(far[1], MovingShapes(3, size=(32, 48), motion=20, twist=True)[1])
+    cut = open_triplets("cutouts:2:32x48@30:shapes:3:96x96", "train")
+    assert (cut.size, cut.motion, cut.twist) == ((32, 48), 30, True)
 
 
 @pytest.mark.parametrize(

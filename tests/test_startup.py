@@ -1,6 +1,9 @@
-"""Ctrl-C while a script imports: one line, whichever module is being imported."""
+"""Ctrl-C, or a package that is missing, while a script imports: one line, whichever module is being imported."""
 
+import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -90,3 +93,39 @@ def test_another_error_of_a_distributed_run_keeps_its_traceback(monkeypatch, han
     monkeypatch.setattr(startup, "_distributed", lambda: module)
     with pytest.raises(RuntimeError, match="shapes differ"):
         run_script(lambda _: exec("raise RuntimeError('shapes differ')"), None)
+
+
+BARE = ("-S", "-E")  # without site-packages
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_outside_of_the_environment_a_script_says_in_one_line_what_to_do(script):
+    done = subprocess.run([sys.executable, *BARE, script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout == ""
+    assert re.fullmatch(
+        r"error: the package \w+ is not installed for \S+; (activate the environment .*/activate|pip install -r .*)\n",
+        done.stderr,
+    )
+
+
+def test_what_to_do_depends_on_where_python_is(tmp_path, monkeypatch):
+    """In the environment itself, and where there is none, packages are installed: from the list that has them."""
+    (tmp_path / "requirements.txt").write_text("tqdm==4.70.1          # progress bars\n")
+    (tmp_path / "requirements-extra.txt").write_text("# more\nmkdocstrings[python]==1.0.8  # docs\n")
+    monkeypatch.setattr(startup, "ROOT", tmp_path)
+    monkeypatch.setattr(sys, "prefix", "/usr")
+    assert startup.how_to_get("tqdm") == startup.how_to_get("unheard_of") == "pip install -r requirements.txt"
+    assert startup.how_to_get("mkdocstrings") == "pip install -r requirements-extra.txt"
+    (tmp_path / ".venv").mkdir()
+    assert startup.how_to_get("tqdm") == "pip install -r requirements.txt"  # not finished, or somebody else's
+    (tmp_path / ".venv/installed").touch()
+    assert startup.how_to_get("tqdm").endswith(f"source {tmp_path}/.venv/bin/activate")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    assert startup.how_to_get("tqdm") == "pip install -r requirements.txt"
+
+
+@pytest.mark.parametrize("name", ["models", "startup", "tomllib", None])
+def test_a_missing_module_that_is_no_package_keeps_its_traceback(name):
+    code = f"import startup; startup.end_quietly(); raise ModuleNotFoundError('gone', name={name!r})"
+    printed = finish(launch("-c", code), 1)
+    assert "Traceback" in printed and "ModuleNotFoundError: gone" in printed

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from video.timeline import Timeline, nearest, rational
+from video.timeline import NEAR, Timeline, place_of, rational
 
 FILM, NTSC = Fraction(24000, 1001), Fraction(60000, 1001)
 UNEVEN = [Fraction(k) for k in (0, 1, 3)] + [Fraction(7, 2), Fraction(50, 9), Fraction(8)]  # a variable rate
@@ -100,16 +100,24 @@ def test_halvings_are_as_many_as_neighbours_need_to_differ(options, depth):
     timeline = Timeline(**options)
     assert timeline.halvings(Fraction(24)) == depth
     gap = Fraction(0), Fraction(1, 24)
-    places = [nearest(slot.at, *gap, depth) for slot in timeline.slots(0, *gap, gap[0])]
+    places = [place_of(slot.at, *gap, 2**depth) for slot in timeline.slots(0, *gap, gap[0])]
     assert len(set(places)) == len(places)
 
 
 def test_the_nearest_position_is_at_most_half_a_step_away():
     for depth, parts in itertools.product((1, 2, 4), range(81)):
         at = Fraction(parts, 80)
-        found = Fraction(nearest(3 + at, Fraction(3), Fraction(4), depth), 2**depth)
+        found = place_of(3 + at, Fraction(3), Fraction(4), 2**depth)
         assert abs(at - found) <= Fraction(1, 2 * 2**depth)
-    assert nearest(Fraction(1, 2), Fraction(0), Fraction(1), 4) == 8
+    assert place_of(Fraction(1, 2), Fraction(0), Fraction(1), 16) == Fraction(1, 2)
+
+
+def test_without_steps_a_place_is_exact_but_for_what_is_as_good_as_a_source_frame():
+    start, end = Fraction(3), Fraction(7, 2)
+    for place in (NEAR, Fraction(1, 3), Fraction(2, 5), 1 - NEAR):
+        assert place_of(start + place * (end - start), start, end, None) == place
+    for place, copied in ((Fraction(0), 0), (NEAR / 2, 0), (1 - NEAR / 2, 1)):
+        assert place_of(start + place * (end - start), start, end, None) == copied
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,18 @@
 """The trainer: both stages, resuming, and several processes."""
 
+import dataclasses
+
 import pytest
 import torch
-from runs import make_data, scalars, train
+import torch.nn.functional as F
+from runs import TINY, make_data, scalars, train
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import train_vimeo90k
 import utils
 from models import WaveletVFI
+from models.losses import Loss, reconstruction
+from training.stages import passes_loss
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +129,51 @@ def test_the_dynamic_stage_without_static_weights_is_warned_of(data, tmp_path, c
     with pytest.raises(FileNotFoundError):
         train(data, tmp_path, "--dynamic", "--init_from", "", "--data_root", "nowhere")
     assert "starts from static weights" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def any_time(data):
+    """Weights of a tiny network that takes the time and correlates."""
+    config = dataclasses.replace(TINY, any_time=True, correlation=1)
+    torch.manual_seed(0)
+    utils.save_checkpoint(
+        data / "any_time.pth", {"model": WaveletVFI(config).state_dict(), "config": dataclasses.asdict(config)}
+    )
+    return str(data / "any_time.pth")
+
+
+@pytest.mark.parametrize("warm_up", ["0", "1"])
+def test_passes_and_times_are_drawn_for_every_step(data, any_time, tmp_path, monkeypatch, warm_up):
+    seen, observe = [], WaveletVFI.perceive
+
+    def spy(model, img0, img1, *, t=None, passes=None):
+        seen.append((t, passes))
+        return observe(model, img0, img1, t=t, passes=passes)
+
+    monkeypatch.setattr(WaveletVFI, "perceive", spy)
+    flags = ["--init_from", any_time, "--epochs", "4", "--any_time", "0.9", "--strides", "1", "2"]
+    flags += ["--scales", "0", "10", "1", "--weight_passes", "0.5", "--flow_warmup", warm_up]
+    train(data, tmp_path, *flags)
+    steps = [(t, passes) for t, passes in seen if isinstance(passes, tuple)]
+    assert {passes for _, passes in steps} == {(0,), (1, 0), (1,)}
+    assert {time for t, _ in steps for time in t.tolist()} == {0.25, 0.5, 0.75}
+    losses = scalars(tmp_path, "loss/passes")
+    assert [loss > 0 for loss in losses] == [passes != (0,) for _, passes in steps]
+    terms = zip(*(scalars(tmp_path, f"loss/{name}") for name in Loss._fields if name != "total"), strict=True)
+    assert scalars(tmp_path, "loss/total") == pytest.approx([sum(values) for values in terms], rel=1e-5)
+
+
+def test_the_loss_of_passes_is_that_of_their_merged_frames_at_their_size():
+    img0, imgt, img1 = torch.rand(3, 2, 3, 32, 48)
+    still = torch.zeros(2, 5, 8, 12)
+    still[:, 4] = 0.25
+    small0, smallt, small1 = (F.avg_pool2d(image, 4) for image in (img0, imgt, img1))
+    expected = reconstruction(0.25 * small0 + 0.75 * small1, smallt).mean()
+    torch.testing.assert_close(passes_loss([still], img0, img1, imgt), expected)
+    torch.testing.assert_close(passes_loss([still, still], img0, img1, imgt), 2 * expected)
+    assert passes_loss([], img0, img1, imgt) == 0
+
+
+def test_a_network_of_the_middle_alone_is_not_trained_on_other_times(data, tmp_path):
+    with pytest.raises(ValueError, match="--any_time needs a network that takes the time as an input"):
+        train(data, tmp_path, "--any_time", "0.5")

@@ -15,7 +15,8 @@ import utils
 from models import WaveletVFI
 from models.losses import Loss
 from training import ImageScore, Meter, gather_scores
-from training.plots import draw_choices, draw_curves, to_array
+from training.meter import LossMeans
+from training.plots import draw_choices, draw_curves, draw_panels, to_array
 from training.report import read_curves
 
 ALONE = utils.Process(0, 1, 0, torch.device("cpu"))
@@ -61,6 +62,60 @@ def test_tensorboard_shows_losses_schedule_speed_memory_choices_and_images(run):
     assert scalars(run, "validation/share/ratio_0") == pytest.approx([1 / 3] * 2)
     assert scalars(run, "validation/share/ratio_0.0005") == pytest.approx([2 / 3] * 2)
     assert math.isnan(scalars(run, "validation/psnr_of/ratio_0.0002")[0])
+
+
+@pytest.fixture(scope="module")
+def every(data, tmp_path_factory):
+    """The total loss of each of the 8 steps of a run."""
+    out = tmp_path_factory.mktemp("every")
+    train(data, out)
+    return scalars(out, "loss/total")
+
+
+@pytest.mark.parametrize("interval", [3, 4])
+def test_losses_are_means_over_the_interval_across_epochs_too(data, tmp_path, every, interval):
+    train(data, tmp_path, "--log_every", str(interval))
+    expected = [np.mean(every[end - interval : end]) for end in range(interval, 9, interval)]
+    assert scalars(tmp_path, "loss/total") == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_step_that_is_not_finite_is_in_no_mean():
+    means = LossMeans()
+    factors = range(1, len(Loss._fields) + 1)
+    for total in (1.0, math.nan, 4.0, math.inf):
+        means.add(Loss(*(torch.tensor(total * factor) for factor in factors)))
+    assert [term.item() for term in means.read()] == [2.5 * factor for factor in factors]
+    means.add(Loss(*[torch.tensor(math.nan) for _ in factors]))
+    assert all(math.isnan(term) for term in means.read())
+
+
+def test_numbers_of_the_axes_are_written_as_they_are(data):
+    """PSNR of a calm run: 28.8401, 28.8402, ...; steps far into a run."""
+    names = ("loss/total", "loss/reconstruction", "validation/psnr", "validation/psnr_merged", "validation/cost")
+    curve = [(10**7 + 1000 * n, 28.84 + n / 10**5) for n in range(5)]
+    figures = [draw_curves(dict.fromkeys(names, curve))]
+    images = [ImageScore(number, 28.84 + number / 10**5, 28.0, 0.5, 0) for number in range(4)]
+    figures.append(draw_choices(gather_scores(images, ALONE, 2), (0.0, 0.1)))
+    for figure in figures:
+        to_array(figure)
+        for axes in figure.axes:
+            for axis in (axes.xaxis, axes.yaxis):
+                assert axis.get_offset_text().get_text() == ""
+
+
+def test_pictures_for_tensorboard_are_labelled_framed_and_drawn_whole():
+    white = np.full((48, 64, 3), 255, np.uint8)
+    figure = draw_panels([("flow to img0, at most 12.3 pixels", white), ("mask of level 1: 30%", white)])
+    assert [axes.get_title() for axes in figure.axes] == ["flow to img0, at most 12.3 pixels", "mask of level 1: 30%"]
+    pixels = to_array(figure)
+    assert pixels.shape[1] >= 64 and pixels.shape[0] >= 2 * 48
+    box = figure.axes[0].get_window_extent()
+    middle = pixels[pixels.shape[0] - round(box.y0 + box.height / 2)]
+    for edge in (box.x0, box.x1):
+        assert (middle[round(edge) - 2 : round(edge) + 2] < 255).any()
+    for axes in figure.axes:
+        title = axes.title.get_window_extent()
+        assert title.x0 >= 0 and title.x1 <= pixels.shape[1] and title.y1 <= pixels.shape[0]
 
 
 def test_the_log_has_a_line_per_interval_and_validation_and_grows_when_resumed(run, data):

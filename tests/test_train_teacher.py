@@ -6,7 +6,8 @@ from runs import TINY, make_data, scalars, train
 
 from datasets import ClipTriplets
 from models import Motion, WaveletVFI
-from training.teacher import flow_distance, open_teacher
+from models.layers import blend
+from training.teacher import flow_distance, open_teacher, where_better
 
 RIGHT = """
 import torch
@@ -18,6 +19,10 @@ def small(img0, img1):
     return img0[:, :2, ::2], img1[:, :2]
 def nan(img0, img1):
     return img0[:, :2] * float("nan"), img1[:, :2]
+def sees_all(img0, img1, imgt, times):
+    asked.append((imgt.shape, times))
+    return right(img0, img1)
+asked = []
 """
 
 
@@ -101,6 +106,49 @@ def test_a_teacher_that_cannot_teach_is_named(teacher):
     }.items():
         with pytest.raises(ValueError, match=message):
             open_teacher(text)(*frames)
+
+
+def test_a_teacher_of_four_arguments_sees_the_true_frame_and_the_times(data, tmp_path, teacher):
+    flags = ["--epochs", "1", "--flow_warmup", "1", "--teacher", "a_teacher:sees_all"]
+    train(data, tmp_path / "middle", *flags)
+    import a_teacher
+
+    assert {(tuple(shape), times) for shape, times in a_teacher.asked} == {((2, 3, 32, 32), None)}
+    times = torch.tensor([0.25, 0.5])
+    open_teacher("a_teacher:sees_all")(*torch.rand(3, 2, 3, 32, 48), times)
+    assert a_teacher.asked[-1][1] is times
+    with pytest.raises(ValueError, match="the teacher a_teacher:right knows the middle alone"):
+        open_teacher(teacher)(*torch.rand(3, 2, 3, 32, 48), times)
+
+
+def test_a_teacher_counts_only_where_it_is_better():
+    """img1 is img0 moved by 4 pixels: half of the picture has the right flow already."""
+    wide = torch.rand(1, 3, 32, 64)
+    img0, imgt, img1 = (wide[..., 8 - shift : 56 - shift] for shift in (0, 2, 4))
+    right = torch.zeros(1, 2, 32, 48)
+    right[:, 0] = 2
+    half = right.clone()
+    half[..., 24:] = 0
+    motion = Motion(-half, half, torch.full((1, 1, 32, 48), 0.5), torch.zeros(1, 4))
+    merged = blend(img0, img1, *motion[:3])
+    better = where_better((-right, right), motion, merged, (img0, img1), imgt)
+    assert better[..., 4:22].sum() == 0
+    assert better[..., 26:44].mean() > 0.95
+    everywhere = flow_distance(motion, (-right, right))
+    torch.testing.assert_close(flow_distance(motion, (-right, right), torch.ones_like(better)), everywhere)
+    assert flow_distance(motion, (-right, right), torch.zeros_like(better)) == 0
+
+
+def test_every_pass_is_taught():
+    """Distances of three passes weigh as much as those of one."""
+    model = WaveletVFI(TINY)
+    img0, img1 = torch.rand(2, 1, 3, 64, 64)
+    motion, _ = model.perceive(img0, img1, passes=3)
+    assert [tuple(found.shape[-2:]) for found in motion.passes] == [(16, 16), (32, 32)]
+    assert len(motion.coarse) == 9
+    goal = torch.full((1, 2, 64, 64), 100.0), torch.full((1, 2, 64, 64), -100.0)
+    one, three = (flow_distance(model.perceive(img0, img1, passes=p)[0], goal).item() for p in (1, 3))
+    assert three == pytest.approx(one, rel=0.1)
 
 
 def test_strides_reach_the_clips(data, tmp_path, capsys):

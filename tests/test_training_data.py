@@ -66,7 +66,7 @@ def test_too_few_samples_for_a_batch_are_refused():
 
 def test_a_sample_is_a_function_of_seed_epoch_and_index(folder):
     def sample(seed, epoch, index):
-        return TrainingSet(ClipTriplets(folder), TrainingAugmentation(32), seed=seed)[epoch, index]
+        return TrainingSet(ClipTriplets(folder), TrainingAugmentation(32), seed=seed)[epoch, index].frames
 
     assert sample(1, 0, 0).shape == (3, 3, 32, 32)
     assert torch.equal(sample(1, 5, 2), sample(1, 5, 2))
@@ -77,8 +77,15 @@ def test_a_sample_is_a_function_of_seed_epoch_and_index(folder):
 class Draws:
     """In the place of an augmentation: the random numbers that it would get, and which triplet."""
 
-    def __call__(self, triplet, generator):
-        return torch.cat([torch.rand(6, generator=generator, dtype=torch.float64), triplet[0][0, 0, :1].double()])
+    def draw(self, generator):
+        return (
+            TrainingAugmentation(32)
+            .draw(torch.Generator())
+            ._replace(places=torch.rand(6, generator=generator, dtype=torch.float64), reverse_time=False)
+        )
+
+    def apply(self, triplet, changes):
+        return torch.cat([changes.places, triplet[0][0, 0, :1].double()])
 
 
 class Numbers(torch.utils.data.Dataset):
@@ -106,7 +113,7 @@ def load(sampler, epochs, *, persistent=False, seed=0, prefetch=2):
     )
     for epoch, batch in epochs:
         sampler.start_at(epoch, batch)
-        yield list(loader)
+        yield [batch.frames for batch in loader]
 
 
 def test_no_draw_is_repeated_among_workers_processes_and_epochs_and_every_triplet_comes_once():
@@ -139,7 +146,37 @@ def test_an_epoch_that_is_left_early_does_not_reach_into_the_next():
     next(iter(loader))
     sampler.start_at(1, 2)
     indices = [index for _, index in sampler]
-    assert torch.cat(list(loader))[:, 6].tolist() == indices
+    assert torch.cat([batch.frames for batch in loader])[:, 6].tolist() == indices
+
+
+class Moments(Numbers):
+    """Triplet i between grey level 0 and 200, the frame between them as its time says."""
+
+    def moment(self, index, time):
+        levels = (0, round(200 * time), 200)
+        return Triplet(*(torch.full((3, 32, 32), level, dtype=torch.uint8) for level in levels)), time
+
+
+def test_a_sample_says_when_its_middle_frame_is_reversed_or_not():
+    augmentation = TrainingAugmentation(16, upscale=0, reverse_channels=0)
+    data, times = TrainingSet(Moments(60), augmentation, any_time=1.0), []
+    for index in range(60):
+        (img0, imgt, img1), time = data[0, index]
+        first, last = img0[0, 0, 0].item(), img1[0, 0, 0].item()
+        assert {first, last} == {0, 200}
+        assert imgt[0, 0, 0].item() == pytest.approx(first + time * (last - first), abs=1)
+        times.append(time)
+    assert min(times) < 0.1 and max(times) > 0.9
+
+
+def test_other_times_come_as_often_as_asked_for():
+    augmentation = TrainingAugmentation(8)
+    for chance in (0.0, 0.3, 1.0):
+        data = TrainingSet(open_mixture("shapes:200:16x16", "train"), augmentation, any_time=chance, seed=4)
+        share = sum(data[0, index].time != 0.5 for index in range(200)) / 200
+        assert share == pytest.approx(chance, abs=0.1)
+    with pytest.raises(ValueError, match="any_time is a probability and must be between 0 and 1, got 2"):
+        TrainingSet(Numbers(4), augmentation, any_time=2)
 
 
 def test_a_triplet_smaller_than_the_crop_is_named():

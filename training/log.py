@@ -12,14 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
-from torchvision.utils import flow_to_image, make_grid
+from torchvision.utils import flow_to_image
 from tqdm import tqdm
 
 import utils
 from models import Interpolation
+from models.losses import Loss
+from utils import tensor_to_image
 
-from .meter import Throughput
-from .plots import draw_choices, to_array
+from .meter import LossMeans, Throughput
+from .plots import draw_choices, draw_panels, to_array
 from .schedule import Position
 from .scores import Validation
 from .step import Step
@@ -32,7 +34,7 @@ class TrainingLog:
     """Writes into a run's folder; what TensorBoard has of steps after `position`, left by a killed run, is replaced."""
 
     def __init__(self, folder: str | os.PathLike, ratios: tuple[float, ...], position: Position):
-        self.file, self.ratios = Path(folder) / "train.log", ratios
+        self.file, self.ratios, self._losses = Path(folder) / "train.log", ratios, LossMeans()
         threading.excepthook = _leave_failed_writes
         self.writer = SummaryWriter(str(Path(folder) / "tensorboard"), purge_step=position.step + 1)
 
@@ -44,10 +46,18 @@ class TrainingLog:
             tqdm.write(text)
             sys.stdout.flush()
 
+    def add(self, loss: Loss) -> None:
+        """Take the loss of a step into the means that `step` writes."""
+        self._losses.add(loss)
+
     def step(self, position: Position, done: Step, throughput: Throughput) -> None:
-        """Loss terms, schedule, gradient, speed and memory; on the screen where no bar is shown."""
+        """Write schedule, gradient, speed and memory, and the mean loss terms since the last call.
+
+        The line is on the screen too where no bar is shown.
+        """
         memory = peak_memory(done.imgt.device) / MEBIBYTE
-        values = {f"loss/{name}": value.item() for name, value in done.loss._asdict().items()}
+        losses = {name: value.item() for name, value in self._losses.read()._asdict().items()}
+        values = {f"loss/{name}": value for name, value in losses.items()}
         values |= {"schedule/learning_rate": done.learning_rate, "gradient/norm": done.gradient_norm.item()}
         values |= {"gradient/skipped_steps": position.skipped, "machine/memory_mebibytes": memory}
         values |= {f"machine/{name}": value for name, value in throughput._asdict().items()}
@@ -56,7 +66,7 @@ class TrainingLog:
             self._per_ratio("probability", done.output.probs.detach().mean(0).tolist(), position.step)
         for name, value in values.items():
             self._scalar(name, value, position.step)
-        terms = ", ".join(f"{name} {value.item():.5f}" for name, value in done.loss._asdict().items())
+        terms = ", ".join(f"{name} {value:.5f}" for name, value in losses.items())
         rates = f"learning rate {done.learning_rate:.3g}, gradient {done.gradient_norm:.3g}"
         speed = f"{throughput.samples_per_second:.2f} samples/s, loader {throughput.loader_share:.1%}"
         self.note(
@@ -73,28 +83,38 @@ class TrainingLog:
         if max(found.shares) < 1:
             self._per_ratio("validation/psnr_of", found.psnr_of_ratio, step)
             drawing = to_array(draw_choices(found, self.ratios))
-            self._image("validation/choices", drawing, step, dataformats="HWC")
+            self._image("validation/choices", drawing, step)
         chosen = " ".join(f"{ratio:g}: {share:.0%}" for ratio, share in zip(self.ratios, found.shares, strict=True))
         scores = f"PSNR {found.psnr:.3f} dB, merged {found.psnr_merged:.3f} dB, cost {found.cost:.3f}"
         self.note(f"step {step}: {scores}, ratios {chosen}")
 
     def images(self, step: int, output: Interpolation, imgt: Tensor) -> None:
-        """Prediction, truth, error; both flows and the occlusion; the masks of levels 1 to 3."""
-        height, width = imgt.shape[-2:]
+        """Draw, of the first pair: prediction, truth, error; both flows, occlusion; the masks of levels 1 to 3."""
         flow_t0, flow_t1, occlusion = output.motion[:3]
-        error = ((output.frame - imgt).abs() * ERROR_GAIN).clamp(0, 1)
+        height, width = imgt.shape[-2:]
+        error = (output.frame - imgt).abs()
+        fastest = [flow[0, :, :height, :width].norm(dim=0).max().item() for flow in (flow_t0, flow_t1)]
         flows = [flow_to_image(flow).float() / 255 for flow in (flow_t0, flow_t1)]
-        masks = [
-            F.interpolate(mask, scale_factor=2**level) for level, mask in enumerate(output.candidates[0].masks, start=1)
-        ]
+        masks = output.candidates[0].masks
         rows = {
-            f"frame, truth, error x{ERROR_GAIN}": [output.frame, imgt, error],
-            "flow to img0, flow to img1, occlusion": [*flows, occlusion],
-            "masks of levels 1, 2, 3": masks,
+            f"frame, truth, error x{ERROR_GAIN}": [
+                ("frame", output.frame),
+                ("truth", imgt),
+                (f"error x{ERROR_GAIN}, mean {255 * error[0].mean():.1f} of 255", error * ERROR_GAIN),
+            ],
+            "flow to img0, flow to img1, occlusion": [
+                (f"flow to img0, at most {fastest[0]:.1f} pixels", flows[0]),
+                (f"flow to img1, at most {fastest[1]:.1f} pixels", flows[1]),
+                ("occlusion (white: from img0)", occlusion),
+            ],
+            "masks of levels 1, 2, 3": [
+                (f"mask of level {level}: {mask[0].mean():.0%}", F.interpolate(mask, scale_factor=2**level))
+                for level, mask in enumerate(masks, start=1)
+            ],
         }
-        for name, panels in rows.items():
-            alike = [panel[..., :height, :width].expand(-1, 3, -1, -1).cpu() for panel in panels]
-            self._image(name, make_grid(torch.cat(alike), nrow=3), step)
+        for name, row in rows.items():
+            panels = [(label, tensor_to_image(_as_picture(image, height, width))) for label, image in row]
+            self._image(name, to_array(draw_panels(panels)), step)
 
     def flush(self) -> None:
         """So that a run killed after a checkpoint has every entry up to it."""
@@ -105,9 +125,10 @@ class TrainingLog:
         with utils.naming_failed_write(self.writer.log_dir):
             self.writer.add_scalar(name, value, step)
 
-    def _image(self, name: str, image: Tensor | np.ndarray, step: int, **options: str) -> None:
+    def _image(self, name: str, image: np.ndarray, step: int) -> None:
+        """Write a picture (H, W, 3), uint8."""
         with utils.naming_failed_write(self.writer.log_dir):
-            self.writer.add_image(name, image, step, **options)
+            self.writer.add_image(name, image, step, dataformats="HWC")
 
     def _per_ratio(self, name: str, values: list[float], step: int) -> None:
         for ratio, value in zip(self.ratios, values, strict=True):
@@ -120,6 +141,11 @@ def _leave_failed_writes(caught: threading.ExceptHookArgs) -> None:
     is_writer = type(caught.thread).__module__.startswith("tensorboard")
     if not (is_writer and isinstance(caught.exc_value, OSError)):
         threading.__excepthook__(caught)
+
+
+def _as_picture(image: Tensor, height: int, width: int) -> Tensor:
+    """Return the first of (B, 1 or 3, H, W), cropped, as (1, 3, height, width) in [0, 1]."""
+    return image[:1, :, :height, :width].expand(-1, 3, -1, -1).clamp(0, 1).cpu()
 
 
 def peak_memory(device: torch.device) -> int:

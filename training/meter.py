@@ -1,8 +1,13 @@
-"""How fast a run is, and how much of its time it waits for its loader."""
+"""Means over an interval of a run: its losses, how fast it is, and how much of its time it waits for its loader."""
 
 import time
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from models.losses import Loss
 
 Item = TypeVar("Item")
 
@@ -12,6 +17,28 @@ class Throughput(NamedTuple):
 
     samples_per_second: float
     loader_share: float
+
+
+class LossMeans:
+    """The mean of every term of the loss over the steps since the last reading; steps that are not finite are left out,
+    as the trainer skips them. Nothing is brought from the device before it is read."""
+
+    def __init__(self) -> None:
+        self._sum: Tensor | float = 0.0
+        self._count: Tensor | float = 0.0
+
+    def add(self, loss: Loss) -> None:
+        """Take in the terms of one step."""
+        terms = torch.stack(loss).detach()
+        finite = terms.isfinite().all()
+        self._sum = self._sum + terms.where(finite, 0)
+        self._count = self._count + finite
+
+    def read(self) -> Loss:
+        """Return the means, NaN if no step was finite, and begin anew."""
+        means = Loss(*(self._sum / self._count))
+        self._sum = self._count = 0.0
+        return means
 
 
 class Meter:

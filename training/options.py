@@ -11,8 +11,8 @@ from .checkpoints import AUTO
 
 POSITIVE = ("epochs", "batch_size", "accumulate", "crop_size", "log_every", "val_every", "keep", "max_bad_steps")
 POSITIVE += ("temperature_end", "temperature_decay")
-NOT_NEGATIVE = ("cache_gib", "weight_wavelet", "weight_cost", "weight_teacher", "clip_norm", "time_limit", "workers")
-NOT_NEGATIVE += ("lr_warmup",)
+NOT_NEGATIVE = ("cache_gib", "weight_wavelet", "weight_cost", "weight_teacher", "weight_passes", "clip_norm")
+NOT_NEGATIVE += ("time_limit", "workers", "lr_warmup")
 
 
 def build_parser(description: str) -> argparse.ArgumentParser:
@@ -48,6 +48,8 @@ def check_args(args: argparse.Namespace, process: utils.Process) -> None:
         raise ValueError(f"--crop_size must be a multiple of 16, got {args.crop_size}")
     if args.precision == "fp16" and process.device.type != "cuda":
         raise ValueError(f"--precision fp16 needs a CUDA device, this run is on {process.device}; use bf16 or float32")
+    if args.init_from and args.branch_from:
+        raise ValueError("--init_from takes weights alone, --branch_from the optimizer's state too; give one of them")
     if args.classifier_only and not args.dynamic:
         raise ValueError("--classifier_only is for the dynamic stage; give --dynamic true as well")
     if args.dynamic and not args.init_from and args.resume in (None, AUTO) and process.is_main:
@@ -67,11 +69,16 @@ def _add_files(add: Callable[..., None]) -> None:
     add("strides", type=int, nargs="+", default=[1], help=strides)
     exposure = "probability of another brightness and gamma, the same for the three frames of a triplet; paper: 0"
     add("exposure", type=float, default=0.0, help=exposure)
+    any_time = "probability of a frame at any time between the outer two, where the data has some; paper: 0"
+    add("any_time", type=float, default=0.0, help=any_time)
+    where = "probability of taking, of four crops, the one in which the outer frames differ most; paper: 0"
+    add("where_it_moves", type=float, default=0.0, help=where)
     add("skip_bad", action="store_true", help="go on without missing or corrupt training samples, and count them")
     add("cache_gib", type=float, default=8.0, help="decoded frames of clips to keep, in GiB")
     add("cache_folder", help="keep them as files that all processes of a host and later runs share")
     add("out", default="runs/train", help="folder for checkpoints and TensorBoard")
     add("init_from", help="start from these weights (float32, or half precision as shipped)")
+    add("branch_from", help="start from a run's checkpoint as --init_from does, and take over its optimizer's state")
     resume = "continue a run: its folder or a checkpoint; auto: the run in --out where there is one, else a fresh one"
     add("resume", help=resume)
     add("keep", type=int, default=3, help="how many of the last checkpoints stay")
@@ -85,6 +92,10 @@ def _add_method(add: Callable[..., None]) -> None:
     add("dynamic", type=_boolean, nargs="?", const=True, default=False, help="the dynamic stage (default: static)")
     classifier_only = "in the dynamic stage, train the classifier alone, to tell each candidate's loss; paper: all"
     add("classifier_only", action="store_true", help=classifier_only)
+    scales = "scales of MP-Net's passes, drawn anew for every step: 0 is one at full size, 210 is 1/4, 1/2, 1; "
+    scales += "named twice, one is drawn twice as often (default: the configuration's passes)"
+    add("scales", type=_scales, nargs="+", help=scales)
+    add("weight_passes", type=float, default=0.0, help="of the merged frames of passes at smaller sizes; paper: none")
     add("ratios", type=float, nargs="+", help="candidate threshold ratios; paper: 0 0.005 0.01 0.015")
     add("weight_wavelet", type=float, default=0.01, help="of the wavelet loss; paper: 0.01")
     add("weight_cost", type=float, default=3.0, help="of the computation loss; paper: 3")
@@ -93,7 +104,8 @@ def _add_method(add: Callable[..., None]) -> None:
     add("temperature_decay", type=float, default=0.5, help=temperature_decay)
     add(
         "teacher",
-        help="module:function whose flows MP-Net learns as well: (img0, img1) -> flow_t0, flow_t1. paper: none",
+        help="module:function whose flows MP-Net learns as well where they are better: (img0, img1) or (img0, img1, "
+        "imgt, t) -> flow_t0, flow_t1. paper: none",
     )
     add("weight_teacher", type=float, default=0.01, help="of the distance to the teacher's flows")
     flow_warmup = "first part of a static run on the merged frame alone; paper: none"
@@ -119,7 +131,7 @@ def _add_schedule(add: Callable[..., None]) -> None:
 def _add_machine(add: Callable[..., None]) -> None:
     add("device", default="auto", help="auto, cpu, cuda, mps")
     add("precision", choices=PRECISIONS, default="float32", help="of the network; fp16 on CUDA alone. paper: float32")
-    add("compile", action="store_true", help="torch.compile of network and loss (needs a C++ compiler)")
+    add("compile", action="store_true", help="torch.compile of the loss; on a GPU, of the network too")
     add("workers", type=int, default=2, help="data loading processes per process")
     add("world_size", type=int, help="number of processes, checked against the launcher's")
     add("local_rank", type=int, default=int(os.environ.get("LOCAL_RANK", 0)), help="given by the launcher")
@@ -131,6 +143,14 @@ class _Roots(argparse.Action):
     def __call__(self, parser, namespace, values, option_string=None):
         given = getattr(namespace, self.dest)
         setattr(namespace, self.dest, values if given is self.default else [*given, *values])
+
+
+def _scales(text: str) -> tuple[int, ...]:
+    """Digits, each one less than the one before."""
+    scales = tuple(int(digit) for digit in text) if text.isdecimal() else ()
+    if not scales or list(scales) != list(range(scales[0], scales[-1] - 1, -1)):
+        raise argparse.ArgumentTypeError(f"digits such as 0, 10, 210 or 21 are needed, each one less; got {text!r}")
+    return scales
 
 
 def _boolean(text: str) -> bool:

@@ -1,5 +1,7 @@
 """Drawings of a run: its curves, and the ratios it chose."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -11,11 +13,14 @@ from .scores import Validation
 Curve = list[tuple[int, float]]  # (step, value)
 SMOOTHED_OVER = 50  # parts of the run: what differs from batch to batch is drawn pale, its running median over it
 COLOURS = {"blue": "#1f5fa8", "orange": "#d9730d", "grey": "#8a8f98"}
+DPI, MARGIN = 100, 0.12  # pixels per inch; inches
+LABEL, WIDTH_OF_LABEL = 24, 300  # pixels around a panel, and that its label takes
+Panel = tuple[str, np.ndarray]  # label; (H, W, 3) uint8
 
 
 def draw_curves(curves: dict[str, Curve]) -> Figure:
-    """Loss, PSNR and mean cost against the step, below each other; `curves` by the names of TensorBoard."""
-    figure = Figure(figsize=(8, 8), dpi=120, layout="constrained")
+    """Draw loss, PSNR and mean cost against the step, below each other; `curves` by the names of TensorBoard."""
+    figure = _figure(8, 8, dpi=120)
     loss, psnr, cost = figure.subplots(3, 1, sharex=True)
     for name, colour in (("total", "orange"), ("reconstruction", "blue")):
         if not any(value for _, value in curves[f"loss/{name}"]):
@@ -33,14 +38,16 @@ def draw_curves(curves: dict[str, Curve]) -> Figure:
     cost.set(ylabel="mean cost\n(1: everything computed)", xlabel="step", ylim=(0, 1.05))
     for axes in (loss, psnr, cost):
         _tidy(axes)
+    for axes in (psnr, cost):  # numbers as they are, without "+2.884e1" in a corner
+        axes.ticklabel_format(useOffset=False, style="plain")
     for axes in (loss, psnr):
         axes.legend(frameon=False)
     return figure
 
 
 def draw_choices(found: Validation, ratios: tuple[float, ...]) -> Figure:
-    """The PSNR of every validation image over the ratio chosen for it, with the mean of each ratio."""
-    figure = Figure(figsize=(6, 4), dpi=100, layout="constrained")
+    """Draw the PSNR of every validation image over the ratio chosen for it, with the mean of each ratio."""
+    figure = _figure(6, 4, dpi=DPI)
     axes = figure.subplots()
     spread = np.random.default_rng(0).uniform(-0.2, 0.2, len(found.images))
     places = np.array([image.choice for image in found.images]) + spread
@@ -50,14 +57,39 @@ def draw_choices(found: Validation, ratios: tuple[float, ...]) -> Figure:
     axes.set_xticks(range(len(ratios)), labels)
     axes.set(xlabel="ratio chosen, and its share of the images", ylabel="PSNR (dB)", xlim=(-0.5, len(ratios) - 0.5))
     _tidy(axes)
+    axes.ticklabel_format(axis="y", useOffset=False, style="plain")
+    return figure
+
+
+def draw_panels(panels: Sequence[Panel]) -> Figure:
+    """Draw pictures of one size below each other, each in a frame and under its label.
+
+    TensorBoard shows any picture some 350 pixels wide: side by side, they would be too small.
+    """
+    height, width = panels[0][1].shape[:2]
+    scale = max(1, -(-WIDTH_OF_LABEL // width))
+    size = (scale * width + 2 * LABEL) / DPI, len(panels) * (scale * height + 2 * LABEL) / DPI
+    figure = _figure(*size, dpi=DPI)
+    for axes, (label, image) in zip(np.atleast_1d(figure.subplots(len(panels), 1)), panels, strict=True):
+        axes.imshow(image, interpolation="nearest")
+        axes.set_title(label, fontsize=10)
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_color(COLOURS["grey"])
     return figure
 
 
 def to_array(figure: Figure) -> np.ndarray:
-    """(height, width, 3) uint8."""
+    """Return the drawing as (height, width, 3) uint8."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _figure(width: float, height: float, *, dpi: int) -> Figure:
+    """Make an empty figure of `width` x `height` inches, with a margin."""
+    figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
+    figure.get_layout_engine().set(w_pad=MARGIN, h_pad=MARGIN)
+    return figure
 
 
 def _median(curve: Curve) -> Curve:

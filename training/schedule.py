@@ -29,7 +29,7 @@ class Schedule:
         self.args, self.steps_per_epoch = args, steps_per_epoch
         self.lr_warmup = args.lr_warmup
         if self.lr_warmup is None:
-            self.lr_warmup = WARM_UP_WITH_WEIGHTS if args.init_from else 0
+            self.lr_warmup = WARM_UP_WITH_WEIGHTS if args.init_from or args.branch_from else 0
 
     def epoch(self, position: Position) -> tuple[int, int]:
         """Whole epochs done, and steps since."""

@@ -2,15 +2,19 @@
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 import utils
 from models import Config, Interpolation, WaveletVFI, find_config, load_weights
+from models.layers import blend
 from models.losses import Loss, classifier_loss, reconstruction, training_loss
 
-from .teacher import Flows, flow_distance
+from .teacher import Flows, flow_distance, where_better
 
 WARM_UP, STATIC, DYNAMIC = "warm-up", "static", "dynamic"
 
@@ -22,8 +26,9 @@ class FlowOnly(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, img0: Tensor, img1: Tensor) -> Interpolation:
-        motion, merged = self.model.perceive(img0, img1)
+    def forward(self, img0: Tensor, img1: Tensor, **options: Any) -> Interpolation:
+        """Arguments: those of `WaveletVFI.perceive`."""
+        motion, merged = self.model.perceive(img0, img1, **options)
         return Interpolation(merged, merged, motion, torch.ones_like(motion.ratio_logits[:, :1]), [])
 
 
@@ -45,32 +50,61 @@ def trained_network(model: WaveletVFI, stage: str, *, classifier_only: bool) -> 
 
 
 def loss_of(
-    output: Interpolation, imgt: Tensor, stage: str, args: argparse.Namespace, taught: Flows | None = None
+    output: Interpolation,
+    imgt: Tensor,
+    stage: str,
+    args: argparse.Namespace,
+    taught: Flows | None = None,
+    frames: tuple[Tensor, Tensor] | None = None,
 ) -> Loss:
-    """The stage's loss, its terms weighted as asked for. taught: a teacher's flows, to learn from as well."""
+    """Return the stage's loss, its terms weighted as asked for.
+
+    taught: a teacher's flows, to learn from as well. frames: img0 and img1, for the loss of passes at smaller sizes.
+    """
     if stage == WARM_UP:
         loss = flow_loss(output, imgt)
     else:
         weights = {"wavelet_weight": args.weight_wavelet, "computation_weight": args.weight_cost}
         loss = (classifier_loss if args.classifier_only else training_loss)(output, imgt, **weights)
+    if args.weight_passes and frames and output.motion.passes:
+        passes = args.weight_passes * passes_loss(output.motion.passes, *frames, imgt)
+        loss = loss._replace(total=loss.total + passes, passes=passes)
     if taught is None:
         return loss
-    distillation = args.weight_teacher * flow_distance(output.motion, taught).mean()
+    where = where_better(taught, output.motion, output.merged, frames, imgt) if frames else None
+    distillation = args.weight_teacher * flow_distance(output.motion, taught, where).mean()
     return loss._replace(total=loss.total + distillation, distillation=distillation)
+
+
+def passes_loss(passes: Sequence[Tensor], img0: Tensor, img1: Tensor, imgt: Tensor) -> Tensor:
+    """Return the reconstruction loss of the merged frames of passes at smaller sizes, summed over the passes.
+
+    Args:
+        passes: as in `Motion`: (B, 5, h, w) flows and occlusion at sizes by whole factors smaller than the frames'.
+        img0, img1, imgt: (B, 3, H, W).
+    """
+    total = imgt.new_zeros(())
+    for found in passes:
+        factor = imgt.shape[-1] // found.shape[-1]
+        small0, small1, goal = (F.avg_pool2d(image, factor) for image in (img0, img1, imgt))
+        flow_t0, flow_t1, occlusion = found.split((2, 2, 1), dim=1)
+        total = total + reconstruction(blend(small0, small1, flow_t0, flow_t1, occlusion), goal).mean()
+    return total
 
 
 def flow_loss(output: Interpolation, imgt: Tensor) -> Loss:
     """The reconstruction loss of the merged frame alone."""
     rec = reconstruction(output.merged, imgt).mean()
     zero = torch.zeros_like(rec)
-    return Loss(rec, rec, zero, zero, zero, zero)
+    return Loss(rec, rec, zero, zero, zero, zero, zero)
 
 
 def build_model(args: argparse.Namespace, source: str, checkpoint: dict | None) -> WaveletVFI:
     """The network to train: resumed from the checkpoint `source`, started from other weights (of any floating dtype),
     or fresh; in float32."""
-    if checkpoint is None and args.init_from:
-        checkpoint, source = utils.load_checkpoint(args.init_from), args.init_from
+    first = args.init_from or args.branch_from
+    if checkpoint is None and first:
+        checkpoint, source = utils.load_checkpoint(first), first
     stored = checkpoint.get("config") if checkpoint else None
     config = Config(**stored) if stored else find_config(args.config)
     if args.ratios:

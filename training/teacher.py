@@ -1,5 +1,6 @@
 """A teacher: another network's flow, which MP-Net learns to agree with on every level, as IFRNet's does."""
 
+import inspect
 from collections.abc import Callable
 
 import torch
@@ -8,21 +9,31 @@ from torch import Tensor
 
 import utils
 from models import Motion
+from models.layers import blend
 
-Flows = tuple[Tensor, Tensor]  # (B, 2, H, W) t->0 and t->1, t = 1/2, in pixels, channels (dx, dy)
+Flows = tuple[Tensor, Tensor]  # (B, 2, H, W) t->0 and t->1, in pixels, channels (dx, dy)
+MARGIN = 0.003  # mean absolute difference of a pixel by which a teacher's must be the better one
+LEVELS = 4  # estimates of one pass
 
 
-def open_teacher(text: str) -> Callable[[Tensor, Tensor], Flows]:
-    """A teacher by "module:function": two frames (B, 3, H, W) in [0, 1], on the device of training, to their `Flows`.
+def open_teacher(text: str) -> Callable[..., Flows]:
+    """Return the teacher "module:function" as a function of img0, img1, imgt (B, 3, H, W) in [0, 1] and times (B,).
+
+    The function takes img0 and img1 alone and returns the flows of t = 1/2, or it takes all four: it then may look at
+    the true frame, which the student cannot see, as RIFE's privileged teacher does.
 
     Raises:
-        ValueError: another form, no such module or function; when called: flows of another shape, or not finite.
+        ValueError: another form, no such module or function; when called: flows of another shape, or not finite, or
+            another time than 1/2 for a teacher of two frames.
     """
     function = utils.find_function(text, "teacher")
+    sees_all = len(inspect.signature(function).parameters) >= 4
 
     @torch.no_grad()
-    def teach(img0: Tensor, img1: Tensor) -> Flows:
-        flows = function(img0, img1)
+    def teach(img0: Tensor, img1: Tensor, imgt: Tensor | None = None, times: Tensor | None = None) -> Flows:
+        if not sees_all and times is not None and not (times == 0.5).all():
+            raise ValueError(f"the teacher {text} knows the middle alone; give one of four arguments, or --any_time 0")
+        flows = function(img0, img1, imgt, times) if sees_all else function(img0, img1)
         shape = (img0.shape[0], 2, *img0.shape[-2:])
         if len(flows) != 2 or any(flow.shape != shape for flow in flows):
             given = ", ".join(str(tuple(flow.shape)) for flow in flows)
@@ -34,18 +45,33 @@ def open_teacher(text: str) -> Callable[[Tensor, Tensor], Flows]:
     return teach
 
 
-def flow_distance(motion: Motion, taught: Flows) -> Tensor:
-    """How far the flows of all four levels are from a teacher's, per sample (B,), in pixels of the full frame: the
-    mean length of the difference at each level, summed over both flows and the levels.
+def flow_distance(motion: Motion, taught: Flows, where: Tensor | None = None) -> Tensor:
+    """How far the flows of all levels and passes are from a teacher's, per sample (B,), in pixels of the full frame:
+    the mean length of the difference at each estimate, summed over both flows, times four: the levels of one pass.
 
-    motion: as recorded with gradients, so that `coarse` is there.
+    motion: as recorded with gradients, so that `coarse` and `passes` are there. where: (B, 1, H, W) weights in [0, 1].
     """
     fine = torch.cat([motion.flow_t0, motion.flow_t1], dim=1)
     goal = torch.cat(taught, dim=1)
     total = torch.zeros(len(goal), device=goal.device)
-    for estimate in (*motion.coarse, fine):
+    estimates = (*motion.coarse, *motion.passes, fine)
+    for estimate in estimates:
         size = goal.shape[-1] // estimate.shape[-1]  # of this level's pixels
         difference = estimate[:, :4] * size - F.avg_pool2d(goal, size)
-        lengths = (difference.unflatten(1, (2, 2)) ** 2).sum(2) + 1e-6  # the root of 0 has no gradient
-        total = total + lengths.sqrt().sum(1).mean((1, 2))
-    return total
+        lengths = ((difference.unflatten(1, (2, 2)) ** 2).sum(2) + 1e-6).sqrt()  # the root of 0 has no gradient
+        if where is not None:
+            lengths = lengths * F.avg_pool2d(where, size)
+        total = total + lengths.sum(1).mean((1, 2))
+    return total * (LEVELS / len(estimates))
+
+
+@torch.no_grad()
+def where_better(taught: Flows, motion: Motion, merged: Tensor, frames: tuple[Tensor, Tensor], imgt: Tensor) -> Tensor:
+    """Return (B, 1, H, W), 1 where a teacher's flows merge the frames into something nearer to the truth, else 0.
+
+    Args:
+        merged: (B, 3, H, W), the student's. frames: img0 and img1.
+    """
+    theirs = blend(*frames, *taught, motion.occlusion)
+    ours, theirs = ((image - imgt).abs().mean(1, keepdim=True) for image in (merged, theirs))
+    return (F.avg_pool2d(ours - theirs, 3, stride=1, padding=1) > MARGIN).float()

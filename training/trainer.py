@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import math
+import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import utils
-from datasets.training import mix_seeds
+from datasets.training import Sample, mix_seeds
 from models import PRECISIONS, Interpolation, WaveletVFI
 from models.losses import Loss
 
@@ -29,6 +30,7 @@ from .signals import StopRequest
 from .stages import DYNAMIC, STATIC, WARM_UP, build_model, loss_of, stage_of, trained_network
 from .step import Step
 from .teacher import open_teacher
+from .trunk import SIZES, optimizer_state
 
 FUSED_DEVICES = ("cpu", "cuda", "mps")
 KEPT_OPTIONS = (
@@ -57,6 +59,11 @@ class Trainer:
         self.teacher = open_teacher(args.teacher) if args.teacher else None
         source, checkpoint = self._find_checkpoint()
         self.model = build_model(args, source, checkpoint).to(process.device, memory_format=torch.channels_last)
+        if args.any_time and not self.model.config.any_time:
+            raise ValueError(
+                "--any_time needs a network that takes the time as an input, and this one does not; "
+                "python -m training.tools resize --set any_time=true --from ... makes one of its weights"
+            )
         self.average = average_weights(self.model, args.ema) if args.ema else None
         fused = process.device.type in FUSED_DEVICES
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=args.lr_start, weight_decay=0, fused=fused)
@@ -64,6 +71,8 @@ class Trainer:
         self.saved_at, self.log = time.monotonic(), None
         if checkpoint:
             self._resume(source, checkpoint)
+        elif args.branch_from:
+            self._take_over_optimizer(args.branch_from)
         if process.is_main:
             self.log = TrainingLog(self.out, self.model.config.ratios, self.position)
             begun = f"resumed from {source}" if checkpoint else f"started in {self.out}"
@@ -78,8 +87,8 @@ class Trainer:
         """The weights to validate and to ship: the averaged ones, or the current ones without `--ema`."""
         return self.average.module if self.average else self.model
 
-    def step(self, batches: Sequence[Tensor]) -> Step:
-        """One optimizer step on `--accumulate` batches, each (B, 3 frames, 3, H, W) uint8."""
+    def step(self, batches: Sequence[Sample]) -> Step:
+        """Do one optimizer step on `--accumulate` batches: frames (B, 3 frames, 3, H, W) uint8 and times (B,)."""
         self._enter_stage()
         learning_rate = self.schedule.learning_rate(self.position)
         for group in self.optimizer.param_groups:
@@ -88,9 +97,9 @@ class Trainer:
         torch.manual_seed(mix_seeds(self.args.seed, self.position.step, self.process.rank))
         self.optimizer.zero_grad(set_to_none=True)
         losses = []
-        for number, frames in enumerate(batches, start=1):
+        for number, (frames, times) in enumerate(batches, start=1):
             with self._gradients_shared(number == len(batches)):
-                output, imgt, loss = self._forward(frames)
+                output, imgt, loss = self._forward(frames, times)
                 self.scaler.scale(loss.total / len(batches)).backward()
             losses.append(torch.stack([term.detach() for term in loss]))
         loss = Loss(*torch.stack(losses).mean(0))
@@ -155,18 +164,23 @@ class Trainer:
         network = trained_network(self.model, stage, classifier_only=only)
         if self.process.world_size > 1:
             network = DistributedDataParallel(network)
-        self.network = torch.compile(network) if self.args.compile else network
+        compiles = self.args.compile and self.process.device.type != "cpu"  # on a CPU only the loss gains by it
+        self.network = torch.compile(network) if compiles else network
 
-    def _forward(self, frames: Tensor) -> tuple[Interpolation, Tensor, Loss]:
+    def _forward(self, frames: Tensor, times: Tensor) -> tuple[Interpolation, Tensor, Loss]:
         """Output, truth and loss for (B, 3 frames, 3, H, W) uint8; the loss in float32 whatever the precision."""
         frames = frames.to(self.process.device, non_blocking=True).float() / 255
         img0, imgt, img1 = frames.unbind(1)
-        choice = {WARM_UP: {}, STATIC: {"ratio": 0.0}, DYNAMIC: {"temperature": self._temperature()}}[self.stage]
+        options = {WARM_UP: {}, STATIC: {"ratio": 0.0}, DYNAMIC: {"temperature": self._temperature()}}[self.stage]
+        if self.args.any_time:
+            options["t"] = times.float().to(self.process.device)
+        if self.args.scales:  # of the step alone: every process draws the same
+            options["passes"] = random.Random(mix_seeds(self.args.seed, self.position.step)).choice(self.args.scales)
         dtype = PRECISIONS[self.args.precision]
         with torch.autocast(self.process.device.type, dtype, enabled=dtype != torch.float32):
-            output = self.network(img0, img1, **choice)
-            taught = self.teacher(img0, img1) if self.teacher else None
-        return output, imgt, self.loss_of(output, imgt, self.stage, self.args, taught)
+            output = self.network(img0, img1, **options)
+            taught = self.teacher(img0, img1, imgt, options.get("t")) if self.teacher else None
+        return output, imgt, self.loss_of(output, imgt, self.stage, self.args, taught, (img0, img1))
 
     def _temperature(self) -> float | None:
         return self.schedule.temperature(self.position) if self.stage == DYNAMIC else None
@@ -232,6 +246,15 @@ class Trainer:
         if self.process.world_size > 1:
             dist.broadcast_object_list(found, src=0, device=self.process.device)
         return found[0]
+
+    def _take_over_optimizer(self, source: str) -> None:
+        """Continue with the optimizer of another run: its estimates of every gradient's size."""
+        checkpoint = utils.load_checkpoint(source)
+        if SIZES in checkpoint:
+            checkpoint["optimizer"] = optimizer_state(checkpoint, self.model, self.optimizer)
+        if "optimizer" not in checkpoint:
+            raise ValueError(f"{source} holds weights alone; use --init_from, or --branch_from a run's last.pth")
+        self.optimizer.load_state_dict(checkpoint["optimizer"])
 
     def _resume(self, source: str, checkpoint: dict) -> None:
         if "options" not in checkpoint:

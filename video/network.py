@@ -21,6 +21,7 @@ Part = tuple[slice, slice]  # rows, columns
 class Model(Protocol):
     """What is needed of a network: the middle frame of two (1, 3, H, W) in [0, 1].
 
+    One with a `config` that says `any_time` is also asked for other times, by t=.
     One with `interpolate_details`, as of `models.WaveletVFI`, also says what its frames cost. One without `state_dict`
     may have a `fingerprint`, a string that tells its weights from others when a conversion is resumed.
     """
@@ -43,7 +44,10 @@ class Call(NamedTuple):
 
 
 class Network:
-    """A model with its options: `middle` of two frames, and what it cost."""
+    """A model with its options: the frame between two, and what it cost.
+
+    any_time: whether frames are made at any time, or in the middle alone.
+    """
 
     def __init__(
         self,
@@ -66,14 +70,15 @@ class Network:
             raise ValueError(f"tiles need at least {SMALLEST} pixels, got {tile}")
         self.device = torch.device(device)
         self._model, self._tile = model, tile
+        self.any_time = bool(getattr(getattr(model, "config", None), "any_time", False))
         self._options = {"ratio": ratio} if budget is None else {"budget": budget}
         self._dense_of: dict[tuple[int, int], float] = {}
         # By frame, while it is around: which part of it, and its context features. There is nothing to keep of MP-Net,
         # which encodes frames less the mean of their pair.
         self._features = WeakIdKeyDictionary()
 
-    def middle(self, img0: Tensor, img1: Tensor) -> tuple[Tensor, Call]:
-        """The middle frame of two (1, 3, H, W) in [0, 1].
+    def between(self, img0: Tensor, img1: Tensor, t: float = 0.5) -> tuple[Tensor, Call]:
+        """Make the frame at time t, 0 < t < 1, of two (1, 3, H, W) in [0, 1]; other times than 1/2 need `any_time`.
 
         Equal frames are copied, and so is a border of one-coloured rows or columns that both share, as of a letterbox:
         it stays what it is, and costs nothing. What a frame's pairs share is computed once: do not change it in place.
@@ -87,7 +92,7 @@ class Network:
         top, bottom, left, right = box = find_picture(img0, img1)
         y0, x0 = top // CROP * CROP, left // CROP * CROP
         y1, x1 = min(-(-bottom // CROP) * CROP, height), min(-(-right // CROP) * CROP, width)
-        made, call = self._run(img0, img1, (slice(y0, y1), slice(x0, x1)))
+        made, call = self._run(img0, img1, (slice(y0, y1), slice(x0, x1)), t)
         call = call._replace(dense=self._dense(height, width))
         if box == (0, height, 0, width):
             return made, call
@@ -101,16 +106,17 @@ class Network:
         for name, value in model.state_dict().items() if hasattr(model, "state_dict") else ():
             digest.update(name.encode())
             digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-        parts = (getattr(model, name, "") for name in ("fingerprint", "sparse"))
+        parts = [getattr(model, name, "") for name in ("fingerprint", "sparse")]
+        parts.append(str(getattr(getattr(model, "config", None), "passes", "")))
         return " ".join((type(model).__name__, digest.hexdigest()[:16], self.device.type, *parts)).strip()
 
-    def _run(self, img0: Tensor, img1: Tensor, part: Part) -> tuple[Tensor, Call]:
+    def _run(self, img0: Tensor, img1: Tensor, part: Part, t: float) -> tuple[Tensor, Call]:
         calls: list[Call] = []
         remembers = self._tile is None and isinstance(self._model, WaveletVFI)
 
         def run(crop0: Tensor, crop1: Tensor) -> Tensor:
             known = {"known": (self._recall(img0, part), self._recall(img1, part))} if remembers else {}
-            made, call, features = self._measured(crop0, crop1, **known)
+            made, call, features = self._measured(crop0, crop1, t, **known)
             for image, found in zip((img0, img1), features or (), strict=False):
                 self._features[image] = part, found
             calls.append(call)
@@ -136,11 +142,12 @@ class Network:
         return features if place == part else None
 
     def _measured(
-        self, img0: Tensor, img1: Tensor, **known: Known
+        self, img0: Tensor, img1: Tensor, t: float, **known: Known
     ) -> tuple[Tensor, Call, tuple[Features, Features] | None]:
+        options = self._options | ({"t": t} if self.any_time else {})
         if not hasattr(self._model, "interpolate_details"):
-            return self._model.interpolate(img0, img1, **self._options), Call(), None
-        output = self._model.interpolate_details(img0, img1, **self._options, **known)
+            return self._model.interpolate(img0, img1, **options), Call(), None
+        output = self._model.interpolate_details(img0, img1, **options, **known)
         candidate = output.candidates[0]
         values = (candidate.cost, candidate.ratio, output.executed_gmacs)
         call = Call(*(value.mean().item() for value in values))

@@ -1,5 +1,8 @@
 """One labelled picture of what the network saw and made of a pair of frames."""
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -9,8 +12,10 @@ from utils import tensor_to_image
 
 PANEL = 640  # width of one panel in pixels
 MARGIN = 20
-INK, FAINT, PAPER = (24, 24, 28), (104, 104, 112), (255, 255, 255)
-TITLE_SIZE, CAPTION_SIZE = 22, 16
+INK, FAINT, PAPER, EDGE = (24, 24, 28), (88, 88, 96), (255, 255, 255), (176, 176, 184)
+TITLE_SIZE, CAPTION_SIZE = 26, 20
+LEADING = 1.3  # from one line of text to the next, in sizes of the font
+TYPEFACE = "mpl-data/fonts/ttf/DejaVuSans.ttf"  # of Matplotlib, whose drawings stand beside these pictures
 
 
 def explain(img0: torch.Tensor, img1: torch.Tensor, output: Interpolation, *, title: str) -> Image.Image:
@@ -68,23 +73,71 @@ def with_wheel(image: np.ndarray, size: int = 64) -> np.ndarray:
     return image
 
 
+def wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """Break a text into lines of at most `width` pixels: between words, or within one that is longer than a line."""
+    lines = [""]
+    for word in text.split():
+        joined = f"{lines[-1]} {word}".strip()
+        if font.getlength(joined) <= width:
+            lines[-1] = joined
+            continue
+        lines += [""] if lines[-1] else []
+        for letter in word:
+            if lines[-1] and font.getlength(lines[-1] + letter) > width:
+                lines.append("")
+            lines[-1] += letter
+    return lines
+
+
+def font_of_size(size: int) -> ImageFont.FreeTypeFont:
+    """Return Matplotlib's typeface, where Matplotlib is installed (it is not imported), or else Pillow's own."""
+    found = importlib.util.find_spec("matplotlib")
+    path = Path(found.origin).parent / TYPEFACE if found and found.origin else None
+    if path is not None and path.is_file():
+        return ImageFont.truetype(str(path), size)
+    return ImageFont.load_default(size=size)
+
+
 def _compose(panels: list[tuple[np.ndarray, str, str]], title: str) -> Image.Image:
-    """Panels (image, name, caption) in rows of three under a title."""
+    """Put panels (image, name, caption) into rows of three under a title."""
     height, width = panels[0][0].shape[:2]
     panel_height = max(round(height * PANEL / width), 1)
-    label = TITLE_SIZE + CAPTION_SIZE + 22
-    head = TITLE_SIZE + 2 * MARGIN
+    large, small = font_of_size(TITLE_SIZE), font_of_size(CAPTION_SIZE)
+    columns = 3 * PANEL + 2 * MARGIN
+    titles = wrapped(title, large, columns)
+    texts = [(wrapped(name, large, PANEL), wrapped(caption, small, PANEL)) for _, name, caption in panels]
+    label = max(_high(names, TITLE_SIZE) + _high(captions, CAPTION_SIZE) for names, captions in texts) + MARGIN // 2
+    head = _high(titles, TITLE_SIZE) + 2 * MARGIN
     rows = -(-len(panels) // 3)
-    canvas = Image.new("RGB", (3 * PANEL + 4 * MARGIN, head + rows * (panel_height + label + MARGIN)), PAPER)
+    canvas = Image.new("RGB", (columns + 2 * MARGIN, head + rows * (panel_height + label + MARGIN)), PAPER)
     draw = ImageDraw.Draw(canvas)
-    large, small = ImageFont.load_default(size=TITLE_SIZE), ImageFont.load_default(size=CAPTION_SIZE)
-    draw.text((MARGIN, MARGIN), title, fill=INK, font=large)
-    for index, (image, name, caption) in enumerate(panels):
+    _write(draw, (MARGIN, MARGIN), titles, INK, large)
+    for index, ((image, name, _), (names, captions)) in enumerate(zip(panels, texts, strict=True)):
         left = MARGIN + index % 3 * (PANEL + MARGIN)
         top = head + index // 3 * (panel_height + label + MARGIN)
         filter_ = Image.Resampling.NEAREST if name == "Finest mask" else Image.Resampling.LANCZOS
         canvas.paste(Image.fromarray(image).resize((PANEL, panel_height), filter_), (left, top))
-        draw.rectangle((left, top, left + PANEL - 1, top + panel_height - 1), outline=(208, 208, 212))
-        draw.text((left, top + panel_height + 6), name, fill=INK, font=large)
-        draw.text((left, top + panel_height + TITLE_SIZE + 12), caption, fill=FAINT, font=small)
+        draw.rectangle((left, top, left + PANEL - 1, top + panel_height - 1), outline=EDGE)
+        below = _write(draw, (left, top + panel_height + MARGIN // 2), names, INK, large)
+        _write(draw, (left, below), captions, FAINT, small)
     return canvas
+
+
+def _write(
+    draw: ImageDraw.ImageDraw,
+    place: tuple[int, int],
+    lines: list[str],
+    ink: tuple[int, int, int],
+    font: ImageFont.FreeTypeFont,
+) -> int:
+    """Write lines from `place` (left, top) on; return where the next one begins."""
+    left, top = place
+    for line in lines:
+        draw.text((left, top), line, fill=ink, font=font)
+        top += _high([line], round(font.size))
+    return top
+
+
+def _high(lines: list[str], size: int) -> int:
+    """Return the height of lines of text, in pixels."""
+    return len(lines) * round(LEADING * size)

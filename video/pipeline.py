@@ -1,4 +1,4 @@
-"""From the plan to frames: source frames as they are, and between them middle frames of middle frames."""
+"""From the plan to frames: source frames as they are, and those between them: at their times, or by halving."""
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -13,7 +13,7 @@ from .content import SCENE_THRESHOLD
 from .frame import Frame
 from .network import Call, Model, Network
 from .plan import Span, plan
-from .timeline import Slot, Timeline, nearest
+from .timeline import Slot, Timeline, place_of
 
 
 class Made(NamedTuple):
@@ -60,27 +60,30 @@ def interpolate_frames(
 
 
 def render(spans: Iterable[Span], network: Network, depth: int) -> Iterator[Made]:
-    """The frames of `spans`: each at the nearest of 2^depth places between its two, reached by halving.
+    """Make the frames of `spans`, each at its time between its two source frames.
 
+    A network that makes the middle alone halves again and again: each frame is made at the nearest of 2^depth places.
     Middle frames on the way are made once for all frames of a span, and not rounded before they are halved again.
     """
     last: tuple[Frame, Tensor] | None = None  # the next span begins where this one ends
     for span in spans:
         frame0, frame1 = span.frame0, span.frame1
         if frame1 is None or span.is_cut:
-            places = [0] * len(span.slots)
+            places = [Fraction(0)] * len(span.slots)
         else:
-            places = [nearest(slot.at, frame0.time, frame1.time, depth) for slot in span.slots]
-        between: Iterator[tuple[int, Tensor]] = iter(())
+            steps = None if network.any_time else 2**depth
+            places = [place_of(slot.at, frame0.time, frame1.time, steps) for slot in span.slots]
+        between: Iterator[tuple[Fraction, Tensor]] = iter(())
         calls: list[Call] = []
-        if wanted := sorted(set(places) - {0, 2**depth}):
+        if wanted := sorted(set(places) - {0, 1}):
             img0 = last[1] if last and last[0] is frame0 else _to_tensor(frame0, network)
             img1 = _to_tensor(frame1, network)
             last = frame1, img1
-            between = _halve(img0, img1, wanted, 0, 2**depth, network, calls)
-        done, image = 0, None
+            way = _at_times if network.any_time else _halve
+            between = way(img0, img1, wanted, network, calls)
+        done, image = Fraction(0), None
         for slot, place in zip(span.slots, places, strict=True):
-            if place in (0, 2**depth):
+            if place in (0, 1):
                 frame = (frame1 if place else frame0)._replace(time=slot.time)
             else:
                 if place != done:
@@ -91,19 +94,35 @@ def render(spans: Iterable[Span], network: Network, depth: int) -> Iterator[Made
             calls.clear()
 
 
+def _at_times(
+    img0: Tensor, img1: Tensor, wanted: list[Fraction], network: Network, calls: list[Call]
+) -> Iterator[tuple[Fraction, Tensor]]:
+    """Make the wanted frames (place, frame) between img0, at 0, and img1, at 1, each by one call."""
+    for place in wanted:
+        imgt, call = network.between(img0, img1, float(place))
+        calls.append(call)
+        yield place, imgt
+
+
 def _halve(
-    img0: Tensor, img1: Tensor, wanted: list[int], start: int, end: int, network: Network, calls: list[Call]
-) -> Iterator[tuple[int, Tensor]]:
-    """The wanted places (place, frame) between `start`, where img0 is, and `end`, where img1 is, in order."""
+    img0: Tensor,
+    img1: Tensor,
+    wanted: list[Fraction],
+    network: Network,
+    calls: list[Call],
+    start: Fraction = Fraction(0),
+    end: Fraction = Fraction(1),
+) -> Iterator[tuple[Fraction, Tensor]]:
+    """Make the wanted frames (place, frame) between `start`, where img0 is, and `end`, where img1 is, in order."""
     if not any(start < place < end for place in wanted):
         return
-    imgt, call = network.middle(img0, img1)
+    imgt, call = network.between(img0, img1)
     calls.append(call)
-    place = (start + end) // 2
-    yield from _halve(img0, imgt, wanted, start, place, network, calls)
+    place = (start + end) / 2
+    yield from _halve(img0, imgt, wanted, network, calls, start, place)
     if place in wanted:
         yield place, imgt
-    yield from _halve(imgt, img1, wanted, place, end, network, calls)
+    yield from _halve(imgt, img1, wanted, network, calls, place, end)
 
 
 def _to_tensor(frame: Frame, network: Network) -> Tensor:

@@ -1,5 +1,6 @@
 """One picture of a conversion: cost, ratio and cuts over time, and below some of its pairs as the network saw them."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -16,12 +17,14 @@ from utils import atomic_path, image_to_tensor
 
 from .convert import Options
 from .frame import Frame
-from .picture import explain
+from .picture import MARGIN, explain
 from .sources import open_reader
 from .summary import Record, Summary
 
 PAIRS = 3
 HEIGHT, DPI = 5, 160  # inches of the drawing; pixels per inch
+EDGE = MARGIN / DPI  # inches that are left free around the drawing
+LETTER = 16  # pixels that a letter of the title takes at most
 COST, RATIO, CUT = "#1f5fa8", "#d9730d", "#8a8f98"
 
 
@@ -84,28 +87,38 @@ def read_pairs(inputs: Sequence[Path], options: Options, times: Sequence[float])
 
 
 def _draw(summary: Summary, calls: list[list[float]], width: int) -> np.ndarray:
-    """(H, width, 3) uint8."""
-    figure = Figure(figsize=(width / DPI, HEIGHT), dpi=DPI, layout="constrained")
-    figure.suptitle(_title(summary))
-    cost, ratio = figure.subplots(2, 1, sharex=True)
-    for axes, column, colour in ((cost, 1, COST), (ratio, 2, RATIO)):
-        axes.plot([call[0] for call in calls], [call[column] for call in calls], ".", color=colour, markersize=6)
-        for cut in summary.cuts:
-            axes.axvline(cut, color=CUT, linewidth=1)
-        _tidy(axes)
-    cost.set(ylabel="cost of the synthesis\n(1: dense)", ylim=(0, 1.05))
-    ratio.set_ylim(bottom=0)
-    ratio.set(ylabel="threshold ratio", xlabel="time in the input (s); lines are cuts")
-    canvas = FigureCanvasAgg(figure)
+    """Return the drawing as (H, width, 3) uint8."""
+    canvas = FigureCanvasAgg(draw_calls(summary, calls, width))
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
+def draw_calls(summary: Summary, calls: list[list[float]], width: int) -> Figure:
+    """Draw cost and ratio over time, `width` pixels wide. calls: as in `Record`."""
+    figure = Figure(figsize=(width / DPI, HEIGHT), dpi=DPI, layout="constrained")
+    figure.get_layout_engine().set(w_pad=EDGE, h_pad=EDGE)
+    title = textwrap.fill(_title(summary), max(20, width // LETTER))
+    figure.suptitle(title, x=MARGIN / width, ha="left")
+    cost, ratio = figure.subplots(2, 1, sharex=True)
+    for axes, column, colour in ((cost, 1, COST), (ratio, 2, RATIO)):
+        times, values = ([call[index] for call in calls] for index in (0, column))
+        axes.plot(times, values, ".", color=colour, markersize=6, clip_on=False)
+        for cut in summary.cuts:
+            axes.axvline(cut, color=CUT, linewidth=1)
+        _tidy(axes)
+    cost.set(ylabel="cost of the synthesis\n(1: dense)", ylim=(0, 1.05))
+    ratio.set_ylim(0, 1.1 * max(call[2] or 0 for call in calls) or 1)
+    ratio.yaxis.set_major_formatter("{x:g}")
+    marks = "; a line is a cut" if summary.cuts else ""
+    ratio.set(ylabel="threshold ratio", xlabel=f"time in the input (s){marks}")
+    figure.align_ylabels()
+    return figure
+
+
 def _title(summary: Summary) -> str:
     saved = "" if summary.saved is None else f", {summary.saved:.0%} of the dense network's operations saved"
-    return (
-        f"{summary.output.name}: {summary.made} of {summary.frames} frames made, {len(summary.cuts)} cuts held{saved}"
-    )
+    cuts = f", {len(summary.cuts)} {'cut' if len(summary.cuts) == 1 else 'cuts'} held" if summary.cuts else ""
+    return f"{summary.output.name}: {summary.made} of {summary.frames} frames made{cuts}{saved}"
 
 
 def _tidy(axes: Axes) -> None:

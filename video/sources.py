@@ -24,13 +24,19 @@ def open_reader(inputs: Sequence[Path], rate: Fraction | None = None) -> VideoRe
         rate: frames per second of images; a video has its own.
     Raises:
         FileNotFoundError: nothing is there, with the path.
-        ValueError: one image alone, a folder beside something else, or what cannot be read.
+        ValueError: one image alone, a folder or a video beside something else, or what cannot be read.
     """
     rate = DEFAULT_RATE if rate is None else rate
     if len(inputs) > 1:
         folder = next((path for path in inputs if path.is_dir()), None)
         if folder is not None:
             raise ValueError(f"{folder} is a folder; give one folder, or two images")
+        other = next((path for path in inputs if not _is_still(_existing(path))), None)
+        if other is not None:
+            raise ValueError(
+                f"{other} is not an image, but several inputs are taken as images in their order; "
+                "give one video at a time, or two images"
+            )
         return ImageReader([_existing(path) for path in inputs], rate=rate)
     path = Path(inputs[0])
     if path.is_dir():
@@ -57,9 +63,19 @@ def _existing(path: Path) -> Path:
     return path
 
 
+def _is_still(path: Path) -> bool:
+    """Return True for an image by its name or, where that does not tell, by its content."""
+    return is_image(path) or _count_pictures(path) == 1
+
+
 def _is_animated(path: Path) -> bool:
+    return _count_pictures(path) > 1
+
+
+def _count_pictures(path: Path) -> int:
+    """Return how many pictures Pillow finds in a file: 0 where it does not read it."""
     try:
         with Image.open(path) as image:
-            return getattr(image, "n_frames", 1) > 1
+            return getattr(image, "n_frames", 1)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return False
+        return 0

@@ -9,6 +9,7 @@ LARGEST = 1000  # of multipliers, rates and stretches: beyond it, a slip of the 
 DEPTH = 4  # halvings, unless more are needed for neighbours to differ
 DEEPEST = 10
 HALF = Fraction(1, 2)
+NEAR = Fraction(1, 64)  # of the time between two frames: closer to one, a frame is copied
 
 
 class Slot(NamedTuple):
@@ -88,9 +89,16 @@ class Timeline:
         return Slot(number, index, at, self.stretch(at, first))
 
 
-def nearest(at: Fraction, start: Fraction, end: Fraction, depth: int) -> int:
-    """The j of the time start + j / 2^depth * (end - start) that is nearest to `at`; of two, the later."""
-    return math.floor((at - start) / (end - start) * 2**depth + HALF)
+def place_of(at: Fraction, start: Fraction, end: Fraction, steps: int | None) -> Fraction:
+    """Return where between two frames, 0 to 1, the frame of the time `at` is made.
+
+    steps: at the nearest multiple of 1 / steps; of two, the later. None: exactly there, but what is nearer to a source
+    frame than `NEAR` is that frame.
+    """
+    place = (at - start) / (end - start)
+    if steps is None:
+        return Fraction(0) if place < NEAR else Fraction(1) if place > 1 - NEAR else place
+    return Fraction(math.floor(place * steps + HALF), steps)
 
 
 def rational(text: str) -> Fraction:

@@ -1,7 +1,8 @@
-"""What the web page of app.py computes and shows: jobs with limits, pictures of what happened inside, figures."""
+"""What the web page of app.py computes: jobs with limits."""
 
 import contextlib
 import html
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,9 @@ from torch import Tensor
 from models import Interpolation, WaveletVFI
 from utils import image_to_tensor, read_image, tensor_to_image
 from video import Options, Summary, VideoReader, convert
-from video.picture import flow_to_rgb, with_wheel
+from video.timeline import Timeline
 
-DIMMED = 0.2  # brightness of what a mask leaves out
+MOST_TIMES = 8  # as many frames as a clip may have are made of it
 
 Amount = dict[str, float]  # {"ratio": ...} or {"budget": ...}, or nothing: the network chooses
 Report = Callable[[int, int | None], object]  # frames done, frames expected where the file says
@@ -46,6 +47,15 @@ class Limits(NamedTuple):
                 "larger --max_frames, or use interpolate.py, which has no limit"
             )
 
+    def check_output(self, frames: int, name: str) -> None:
+        """Raises ValueError for clips that would become too long."""
+        most = MOST_TIMES * self.frames
+        if frames > most:
+            raise ValueError(
+                f"{name} would become {frames} frames, this page makes {most}: ask for fewer, start the page with a "
+                "larger --max_frames, or use interpolate.py, which has no limit"
+            )
+
 
 class Setup(NamedTuple):
     """What every job works with. weights: their name. folder: for results."""
@@ -71,6 +81,7 @@ class WatchedModel:
 
     def __init__(self, model: WaveletVFI):
         self._model = model
+        self.config = model.config
         self._motion = -1.0
         self.costs: list[float] = []
         self.liveliest: Pair | None = None
@@ -111,83 +122,42 @@ def interpolate_pair(setup: Setup, paths: list[str | None], amount: Amount) -> W
     return watched
 
 
+def check_clip(path: str | Path, limits: Limits) -> None:
+    """Raises ValueError: not a video, or beyond the limits as far as the file says; FileNotFoundError: no such file."""
+    with contextlib.closing(VideoReader(path)) as reader:
+        limits.check_size(*reversed(reader.size), Path(path).name)
+        limits.check_length(reader.total or 0, Path(path).name)
+
+
 def interpolate_clip(
-    setup: Setup, path: str | None, output: Path, amount: Amount, *, multiplier: int, report: Report
+    setup: Setup, path: str | None, output: Path, options: Options, *, report: Report
 ) -> tuple[WatchedModel, Summary]:
-    """Write the smoother clip, with its sound, to `output`; the network after it, and what was done.
+    """Write the smoother or slower clip to `output`; return the network after it, and what was done.
+
+    report: called as `convert` does; what it raises stops the job.
 
     Raises:
         ValueError: no clip, not a video, or beyond the limits.
     """
     if path is None:
-        raise ValueError("a clip is needed")
-    name, watched = Path(path).name, WatchedModel(setup.model)
+        raise ValueError("a clip is needed: drop one, or use the example")
+    name, watched, limits = Path(path).name, WatchedModel(setup.model), setup.limits
+    check_clip(path, limits)
     with contextlib.closing(VideoReader(path)) as reader:
-        setup.limits.check_size(*reversed(reader.size), name)
-        setup.limits.check_length(reader.total or 0, name)
+        timeline = Timeline(multiplier=options.multiplier, fps=options.fps, slow=options.slow)
+        factor = timeline.rate(reader.rate) * timeline.slow / reader.rate  # frames made of one
+        if reader.total:
+            limits.check_output(timeline.total(reader.total, reader.rate), name)
 
         def on_progress(done: int, expected: int | None) -> None:
-            setup.limits.check_length(-(-done // multiplier), name)  # what a file says about itself may be wrong
+            limits.check_length(math.floor(done / factor), name)  # what a file says about itself may be wrong
             report(done, expected)
 
-        options = Options(multiplier=multiplier, **amount)
         summary = convert([Path(path)], output, watched, options, device=setup.device, on_progress=on_progress)
         if watched.liveliest is None:  # nothing moves: the network was not needed
             image = image_to_tensor(next(reader.frames()).image).to(setup.device)
-            watched.interpolate(image, image, **amount)
+            watched.interpolate(image, image, ratio=options.ratio)
     return watched, summary
-
-
-def compared(pair: Pair) -> dict[str, np.ndarray]:
-    """What the middle frame can be held against, by name, and itself, "middle frame"."""
-    pictures = {
-        "average of both": (pair.img0 + pair.img1) / 2,
-        "first frame": pair.img0,
-        "last frame": pair.img1,
-        "middle frame": pair.output.frame,
-    }
-    return {name: tensor_to_image(picture) for name, picture in pictures.items()}
-
-
-def inside(pair: Pair) -> list[tuple[np.ndarray, str]]:
-    """Pictures of the frame's size, with captions: the motion, what it merges, what is added, and where."""
-    height, width = pair.img0.shape[-2:]
-    motion, synthesis = pair.output.motion, pair.output.candidates[0]
-    flows = [flow[..., :height, :width] for flow in (motion.flow_t0, motion.flow_t1)]
-    fastest = [flow.norm(dim=1).max().item() for flow in flows]
-    merged = pair.output.merged[..., :height, :width]
-    correction = pair.output.frame - merged
-    gain = 0.5 / max(correction.abs().max().item(), 1e-6)
-    occlusion = motion.occlusion[..., :height, :width].expand(-1, 3, -1, -1)
-    pictures = [
-        (with_wheel(flow_to_rgb(flows[0])), f"Flow to the first frame, at most {fastest[0]:.1f} pixels"),
-        (with_wheel(flow_to_rgb(flows[1])), f"Flow to the last frame, at most {fastest[1]:.1f} pixels"),
-        (tensor_to_image(occlusion), "Occlusion: white comes from the first frame, black from the last"),
-        (tensor_to_image(merged), "Merged: both frames moved along the flow and blended"),
-        (tensor_to_image(0.5 + gain * correction), f"What the wavelet synthesis changed, {gain:.0f} times as strong"),
-    ]
-    for level, mask in enumerate(synthesis.masks, 1):
-        lit = mask.repeat_interleave(2**level, -2).repeat_interleave(2**level, -1)[..., :height, :width]
-        picture = pair.output.frame * (DIMMED + (1 - DIMMED) * lit)
-        caption = f"Mask of level {level}: details are computed where it is light, {mask.mean().item():.0%}"
-        pictures.append((tensor_to_image(picture), caption))
-    return pictures
-
-
-def figures(watched: WatchedModel) -> str:
-    """Cost, operations, ratio and time as HTML."""
-    pair, count = watched.liveliest, len(watched.costs)
-    output, (height, width) = pair.output, pair.img0.shape[-2:]
-    cost = sum(watched.costs) / count
-    executed, published = output.executed_gmacs.item(), output.published_gmacs.item()
-    tiles = [
-        (f"{cost:.0%}", "cost", "of the dense synthesis" if count == 1 else f"mean of {count} pairs", cost),
-        (f"{output.candidates[0].ratio.item():.2g}", "threshold ratio", "0 computes everything"),
-        (f"{executed:.3g}", "GMACs executed", f"{published:.3g} as published tables count"),
-        (f"{pair.seconds:.2f} s", "for one pair", f"of {width}x{height} pixels"),
-    ]
-    cells = "".join(_tile(*tile) for tile in tiles)
-    return f'<div class="figures">{cells}</div>'
 
 
 def plain_message(error: Exception, *paths: str | Path | None) -> str:
@@ -196,8 +166,3 @@ def plain_message(error: Exception, *paths: str | Path | None) -> str:
     for path in filter(None, paths):
         text = text.replace(str(path), Path(path).name)
     return html.escape(text, quote=False)
-
-
-def _tile(value: str, name: str, note: str, share: float | None = None) -> str:
-    bar = "" if share is None else f'<span class="bar"><i style="width: {min(share, 1):.0%}"></i></span>'
-    return f"<div><b>{value}</b>{bar}<span>{name}</span><small>{note}</small></div>"

@@ -1,71 +1,46 @@
 """The page: what stands where, and what happens at which click."""
 
 import contextlib
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import numpy as np
 
 from datasets.clips import decode_clip, find_clip
 from utils import write_image
+from video import Options
 
-from .jobs import (
-    Amount,
-    Setup,
-    WatchedModel,
-    compared,
-    figures,
-    inside,
-    interpolate_clip,
-    interpolate_pair,
-    open_image,
-    plain_message,
-)
+from .controls import Results, amount_controls, chosen_amount, chosen_times, time_controls
+from .figures import in_words
+from .jobs import Setup, check_clip, interpolate_clip, interpolate_pair, open_image, plain_message
+from .previews import playable, write_preview
+from .progress import Countdown, Stopped, Stops
 
-AMOUNTS = ("Network chooses", "Threshold ratio", "Budget")
-AGAINST = ("average of both", "first frame", "last frame")
-IMAGE = {"format": "png", "height": 240, "min_width": 150}
-MULTIPLIERS = (2, 4, 8)
 EXAMPLE = ("bikes", 66, 68)  # clip, first and last frame
-STYLE = """
-.gradio-container { max-width: 1440px !important; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); gap: 12px; }
-.figures > div { display: flex; flex-direction: column; padding: 10px 14px; border-radius: 8px;
-  border: 1px solid var(--border-color-primary); background: var(--background-fill-primary); }
-.figures b { font-size: 1.5rem; line-height: 1.3; font-variant-numeric: tabular-nums; }
-.figures small { color: var(--body-text-color-subdued); }
-.figures .bar { height: 4px; margin: 2px 0 6px; border-radius: 2px; background: var(--border-color-primary); }
-.figures .bar i { display: block; height: 100%; border-radius: 2px; background: var(--color-accent); }
-#inside, #inside .gallery-container, #inside .grid-wrap { height: auto !important; min-height: 0; max-height: none; }
-#inside .grid-container { align-items: start; gap: 14px; padding-top: 32px; height: auto; }
-#inside .gallery-item { height: auto; align-self: start; }
-#inside .thumbnail-item { aspect-ratio: auto; height: auto; display: block; border: none; background: none;
-  box-shadow: none; }
-#inside .thumbnail-item img { height: auto; border-radius: 6px; }
-#inside .caption-label { position: static; max-width: none; border: none; background: none; padding: 4px 2px;
-  text-align: left; white-space: normal; }
-@media (max-width: 700px) { #inside .grid-container { grid-template-columns: repeat(2, 1fr) !important; } }
-"""
+EXAMPLE_FRAMES = 50  # of the clip
+IMAGE = {"format": "png", "height": 240, "min_width": 150}
+ONE_BY_ONE = {"concurrency_id": "network", "concurrency_limit": 1}
+QUIET = {"show_progress": "hidden"}
+TEMPLATES = Path(__file__).with_name("templates")
 
 
 def build_page(setup: Setup, *, ratio: float | None = None, budget: float | None = None) -> gr.Blocks:
-    """The page. ratio, budget: where the controls start; neither: the network's choice."""
+    """Lay out the page. ratio, budget: where the controls start; neither: the network's choice."""
+    stops = Stops()
     with gr.Blocks(title="WaveletVFI", analytics_enabled=False, delete_cache=(600, 3600)) as page:
-        gr.Markdown(f"# WaveletVFI\nFrames between frames, found in the wavelet domain. Weights: `{setup.weights}`")
-        with gr.Row():
-            with gr.Column(scale=2, min_width=340):
-                first, last, run_pair, clip, multiplier, run_clip = _inputs(setup)
-                amount = _amount_controls(setup, ratio, budget)
-            with gr.Column(scale=3, min_width=480):
-                results = _results()
-        gallery = gr.Gallery(elem_id="inside", label="Inside", columns=4, format="png", visible=False)
-        on_pair, on_clip = _handlers(setup)
-        one_by_one = {"concurrency_id": "network", "concurrency_limit": 1}
-        run = {"outputs": [*results, gallery], "show_progress_on": results[1], **one_by_one}
-        run_pair.click(on_pair, [first, last, *amount], **run)
-        run_clip.click(on_clip, [clip, multiplier, *amount], **run)
+        gr.Markdown(
+            "# WaveletVFI\nThe frame between two images, or a clip that runs smoother or slower. "
+            f"Weights: `{setup.weights}`"
+        )
+        with gr.Tab("Two images"):
+            _pair_tab(setup, ratio, budget)
+        with gr.Tab("A clip"):
+            _clip_tab(setup, stops, ratio, budget)
+        page.unload(_ends(stops))
     return page
 
 
@@ -77,7 +52,7 @@ def launch(page: gr.Blocks, *, host: str, port: int, max_mib: int) -> None:
         server_port=port,
         max_file_size=max_mib * 2**20,
         theme=gr.themes.Base(primary_hue="blue", neutral_hue="slate", **fonts),
-        css=STYLE,
+        css=(TEMPLATES / "page.css").read_text(),
         footer_links=[],
         prevent_thread_lock=True,
         quiet=True,
@@ -86,132 +61,129 @@ def launch(page: gr.Blocks, *, host: str, port: int, max_mib: int) -> None:
     )
 
 
-def _inputs(setup: Setup) -> tuple[gr.Component, ...]:
-    """First and last frame, the button that runs them, clip, multiplier, the button that runs it."""
-    with gr.Tab("Two images"):
-        with gr.Row():
-            first, last = (
-                gr.Image(elem_id=name, label=f"{name} frame".capitalize(), sources=["upload", "clipboard"], **IMAGE)
-                for name in ("first", "last")
+def _pair_tab(setup: Setup, ratio: float | None, budget: float | None) -> None:
+    """Lay out two images, the button that runs them, and what comes of it."""
+    with gr.Row():
+        with gr.Column(scale=2, min_width=320):
+            with gr.Row():
+                first, last = (
+                    gr.Image(elem_id=name, label=f"{name} frame".capitalize(), sources=["upload", "clipboard"], **IMAGE)
+                    for name in ("first", "last")
+                )
+            with gr.Row():
+                example = gr.Button("Use an example", min_width=140)
+                run = gr.Button("Interpolate", variant="primary", min_width=140)
+            gr.Markdown(f"Two images of one size, up to {setup.limits.megapixels:g} megapixels.")
+            amounts = amount_controls(setup, ratio, budget)
+        with gr.Column(scale=3, min_width=320):
+            shown = Results()
+    shown.render_inside()
+    for image in (first, last):
+        # The file as it is: reading it, and saying what is wrong with it, is `open_image`'s.
+        image.preprocess = lambda payload: payload and payload.path
+        image.upload(lambda path: _shown(setup, path), image, image, **QUIET)
+        image.change(shown.clear, outputs=shown.parts, **QUIET)
+    example.click(_example_pair, outputs=[first, last], **QUIET)
+
+    def on_pair(first: str | None, last: str | None, *amount: Any) -> list:
+        with _told(first, last):
+            watched = interpolate_pair(setup, [first, last], chosen_amount(*amount))
+            file = _new_folder(setup) / "middle.png"
+            write_image(file, watched.liveliest.output.frame)
+        return shown.show(watched, file)
+
+    run.click(on_pair, [first, last, *amounts], shown.parts, show_progress_on=shown.waiting, **ONE_BY_ONE)
+
+
+def _clip_tab(setup: Setup, stops: Stops, ratio: float | None, budget: float | None) -> None:
+    """Lay out a clip, the buttons that run and stop it, and what comes of it."""
+    limits = setup.limits
+    with gr.Row():
+        with gr.Column(scale=2, min_width=320):
+            clip = gr.File(elem_id="clip", label="Clip", height=130)
+            example = gr.Button("Use an example", size="sm", elem_id="clip-example")
+            preview = gr.Video(elem_id="preview", label="Your clip", visible=False, height=240)
+            times = time_controls()
+            with gr.Row():
+                run = gr.Button("Interpolate the clip", variant="primary", scale=2, min_width=180)
+                stop = gr.Button("Stop", variant="stop", scale=1, min_width=80, interactive=False, elem_id="stop")
+            gr.Markdown(
+                f"A video or an animated GIF, up to {limits.frames} frames of {limits.megapixels:g} megapixels. "
+                "Sound is kept, unless the clip is slowed down."
             )
-        for image in (first, last):
-            # The file as it is: reading it, and saying what is wrong with it, is `open_image`'s.
-            image.preprocess = lambda payload: payload and payload.path
-            image.upload(lambda path: _shown(setup, path), image, image, show_progress="hidden")
-        with gr.Row():
-            example = gr.Button("Use an example", min_width=140)
-            run_pair = gr.Button("Interpolate", variant="primary", min_width=140)
-        example.click(_example, outputs=[first, last], show_progress="hidden")
-        gr.Markdown(f"Two images of one size, up to {setup.limits.megapixels:g} megapixels.")
-    with gr.Tab("A clip"):
-        clip = gr.Video(elem_id="clip", label="Clip", sources=["upload"], height=280)
-        multiplier = gr.Radio(MULTIPLIERS, value=2, label="Times as many frames")
-        run_clip = gr.Button("Interpolate the clip", variant="primary")
-        gr.Markdown(f"Up to {setup.limits.frames} frames of {setup.limits.megapixels:g} megapixels; sound is kept.")
-    return first, last, run_pair, clip, multiplier, run_clip
+            amounts = amount_controls(setup, ratio, budget)
+        with gr.Column(scale=3, min_width=320):
+            shown = Results(clip=True)
+    shown.render_inside()
+    clip.upload(lambda path: _previewed(setup, path), clip, [clip, preview], show_progress_on=clip)
+    clip.clear(lambda: gr.Video(None, visible=False), outputs=preview, **QUIET)
+    clip.change(shown.clear, outputs=shown.parts, **QUIET)
+    example.click(lambda: _example_clip(setup), outputs=[clip, preview], show_progress_on=clip)
 
-
-def _amount_controls(setup: Setup, ratio: float | None, budget: float | None) -> tuple[gr.Component, ...]:
-    """What is asked for, one of `AMOUNTS`; the ratio; the budget."""
-    start = "Budget" if budget is not None else "Threshold ratio" if ratio is not None else "Network chooses"
-    choice = gr.Radio(AMOUNTS, value=start, label="How much is computed")
-    candidates = setup.model.config.ratios
-    most = max(4 * max(candidates), ratio or 0) or 1.0
-    offered = ", ".join(f"{candidate:g}" for candidate in candidates)
-    ratio_slider = gr.Slider(
-        *(0, most, max(candidates) if ratio is None else ratio),
-        step=most / 200,
-        label="Threshold ratio",
-        info=f"0 computes all details, a larger one fewer. The network itself chooses among {offered}.",
-        visible=start == "Threshold ratio",
-    )
-    budget_slider = gr.Slider(
-        *(0, 1, 0.3 if budget is None else min(budget, 1)),
-        step=0.01,
-        label="Budget",
-        info="At most this fraction of the dense synthesis, for every pair of frames.",
-        visible=start == "Budget",
-    )
-    sliders = [ratio_slider, budget_slider]
-    choice.change(
-        lambda chosen: [gr.update(visible=chosen == slider.label) for slider in sliders],
-        *(choice, sliders),
-        show_progress="hidden",
-    )
-    return choice, *sliders
-
-
-def _results() -> list[gr.Component]:
-    """What `_found` fills: clip, comparison, what is compared, figures, the file to take away, pictures, their data."""
-    pictures = gr.State({})
-    smooth = gr.Video(label="The smooth clip", visible=False, autoplay=True, loop=True, height=360)
-    comparison = gr.ImageSlider(label="Left: average of both. Right: the frame between", format="png", max_height=460)
-    against = gr.Radio(AGAINST, value=AGAINST[0], label="Held against", visible=False)
-    numbers = gr.HTML()
-    file = gr.DownloadButton("Download", visible=False)
-    against.change(_held_against, [pictures, against], comparison, show_progress="hidden")
-    return [smooth, comparison, against, numbers, file, pictures]
-
-
-def _handlers(setup: Setup) -> tuple[Callable[..., list], Callable[..., list]]:
-    """What the two buttons do."""
     waiting = gr.Progress()
 
-    def on_pair(first: str | None, last: str | None, choice: str, ratio: float, budget: float) -> list:
-        with _told(first, last):
-            watched = interpolate_pair(setup, [first, last], _amount(choice, ratio, budget))
-            file = _new_file(setup, "middle.png")
-            write_image(file, watched.liveliest.output.frame)
-        return _found(watched, gr.DownloadButton("Download the frame", value=file, visible=True))
-
-    def on_clip(
-        clip: str | None, multiplier: int, choice: str, ratio: float, budget: float, progress: gr.Progress = waiting
-    ) -> list:
-        def report(done: int, expected: int | None) -> None:
-            progress((done, expected), desc="Frames", unit="frames")
-
+    def on_clip(request: gr.Request, progress: gr.Progress = waiting, clip: str | None = None, *chosen: Any) -> list:
+        countdown = Countdown(lambda part, text: progress(part, desc=text), stops.event(request.session_hash))
+        wanted, amount = chosen[: len(times)], chosen[len(times) :]
         with _told(clip):
-            file = _new_file(setup, f"{Path(clip or '').stem}_x{multiplier}.mp4")
-            amount = _amount(choice, ratio, budget)
-            watched, summary = interpolate_clip(setup, clip, file, amount, multiplier=multiplier, report=report)
-        if summary.damage:
-            gr.Warning(plain_message(ValueError(f"{summary.damage}; the smooth clip ends there"), clip), duration=None)
-        return _found(watched, gr.DownloadButton("Download the clip", value=file, visible=True), file)
+            options = Options(**chosen_times(*wanted), **chosen_amount(*amount))
+            return _show_clip(setup, shown, clip, options, countdown)
 
-    return on_pair, on_clip
+    def begin(request: gr.Request) -> gr.Button:
+        stops.begin(request.session_hash)
+        return gr.Button(interactive=True)
 
+    def end(request: gr.Request) -> gr.Button:
+        stops.stop(request.session_hash)
+        return gr.Button(interactive=False)
 
-def _found(watched: WatchedModel, download: gr.DownloadButton, clip: Path | None = None) -> list:
-    """The new state of all that `_results` made."""
-    pictures = compared(watched.liveliest)
-    return [
-        gr.Video(clip, visible=clip is not None),
-        _held_against(pictures, AGAINST[0]),
-        gr.Radio(value=AGAINST[0], visible=True),
-        figures(watched),
-        download,
-        pictures,
-        gr.Gallery(inside(watched.liveliest), label=f"Inside{', where most moves' if clip else ''}", visible=True),
-    ]
+    begun = run.click(begin, outputs=stop, queue=False, **QUIET)
+    ran = begun.then(on_clip, [clip, *times, *amounts], shown.parts, show_progress_on=shown.waiting, **ONE_BY_ONE)
+    ran.then(end, outputs=stop, **QUIET)
+    stop.click(end, outputs=stop, queue=False, **QUIET)
 
 
-def _held_against(pictures: dict[str, np.ndarray], name: str) -> gr.ImageSlider:
-    return gr.ImageSlider((pictures[name], pictures["middle frame"]), label=f"Left: {name}. Right: the frame between")
+def _show_clip(setup: Setup, shown: Results, clip: str | None, options: Options, countdown: Countdown) -> list:
+    """Make a clip; return the new state of what shows it, or of what shows none if it was stopped."""
+    file = _new_folder(setup) / f"{Path(clip or '').stem}_smooth.mp4"
+    try:
+        watched, summary = interpolate_clip(setup, clip, file, options, report=countdown)
+    except Stopped:
+        shutil.rmtree(file.parent, ignore_errors=True)
+        gr.Info("Stopped.")
+        return shown.clear()
+    if summary.damage:
+        gr.Warning(plain_message(ValueError(f"{summary.damage}; the result ends there"), clip), duration=None)
+    return shown.show(watched, file, clip=playable(file, file.parent), about=in_words(summary))
 
 
-def _amount(choice: str, ratio: float, budget: float) -> Amount:
-    return {"Threshold ratio": {"ratio": ratio}, "Budget": {"budget": budget}}.get(choice, {})
+def _previewed(setup: Setup, path: str) -> tuple[str | None, gr.Video]:
+    """Return an uploaded clip and something to play of it, at once; what cannot be used is said and taken away."""
+    try:
+        check_clip(path, setup.limits)
+        shown = playable(Path(path), _new_folder(setup), frames=setup.limits.frames)
+        return path, gr.Video(shown, visible=True)
+    except (ValueError, OSError) as error:
+        gr.Warning(plain_message(error, path), duration=None)
+        return None, gr.Video(None, visible=False)
 
 
-def _example() -> list[np.ndarray]:
-    """Two frames of a real clip."""
+def _example_pair() -> list[np.ndarray]:
+    """Return two frames of a real clip."""
     name, first, last = EXAMPLE
     frames = decode_clip(find_clip(name), last + 1)
     return [frames[index].permute(1, 2, 0).numpy() for index in (first, last)]
 
 
+def _example_clip(setup: Setup) -> tuple[str, gr.Video]:
+    """Return the beginning of a real clip, to be used and to be played."""
+    file = _new_folder(setup) / f"{EXAMPLE[0]}.mp4"
+    write_preview(find_clip(EXAMPLE[0]), file, frames=min(EXAMPLE_FRAMES, setup.limits.frames))
+    return str(file), gr.Video(file, visible=True)
+
+
 def _shown(setup: Setup, path: str) -> np.ndarray | None:
-    """An uploaded image as the network will see it, at once; what cannot be used is said and taken away."""
+    """Return an uploaded image as the network will see it, at once; what cannot be used is said and taken away."""
     try:
         return open_image(path, setup.limits)
     except (ValueError, OSError) as error:
@@ -219,13 +191,20 @@ def _shown(setup: Setup, path: str) -> np.ndarray | None:
         return None
 
 
-def _new_file(setup: Setup, name: str) -> Path:
-    return Path(tempfile.mkdtemp(dir=setup.folder)) / name
+def _ends(stops: Stops) -> Callable[[gr.Request], None]:
+    def end(request: gr.Request) -> None:
+        stops.end(request.session_hash)
+
+    return end
+
+
+def _new_folder(setup: Setup) -> Path:
+    return Path(tempfile.mkdtemp(dir=setup.folder))
 
 
 @contextlib.contextmanager
 def _told(*paths: str | None) -> Iterator[None]:
-    """What the user can mend is said on the page."""
+    """Say on the page what the user can mend."""
     try:
         yield
     except (ValueError, OSError) as error:

@@ -1,0 +1,182 @@
+"""Change weights between two runs: other widths, means of several runs, parts drawn anew, the classifier rescaled.
+
+`python -m training.tools` does it to files.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from models import Config, WaveletVFI
+
+
+class Part(NamedTuple):
+    """The channels of one layer. outputs: a name. inputs: names, in the order in which they are concatenated."""
+
+    outputs: str
+    inputs: tuple[str, ...]
+
+
+def resize(state: dict[str, Tensor], old: Config, new: Config, *, seed: int = 0) -> dict[str, Tensor]:
+    """Give a network other widths.
+
+    A wider layer keeps its channels; the new ones are drawn at random and nobody reads them yet (their weights in the
+    next layer are 0), so the network computes what it did. A narrower one keeps the channels whose weights, incoming
+    times outgoing, are largest. New inputs (correlation, time) are not read yet either.
+
+    Args:
+        state: the weights of a network of `old`.
+        seed: of the new channels.
+    Returns:
+        The weights of a network of `new`.
+    """
+    torch.manual_seed(seed)
+    fresh = WaveletVFI(new).state_dict()
+    layers, before, after = _layers(), _channels(old), _channels(new)
+    kept = {name: _important(name, state, layers, before, count) for name, count in after.items()}
+    resized = {}
+    for name, part in layers.items():
+        transposed = name.endswith(".output")
+        out, mapped = kept[part.outputs], fresh[f"{name}.weight"].clone()
+        rows = mapped.transpose(0, 1) if transposed else mapped
+        source = state[f"{name}.weight"].float()
+        source = source.transpose(0, 1) if transposed else source
+        start = source_start = 0
+        for group in part.inputs:
+            columns, count = kept[group], after[group]
+            rows[: len(out), start : start + count] = 0
+            rows[: len(out), start : start + len(columns)] = source[out][:, source_start + columns]
+            # Old channels do not read new ones; nobody reads new outputs, which may read what they like.
+            start, source_start = start + count, source_start + before[group]
+        bias = fresh[f"{name}.bias"].clone()
+        bias[: len(out)] = state[f"{name}.bias"].float()[out]
+        resized |= {f"{name}.weight": mapped, f"{name}.bias": bias}
+    return resized
+
+
+def mean(states: Sequence[dict[str, Tensor]], shares: Sequence[float]) -> dict[str, Tensor]:
+    """Return the weighted mean of several networks' weights.
+
+    Raises:
+        ValueError: other names or shapes, another number of shares, or shares that do not add up to 1.
+    """
+    if len(states) != len(shares) or abs(sum(shares) - 1) > 1e-6:
+        raise ValueError(f"the shares of {len(states)} networks must be as many and add up to 1, got {list(shares)}")
+    shapes = [{name: value.shape for name, value in state.items()} for state in states]
+    if any(other != shapes[0] for other in shapes[1:]):
+        raise ValueError("a mean needs networks of one configuration; resize the others first")
+    return {
+        name: sum(share * state[name].float() for share, state in zip(shares, states, strict=True))
+        for name in states[0]
+    }
+
+
+def redraw(state: dict[str, Tensor], config: Config, part: str, *, seed: int = 0) -> dict[str, Tensor]:
+    """Return the weights with those of one part, such as "motion.classifier", drawn anew.
+
+    Raises:
+        ValueError: no such part.
+    """
+    torch.manual_seed(seed)
+    fresh = WaveletVFI(config).state_dict()
+    chosen = {name: value for name, value in fresh.items() if name.startswith(f"{part}.")}
+    if not chosen:
+        raise ValueError(f"there is no part {part!r}; parts are named as in the state dict, such as motion.classifier")
+    return state | chosen
+
+
+@torch.no_grad()
+def rescale(model: WaveletVFI, pairs: Iterable[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    """Bring what the classifier reads to a size of about 1, channel by channel, without changing flow or choice.
+
+    The classifier reads the fifth hidden feature of the coarsest decoder. Its channels are divided by their root mean
+    square over `pairs`, and all that reads them is multiplied by it; LeakyReLU passes positive factors on.
+
+    Args:
+        pairs: img0 and img1, (B, 3, H, W) in [0, 1] each, H and W multiples of 16.
+    Returns:
+        The weights. A channel that is always 0 stays as it is.
+    """
+    squares, count = torch.zeros(model.config.decoder[-1]), 0
+    decoder = model.motion.decoders[-1]
+
+    def note(module: object, inputs: object, hidden: Tensor) -> None:
+        nonlocal squares, count
+        squares, count = squares + (hidden.float() ** 2).mean((0, 2, 3)), count + 1
+
+    handle = decoder.hidden.register_forward_hook(note)
+    try:
+        for img0, img1 in pairs:
+            model.perceive(img0, img1)
+    finally:
+        handle.remove()
+    size = (squares / max(count, 1)).sqrt()
+    size = torch.where(size > 0, size, torch.ones_like(size))
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    state["motion.decoders.3.hidden.4.0.weight"] /= size[:, None, None, None]
+    state["motion.decoders.3.hidden.4.0.bias"] /= size
+    state["motion.decoders.3.output.weight"] *= size[:, None, None, None]
+    state["motion.classifier.conv.0.weight"] *= size[None, :, None, None]
+    return state
+
+
+def _important(
+    name: str, state: dict[str, Tensor], layers: dict[str, Part], before: dict[str, int], count: int
+) -> Tensor:
+    """Numbers of the channels of `name` that are kept, in their order: all, or the `count` most important ones."""
+    size = before[name]
+    if count >= size:
+        return torch.arange(size)
+    incoming, outgoing = torch.zeros(size), torch.zeros(size)
+    for layer, part in layers.items():
+        weight = state[f"{layer}.weight"].float().abs()
+        weight = weight.transpose(0, 1) if layer.endswith(".output") else weight
+        if part.outputs == name:
+            incoming += weight.flatten(1).sum(1)
+        start = 0
+        for group in part.inputs:
+            if group == name:
+                outgoing += weight[:, start : start + size].transpose(0, 1).flatten(1).sum(1)
+            start += before[group]
+    return (incoming * outgoing).topk(count).indices.sort().values
+
+
+def _channels(config: Config) -> dict[str, int]:
+    """How many channels each name of `_layers` has."""
+    side = 2 * config.correlation + 1
+    counts = {"rgb": 3, "seen": 8, "estimate": 5, "time": int(config.any_time), "low": 3, "bands": 9}
+    counts |= {"matches": side**2 if config.correlation else 0, "ratios": len(config.ratios)}
+    for level in range(1, 5):
+        counts |= {f"{kind}{level}": config.encoder[level - 1] for kind in ("stride", "feature")}
+        counts |= {f"hidden{level}.{number}": config.decoder[level - 1] for number in range(5)}
+        counts |= {f"{kind}{level}": config.context[level - 1] for kind in ("context", "merged")}
+        counts[f"synthesis{level}"] = config.synthesis[level - 1]
+    return counts | {"pooled": config.decoder[3], "judged": config.decoder[3]}
+
+
+def _layers() -> dict[str, Part]:
+    """Every layer with weights, and the channels that it joins."""
+    layers = {}
+    for level in range(1, 5):
+        i, previous = level - 1, level - 1
+        layers[f"motion.encoder.levels.{i}.0.0"] = Part(f"stride{level}", (f"feature{previous}" if i else "rgb",))
+        layers[f"motion.encoder.levels.{i}.1.0"] = Part(f"feature{level}", (f"stride{level}",))
+        seen = [f"feature{level}"] * 2 + ["estimate"] * (level < 4) + ["matches"] * (level == 4) + ["time"]
+        layers[f"motion.decoders.{i}.hidden.0.0"] = Part(f"hidden{level}.0", tuple(seen))
+        for number in range(1, 5):
+            inputs = (f"hidden{level}.{number - 1}",)
+            layers[f"motion.decoders.{i}.hidden.{number}.0"] = Part(f"hidden{level}.{number}", inputs)
+        layers[f"motion.decoders.{i}.output"] = Part("estimate", (f"hidden{level}.4",))
+        layers[f"context.frames.levels.{i}.0"] = Part(f"context{level}", (f"context{previous}" if i else "rgb",))
+        layers[f"context.merged.levels.{i}.0"] = Part(f"merged{level}", (f"merged{previous}" if i else "seen",))
+        context = (f"context{level}", f"context{level}", f"merged{level}")
+        conv = f"synthesis.levels.{i}" if level < 4 else "synthesis.coarsest.0"
+        layers[conv] = Part(f"synthesis{level}", (*context, f"synthesis{level + 1}") if level < 4 else context)
+        layers[f"synthesis.high_heads.{i}"] = Part("bands", (f"synthesis{level}",))
+    layers["synthesis.low_head"] = Part("low", ("synthesis4",))
+    layers["motion.classifier.conv.0"] = Part("pooled", ("hidden4.4",))
+    layers["motion.classifier.linear.0"] = Part("judged", ("pooled",))
+    layers["motion.classifier.linear.2"] = Part("ratios", ("judged",))
+    return layers

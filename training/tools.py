@@ -1,0 +1,144 @@
+"""What is done to weights between two runs, from file to file.
+
+    python -m training.tools resize --config small --from a.pth --output b.pth            # other widths and inputs
+    python -m training.tools resize --set decoder=24,48,80,96 correlation=3 any_time=true --from a.pth --output b.pth
+    python -m training.tools mean --from run17.pth:0.85 run12.pth:0.15 --output mean.pth  # a weighted mean
+    python -m training.tools redraw --part motion.classifier --from a.pth --output b.pth  # a part drawn anew
+    python -m training.tools rescale --data_root CLIPS --from a.pth --output b.pth        # what the classifier reads
+    python -m training.tools average --from runs/a/last.pth --output b.pth                # a run's moving average
+    python -m training.tools pack --from runs/trunk/last.pth --output trunk.pth           # see training/trunk.py
+
+A run's checkpoint or weights are read; weights with their configuration are written, in half precision with --half.
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import utils
+from datasets import open_mixture
+from models import CONFIGS, Config, WaveletVFI, find_config
+from models.weights import checkpoint_of
+
+from .surgery import mean, redraw, rescale, resize
+from .trunk import pack
+
+PAIRS = 60  # that the classifier's input is measured on
+
+
+def main(args: argparse.Namespace) -> None:
+    sources = [(utils.load_checkpoint(path), share) for path, share in args.source]
+    content = sources[0][0]
+    if "config" not in content:
+        raise ValueError(f"{args.source[0][0]} does not say of which configuration it is; give a file of this project")
+    config = Config(**content["config"])
+    if args.change == "pack":
+        written = pack(content)
+    else:
+        weights, config = changed(args, [source for source, _ in sources], [share for _, share in sources], config)
+        weights = {name: value.half() if args.half else value.float() for name, value in weights.items()}
+        written = checkpoint_of(weights, config)
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    utils.save_checkpoint(args.output, written)
+    print(f"{args.output}: {args.output.stat().st_size / 1e6:.1f} MB, {config}")
+
+
+def changed(
+    args: argparse.Namespace, sources: list[dict[str, Any]], shares: list[float], config: Config
+) -> tuple[dict[str, Tensor], Config]:
+    """Return the changed weights and their configuration."""
+    state = sources[0]["model"]
+    if args.change == "mean":
+        return mean([source["model"] for source in sources], shares), config
+    if args.change == "average":
+        return averaged(sources[0]), config
+    if args.change == "redraw":
+        return redraw(state, config, args.part, seed=args.seed), config
+    if args.change == "rescale":
+        model = WaveletVFI(config).eval()
+        model.load_state_dict(state)
+        return rescale(model, training_pairs(args.data_root)), config
+    goal = find_config(args.config) if args.config else dataclasses.replace(config, **dict(args.set))
+    return resize(state, config, goal, seed=args.seed), goal
+
+
+def averaged(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the moving average of a run's weights, without what belongs to the average itself.
+
+    Raises:
+        ValueError: a run without an average (`--ema 0`), or weights alone.
+    """
+    prefix = "module."
+    found = {n.removeprefix(prefix): v for n, v in checkpoint.get("average", {}).items() if n.startswith(prefix)}
+    if not found:
+        raise ValueError("the checkpoint holds no average of the weights; give a last.pth of a run with --ema")
+    return found
+
+
+def training_pairs(root: str) -> list[tuple[Tensor, Tensor]]:
+    """Return outer frames of `PAIRS` triplets, evenly chosen, each cut to multiples of 16."""
+    triplets, pairs = open_mixture(root, "train"), []
+    for index in torch.linspace(0, len(triplets) - 1, min(PAIRS, len(triplets))).long().tolist():
+        img0, _, img1 = (frame[None].float() / 255 for frame in triplets[index])
+        height, width = (size // 16 * 16 for size in img0.shape[-2:])
+        pairs.append((img0[..., :height, :width], img1[..., :height, :width]))
+    return pairs
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("change", choices=("resize", "mean", "redraw", "rescale", "average", "pack"))
+    parser.add_argument(
+        "--from",
+        dest="source",
+        type=_source,
+        nargs="+",
+        required=True,
+        help="a checkpoint; for a mean several, PATH:SHARE",
+    )
+    parser.add_argument("--output", type=Path, required=True, help="the file to write")
+    parser.add_argument("--config", choices=CONFIGS, help="resize: to a configuration")
+    parser.add_argument(
+        "--set", type=_field, nargs="+", default=[], help="resize: fields that change, NAME=VALUE[,VALUE]"
+    )
+    parser.add_argument(
+        "--part", default="motion.classifier", help="redraw: a name of the state dict (motion.classifier)"
+    )
+    parser.add_argument("--data_root", help="rescale: training data")
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn (0)")
+    parser.add_argument("--half", action="store_true", help="write half precision, as weights are shipped")
+    args = parser.parse_args(argv)
+    if args.change == "rescale" and not args.data_root:
+        parser.error("rescale needs --data_root")
+    if len(args.source) > 1 and args.change != "mean":
+        parser.error(f"{args.change} takes one file")
+    return args
+
+
+def _source(text: str) -> tuple[Path, float]:
+    path, colon, share = text.rpartition(":")
+    try:
+        return (Path(path), float(share)) if colon and path else (Path(text), 1.0)
+    except ValueError:  # a path with a colon
+        return Path(text), 1.0
+
+
+def _field(text: str) -> tuple[str, Any]:
+    name, _, value = text.partition("=")
+    fields = {field.name: field.default for field in dataclasses.fields(Config)}
+    if name not in fields or not value:
+        raise argparse.ArgumentTypeError(f"NAME=VALUE is needed, NAME one of {', '.join(fields)}; got {text!r}")
+    default = fields[name]
+    if isinstance(default, tuple):
+        return name, tuple(type(default[0])(part) for part in value.split(","))
+    if isinstance(default, bool):
+        return name, value.lower() in ("true", "1", "yes")
+    return name, int(value) if value.isdecimal() else value
+
+
+if __name__ == "__main__":
+    utils.run_script(main, parse_args())

@@ -1,0 +1,48 @@
+"""A run's state in a small file: what other runs branch from, on any machine (`python -m training.tools pack`).
+
+The file holds the weights and the size of each gradient, as AdamW has estimated it, in half precision: 4 bytes
+a weight. Momentum is left out; a few steps find it again. `--branch_from` takes such a file.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from models import Config, WaveletVFI
+
+SCALE = 1024.0  # gradients are small: their sizes, times this, are well inside half precision
+SIZES = "gradient_sizes"
+
+
+def pack(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return the small form of a run's checkpoint, such as last.pth.
+
+    Returns:
+        model, config and position as in the checkpoint, the weights in half precision; gradient_sizes: by parameter,
+        the root of AdamW's second moment times `SCALE`, in half precision; steps: by parameter, the updates behind it.
+    Raises:
+        ValueError: weights alone, without an optimizer's state.
+    """
+    if "optimizer" not in checkpoint:
+        raise ValueError("the checkpoint holds weights alone; give a run's last.pth")
+    names = [name for name, _ in WaveletVFI(Config(**checkpoint["config"])).named_parameters()]
+    states = {names[number]: state for number, state in checkpoint["optimizer"]["state"].items()}
+    return {
+        "model": {name: value.half() for name, value in checkpoint["model"].items()},
+        "config": checkpoint["config"],
+        "position": checkpoint["position"],
+        SIZES: {name: (state["exp_avg_sq"].sqrt() * SCALE).half() for name, state in states.items()},
+        "steps": {name: float(state["step"]) for name, state in states.items()},
+    }
+
+
+def optimizer_state(packed: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Return what `optimizer.load_state_dict` takes, from the small form; momentum is 0."""
+    state = {}
+    for number, (name, parameter) in enumerate(model.named_parameters()):
+        if name in packed[SIZES]:
+            moments = (packed[SIZES][name].float() / SCALE) ** 2
+            step = torch.tensor(packed["steps"][name])
+            state[number] = {"step": step, "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": moments}
+    return {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}

@@ -1,0 +1,159 @@
+"""The parts of the page that both of its tabs have: what is asked for, and what is shown of a result."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from video import rational
+
+from .figures import figures
+from .jobs import Amount, Setup, WatchedModel
+from .pictures import compared, inside, write_loop
+
+AMOUNTS = ("Network chooses", "Threshold ratio", "Budget")
+AGAINST = ("average of both", "first frame", "last frame")
+MORE, RATE, SLOW = "More frames", "A frame rate", "Slow motion"
+TIMES, SLOWER = (2, 4, 8), (2, 4, 8)
+
+
+def amount_controls(setup: Setup, ratio: float | None, budget: float | None) -> list[gr.Component]:
+    """Lay out how much is computed: one of `AMOUNTS`; the ratio; the budget. For `chosen_amount`."""
+    start = "Budget" if budget is not None else "Threshold ratio" if ratio is not None else "Network chooses"
+    candidates = setup.model.config.ratios
+    most = max(4 * max(candidates), ratio or 0) or 1.0
+    offered = ", ".join(f"{candidate:g}" for candidate in candidates)
+    with gr.Accordion("How much is computed", open=start != "Network chooses"):
+        choice = gr.Radio(AMOUNTS, value=start, show_label=False, container=False)
+        ratio_slider = gr.Slider(
+            *(0, most, max(candidates) if ratio is None else ratio),
+            step=most / 200,
+            label="Threshold ratio",
+            info=f"0 computes all details, a larger one fewer. The network itself chooses among {offered}.",
+            visible=start == "Threshold ratio",
+        )
+        budget_slider = gr.Slider(
+            *(0, 1, 0.3 if budget is None else min(budget, 1)),
+            step=0.01,
+            label="Budget",
+            info="At most this part of all details, for every pair of frames: less is faster.",
+            visible=start == "Budget",
+        )
+    _show_chosen(choice, {"Threshold ratio": ratio_slider, "Budget": budget_slider})
+    return [choice, ratio_slider, budget_slider]
+
+
+def chosen_amount(choice: str, ratio: float, budget: float) -> Amount:
+    """Return what the controls of `amount_controls` ask for."""
+    return {"Threshold ratio": {"ratio": ratio}, "Budget": {"budget": budget}}.get(choice, {})
+
+
+def time_controls() -> list[gr.Component]:
+    """Lay out how many frames a clip gets, and when they are shown. For `chosen_times`."""
+    mode = gr.Radio((MORE, RATE, SLOW), value=MORE, label="What to make")
+    more = gr.Radio(TIMES, value=TIMES[0], label="Times as many frames")
+    rate = gr.Number(60, label="Frames per second", info="Such as 60 or 59.94.", visible=False, elem_id="rate")
+    slow = gr.Radio(SLOWER, value=SLOWER[0], label="Times as long", visible=False)
+    _show_chosen(mode, {MORE: more, RATE: rate, SLOW: slow})
+    return [mode, more, rate, slow]
+
+
+def chosen_times(mode: str, more: int, rate: float | None, slow: int) -> dict[str, Any]:
+    """Return what the controls of `time_controls` ask for, as fields of `video.Options`.
+
+    Raises:
+        ValueError: no rate.
+    """
+    if mode == RATE and rate is None:
+        raise ValueError("the number of frames per second is missing; 60 suits most screens")
+    return {MORE: {"multiplier": more}, RATE: {"fps": rational(f"{rate or 0:g}")}, SLOW: {"slow": slow}}[mode]
+
+
+class Results:
+    """What is shown of a result. The last of it, `inside`, is rendered by the page where it has room.
+
+    Attributes:
+        parts: all components that a new result changes. waiting: where it is shown how far a job is.
+    """
+
+    def __init__(self, *, clip: bool = False):
+        """clip: the result is a clip, and the pictures are of the pair in which most moves."""
+        self._is_clip = clip
+        label = "Where most moves: before, between, after" if clip else "Before, between, after"
+        options = {"autoplay": True, "loop": True, "height": 360}
+        self._smooth = gr.Video(label="Result", elem_id="result" if clip else None, visible=clip, **options)
+        self._file = gr.DownloadButton("Download", visible=False, render=clip)
+        self._about = gr.Markdown(visible=False)
+        self._loop = gr.Image(
+            label=label,
+            elem_classes="loop",
+            interactive=False,
+            format="webp",
+            visible=not clip,
+            buttons=["fullscreen"],
+        )
+        if not clip:
+            self._file.render()
+        self._comparison = gr.ImageSlider(format="png", max_height=460, visible=False, buttons=["fullscreen"])
+        self._against = gr.Radio(AGAINST, value=AGAINST[0], label="Compare with", visible=False)
+        self._pictures = gr.State({})
+        title = "How it was found"
+        self._gallery = gr.Gallery(elem_classes="inside", label=title, columns=4, format="png", render=False)
+        self._numbers = gr.HTML(render=False)
+        self.inside = gr.Column(visible=False, render=False)
+        self.waiting = self._smooth if clip else self._loop
+        self.parts = [
+            *(self._smooth, self._file, self._about, self._loop, self._comparison, self._against),
+            *(self._pictures, self._gallery, self._numbers, self.inside),
+        ]
+        self._against.change(_compared_with, [self._pictures, self._against], self._comparison, show_progress="hidden")
+
+    def render_inside(self) -> None:
+        """Place the pictures of what happened inside the network, and below them its numbers."""
+        self.inside.render()
+        with self.inside:
+            self._gallery.render()
+            self._numbers.render()
+
+    def clear(self) -> list:
+        """Return the state of `parts` without a result."""
+        return [
+            *(gr.Video(None), gr.DownloadButton(value=None, visible=False), gr.Markdown(visible=False)),
+            *(gr.Image(None, visible=not self._is_clip), gr.ImageSlider(visible=False), gr.Radio(visible=False)),
+            *({}, None, "", gr.Column(visible=False)),
+        ]
+
+    def show(self, watched: WatchedModel, file: Path, *, clip: Path | None = None, about: str = "") -> list:
+        """Return the state of `parts` with a result.
+
+        Args:
+            file: to take away. clip: to be played. about: a sentence.
+        """
+        pictures, loop = compared(watched.liveliest), file.with_name("loop.webp")
+        write_loop(watched.liveliest, loop)
+        name = "Download the clip" if self._is_clip else "Download the frame"
+        return [
+            gr.Video(clip, label="Result" if clip in (None, file) else "Result: a preview without sound"),
+            gr.DownloadButton(name, value=file, visible=True),
+            gr.Markdown(about, visible=bool(about)),
+            gr.Image(loop, visible=True),
+            _compared_with(pictures, AGAINST[0]),
+            gr.Radio(value=AGAINST[0], visible=True),
+            *(pictures, inside(watched.liveliest), figures(watched), gr.Column(visible=True)),
+        ]
+
+
+def _show_chosen(choice: gr.Radio, controls: dict[str, gr.Component]) -> None:
+    """Show only the control of what is chosen, where it has one."""
+
+    def shown(chosen: str) -> Sequence[dict]:
+        updates = [gr.update(visible=name == chosen) for name in controls]
+        return updates if len(updates) > 1 else updates[0]
+
+    choice.change(shown, choice, list(controls.values()), show_progress="hidden")
+
+
+def _compared_with(pictures: dict[str, np.ndarray], name: str) -> gr.ImageSlider:
+    return gr.ImageSlider((pictures[name], pictures["middle frame"]), label=f"{name} | the frame between", visible=True)
