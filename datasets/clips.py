@@ -170,7 +170,7 @@ def _cache_file(clip: Path, folder: Path) -> Path:
     """Where the decoded frames of a clip lie; a clip that changes gets another name."""
     status = clip.stat()
     key = f"{clip.resolve()} {status.st_size} {status.st_mtime_ns}"
-    return folder / f"{clip.stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
+    return folder / f"{utils.short_name(clip.stem)}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
 
 
 def _stored_shape(path: Path | None) -> tuple[int, ...] | None:

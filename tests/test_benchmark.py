@@ -1,6 +1,7 @@
 """The benchmark runner: same scores however the images are shared out, and nothing bad is ever in a mean."""
 
 import math
+import os
 import re
 
 import benchmark_trees as trees
@@ -12,6 +13,7 @@ from PIL import Image
 from runs import tiny_network
 
 import utils
+from benchmark.batches import batches
 from benchmark.methods import Function, average
 from benchmark.metrics import interpolation_error, psnr, psnr_luma, rounded, ssim
 from benchmark.runner import evaluate
@@ -241,3 +243,15 @@ def test_an_empty_set_and_impossible_options_are_refused(dataset, tmp_path):
     for option in ({"batch_size": 0}, {"workers": -1}):
         with pytest.raises(ValueError, match="batch_size must be >= 1 and workers >= 0, got"):
             evaluate(dataset, [average()], process=ALONE, **option)
+
+
+class Ending(MovingShapes):
+    """Its second sample ends the process that reads it."""
+
+    def __getitem__(self, index):
+        return os._exit(9) if index == 1 else super().__getitem__(index)
+
+
+def test_a_worker_that_ends_is_told():
+    with pytest.raises(OSError, match=r"^data loading process \d+ exited with status 9$"):
+        list(batches(Ending(3, split="test"), list(range(3)), 1, 2))

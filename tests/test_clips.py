@@ -200,3 +200,13 @@ def test_workers_read_what_the_main_process_keeps(folder, tmp_path, in_files):
     triplets = ClipTriplets(folder, cache_folder=tmp_path if in_files else None)
     loader = DataLoader(triplets, batch_size=None, num_workers=2)
     assert same(list(loader), triplets)
+
+
+def test_a_clip_of_a_long_name_is_kept_in_files_too(tmp_path):
+    name = f"{'é' * 120}.mp4"
+    (tmp_path / "clips").mkdir()
+    make_clip(tmp_path / "clips" / name, [square(k) for k in range(3)])
+    for _ in range(2):
+        triplets = ClipTriplets(tmp_path / "clips", cache_folder=tmp_path / "cache")
+        assert triplets.names == [f"{name}:0"]
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 1

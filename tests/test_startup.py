@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from runs import ROOT, finish, launch
@@ -62,6 +63,36 @@ def test_a_running_script_cleans_up_and_a_job_in_the_background_still_ignores_ct
     end_quietly()
     run_script(lambda _: None, None)
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+class LostConnection(RuntimeError):
+    """What PyTorch raises of NCCL."""
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("[pair.cc:561] Connection closed by peer [127.0.0.1]:28369"), LostConnection("timeout")]
+)
+@pytest.mark.parametrize("is_distributed", [True, False])
+def test_a_process_that_waits_for_one_that_is_gone_says_so(monkeypatch, capsys, handler, error, is_distributed):
+    left = []
+    module = SimpleNamespace(DistError=LostConnection, destroy_process_group=lambda: left.append(True))
+    monkeypatch.setattr(startup, "_distributed", lambda: module if is_distributed else None)
+
+    def main(_: None) -> None:
+        raise error
+
+    with pytest.raises(SystemExit if is_distributed else type(error)) as caught:
+        run_script(main, None)
+    if is_distributed:
+        assert caught.value.code == 1 and left == [True]
+        assert capsys.readouterr().err == "error: another process of this run has ended; its own error says why\n"
+
+
+def test_another_error_of_a_distributed_run_keeps_its_traceback(monkeypatch, handler):
+    module = SimpleNamespace(DistError=LostConnection, destroy_process_group=lambda: None)
+    monkeypatch.setattr(startup, "_distributed", lambda: module)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        run_script(lambda _: exec("raise RuntimeError('shapes differ')"), None)
 
 
 BARE = ("-S", "-E")  # without site-packages

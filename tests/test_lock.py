@@ -1,0 +1,139 @@
+"""One run at a time makes an output, and what is lost meanwhile is found out; long names are shortened or refused."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from clips import Average
+from runs import ROOT, launch
+from test_resume import COUNT, Interrupted, content, hidden, make_source, spoil
+
+import video.lock
+from video import convert
+from video.lock import Lock
+
+
+@pytest.fixture(autouse=True)
+def short_segments(monkeypatch):
+    monkeypatch.setattr("video.plan.SEGMENT", 4)
+
+
+@pytest.fixture
+def clip(tmp_path) -> Path:
+    return make_source(tmp_path)
+
+
+class Meanwhile(Average):
+    """The average; before the `number`th pair, something happens."""
+
+    def __init__(self, number: int, happens: Callable[[], None]):
+        self.left, self.happens = number, happens
+
+    def interpolate(self, img0, img1, **options):
+        self.left -= 1
+        if self.left == 0:
+            self.happens()
+        return super().interpolate(img0, img1, ratio=None)
+
+
+Meanwhile.__name__ = "Average"
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out"])
+@pytest.mark.parametrize("how", ["missing", "short"])
+def test_a_segment_that_is_lost_meanwhile_ends_in_one_line_and_not_in_a_shorter_output(clip, tmp_path, name, how):
+    part = tmp_path / f".{name}.part"
+    pattern = "000000.nut" if "." in name else "frames/000003.png"
+    with pytest.raises(OSError, match=r"of 4 segments, 1 are missing, changed or too many .0.; .*--resume makes"):
+        convert([clip], tmp_path / name, Meanwhile(12, lambda: spoil(list(part.glob(pattern)), how)))
+    assert not (tmp_path / name).exists()
+    convert([clip], tmp_path / name, Average(), resume=True)
+    (tmp_path / "whole").mkdir()
+    convert([clip], tmp_path / "whole" / name, Average())
+    assert content(tmp_path / name) == content(tmp_path / "whole" / name)
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out", "out.gif"])
+@pytest.mark.parametrize("flags", [{}, {"resume": True}, {"overwrite": True}])
+def test_a_second_run_on_one_output_is_told_who_makes_it(clip, tmp_path, name, flags):
+    def second() -> None:
+        with pytest.raises(OSError, match=rf"{name} is being made by process {os.getpid()} on .*; wait for it"):
+            convert([clip], tmp_path / name, Average(), **flags)
+
+    model = Meanwhile(8, second)
+    assert convert([clip], tmp_path / name, model, **flags).frames == 2 * COUNT
+    assert model.left < 0 and hidden(tmp_path) == []
+
+
+def test_two_processes_that_resume_one_output_make_it_once(clip, tmp_path):
+    """Over and over, in processes: one makes it, the other is refused or comes too late."""
+    code = f"""
+import sys, video.plan
+from clips import Average
+from utils import run_script
+from video import convert
+video.plan.SEGMENT = 4
+run_script(lambda _: convert([{str(clip)!r}], {str(tmp_path / "out.mp4")!r}, Average(), resume=True), None)
+"""
+    convert([clip], tmp_path / "whole.mp4", Average())
+    runs = [launch("-c", code, PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}") for _ in range(2)]
+    printed = [run.communicate(timeout=120)[0] for run in runs]
+    for run, text in zip(runs, printed, strict=True):
+        assert run.returncode == 0 or "is being made by process" in text or "exists; give --overwrite" in text, text
+    assert sorted(run.returncode for run in runs) == [0, 1]
+    assert content(tmp_path / "out.mp4")["out.mp4"] == content(tmp_path / "whole.mp4")["whole.mp4"]
+    assert hidden(tmp_path) == []
+
+
+def test_a_lock_belongs_to_one_and_ends_with_it(tmp_path, caplog, monkeypatch):
+    first, second = Lock(tmp_path / "lock"), Lock(tmp_path / "lock")
+    (tmp_path / "lock").write_text("a killed process")
+    first.take(tmp_path / "a.mp4")
+    with pytest.raises(OSError, match=r"a\.mp4 is being made by process"):
+        second.take(tmp_path / "a.mp4")
+    second.release()
+    assert (tmp_path / "lock").read_text().startswith(f"process {os.getpid()} on")
+    first.release()
+    second.take(tmp_path / "a.mp4")
+    second.release()
+    assert not (tmp_path / "lock").exists() and not caplog.text
+
+    def unsupported(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("video.lock._lock", unsupported)
+    first.take(tmp_path / "a.mp4")
+    assert "this file system has no locks (No locks available); start no second run" in caplog.text
+
+
+def test_a_lock_whose_file_is_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch):
+    lock, take = Lock(tmp_path / "lock"), video.lock._lock
+    calls = []
+
+    def removed(file):
+        calls.append(file)
+        if len(calls) == 1:
+            (tmp_path / "lock").unlink()  # by the one that held it until now
+        take(file)
+
+    monkeypatch.setattr("video.lock._lock", removed)
+    lock.take(tmp_path / "a.mp4")
+    assert len(calls) == 2 and (tmp_path / "lock").exists()
+
+
+@pytest.mark.parametrize("name", [f"{'é' * 120}.mp4", f"{'a' * 251}.mp4", f"{'é' * 125}.gif", "é" * 127])
+def test_the_longest_names_are_written_and_resumed(clip, tmp_path, name):
+    with pytest.raises(KeyboardInterrupt):
+        convert([clip], tmp_path / name, Interrupted(10, KeyboardInterrupt()))
+    assert all(len(os.fsencode(path)) < 143 for path in hidden(tmp_path))
+    convert([clip], tmp_path / name, Average(), resume=True)
+    assert (tmp_path / name).exists() and hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", [f"{'é' * 126}.mp4", f"{'a' * 260}", f"{'b' * 300}/out.mp4"])
+def test_a_name_that_is_too_long_is_refused_before_anything_is_computed(clip, tmp_path, name):
+    with pytest.raises(OSError, match=r"the name .* is \d+ bytes long, and .* takes 255; shorten it"):
+        convert([clip], tmp_path / name, Interrupted(0, AssertionError()))
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
