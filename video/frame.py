@@ -12,13 +12,15 @@ class Frame(NamedTuple):
 
     image: (H, W, 3) RGB, upright; uint8, or uint16 with white at 65535. time: seconds from the start of the file.
     source: where it is from, for errors. native: the same picture as decoded, for writers that store it untouched;
-    None where it was made, turned, or read from an image file.
+    None where it was made, turned, or read from an image file. lasts: seconds it is shown as its file says, None if the
+    file does not say.
     """
 
     image: np.ndarray
     time: Fraction
     source: str
     native: VideoFrame | None = None
+    lasts: Fraction | None = None
 
 
 def side_by_side(left: Frame, right: Frame) -> Frame:

@@ -46,7 +46,7 @@ class ImageReader:
                 raise FileNotFoundError(f"no image at {path}")
         self.rate, self.unit = rate, 1 / rate
         self.total = len(self.paths)
-        self.duration = self.total / rate
+        self.duration, self.is_duration_own = self.total / rate, True
         self._said: set[tuple] = set()
         self.bits = 0  # any, until the first is read
         first = self._read(self.paths[0])

@@ -122,10 +122,26 @@ def _pictures(segments: list[Path], form: Format, video: VideoStream, end: Fract
         after = min(packet.pts for packet in current[3]) if current else _end(times[-1], form, end)
         lasts = dict(zip(times, [*times[1:], after], strict=True))
         decoded = before + times
-        for packet, dts in zip(packets, decoded, strict=False):
+        for packet, dts in zip(packets, _late(packets, decoded, reorder * period), strict=True):
             packet.dts, packet.duration, packet.stream = dts, lasts[packet.pts] - packet.pts, video
+            if packet is packets[-1] and current is None:  # readers of mp4 take the end of this one for that of all
+                packet.duration = max(packet.duration, after - reorder * period - dts)
             yield packet
         before = decoded[len(times) :]
+
+
+def _late(packets: list[Packet], decoded: list[int], delay: int) -> list[int]:
+    """Times of decoding, no earlier than `delay` before a packet or one after it is shown: else the last of
+    them would end long before the last frame does, where frames last unequally long."""
+    earliest, shown = [], packets[-1].pts
+    for packet in reversed(packets):
+        shown = min(shown, packet.pts)
+        earliest.append(shown - delay)
+    late, last = [], decoded[0] - 1
+    for dts, least in zip(decoded, reversed(earliest), strict=False):
+        last = max(dts, least, last + 1)
+        late.append(last)
+    return late
 
 
 def _read(segment: Path, form: Format) -> tuple[bytes, int, list[Packet]]:

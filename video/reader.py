@@ -43,7 +43,8 @@ class VideoReader:
 
     Attributes:
         path: the file. paths: the same, in a list. rate: nominal frames per second. unit: seconds, of which the file's
-        times are multiples. total: expected number of frames, duration: seconds they last; None if it does not say.
+        times are multiples. total: expected number of frames, duration: when the last one ends, in seconds; None if it
+        does not say. is_duration_own: this is said of the picture, not only of the whole file.
         size: (H, W) when upright. bits: per component as stored; more than 8 give uint16 frames.
         pixel_format: as stored. colour: how the file stores colour. aspect: width/height of a pixel when upright,
         None if unknown. start: what the file calls the first moment; the frames' times count from there.
@@ -69,7 +70,7 @@ class VideoReader:
             self.picture, self.unit = video.index, video.time_base
             self.start = find_start(container, video)
             self.rate = find_rate(video, self.path)
-            self.duration = find_duration(container, video, self.rate)
+            self.duration, self.is_duration_own = find_duration(container, video, self.rate)
             self.total = video.frames or (round(self.duration * self.rate) if self.duration else None)
             self.colour = Colour.of_stream(video)
             self.aspect = upright_aspect(video.sample_aspect_ratio or None, first)
@@ -185,7 +186,8 @@ class VideoReader:
         image = upright(decode_rgb(picture, self.colour, is_deep=self.bits > 8), picture)
         if image.shape[:2] != self.size:
             raise ValueError("the next one is turned another way")
-        return Frame(image, time, f"{self.path} {name}", None if turned else picture)
+        lasts = picture.duration * picture.time_base if picture.duration else None
+        return Frame(image, time, f"{self.path} {name}", None if turned else picture, lasts)
 
     def _time(self, frame: VideoFrame) -> Fraction | None:
         return None if frame.pts is None else frame.pts * frame.time_base - self.start

@@ -17,6 +17,7 @@ class Reader(Protocol):
     rate: Fraction
     total: int | None
     duration: Fraction | None
+    is_duration_own: bool
 
     def frames(self) -> Iterator[Frame]:
         """In the order of their times."""
@@ -30,6 +31,7 @@ class Source:
         """seconds: only the frames before this time."""
         self.reader, self._seconds = reader, seconds
         self._next: Fraction | None = None  # time of the first frame left out
+        self._last: Frame | None = None
         self.damage: str | None = None
         self.start = self.end = Fraction(0)
 
@@ -48,7 +50,7 @@ class Source:
                     )
                 if last is None:
                     self.start = frame.time
-                count, last = count + 1, frame.time
+                count, last, self._last = count + 1, frame.time, frame
                 yield frame
         except ValueError as error:  # a damaged video, or an image that cannot be read
             if count < 2:
@@ -64,15 +66,29 @@ class Source:
         return total
 
     def until(self, last: Fraction, longest: Fraction) -> Fraction:
-        """When the frame at `last` ends: with the file, if that is as long as other frames last, else after a period.
+        """When the frame at `last` ends: as the file says, if that can be believed, else after a period.
 
         Args:
             longest: time between two frames, in seconds.
         """
-        if self._next is not None:
-            self.end = self._next
-            return self.end
-        rest = (self.reader.duration or last) - last
-        is_believed = self.damage is None and 0 < rest <= 2 * longest
-        self.end = last + (rest if is_believed else 1 / self.reader.rate)
+        period = 1 / self.reader.rate
+        lasts = period if self.damage is not None else self._lasts(last, longest) or period
+        self.end = last + lasts if self._next is None else self._next
+        if self._seconds is not None:
+            self.end = min(self.end, max(self._seconds, last + min(lasts, longest)))
         return self.end
+
+    def _lasts(self, last: Fraction, longest: Fraction) -> Fraction | None:
+        """How long the last frame is shown, said by the file of its picture or of this frame; None for nothing usable.
+
+        The file's word is more exact. It is also taken of a file with other streams, but then only for a usual time:
+        sound may last longer than the picture.
+        """
+        usual = 2 * longest
+        rest = (self.reader.duration or last) - last
+        own = self._last.lasts if self._last is not None and self._last.lasts is not None else Fraction(0)
+        rest = rest if 0 < rest <= (LONGEST_PAUSE if self.reader.is_duration_own else usual) else Fraction(0)
+        own = own if 0 < own <= LONGEST_PAUSE else Fraction(0)
+        if own > usual:
+            return max(rest, own)
+        return rest or own or None
