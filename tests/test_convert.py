@@ -109,6 +109,7 @@ class Broken:
     """A reader of eight frames that fails after `good` of them."""
 
     rate, duration, total, is_duration_own = Fraction(10), Fraction(8, 10), 8, True
+    damage = None
 
     def __init__(self, good: int = 8, times: list[Fraction] | None = None, error: type = DamagedVideo):
         self._error = error

@@ -10,11 +10,14 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
+from .continuity import Continuity
+from .copied import OutputClock, span
 from .files import open_media
 from .reader import VideoReader
 
 logger = logging.getLogger("waveletvfi")
 
+LONGER = Fraction(1, 5)  # seconds that sound may last longer without a word
 KINDS = ("audio", "subtitle")
 MATROSKA = "matroska"
 COVERS = {"png": "image/png", "mjpeg": "image/jpeg"}  # by codec
@@ -43,6 +46,7 @@ class Carrier:
         self._source, self._end = source, end
         self._input = open_media(source.path)
         self._copies: dict[int, Stream] = {}
+        self._clock = OutputClock(output)
         picture = output.streams.video[0]
         for stream in self._input.streams:
             if stream.index == source.picture:
@@ -59,27 +63,33 @@ class Carrier:
         output.metadata.update(_lasting(self._input.metadata))
         output.set_chapters(list(self._chapters(stretch)))
 
-    def packets(self) -> Iterator[Packet]:
-        """The packets to be written, in the order of the file, their times counted as the frames' are."""
-        last: dict[int, int] = {}
+    def packets(self, picture_end: Fraction | None = None) -> Iterator[Packet]:
+        """The packets to be written, in the order of the file, their times counted as the frames' are.
+
+        Args:
+            picture_end: seconds that the picture lasts; sound that lasts longer is said.
+        """
+        sound_end = Fraction(0)
         try:
-            for packet in self._input.demux():
+            picture = self._input.streams[self._source.picture]
+            for packet in Continuity(self._input, picture, self._source.rate):
                 copy = self._copies.get(packet.stream.index)
-                if copy is None or not packet.size:
+                if copy is None or not packet.size or not self._clock.set(packet, copy, start=self._source.start):
                     continue
-                shift = round(self._source.start / packet.time_base)
-                pts = packet.dts if packet.pts is None else packet.pts
-                if pts is None and packet.stream.disposition & Disposition.attached_pic:
-                    pts = shift  # a cover belongs to no time
-                dts = pts if packet.dts is None else packet.dts
-                if pts is None or (self._end is not None and (pts - shift) * packet.time_base >= self._end):
+                begin, end = span(packet)
+                if self._end is not None and begin >= self._end:
                     continue
-                dts = max(dts - shift, last.get(copy.index, dts - shift - 1) + 1)  # a muxer takes none that goes back
-                last[copy.index] = dts
-                packet.pts, packet.dts, packet.stream = max(pts - shift, dts), dts, copy
+                if copy.type == "audio":
+                    sound_end = max(sound_end, end)
                 yield packet
         except av.FFmpegError as error:
             logger.warning("%s: sound and subtitles end early: %s", self._source.path, error.strerror)
+        if picture_end is not None and sound_end - picture_end > LONGER:
+            longer = float(sound_end - picture_end)
+            logger.warning(
+                "%s: its sound lasts %.1f s longer than its picture; it is kept, and players hold the last frame",
+                self._source.path, longer,
+            )  # fmt: skip
 
     def close(self) -> None:
         """Close the source."""

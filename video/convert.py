@@ -161,7 +161,9 @@ def _make_video(task: _Task, output: Path, *, resume: bool, overwrite: bool) -> 
     def finish() -> None:
         end = timeline.stretch(source.end, source.start)
         carried = reader if isinstance(reader, VideoReader) else None
-        join(job.folder, form, output, source=carried, end=end, stretch=timeline.slow)
+        join(
+            job.folder, form, output, source=carried, end=end, stretch=timeline.slow, is_whole=source.is_whole
+        )  # fmt: skip
 
     with _keeping(job, group):
         _make_segments(task, form, job)

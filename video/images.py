@@ -37,6 +37,7 @@ class ImageReader:
     colour = None  # images do not say how a video of them should store colour
     aspect = None
     light = ""
+    damage = None  # an image that cannot be read ends the frames
 
     def __init__(self, paths: Sequence[str | os.PathLike], *, rate: Fraction = DEFAULT_RATE):
         """Raises FileNotFoundError naming a file that is not there, ValueError naming a first one that is no image."""

@@ -1,6 +1,7 @@
 """From segments to the output: complete under its name, or not there at all."""
 
 import contextlib
+import errno
 import heapq
 import logging
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ from .files import open_media
 from .reader import VideoReader
 from .segments import FRAMES, QUICK_TIME, SEGMENT, Format, naming_failures, tag_colour
 
+# Errors of writing: any other one is of a carried packet, whose loss does not end the work.
+OF_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EPIPE, errno.EBADF, errno.ENOMEM}
+
 logger = logging.getLogger("waveletvfi")
 
 
@@ -32,13 +36,15 @@ def join(
     source: VideoReader | None = None,
     end: Fraction | None = None,
     stretch: Fraction = Fraction(1),
+    is_whole: bool = False,
 ) -> None:
     """Make `output` of all segments in `folder`; the same bytes in whichever order and by whomever they were made.
 
     Args:
         source: what to copy sound, subtitles, chapters, metadata, attachments and cover from.
-        end: seconds that the output lasts; default: until one period after the last frame.
+        end: seconds that the picture lasts; default: until one period after the last frame.
         stretch: how many times as long as `source` it lasts; unless it is 1, sound and subtitles are left out.
+        is_whole: `source` was read to its end, so that sound and subtitles go on after the picture.
     Raises:
         OSError: no space, no permission; what was there, if anything, is untouched.
         ValueError: no segments, or they do not belong together.
@@ -53,7 +59,7 @@ def join(
         if form.suffix in ANIMATIONS:
             animate(segments, form, temporary, end=end)
         else:
-            _mux(segments, form, temporary, source, end, stretch)
+            _mux(segments, form, temporary, source, end, stretch, is_whole)
 
 
 def _rename(frames: Path, output: Path) -> None:
@@ -69,6 +75,7 @@ def _mux(
     source: VideoReader | None,
     end: Fraction | None,
     stretch: Fraction,
+    is_whole: bool,
 ) -> None:
     options = {"fflags": "+bitexact"}  # nothing random, no date of today
     if form.suffix in QUICK_TIME:
@@ -79,14 +86,15 @@ def _mux(
         video = _add_picture(container, segments[0], form)
         streams = [_pictures(segments, form, video, end)]
         if source is not None:
-            carrier = stack.enter_context(contextlib.closing(Carrier(source, container, end=end, stretch=stretch)))
-            streams.append(carrier.packets())
+            last = None if is_whole else end
+            carrier = stack.enter_context(contextlib.closing(Carrier(source, container, end=last, stretch=stretch)))
+            streams.append(carrier.packets(end))
         container.start_encoding()
         for packet in heapq.merge(*streams, key=lambda packet: packet.dts * packet.time_base):
             try:
                 container.mux(packet)
-            except av.error.InvalidDataError:  # a failed write is another error
-                if source is None:
+            except av.FFmpegError as error:
+                if source is None or error.errno in OF_DISK:
                     raise
                 damaged += 1
     if damaged:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Protocol
 
+from .damage import DamagedVideo
 from .frame import Frame
-from .reader import DamagedVideo
 
 LONGEST_PAUSE = 600  # seconds between two frames; more is a damaged clock
 
@@ -18,14 +18,15 @@ class Reader(Protocol):
     total: int | None
     duration: Fraction | None
     is_duration_own: bool
+    damage: str | None
 
     def frames(self) -> Iterator[Frame]:
         """In the order of their times."""
 
 
 class Source:
-    """Attributes, known when the frames have ended: damage, where they broke off, None if they did not; start, end:
-    times at which the first one begins and the last one ends."""
+    """Attributes, known when the frames have ended: damage, what is wrong with the input, None for nothing; start, end:
+    times at which the first one begins and the last one ends; is_whole: they go on to the end of the input."""
 
     def __init__(self, reader: Reader, *, seconds: Fraction | None = None):
         """seconds: only the frames before this time."""
@@ -34,6 +35,8 @@ class Source:
         self._last: Frame | None = None
         self.damage: str | None = None
         self.start = self.end = Fraction(0)
+        self.is_whole = seconds is None
+        self._lost_until: Fraction | None = None  # pictures that cannot be decoded, at the end
 
     def frames(self) -> Iterator[Frame]:
         """The reader's, up to the damage, if there is any behind the first two. Raises ValueError for damage before."""
@@ -42,6 +45,7 @@ class Source:
             for frame in self.reader.frames():
                 if self._seconds is not None and frame.time >= self._seconds:
                     self._next = frame.time
+                    self.damage = self.reader.damage
                     return
                 if last is not None and frame.time - last > LONGEST_PAUSE:
                     pause = float(frame.time - last)
@@ -56,6 +60,10 @@ class Source:
             if count < 2:
                 raise
             self.damage = str(error)
+            if isinstance(error, DamagedVideo):
+                self._lost_until = error.end
+            if not isinstance(error, DamagedVideo) or error.breaks_off:
+                self.is_whole = False
 
     @property
     def total(self) -> int | None:
@@ -71,8 +79,11 @@ class Source:
         Args:
             longest: time between two frames, in seconds.
         """
-        period = 1 / self.reader.rate
-        lasts = period if self.damage is not None else self._lasts(last, longest) or period
+        period = lasts = 1 / self.reader.rate
+        if self._lost_until is not None and last < self._lost_until <= last + LONGEST_PAUSE:
+            lasts = max(period, self._lost_until - last)
+        elif self.damage is None or self.is_whole:
+            lasts = self._lasts(last, longest) or period
         self.end = last + lasts if self._next is None else self._next
         if self._seconds is not None:
             self.end = min(self.end, max(self._seconds, last + min(lasts, longest)))
