@@ -52,7 +52,8 @@ class Pictures:
         self._bytes = Bytes(path) if GAPLESS in kinds else None
         self._order = packet_order(container, video)
         damage.joints = self.continuity.joints
-        self.count, self._head = 0, 0  # pictures given out, and left out before
+        self.count = 0  # pictures given out
+        self._head: list[Fraction] = []  # times of packets until the first picture is given out
         self._last: Decoded | None = None
         self._joints = 0  # passed
         self._next = 0  # number of the packet that should come
@@ -71,10 +72,12 @@ class Pictures:
             if self.packets == 0 and self._is_recorded and not packet.is_keyframe and self._name not in SURE:
                 self._wait(_time(packet))
             self.packets += not is_flush
+            if self.count == 0 and self._is_recorded and _time(packet) is not None:
+                self._head.append(_time(packet))
             if self._order and packet.pos is not None:
                 self._check_order(packet)
             yield from self._decode(packet) if packet.size or is_flush else self._repeat(packet)
-        if self.count == 0 and self._head:
+        if self.count == 0 and self.packets:
             self._damage.note(self._reason or "no picture in it can be decoded on its own", after=0)
 
     @property
@@ -127,11 +130,8 @@ class Pictures:
         return False
 
     def _give(self, picture: VideoFrame, time: Fraction | None, lasts: Fraction | None) -> Decoded:
-        if self._head and self.count == 0:
-            logger.warning(
-                "%s begins in the middle of a group of pictures; %d that cannot be decoded are left out",
-                self._path, self._head,
-            )  # fmt: skip
+        if self.count == 0:
+            self._say_where_it_begins(time)
         is_after_gap = False
         if (
             self._bytes is not None
@@ -153,6 +153,14 @@ class Pictures:
         self.count += 1
         return self._last
 
+    def _say_where_it_begins(self, time: Fraction | None) -> None:
+        left_out = 0 if time is None else sum(earlier < time for earlier in self._head)
+        if left_out:
+            logger.warning(
+                "%s begins in the middle of a group of pictures; the first %d, which cannot be decoded, are left out",
+                self._path, left_out,
+            )  # fmt: skip
+
     def _lose(self, time: Fraction | None, reason: str) -> None:
         """A picture cannot be decoded, and those that refer to it will be wrong."""
         self._reason = self._reason or reason
@@ -163,9 +171,7 @@ class Pictures:
 
     def _miss(self, time: Fraction | None) -> None:
         self._has_lost = True
-        if self.count == 0 and self._is_recorded:
-            self._head += 1
-        else:
+        if self.count or not self._is_recorded:
             self._damage.lose(None if time is None else time + self._period)
 
     def _wait(self, time: Fraction | None) -> None:
