@@ -5,7 +5,7 @@ from pathlib import Path
 
 import av
 import pytest
-from clips import Average, square
+from clips import Average, make_clip, square
 from PIL import Image
 
 from video import Options, VideoReader, convert
@@ -86,3 +86,58 @@ def test_the_last_frame_lasts_as_it_says_itself_if_that_is_believable(lasts, end
     frames = [frame._replace(lasts=lasts and Fraction(lasts)) for frame in source.frames()]
     source._last = frames[-1]
     assert source.until(frames[-1].time, Fraction(1, 25)) == Fraction(end)
+
+
+@pytest.mark.parametrize("kind", [".gif", ".apng"])
+@pytest.mark.parametrize(
+    ("shown", "seconds", "rate"),
+    [
+        ([10] * 8, 0.8, 10),
+        ([0] * 8, 0.8, 10),
+        ([20] * 8, 0.16, 50),
+        ([40] * 6 + [10, 10], 0.44, 25),
+        ([10, 500], 0.6, 10),
+    ],
+)
+def test_a_moving_image_is_as_slow_as_in_a_browser(tmp_path, kind, shown, seconds, rate):
+    source = make_held_image(tmp_path / f"a{kind}", shown=shown)
+    if kind == ".apng" and 0 in shown:
+        pytest.skip("FFmpeg has an idea of its own of a delay of zero in an APNG")
+    reader = VideoReader(source)
+    assert float(reader.duration or reader.total / reader.rate) == pytest.approx(seconds, abs=1e-3)
+    assert reader.rate == rate or len(shown) == 2
+    convert([source], tmp_path / "b.mp4", Average(), Options())
+    assert length(tmp_path / "b.mp4") == pytest.approx(seconds, abs=1e-3)
+
+
+def make_edited(path: Path, *, hidden: Fraction) -> Path:
+    """An mp4 that hides its first moments: their times are negative, which becomes an edit list."""
+    whole = make_clip(path.with_name("whole.mp4"), [square(k % 10) for k in range(50)], rate=25, sound=[2])
+    with av.open(str(whole)) as source, av.open(str(path), "w") as container:
+        copies = {s.index: container.add_stream_from_template(s) for s in source.streams}
+        for packet in source.demux():
+            if packet.size:
+                shift = round(hidden / packet.time_base)
+                packet.pts, packet.dts, packet.stream = (
+                    packet.pts - shift,
+                    packet.dts - shift,
+                    copies[packet.stream.index],
+                )
+                container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])
+def test_what_an_edit_list_hides_stays_hidden(tmp_path, suffix):
+    source = make_edited(tmp_path / "a.mp4", hidden=Fraction(4, 5))
+    output = convert([source], tmp_path / f"b{suffix}", Average(), Options()).output
+    assert VideoReader(output).total == pytest.approx(60, abs=2) and length(output) == pytest.approx(1.2, abs=0.05)
+    times = {}
+    with av.open(str(output)) as container:
+        assert container.start_time == pytest.approx(0, abs=1000)
+        for packet in container.demux():
+            if packet.size and not packet.is_discard:
+                times.setdefault(packet.stream.type, []).append(packet.pts * packet.time_base)
+    assert min(times["video"]) == 0
+    assert -0.03 < min(times["audio"]) < 0.03  # nothing of the hidden part is heard
+    assert max(times["audio"]) == pytest.approx(1.2, abs=0.05)

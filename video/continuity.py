@@ -19,6 +19,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from .clock import LONGEST
+from .delays import Delays
 from .indexed import Indexed
 
 BACK = Fraction(1, 10)  # seconds that the times of decoding may go back without being of another clock
@@ -69,9 +70,10 @@ class Continuity:
             yield packet
 
     def _demux(self, container: InputContainer) -> Iterator[Packet]:
-        indexed = Indexed(container)
+        indexed, delays = Indexed(container), Delays(container)
         for packet in container.demux():
             indexed.correct(packet)
+            delays.correct(packet)
             yield packet
 
     def _reach(self, packet: Packet) -> None:

@@ -18,6 +18,7 @@ from .clock import Clock
 from .colour import Colour, decode_rgb, depth, orientation, upright, upright_aspect
 from .damage import Damage, DamagedVideo
 from .decode import Decoded, Pictures
+from .delays import find_delays
 from .facts import find_duration, find_picture, find_rate, find_start, say_what_is_lost
 from .files import open_media
 from .frame import Frame
@@ -67,6 +68,8 @@ class VideoReader:
             self.colour = Colour.of_stream(video)
             self.aspect = upright_aspect(video.sample_aspect_ratio or None, first)
             say_what_is_lost(self.path, container, first)
+            if (shown := find_delays(container, self.rate)) is not None:
+                self.rate, self.duration, self.total = shown
         if seconds is not None:
             self.total = self.total and min(self.total, math.ceil(seconds * self.rate))
             self.duration = self.duration and min(self.duration, seconds)
