@@ -1,8 +1,10 @@
 """How long moving images show each frame: as browsers do, not always as the file says."""
 
+import contextlib
 from collections import Counter
 from fractions import Fraction
 
+import av
 from av.container import InputContainer
 from av.packet import Packet
 
@@ -40,7 +42,10 @@ def find_delays(container: InputContainer, rate: Fraction) -> tuple[Fraction, Fr
     `rate` unless browsers show frames slower than the file says. Reads the file to its end."""
     if container.format.name not in MOVING:
         return None
-    said = [(p.duration or 0) * p.time_base for p in container.demux(video=0) if p.size]
+    said = []
+    with contextlib.suppress(av.FFmpegError):  # damage is found when the frames are read
+        for packet in container.demux(video=0):
+            said += [(packet.duration or 0) * packet.time_base] if packet.size else []
     shown = [shown_for(seconds) for seconds in said]
     if said != shown:
         rate = 1 / Counter(shown).most_common(1)[0][0]

@@ -28,6 +28,7 @@ from .missing import missing_end, missing_size
 logger = logging.getLogger("waveletvfi")
 
 SEEKABLE = ("mov", "matroska")  # containers that know where their key frames are
+BROWSERS = {"default_fps": "10"}  # of an APNG whose frames are shown for no time
 MAX_PIXELS = 2**27  # of a frame: 16384x8192; more is a damaged header
 
 
@@ -133,7 +134,7 @@ class VideoReader:
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
         with self._naming():
-            container = open_media(self.path)
+            container = open_media(self.path, container_options=BROWSERS)
         video = find_picture(container, self.path)
         # A wrong frame is worse than none: the decoder reports damage instead of guessing the missing blocks.
         video.codec_context.options = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}
