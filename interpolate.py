@@ -54,6 +54,7 @@ def add_times(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--slow", type=rational, default=1, help="slow motion: so many times as long, without sound")
     parser.add_argument("--depth", type=int, help="frames are made at the nearest 1/2^depth between two (4)")
     parser.add_argument("--seconds", type=rational, help="only so much of the input, from its beginning")
+    parser.add_argument("--deinterlace", action="store_true", help="make whole frames of interlaced ones first")
     parser.add_argument("--input_fps", "--input-fps", type=rational, help="rate of a folder of frames (25)")
 
 

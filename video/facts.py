@@ -18,6 +18,7 @@ NEARLY = Fraction(1, 50_000)  # relative error of a rate in a file that stores a
 MILLISECOND = Fraction(1, 1000)  # in which Matroska says how long it is
 MICROSECOND = Fraction(1, 1_000_000)  # the unit of a container's times
 TIMED_KINDS = ("video", "audio", "subtitle")
+PROGRESSIVE = 1  # FFmpeg's order of fields; 0: unknown, more: interlaced
 SLOWEST, FASTEST = Fraction(1, 1000), 1000  # frames per second; beyond, the file is wrong
 
 
@@ -75,14 +76,18 @@ def _tagged_duration(metadata: Mapping[str, str]) -> Fraction:
     return hours * 3600 + minutes * 60 + seconds
 
 
-def say_what_is_lost(path: Path, container: InputContainer, first: VideoFrame) -> None:
+def say_what_is_lost(
+    path: Path, container: InputContainer, video: VideoStream, first: VideoFrame, *, is_deinterlaced: bool
+) -> None:
     """Log what of the picture will not be in the output."""
     pictures = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    shows_combs = first.interlaced_frame or (video.codec_context.field_order or 0) > PROGRESSIVE
     notes = {
         "only the first video stream is kept": len(pictures) > 1,
         "alpha channel, dropped": any(part.is_alpha for part in first.format.components)
         and container.format.name != "gif",  # there every file seems to have one
-        "interlaced: deinterlace it first, or moving edges show combs": first.interlaced_frame,
+        "interlaced: moving edges show combs; --deinterlace makes whole frames of it": shows_combs
+        and not is_deinterlaced,
     }
     for note in (text for text, is_true in notes.items() if is_true):
         logger.warning("%s: %s", path, note)

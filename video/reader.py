@@ -18,6 +18,7 @@ from .clock import Clock
 from .colour import Colour, decode_rgb, depth, orientation, upright, upright_aspect
 from .damage import Damage, DamagedVideo
 from .decode import Decoded, Pictures
+from .deinterlace import deinterlace
 from .delays import find_delays
 from .facts import find_duration, find_picture, find_rate, find_start, say_what_is_lost
 from .files import open_media
@@ -45,8 +46,9 @@ class VideoReader:
         light: what screen a HDR picture was made for, as x265 takes it. picture: index of its video stream.
     """
 
-    def __init__(self, path: str | os.PathLike, *, seconds: Fraction | None = None):
-        """Open `path`; with `seconds`, only the frames before that time are read.
+    def __init__(self, path: str | os.PathLike, *, seconds: Fraction | None = None, is_interlaced: bool = False):
+        """Open `path`; with `seconds`, only the frames before that time are read. `is_interlaced`: make whole
+        frames of interlaced ones, see `video.deinterlace`.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -54,7 +56,7 @@ class VideoReader:
         """
         self.path = Path(path)
         self.paths = [self.path]
-        self._end = seconds
+        self._end, self._is_deinterlaced = seconds, is_interlaced
         if not self.path.is_file():
             raise FileNotFoundError(f"no video at {self.path}")
         first = self._first_frame()
@@ -68,7 +70,7 @@ class VideoReader:
             self.total = video.frames or (round(self.duration * self.rate) if self.duration else None)
             self.colour = Colour.of_stream(video)
             self.aspect = upright_aspect(video.sample_aspect_ratio or None, first)
-            say_what_is_lost(self.path, container, first)
+            say_what_is_lost(self.path, container, video, first, is_deinterlaced=is_interlaced)
             if (shown := find_delays(container, self.rate)) is not None:
                 self.rate, self.duration, self.total = shown
         if seconds is not None:
@@ -174,7 +176,7 @@ class VideoReader:
                 with contextlib.suppress(av.FFmpegError):
                     container.seek(math.floor((start + self.start) / self.unit), stream=video)
             pictures = Pictures(container, video, self.rate, damage, self.path)
-            yield from pictures
+            yield from deinterlace(pictures) if self._is_deinterlaced else pictures
             clock = pictures.continuity
             if start is None and not clock.joints:
                 end = missing_end(

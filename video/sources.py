@@ -11,13 +11,18 @@ from utils import natural_order
 from .facts import DEFAULT_RATE
 from .images import ImageReader, is_image, list_frames
 from .reader import VideoReader
+from .webp import WebpReader, is_animated_webp
+
+WEBP = ".webp"
 
 
-def open_reader(inputs: Sequence[Path], rate: Fraction | None = None) -> VideoReader | ImageReader:
+def open_reader(
+    inputs: Sequence[Path], rate: Fraction | None = None, *, is_interlaced: bool = False
+) -> VideoReader | ImageReader | WebpReader:
     """A reader of one video, of the images of a folder or of a pattern such as "frames/*.png", or of several images.
 
     Args:
-        rate: frames per second of images; a video has its own.
+        rate: frames per second of images; a video has its own. is_interlaced: see `VideoReader`, which alone can be.
     Raises:
         FileNotFoundError: nothing is there, with the path.
         ValueError: one image alone, a folder beside something else, or what cannot be read.
@@ -36,9 +41,11 @@ def open_reader(inputs: Sequence[Path], rate: Fraction | None = None) -> VideoRe
         if not paths:
             raise FileNotFoundError(f"no image matches {path}")
         return ImageReader(paths, rate=rate)
+    if path.suffix.lower() == WEBP and is_animated_webp(_existing(path)):
+        return WebpReader(path)
     if is_image(_existing(path)) and not _is_animated(path):
         raise ValueError(f"{path} is one image; give two, a folder of frames, or a video")
-    return VideoReader(path)
+    return VideoReader(path, is_interlaced=is_interlaced)
 
 
 def _existing(path: Path) -> Path:
