@@ -158,3 +158,12 @@ def test_a_picture_whose_time_is_wrong_once_moves_nothing_after_it(parts, jump):
         repaired = [(p.stream_index, p.pts) for p in Continuity(lying, video, RATE)]
     wrong = [one for one, other in zip(given, repaired, strict=True) if one != other]
     assert len(wrong) <= 1 and all(index == video.index for index, _ in wrong)
+
+
+def test_a_stream_that_appears_later_is_no_error(tmp_path, parts):
+    silent = make_clip(tmp_path / "silent.ts", [square(k % 10) for k in range(25)] * 8, rate=RATE, pix_fmt="yuv420p")
+    source = put_together(tmp_path / "a.ts", silent, parts[50])
+    frames = read(source)
+    assert len(frames) == 225
+    summary = convert([source], tmp_path / "b.mkv", Average(), Options(scene_threshold=255))
+    assert summary.frames == 450 and summary.damage is None

@@ -47,9 +47,7 @@ def test_of_a_cut_file_the_frames_before_the_cut_are_read(tmp_path, source):
     content = source.read_bytes()
     source.write_bytes(content[: content.rindex(b"ANMF") + 20])
     frames = []
-    with pytest.raises(
-        DamagedVideo, match=r"a.webp is truncated or corrupt after frame 7: \d+ bytes of it"
-    ):
+    with pytest.raises(DamagedVideo, match=r"a.webp is truncated or corrupt after frame 7: \d+ bytes of it"):
         for frame in open_reader([source]).frames():
             frames.append(frame)
     assert [frame.time for frame in frames] == TIMES[:7]

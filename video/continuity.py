@@ -71,7 +71,12 @@ class Continuity:
 
     def _demux(self, container: InputContainer) -> Iterator[Packet]:
         indexed, delays = Indexed(container), Delays(container)
-        for packet in container.demux():
+        packets = container.demux()
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, IndexError):  # PyAV flushes streams that appeared while it read, but knows them not
+                return
             indexed.correct(packet)
             delays.correct(packet)
             yield packet

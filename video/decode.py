@@ -58,6 +58,7 @@ class Pictures:
         self._joints = 0  # passed
         self._next = 0  # number of the packet that should come
         self._sent: dict[int, None] = {}  # times of packets before the damage, whose pictures may still come
+        self._has_key, self._key_time = False, None  # of the first packet that refers to no other
         self._is_waiting, self._since, self._has_lost = False, None, False
         self._reason = ""
 
@@ -71,6 +72,8 @@ class Pictures:
             is_flush = packet.pts is None and packet.dts is None and not packet.size
             if self.packets == 0 and self._is_recorded and not packet.is_keyframe and self._name not in SURE:
                 self._wait(_time(packet))
+            if packet.is_keyframe and not self._has_key:
+                self._has_key, self._key_time = True, _time(packet)
             self.packets += not is_flush
             if self.count == 0 and self._is_recorded and _time(packet) is not None:
                 self._head.append(_time(packet))
@@ -164,15 +167,22 @@ class Pictures:
     def _lose(self, time: Fraction | None, reason: str) -> None:
         """A picture cannot be decoded, and those that refer to it will be wrong."""
         self._reason = self._reason or reason
-        self._miss(time)
-        if self.count or not self._is_recorded:
+        if not self._is_joining(time):
             self._damage.note(reason, after=self.count)
+        elif self._has_key:
+            return  # shown before the first that refers to no other: nothing refers to it
+        self._miss(time)
         self._wait(time)
 
     def _miss(self, time: Fraction | None) -> None:
         self._has_lost = True
-        if self.count or not self._is_recorded:
+        if not self._is_joining(time):
             self._damage.lose(None if time is None else time + self._period)
+
+    def _is_joining(self, time: Fraction | None) -> bool:
+        """Whether a picture at `time` may refer to one before the beginning of a recording."""
+        is_before = self._key_time is not None and time is not None and time < self._key_time
+        return self._is_recorded and (not self._has_key or is_before)
 
     def _wait(self, time: Fraction | None) -> None:
         if not self._is_waiting:

@@ -45,6 +45,9 @@ def missing_end(
     kinds = set(container.format.name.split(","))
     if INDEXED in kinds and packets < len(video.index_entries):
         return f"it holds {packets} of {len(video.index_entries)} packets"
+    indexed = sum(entry.size > 0 for entry in video.index_entries) if COUNTED in kinds else 0
+    if packets < indexed:
+        return f"it holds {packets} of {indexed} packets"
     shown = round(picture * video.guessed_rate) if COUNTED in kinds and video.guessed_rate else 0
     if shown and shown + 1 < video.frames:
         return f"it holds {shown} of {video.frames} frames"

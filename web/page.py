@@ -175,7 +175,8 @@ def _handlers(setup: Setup) -> tuple[Callable[..., list], Callable[..., list]]:
             amount = _amount(choice, ratio, budget)
             watched, summary = interpolate_clip(setup, clip, file, amount, multiplier=multiplier, report=report)
         if summary.damage:
-            gr.Warning(plain_message(ValueError(f"{summary.damage}; the smooth clip ends there"), clip), duration=None)
+            damage = ValueError(f"{summary.damage}; the smooth clip holds what can be read")
+            gr.Warning(plain_message(damage, clip), duration=None)
         return _found(watched, gr.DownloadButton("Download the clip", value=file, visible=True), file)
 
     return on_pair, on_clip
