@@ -54,12 +54,13 @@ def parts(tmp_path_factory) -> dict[int, Path]:
 
 @pytest.mark.parametrize("order", [(0, 0), (0, 50), (50, 0), (0, 700, 0), (0, 0, 0, 50)])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_recordings_behind_one_another_play_on(tmp_path, parts, order, suffix):
+def test_recordings_behind_one_another_play_on(tmp_path, parts, order, suffix, caplog):
     source = put_together(tmp_path / "a.ts", *(parts[first] for first in order))
     frames = read(source)
     steps = [after.time - before.time for before, after in itertools.pairwise(frames)]
     assert len(frames) == 25 * len(order)
     assert all(step == 1 / RATE or frame.is_after_gap for step, frame in zip(steps, frames[1:], strict=True))
+    assert f"its clock jumps ({len(order) - 1} times)" in caplog.text
     joints = [k for k, frame in enumerate(frames) if frame.is_after_gap]
     assert joints == [25 * k for k in range(1, len(order))]  # nothing is made between two recordings
     assert all((steps[k - 1] * RATE).denominator == 1 and steps[k - 1] < Fraction(1, 5) for k in joints)
@@ -75,6 +76,16 @@ def test_recordings_behind_one_another_play_on(tmp_path, parts, order, suffix):
         for given, copied in zip(lag, whole["audio"][part * per : (part + 1) * per], strict=True):
             assert abs(copied - begin - given) <= Fraction(1, 900)
     assert max(whole["audio"]) - max(whole["video"]) < Fraction(1, 10)
+
+
+def test_segments_of_one_recording_are_whole(tmp_path, caplog):
+    """As those of a stream that was cut for the web: their packets count from 0 again, but not their clock."""
+    source = put_together(tmp_path / "a.ts", *(make_recording(tmp_path / f"{k}.ts", first=k) for k in (1, 2)))
+    frames = read(source)  # no DamagedVideo, though the demuxer marks a packet corrupt
+    with av.open(str(source)) as container:
+        assert any(packet.is_corrupt for packet in container.demux(video=0))
+    assert [after.time - before.time for before, after in itertools.pairwise(frames)] == [1 / RATE] * 49
+    assert not any(frame.is_after_gap for frame in frames) and not caplog.records
 
 
 def test_a_file_without_jumps_is_left_as_it_is(tmp_path, parts):
@@ -170,4 +181,4 @@ def test_a_stream_that_appears_while_it_is_read_is_no_error(parts):
 
         lying = SimpleNamespace(format=container.format, streams=container.streams, demux=demux)
         found = list(Continuity(lying, container.streams.video[0], RATE))
-    assert len([packet for packet in found if packet.size and packet.stream.type == "video"]) == 25
+        assert len([packet for packet in found if packet.size and packet.stream.type == "video"]) == 25

@@ -79,6 +79,17 @@ def test_one_damaged_spot_costs_one_group_of_pictures(tmp_path, name, codec):
     assert re.search(r"corrupt after frame \d\d of 100: .*lost, the one before is held: 1\.\d\d to", damage)
 
 
+def test_where_no_group_begins_soon_pictures_come_again_after_two_seconds(tmp_path):
+    source = make(tmp_path / "a.avi", "mpeg4", gop=100)
+    whole, _ = read(source)
+    frames, damage = read(erase(source, source.read_bytes().find(packets(source, "video")[0][20]), 200))
+    gap = next(frame for frame in frames if frame.is_after_gap)
+    assert gap.time == Fraction(20, 25) + 2 + Fraction(1, 25) and len(frames) == 100 - 51
+    assert "the one before is held: 0.76 to 2.84 s; pictures from 2.84 s on may be disturbed" in damage
+    for frame, same in zip(frames[:20], whole, strict=False):
+        np.testing.assert_array_equal(frame.image, same.image)
+
+
 def test_the_hole_is_held_and_the_output_is_as_long(tmp_path):
     source = make(tmp_path / "a.avi", "mpeg4", sound=4)
     erase(source, source.read_bytes().find(packets(source, "video")[0][34]), 1880)
@@ -155,7 +166,7 @@ def test_packets_that_the_demuxer_marks_corrupt_are_damage(tmp_path):
         number = stream.id
         places = [p.pos for p in container.demux(stream) if p.size and p.pos]
     blocks = [content[k : k + 188] for k in range(0, len(content), 188)]
-    begin = places[len(places) // 2] // 188 + 1
+    begin = places[44] // 188 + 1  # in the middle of a group
     lost = next(k for k in range(begin, len(blocks)) if int.from_bytes(blocks[k][1:3], "big") & 0x1FFF == number)
     source.write_bytes(b"".join(blocks[:lost] + blocks[lost + 1 :]))
     frames, damage = read(source)

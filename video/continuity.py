@@ -26,6 +26,7 @@ BACK = Fraction(1, 10)  # seconds that the times of decoding may go back without
 FORWARD = 10  # seconds of a jump ahead, in containers whose clock may jump
 AHEAD = 3  # seconds of a stream in which it has to jump after another one did
 MOST = 2000  # packets that are looked at for that
+FEW = 500  # packets among which the next one of a stream is looked for
 STEADY = 1  # seconds that a stream goes on for, if it does not jump
 NEAR = Fraction(1, 2)  # seconds behind the end of a stretch, in which a clock that had been left is taken up again
 
@@ -106,7 +107,7 @@ class Continuity:
     def _repair(self, packet: Packet, offset: Fraction) -> Fraction:
         """The offset of a packet that jumps: one of its own if the next one of its stream does not."""
         place = self._places[packet.stream.index]
-        coming = itertools.islice(self._peek(), MOST)
+        coming = itertools.islice(self._peek(), FEW)
         same = (other for other in coming if other.stream.index == packet.stream.index and other.dts is not None)
         following = next(same, None)
         if following is not None and -BACK < _decoded(following) + offset - place.end < NEAR:
@@ -136,6 +137,8 @@ class Continuity:
         places = dict(self._places)
         for number, coming in enumerate(itertools.chain([packet], self._peek())):
             index = coming.stream.index
+            if index in first and coming.dts is not None and _decoded(coming) - _decoded(first[index]) > AHEAD:
+                break  # the others do not jump, or have ended
             if index in places and index not in first and coming.dts is not None:
                 if self._jumps(coming, offset, places):
                     first[index] = coming

@@ -6,6 +6,7 @@ from fractions import Fraction
 from av.packet import Packet
 
 AROUND = Fraction(1)  # seconds around a joint of two recordings: packets there are marked, but only out of sequence
+DOUBTFUL = 2  # packets behind a marked one: a file may end with the first of them
 NAMED = 3  # holes: more are counted
 
 
@@ -47,6 +48,9 @@ class Damage:
         self._lost = 0
         self._holes: list[tuple[Fraction, Fraction]] = []
         self._marked: list[tuple[str, Fraction]] = []
+        self._doubtful: tuple[str, Fraction] | None = None  # a packet of the picture that is marked
+        self._since = 0  # packets of the picture
+        self._disturbed: Fraction | None = None
 
     def note(self, reason: str, *, after: int) -> None:
         """Note what is wrong with the picture; the first reason counts."""
@@ -71,11 +75,29 @@ class Damage:
         self._holes.append((start, end))
         self.lost_until = None
 
-    def mark(self, packet: Packet) -> None:
-        """Note a packet if the demuxer marks it corrupt."""
+    def disturb(self, time: Fraction) -> None:
+        """Note that pictures from `time` on refer to lost ones: there is none soon that does not."""
+        self._disturbed = time if self._disturbed is None else self._disturbed
+
+    def mark(self, packet: Packet, *, is_picture: bool) -> None:
+        """Note a packet if the demuxer marks it corrupt.
+
+        Where two files meet, one of the last packets of the picture before is marked, too, though it is whole: it
+        counts only if a few of the next ones refer to others.
+        """
+        if is_picture and packet.size and self._doubtful is not None:
+            self._since += 1
+            if self._since == DOUBTFUL and not packet.is_keyframe:
+                self._marked.append(self._doubtful)
+            if self._since == DOUBTFUL or packet.is_keyframe:
+                self._doubtful = None
         if packet.is_corrupt and packet.size:
             ticks = packet.pts if packet.dts is None else packet.dts
-            self._marked.append((packet.stream.type, (ticks or 0) * packet.time_base))
+            marked = packet.stream.type, (ticks or 0) * packet.time_base
+            if is_picture and self._doubtful is None:
+                self._doubtful, self._since = marked, 0
+            else:
+                self._marked.append(marked)
 
     def describe(self, start: Fraction) -> str:
         """All that is wrong, "" for nothing.
@@ -83,8 +105,11 @@ class Damage:
         Args:
             start: the file's first moment, from which times are said.
         """
+        last = [] if self._doubtful is None else [self._doubtful]
         marked = [
-            (kind, time) for kind, time in self._marked if all(abs(time - joint) > AROUND for joint in self.joints)
+            (kind, time)
+            for kind, time in self._marked + last
+            if all(abs(time - joint) > AROUND for joint in self.joints)
         ]
         parts = [text for text in (self.reason, self.missing) if text]
         if self._lost or self._holes:
@@ -94,6 +119,8 @@ class Damage:
             held = f", the one before is held: {', '.join(holes)}" if holes else ""
             lost = f"{self._lost} picture{'' if self._lost == 1 else 's'}" if self._lost else "some pictures"
             parts.append(f"{lost} lost{held}")
+        if self._disturbed is not None:
+            parts.append(f"pictures from {float(self._disturbed - start):.2f} s on may be disturbed")
         for kind, count in Counter(kind for kind, _ in marked).items():
             first = min(time for other, time in marked if other == kind)
             parts.append(f"packets of {kind} marked corrupt: {count}, the first at {float(first - start):.2f} s")

@@ -64,7 +64,7 @@ class Pictures:
 
     def __iter__(self) -> Iterator[Decoded]:
         for packet in self.continuity:
-            self._damage.mark(packet)
+            self._damage.mark(packet, is_picture=packet.stream.index == self._video.index)
             if self._bytes is not None:
                 self._bytes.follow(packet)
             if packet.stream.index != self._video.index:
@@ -80,6 +80,8 @@ class Pictures:
             if self._order and packet.pos is not None:
                 self._check_order(packet)
             yield from self._decode(packet) if packet.size or is_flush else self._repeat(packet)
+        if joints := self.continuity.joints:
+            logger.warning("%s: its clock jumps (%d times); picture and sound go on together", self._path, len(joints))
         if self.count == 0 and self.packets:
             self._damage.note(self._reason or "no picture in it can be decoded on its own", after=0)
 
@@ -126,6 +128,8 @@ class Pictures:
         is_long = time is not None and self._since is not None and time - self._since > patience
         is_sure = self.count == 0 and self._is_recorded and self._name in SURE
         if picture.key_frame or is_long or is_sure:
+            if is_long and not picture.key_frame and self.count:
+                self._damage.disturb(time)
             self._is_waiting = False
             self._sent.clear()
             return True
