@@ -91,18 +91,18 @@ def test_where_no_group_begins_soon_pictures_come_again_after_two_seconds(tmp_pa
 
 
 def test_the_hole_is_held_and_the_output_is_as_long(tmp_path):
-    source = make(tmp_path / "a.avi", "mpeg4", sound=4)
-    erase(source, source.read_bytes().find(packets(source, "video")[0][34]), 1880)
+    source = make(tmp_path / "a.avi", "mpeg4", sound=2, count=50)
+    erase(source, source.read_bytes().find(packets(source, "video")[0][24]), 1880)
     summary = convert([source], tmp_path / "b.mkv", Average(), Options(codec="ffv1", scene_threshold=255))
     assert "held" in summary.damage and summary.cuts == []
     frames = list(VideoReader(tmp_path / "b.mkv").frames())
     given, _ = read(source)
     (k,) = [k for k, frame in enumerate(given) if frame.is_after_gap]
     np.testing.assert_array_equal(frames[2 * k - 1].image, frames[2 * k - 2].image)  # in the hole, nothing is made
-    assert abs(VideoReader(tmp_path / "b.mkv").duration - 4) <= Fraction(1, 25)
+    assert abs(VideoReader(tmp_path / "b.mkv").duration - 2) <= Fraction(1, 25)
     with av.open(str(tmp_path / "b.mkv")) as container:
         ends = [p.pts * p.time_base for p in container.demux(audio=0) if p.size]
-    assert max(ends) > Fraction(39, 10)
+    assert max(ends) > Fraction(19, 10)
 
 
 def test_packets_that_the_index_has_and_the_file_has_not_are_missed(tmp_path):
@@ -185,18 +185,21 @@ def cut_at_packet(source: Path, number: int) -> Path:
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg2video"])
-@pytest.mark.parametrize("number", [1, 7, 24])
+@pytest.mark.parametrize("number", [1, 24])
 def test_a_recording_may_begin_in_the_middle_of_a_group(tmp_path, codec, number, caplog):
-    source = make(tmp_path / "a.ts", codec, gop=25)
+    source = make(tmp_path / "a.ts", codec, gop=25, count=50)
     whole, _ = read(source)
-    path = cut_at_packet(source, number)
-    frames, damage = read(path)
-    assert damage == "" and 70 <= len(frames) <= 75
+    frames, damage = read(cut_at_packet(source, number))
+    assert damage == "" and 20 <= len(frames) <= 25
     for frame, same in zip(reversed(frames), reversed(whole), strict=False):
         np.testing.assert_array_equal(frame.image, same.image)
     assert "begins in the middle of a group of pictures; the first" in caplog.text
+
+
+def test_such_a_recording_is_converted_without_damage(tmp_path):
+    path = cut_at_packet(make(tmp_path / "a.ts", "libx265", gop=10, count=30), 4)
     summary = convert([path], tmp_path / "b.mp4", Average(), Options())
-    assert summary.damage is None and summary.frames == 2 * len(frames)
+    assert summary.damage is None and 36 <= summary.frames <= 40
 
 
 def test_what_cannot_be_decoded_at_all_is_refused(tmp_path):
