@@ -59,7 +59,9 @@ class Pictures:
         self._next = 0  # number of the packet that should come
         self._sent: dict[int, None] = {}  # times of packets before the damage, whose pictures may still come
         self._has_key, self._key_time = False, None  # of the first packet that refers to no other
+        self._is_late = False  # pictures before it are missing, as in a recording that begins in the middle
         self._is_waiting, self._since, self._has_lost = False, None, False
+        self._lost_last: Fraction | None = None  # time of the last packet that could not be decoded
         self._reason = ""
 
     def __iter__(self) -> Iterator[Decoded]:
@@ -72,8 +74,7 @@ class Pictures:
             is_flush = packet.pts is None and packet.dts is None and not packet.size
             if self.packets == 0 and self._is_recorded and not packet.is_keyframe and self._name not in SURE:
                 self._wait(_time(packet))
-            if packet.is_keyframe and not self._has_key:
-                self._has_key, self._key_time = True, _time(packet)
+            self._note_key(packet)
             self.packets += not is_flush
             if self.count == 0 and self._is_recorded and _time(packet) is not None:
                 self._head.append(_time(packet))
@@ -127,7 +128,8 @@ class Pictures:
         patience = PATIENCE if self.count else HEAD
         is_long = time is not None and self._since is not None and time - self._since > patience
         is_sure = self.count == 0 and self._is_recorded and self._name in SURE
-        if picture.key_frame or is_long or is_sure:
+        is_new = picture.key_frame and (time is None or self._lost_last is None or time > self._lost_last)
+        if is_new or is_long or is_sure:
             if is_long and not picture.key_frame and self.count:
                 self._damage.disturb(time)
             self._is_waiting = False
@@ -173,8 +175,13 @@ class Pictures:
         self._reason = self._reason or reason
         if not self._is_joining(time):
             self._damage.note(reason, after=self.count)
-        elif self._has_key:
+        elif self._is_before_key(time):
             return  # shown before the first that refers to no other: nothing refers to it
+        elif self._has_key:  # with what is missing at the beginning, this group cannot be decoded either
+            self._has_key, self._key_time = False, None
+            self._sent.clear()
+        if time is not None:
+            self._lost_last = time if self._lost_last is None else max(time, self._lost_last)
         self._miss(time)
         self._wait(time)
 
@@ -185,8 +192,18 @@ class Pictures:
 
     def _is_joining(self, time: Fraction | None) -> bool:
         """Whether a picture at `time` may refer to one before the beginning of a recording."""
-        is_before = self._key_time is not None and time is not None and time < self._key_time
-        return self._is_recorded and (not self._has_key or is_before)
+        is_late = self._is_late and self.count == 0
+        return self._is_recorded and (not self._has_key or self._is_before_key(time) or is_late)
+
+    def _is_before_key(self, time: Fraction | None) -> bool:
+        return self._key_time is not None and time is not None and time < self._key_time
+
+    def _note_key(self, packet: Packet) -> None:
+        """Note the first packet that refers to no other, and whether pictures are missing before it."""
+        if packet.is_keyframe and not self._has_key:
+            self._has_key, self._key_time = True, _time(packet)
+        if self.count == 0 and (not self._has_key or self._is_before_key(_time(packet))):
+            self._is_late = True
 
     def _wait(self, time: Fraction | None) -> None:
         if not self._is_waiting:
