@@ -61,6 +61,7 @@ def add_times(parser: argparse.ArgumentParser) -> None:
         "--depth", type=int, help="of weights that make the middle alone: frames at the nearest 1/2^depth (4)"
     )
     parser.add_argument("--seconds", type=rational, help="only so much of the input, from its beginning")
+    parser.add_argument("--deinterlace", action="store_true", help="make whole frames of interlaced ones first")
     parser.add_argument("--input_fps", "--input-fps", type=rational, help="rate of a folder of frames (25)")
 
 

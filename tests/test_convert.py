@@ -108,7 +108,8 @@ def test_two_images_give_the_middle_one_in_sixteen_bits_too(tmp_path):
 class Broken:
     """A reader of eight frames that fails after `good` of them."""
 
-    rate, duration, total = Fraction(10), Fraction(8, 10), 8
+    rate, duration, total, is_duration_own = Fraction(10), Fraction(8, 10), 8, True
+    damage = None
 
     def __init__(self, good: int = 8, times: list[Fraction] | None = None, error: type = DamagedVideo):
         self._error = error
@@ -152,11 +153,14 @@ def test_only_the_beginning_is_read_if_asked_for():
 
 @pytest.mark.parametrize(
     ("duration", "end"),
-    [("0.8", "0.8"), ("0.85", "0.85"), ("0.95", "0.8"), ("99", "0.8"), ("0.5", "0.8"), (None, "0.8")],
+    [("0.8", "0.8"), ("0.85", "0.85"), ("0.95", "0.95"), ("99", "99"), ("601", "0.8"), ("0.5", "0.8"), (None, "0.8")],
 )
-def test_the_last_frame_lasts_as_the_file_says_if_that_is_believable(duration, end):
+@pytest.mark.parametrize("is_own", [True, False])
+def test_the_last_frame_lasts_as_the_file_says_if_that_is_believable(duration, end, is_own):
     reader = Broken()
-    reader.duration = duration and Fraction(duration)
+    reader.duration, reader.is_duration_own = duration and Fraction(duration), is_own
+    if not is_own and Fraction(end) > Fraction(9, 10):  # longer than usual, and of another stream perhaps
+        end = "0.8"
     assert Source(reader).until(Fraction(7, 10), Fraction(1, 10)) == Fraction(end)
 
 

@@ -2,13 +2,14 @@
 
 from .codecs import CODECS, is_video
 from .convert import Options, convert
+from .damage import DamagedVideo
 from .facts import DEFAULT_RATE
 from .frame import Frame
 from .images import ImageReader, is_image, list_frames
 from .network import Model
 from .outputs import check_report
 from .pipeline import interpolate_frames
-from .reader import DamagedVideo, VideoReader
+from .reader import VideoReader
 from .summary import Summary, describe
 from .timeline import rational
 

@@ -3,7 +3,7 @@
 import io
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,11 +12,15 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
+from .continuity import Continuity
+from .copied import OutputClock, span
 from .files import HANDED_ON, open_handed_on, open_media
 from .reader import VideoReader
+from .recode import Recoder, is_exact, needs_recoding
 
 logger = logging.getLogger("waveletvfi")
 
+LONGER = Fraction(1, 5)  # seconds that sound may last longer without a word
 KINDS = ("audio", "subtitle")
 MATROSKA = "matroska"
 COVERS = {"png": "image/png", "mjpeg": "image/jpeg"}  # by codec
@@ -45,6 +49,8 @@ class Carrier:
         self._source, self._end = source, end
         self._input = open_media(source.path)
         self._copies: dict[int, Stream] = {}
+        self._recoders: dict[int, Recoder] = {}
+        self._clock = OutputClock(output)
         picture = output.streams.video[0]
         for stream in self._input.streams:
             if stream.index == source.picture:
@@ -64,27 +70,45 @@ class Carrier:
         elif self._input.chapters():
             logger.warning("%s: left out: chapters; they cannot be written beside its kind of sound", source.path)
 
-    def packets(self) -> Iterator[Packet]:
-        """The packets to be written, in the order of the file, their times counted as the frames' are."""
-        last: dict[int, int] = {}
+    def packets(self, picture_end: Fraction | None = None) -> Iterator[Packet]:
+        """The packets to be written, in the order of the file, their times counted as the frames' are.
+
+        Args:
+            picture_end: seconds that the picture lasts; sound that lasts longer is said.
+        """
+        sound_end = Fraction(0)
         try:
-            for packet in self._input.demux():
-                copy = self._copies.get(packet.stream.index)
-                if copy is None or not packet.size:
-                    continue
-                shift = round(self._source.start / packet.time_base)
-                pts = packet.dts if packet.pts is None else packet.pts
-                if pts is None and packet.stream.disposition & Disposition.attached_pic:
-                    pts = shift  # a cover belongs to no time
-                dts = pts if packet.dts is None else packet.dts
-                if pts is None or (self._end is not None and (pts - shift) * packet.time_base >= self._end):
-                    continue
-                dts = max(dts - shift, last.get(copy.index, dts - shift - 1) + 1)  # a muxer takes none that goes back
-                last[copy.index] = dts
-                packet.pts, packet.dts, packet.stream = max(pts - shift, dts), dts, copy
-                yield packet
+            picture = self._input.streams[self._source.picture]
+            for packet in Continuity(self._input, picture, self._source.rate):
+                if packet.size:
+                    for copy in self._placed(packet):
+                        sound_end = max(sound_end, span(copy)[1]) if copy.stream.type == "audio" else sound_end
+                        yield copy
+            for index, recoder in self._recoders.items():
+                yield from self._timed(recoder.packets(None), self._copies[index])
         except av.FFmpegError as error:
             logger.warning("%s: sound and subtitles end early: %s", self._source.path, error.strerror)
+        if picture_end is not None and sound_end - picture_end > LONGER:
+            longer = float(sound_end - picture_end)
+            logger.warning(
+                "%s: its sound lasts %.1f s longer than its picture; it is kept, and players hold the last frame",
+                self._source.path, longer,
+            )  # fmt: skip
+
+    def _placed(self, packet: Packet) -> Iterator[Packet]:
+        """What becomes of a packet in the output."""
+        index = packet.stream.index
+        if index in self._recoders:
+            yield from self._timed(self._recoders[index].packets(packet), self._copies[index])
+        elif index in self._copies:
+            yield from self._timed([packet], self._copies[index])
+
+    def _timed(self, packets: Iterable[Packet], copy: Stream) -> Iterator[Packet]:
+        """Those that belong into the output, at their times."""
+        for packet in packets:
+            is_shown = self._clock.set(packet, copy, start=self._source.start)
+            if is_shown and (self._end is None or span(packet)[0] < self._end):
+                yield packet
 
     def close(self) -> None:
         """Close the source."""
@@ -103,6 +127,9 @@ class Carrier:
             suffix = COVERS[codec].removeprefix("image/")
             output.add_attachment(f"cover.{suffix}", COVERS[codec], self._cover(stream.index))
             return True
+        if is_timed and needs_recoding(stream, output):
+            self._recode(stream, output)
+            return True
         if codec is None or not (is_cover or (is_timed and stream.type in KINDS)) or not _fits(stream, output):
             return False
         copy = output.add_stream_from_template(stream, opaque=True)
@@ -110,6 +137,17 @@ class Carrier:
         copy.disposition = stream.disposition
         self._copies[stream.index] = copy
         return True
+
+    def _recode(self, stream: Stream, output: OutputContainer) -> None:
+        recoder = Recoder(stream, output)
+        recoder.copy.metadata.update(_lasting(stream.metadata))
+        recoder.copy.disposition = stream.disposition
+        self._recoders[stream.index], self._copies[stream.index] = recoder, recoder.copy
+        loss = "without loss" if is_exact(stream) else "in 24 bits at most"
+        logger.warning(
+            "%s: sound (%s) is stored as ALAC, %s: many players misread it in mp4; .mkv and .mov keep it as it is",
+            self._source.path, _name(stream), loss,
+        )  # fmt: skip
 
     def _cover(self, index: int) -> bytes:
         with open_media(self._source.path) as container:

@@ -44,7 +44,8 @@ class Options:
 
     multiplier, fps, slow: see `Timeline`; default: twice as many frames. depth: frames are made at multiples of
         1/2^depth between two; default: see `Timeline.halvings`.
-    input_fps: rate of images. seconds: only so much of the input, from its beginning.
+    input_fps: rate of images. seconds: only so much of the input, from its beginning. deinterlace: make whole frames of
+        interlaced ones first.
     scene_threshold, drop_duplicates: see `video.content`.
     ratio, budget, tile: see `Network`. compare: the source beside the output.
     codec, crf, preset: see `choose_format`.
@@ -56,6 +57,7 @@ class Options:
     depth: int | None = None
     input_fps: Fraction | None = None
     seconds: Fraction | None = None
+    deinterlace: bool = False
     scene_threshold: float = SCENE_THRESHOLD
     drop_duplicates: bool = False
     ratio: float | None = None
@@ -99,7 +101,7 @@ def convert(
     timeline = Timeline(multiplier=options.multiplier, fps=options.fps, slow=options.slow)
     network = Network(model, ratio=options.ratio, budget=options.budget, device=device, tile=options.tile)
     check_output(output, inputs, overwrite=overwrite)
-    with contextlib.closing(open_reader(inputs, rate=options.input_fps)) as reader:
+    with contextlib.closing(open_reader(inputs, rate=options.input_fps, is_interlaced=options.deinterlace)) as reader:
         _check_options(options, reader, output)
         source = Source(reader, seconds=options.seconds)
         if is_image(output):
@@ -117,9 +119,13 @@ def _check_options(options: Options, reader: VideoReader | ImageReader, output: 
         value = getattr(options, name)
         if value is not None and not least <= value <= most:
             raise ValueError(f"{name} must be from {least} to {most}, got {value}")
+    if options.seconds is not None and options.seconds <= 0:
+        raise ValueError(f"seconds must be above 0, got {options.seconds}")
     are_images = isinstance(reader, ImageReader)
     if options.input_fps is not None and not are_images:
         raise ValueError(f"input_fps is for images; {reader.path} has its own rate")
+    if options.deinterlace and not isinstance(reader, VideoReader):
+        raise ValueError(f"deinterlace is for videos, and {reader.paths[0]} is an image")
     is_usual = options == replace(Options(), **{name: getattr(options, name) for name in ("ratio", "budget", "tile")})
     if is_image(output) and not (are_images and len(reader.paths) == 2 and is_usual):
         raise ValueError(f"{output}: an image holds the middle one of two images, without other options; name a folder")
@@ -165,7 +171,9 @@ def _make_video(task: _Task, output: Path, *, resume: bool, overwrite: bool) -> 
         job.check()
         end = timeline.stretch(source.end, source.start)
         carried = reader if isinstance(reader, VideoReader) else None
-        join(job.folder, form, output, source=carried, end=end, stretch=timeline.slow)
+        join(
+            job.folder, form, output, source=carried, end=end, stretch=timeline.slow, is_whole=source.is_whole
+        )  # fmt: skip
 
     with _holding(job, group):
         group.once(begin)

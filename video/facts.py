@@ -1,6 +1,8 @@
 """What a video file says about itself, as far as it can be believed."""
 
 import logging
+import re
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +17,8 @@ DEFAULT_RATE = Fraction(25)
 NEARLY = Fraction(1, 50_000)  # relative error of a rate in a file that stores a period in another unit
 MILLISECOND = Fraction(1, 1000)  # in which Matroska says how long it is
 MICROSECOND = Fraction(1, 1_000_000)  # the unit of a container's times
+TIMED_KINDS = ("video", "audio", "subtitle")
+PROGRESSIVE = 1  # FFmpeg's order of fields; 0: unknown, more: interlaced
 SLOWEST, FASTEST = Fraction(1, 1000), 1000  # frames per second; beyond, the file is wrong
 
 
@@ -41,22 +45,48 @@ def find_rate(video: VideoStream, path: Path) -> Fraction:
     return DEFAULT_RATE
 
 
-def find_duration(container: InputContainer, video: VideoStream, rate: Fraction) -> Fraction | None:
-    """Seconds that the picture, or else the file, is said to last; None where that is not said. A whole number of
-    frames of `rate` where that is what the file says, but for its coarser unit."""
-    duration = (video.duration or 0) * video.time_base or (container.duration or 0) * MICROSECOND
-    whole = round(duration * rate) / rate
-    is_rounded = abs(whole - duration) <= max(video.time_base, MILLISECOND) < 1 / (4 * rate)
-    return (whole if is_rounded else duration) if duration > 0 else None
+def find_duration(container: InputContainer, video: VideoStream, rate: Fraction) -> tuple[Fraction | None, bool]:
+    """When the picture, or else the file, is said to end, and whether the picture is said to.
+
+    Returns:
+        end: in seconds from `find_start`, None where nothing is said. A whole number of frames of `rate` where that is
+            what the file says, but for its coarser unit.
+        is_own: the file says it of the picture, so that another stream cannot be what lasts so long.
+    """
+    start = find_start(container, video)
+    own = (video.duration or 0) * video.time_base
+    tagged = _tagged_duration(video.metadata)
+    whole = (container.duration or 0) * MICROSECOND
+    others = [stream for stream in container.streams if stream.index != video.index and stream.type in TIMED_KINDS]
+    if own > 0:
+        end = own + max((video.start_time or 0) * video.time_base - start, Fraction(0))
+    else:
+        end = tagged - start if tagged > 0 else whole
+    rounded = round(end * rate) / rate
+    is_rounded = abs(rounded - end) <= max(video.time_base, MILLISECOND) < 1 / (4 * rate)
+    return (rounded if is_rounded else end) if end > 0 else None, own > 0 or tagged > 0 or not others
 
 
-def say_what_is_lost(path: Path, container: InputContainer, video: VideoStream, first: VideoFrame) -> None:
+def _tagged_duration(metadata: Mapping[str, str]) -> Fraction:
+    """Seconds of Matroska's tag "DURATION" ("00:00:02.700000000"), 0 where it is missing or no time."""
+    parts = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", metadata.get("DURATION", ""))
+    if parts is None:
+        return Fraction(0)
+    hours, minutes, seconds = map(Fraction, parts.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def say_what_is_lost(
+    path: Path, container: InputContainer, video: VideoStream, first: VideoFrame, *, is_deinterlaced: bool
+) -> None:
     """Log what of the picture will not be in the output."""
     pictures = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    shows_combs = first.interlaced_frame or (video.codec_context.field_order or 0) > PROGRESSIVE
     notes = {
         "only the first video stream is kept": len(pictures) > 1,
         "alpha channel, dropped": has_alpha(container, video, first),
-        "interlaced: deinterlace it first, or moving edges show combs": first.interlaced_frame,
+        "interlaced: moving edges show combs; --deinterlace makes whole frames of it": shows_combs
+        and not is_deinterlaced,
     }
     for note in (text for text, is_true in notes.items() if is_true):
         logger.warning("%s: %s", path, note)

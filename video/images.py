@@ -32,6 +32,7 @@ class ImageReader:
     colour = None  # images do not say how a video of them should store colour
     aspect = None
     light = ""
+    damage = None  # an image that cannot be read ends the frames
 
     def __init__(self, paths: Sequence[str | os.PathLike], *, rate: Fraction = DEFAULT_RATE):
         """Raises FileNotFoundError naming a file that is not there, ValueError naming a first one that is no image."""
@@ -41,7 +42,7 @@ class ImageReader:
                 raise FileNotFoundError(f"no image at {path}")
         self.rate, self.unit = rate, 1 / rate
         self.total = len(self.paths)
-        self.duration = self.total / rate
+        self.duration, self.is_duration_own = self.total / rate, True
         self._said: set[tuple] = set()
         self.bits = 0  # any, until the first is read
         first = self._read(self.paths[0])

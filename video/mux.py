@@ -1,6 +1,7 @@
 """From segments to the output: complete under its name, or not there at all."""
 
 import contextlib
+import errno
 import heapq
 import logging
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ from .files import open_handed_on, open_media
 from .reader import VideoReader
 from .segments import FRAMES, QUICK_TIME, SEGMENT, Format, naming_failures, tag_colour
 
+# Errors of writing: any other one is of a carried packet, whose loss does not end the work.
+OF_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EPIPE, errno.EBADF, errno.ENOMEM}
+
 logger = logging.getLogger("waveletvfi")
 
 
@@ -32,13 +36,15 @@ def join(
     source: VideoReader | None = None,
     end: Fraction | None = None,
     stretch: Fraction = Fraction(1),
+    is_whole: bool = False,
 ) -> None:
     """Make `output` of all segments in `folder`; the same bytes in whichever order and by whomever they were made.
 
     Args:
         source: what to copy sound, subtitles, chapters, metadata, attachments and cover from.
-        end: seconds that the output lasts; default: until one period after the last frame.
+        end: seconds that the picture lasts; default: until one period after the last frame.
         stretch: how many times as long as `source` it lasts; unless it is 1, sound and subtitles are left out.
+        is_whole: `source` was read to its end, so that sound and subtitles go on after the picture.
     Raises:
         OSError: no space, no permission; what was there, if anything, is untouched.
         ValueError: no segments, or they do not belong together.
@@ -53,7 +59,7 @@ def join(
         if form.suffix in ANIMATIONS:
             animate(segments, form, temporary, end=end)
         else:
-            _mux(segments, form, temporary, source, end, stretch)
+            _mux(segments, form, temporary, source, end, stretch, is_whole)
 
 
 def _rename(frames: Path, output: Path) -> None:
@@ -69,6 +75,7 @@ def _mux(
     source: VideoReader | None,
     end: Fraction | None,
     stretch: Fraction,
+    is_whole: bool,
 ) -> None:
     options = {"fflags": "+bitexact"}  # nothing random, no date of today
     if form.suffix in QUICK_TIME:
@@ -82,14 +89,15 @@ def _mux(
         video = _add_picture(container, segments[0], form)
         streams = [_pictures(segments, form, video, end)]
         if source is not None:
-            carrier = stack.enter_context(contextlib.closing(Carrier(source, container, end=end, stretch=stretch)))
-            streams.append(carrier.packets())
+            last = None if is_whole else end
+            carrier = stack.enter_context(contextlib.closing(Carrier(source, container, end=last, stretch=stretch)))
+            streams.append(carrier.packets(end))
         container.start_encoding()
         for packet in heapq.merge(*streams, key=lambda packet: packet.dts * packet.time_base):
             try:
                 container.mux(packet)
-            except av.error.InvalidDataError:  # a failed write is another error
-                if source is None:
+            except av.FFmpegError as error:
+                if source is None or error.errno in OF_DISK:
                     raise
                 damaged += 1
     if damaged:
@@ -125,10 +133,26 @@ def _pictures(segments: list[Path], form: Format, video: VideoStream, end: Fract
         after = min(packet.pts for packet in current[3]) if current else _end(times[-1], form, end)
         lasts = dict(zip(times, [*times[1:], after], strict=True))
         decoded = before + times
-        for packet, dts in zip(packets, decoded, strict=False):
+        for packet, dts in zip(packets, _late(packets, decoded, reorder * period), strict=True):
             packet.dts, packet.duration, packet.stream = dts, lasts[packet.pts] - packet.pts, video
+            if packet is packets[-1] and current is None:  # readers of mp4 take the end of this one for that of all
+                packet.duration = max(packet.duration, after - reorder * period - dts)
             yield packet
         before = decoded[len(times) :]
+
+
+def _late(packets: list[Packet], decoded: list[int], delay: int) -> list[int]:
+    """Times of decoding, no earlier than `delay` before a packet or one after it is shown: else the last of
+    them would end long before the last frame does, where frames last unequally long."""
+    earliest, shown = [], packets[-1].pts
+    for packet in reversed(packets):
+        shown = min(shown, packet.pts)
+        earliest.append(shown - delay)
+    late, last = [], decoded[0] - 1
+    for dts, least in zip(decoded, reversed(earliest), strict=False):
+        last = max(dts, least, last + 1)
+        late.append(last)
+    return late
 
 
 def _read(segment: Path, form: Format) -> tuple[bytes, int, list[Packet]]:

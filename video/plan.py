@@ -15,7 +15,8 @@ SEGMENT = 32  # source frames whose output is encoded on its own: what a crash l
 class Span(NamedTuple):
     """Consecutive frames of the output between two of the source.
 
-    frame0, frame1: the frames before and after; frame1 is None after the last. is_cut: they are of different scenes.
+    frame0, frame1: the frames before and after; frame1 is None after the last. is_cut: they are of different scenes, or
+    pictures between them are lost.
     segment: number of the output's segment. slots: the output's frames from frame0 until before frame1.
     """
 
@@ -55,8 +56,8 @@ def plan(
         else:
             slots += timeline.slots(index - 1, last.time, frame.time, first)
             longest = max(longest, frame.time - last.time)
-            if not (drop_duplicates and verdict.is_duplicate):
-                yield from _by_segment(kept, frame, verdict.is_cut, slots, is_wanted)
+            if frame.is_after_gap or not (drop_duplicates and verdict.is_duplicate):
+                yield from _by_segment(kept, frame, verdict.is_cut or frame.is_after_gap, slots, is_wanted)
                 kept, slots = frame, []
         last, verdict = frame, step
     if index < 1:

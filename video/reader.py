@@ -18,26 +18,21 @@ from utils import describe_stranger
 
 from .clock import Clock
 from .colour import Colour, decode_rgb, depth, orientation, upright, upright_aspect
-from .facts import MICROSECOND, find_duration, find_picture, find_rate, find_start, say_what_is_lost
+from .damage import Damage, DamagedVideo
+from .decode import Decoded, Pictures
+from .deinterlace import deinterlace
+from .delays import find_delays
+from .facts import find_duration, find_picture, find_rate, find_start, say_what_is_lost
 from .files import open_media
 from .frame import Frame
 from .light import read_light
+from .missing import missing_end, missing_size
 
 logger = logging.getLogger("waveletvfi")
 
-INDEXED = "mov"  # containers of this family (mp4, mov, m4v) list every packet in advance
-SEEKABLE = (INDEXED, "matroska")  # these know where their key frames are
-TIMED = ("matroska", "avi", "flv")  # these declare a duration in their header
-ROUNDING = Fraction(1, 5)  # seconds by which a declared duration may be too long
+SEEKABLE = ("mov", "matroska")  # containers that know where their key frames are
+BROWSERS = {"default_fps": "10"}  # of an APNG whose frames are shown for no time
 MAX_PIXELS = 2**27  # of a frame: 16384x8192; more is a damaged header
-
-
-class DamagedVideo(ValueError):
-    """A video that ends too early or is damaged. count: frames given out before; time: of the last one, or None."""
-
-    def __init__(self, message: str, *, count: int, time: Fraction | None):
-        super().__init__(message)
-        self.count, self.time = count, time
 
 
 class VideoReader:
@@ -45,15 +40,17 @@ class VideoReader:
 
     Attributes:
         path: the file. paths: the same, in a list. rate: nominal frames per second. unit: seconds, of which the file's
-        times are multiples. total: expected number of frames, duration: seconds they last; None if it does not say.
+        times are multiples. total: expected number of frames, duration: when the last one ends, in seconds; None if it
+        does not say. is_duration_own: this is said of the picture, not only of the whole file.
         size: (H, W) when upright. bits: per component as stored; more than 8 give uint16 frames.
         pixel_format: as stored. colour: how the file stores colour. aspect: width/height of a pixel when upright,
         None if unknown. start: what the file calls the first moment; the frames' times count from there.
         light: what screen a HDR picture was made for, as x265 takes it. picture: index of its video stream.
     """
 
-    def __init__(self, path: str | os.PathLike, *, seconds: Fraction | None = None):
-        """Open `path`; with `seconds`, only the frames before that time are read.
+    def __init__(self, path: str | os.PathLike, *, seconds: Fraction | None = None, is_interlaced: bool = False):
+        """Open `path`; with `seconds`, only the frames before that time are read. `is_interlaced`: make whole
+        frames of interlaced ones, see `video.deinterlace`.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -61,7 +58,7 @@ class VideoReader:
         """
         self.path = Path(path)
         self.paths = [self.path]
-        self._end = seconds
+        self._end, self._is_deinterlaced = seconds, is_interlaced
         if not self.path.is_file():
             raise FileNotFoundError(f"no video at {self.path}")
         first = self._first_frame()
@@ -71,11 +68,13 @@ class VideoReader:
             self.picture, self.unit = video.index, video.time_base
             self.start = find_start(container, video)
             self.rate = find_rate(video, self.path)
-            self.duration = find_duration(container, video, self.rate)
+            self.duration, self.is_duration_own = find_duration(container, video, self.rate)
             self.total = video.frames or (round(self.duration * self.rate) if self.duration else None)
             self.colour = Colour.of_stream(video)
             self.aspect = upright_aspect(video.sample_aspect_ratio or None, first)
-            say_what_is_lost(self.path, container, video, first)
+            say_what_is_lost(self.path, container, video, first, is_deinterlaced=is_interlaced)
+            if (shown := find_delays(container, self.rate)) is not None:
+                self.rate, self.duration, self.total = shown
         if seconds is not None:
             self.total = self.total and min(self.total, math.ceil(seconds * self.rate))
             self.duration = self.duration and min(self.duration, seconds)
@@ -83,7 +82,8 @@ class VideoReader:
         self.bits, self.pixel_format = depth(first.format), first.format.name
         self._stored = (first.height, first.width)
         self.size = self._stored if orientation(first)[0][0] else self._stored[::-1]
-        self._first_time = self._time(first)
+        self._first_time = None if first.pts is None else first.pts * first.time_base - self.start
+        self._damage = Damage()
 
     def frames(self, *, start: Fraction | None = None) -> Iterator[Frame]:
         """The frames in order, from the beginning or from the first at or after `start`; may be called again.
@@ -91,22 +91,37 @@ class VideoReader:
         Raises:
             DamagedVideo: the file ends too early or is damaged; says after which frame.
         """
-        count, last = 0, None
+        count, last, damage = 0, None, Damage()
+        self._damage = damage
         try:
-            for time, picture in self._timed(start):
+            for time, decoded in self._timed(start, damage):
                 if start is not None and time < start:
                     continue
                 frame = self._convert(
-                    picture, time, f"frame {count + 1}" if start is None else f"at {float(time):.3f} s"
+                    decoded, time, f"frame {count + 1}" if start is None else f"at {float(time):.3f} s"
                 )
                 count, last = count + 1, time
                 yield frame
         except (av.FFmpegError, MemoryError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error or "not enough memory"
-            expected = f" of {self.total}" if self.total and start is None else ""
-            where = f"{count}{expected}" if last is None or start is None else f"at {float(last):.3f} s"
-            message = f"{self.path} is truncated or corrupt after frame {where}: {reason}"
-            raise DamagedVideo(message, count=count, time=last) from error
+            damage.note(getattr(error, "strerror", None) or str(error) or "not enough memory", after=count)
+            damage.breaks_off = True
+        if text := self._describe(damage, None if start is None else last):
+            end = None if damage.lost_until is None else damage.lost_until - self.start
+            raise DamagedVideo(text, count=count, time=last, breaks_off=damage.breaks_off, end=end)
+
+    @property
+    def damage(self) -> str | None:
+        """What is wrong with the file, as far as it has been read the last time."""
+        return self._describe(self._damage, None) or None
+
+    def _describe(self, damage: Damage, last: Fraction | None) -> str:
+        text = damage.describe(self.start)
+        if not text:
+            return ""
+        expected = f" of {self.total}" if self.total and last is None else ""
+        where = f"{damage.after}{expected}" if last is None else f"at {float(last):.3f} s"
+        after = f" after frame {where}" if damage.reason or damage.missing else ""
+        return f"{self.path} is truncated or corrupt{after}: {text}"
 
     def close(self) -> None:
         """Nothing is held open between the frames."""
@@ -123,7 +138,7 @@ class VideoReader:
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
         with self._naming():
-            container = open_media(self.path)
+            container = open_media(self.path, container_options=BROWSERS)
         video = find_picture(container, self.path)
         # A wrong frame is worse than none: the decoder reports damage instead of guessing the missing blocks.
         video.codec_context.options = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}
@@ -139,49 +154,45 @@ class VideoReader:
             reason = getattr(error, "strerror", None) or "it asks for too much memory"
             raise ValueError(f"{self.path} is not a video, or is truncated or corrupt: {reason}") from error
 
-    def _timed(self, start: Fraction | None) -> Iterator[tuple[Fraction, VideoFrame]]:
+    def _timed(self, start: Fraction | None, damage: Damage) -> Iterator[tuple[Fraction, Decoded]]:
         """(time, decoded frame), from a key frame not after `start` where one is known, else from the first."""
         if start is not None and self._first_time is not None and self._kinds & set(SEEKABLE):
-            pictures = self._ticks(Clock(self.rate, self.unit, self.path, first=self._first_time), start)
+            pictures = self._ticks(Clock(self.rate, self.unit, self.path, first=self._first_time), damage, start)
             head = _first_of(pictures)
-            if head and head[0] <= start and head[1].key_frame:
+            if head and head[0] <= start and head[1].picture.key_frame:
                 yield head
                 yield from pictures
                 return
-        yield from self._ticks(Clock(self.rate, self.unit, self.path))
+        yield from self._ticks(Clock(self.rate, self.unit, self.path), damage)
 
-    def _ticks(self, clock: Clock, start: Fraction | None = None) -> Iterator[tuple[Fraction, VideoFrame]]:
-        for frame in self._decode(start):
-            time = clock.tick(self._time(frame))
+    def _ticks(self, clock: Clock, damage: Damage, start: Fraction | None = None) -> Iterator[tuple[Fraction, Decoded]]:
+        for decoded in self._decode(start, damage):
+            time = clock.tick(None if decoded.time is None else decoded.time - self.start)
             if self._end is not None and time >= self._end:
                 return
-            yield time, frame
+            yield time, decoded
 
-    def _decode(self, start: Fraction | None) -> Iterator[VideoFrame]:
-        """Decoded frames, from the key frame before `start` on; an early end is an error."""
-        packets = 0
-        reached = Fraction(0)
+    def _decode(self, start: Fraction | None, damage: Damage) -> Iterator[Decoded]:
+        """Decoded frames, from the key frame before `start` on; an early end is damage."""
         container, video = self._open()
         with container:
             if start is not None:
                 with contextlib.suppress(av.FFmpegError):
                     container.seek(math.floor((start + self.start) / self.unit), stream=video)
-            for packet in container.demux():
-                if packet.pts is not None:
-                    reached = max(reached, (packet.pts + (packet.duration or 0)) * packet.time_base)
-                if packet.stream.index == video.index:
-                    packets += packet.size > 0
-                    yield from packet.decode()
-            promised = len(video.index_entries) if INDEXED in self._kinds and start is None else 0
-            duration = Fraction(container.duration or 0) * MICROSECOND
-        if packets < promised:
-            raise ValueError(f"it holds {packets} of {promised} packets")
-        if self._kinds & set(TIMED) and reached + ROUNDING < duration:
-            raise ValueError(f"it ends at {float(reached):.1f} of {float(duration):.1f} seconds")
+            pictures = Pictures(container, video, self.rate, damage, self.path)
+            yield from deinterlace(pictures) if self._is_deinterlaced else pictures
+            clock = pictures.continuity
+            if start is None and not clock.joints:
+                end = missing_end(
+                    container, video, packets=pictures.packets, reached=clock.reached, picture=clock.picture
+                )
+                breaks_off = bool(end) or not container.duration
+                damage.end_early(end or missing_size(self.path), after=pictures.count, breaks_off=breaks_off)
+        if clock.joints:
+            self.duration = None  # it counts with the clock that jumped
 
-    def _convert(self, picture: VideoFrame, time: Fraction, name: str) -> Frame:
-        if picture.is_corrupt:
-            raise ValueError("the next one cannot be decoded completely")
+    def _convert(self, decoded: Decoded, time: Fraction, name: str) -> Frame:
+        picture = decoded.picture
         if (picture.height, picture.width) != self._stored:
             height, width = self._stored
             raise ValueError(f"the next one is {picture.width}x{picture.height}, those before were {width}x{height}")
@@ -189,13 +200,11 @@ class VideoReader:
         image = upright(decode_rgb(picture, self.colour, is_deep=self.bits > 8), picture)
         if image.shape[:2] != self.size:
             raise ValueError("the next one is turned another way")
-        return Frame(image, time, f"{self.path} {name}", None if turned else picture)
-
-    def _time(self, frame: VideoFrame) -> Fraction | None:
-        return None if frame.pts is None else frame.pts * frame.time_base - self.start
+        native = None if turned else picture
+        return Frame(image, time, f"{self.path} {name}", native, decoded.lasts, decoded.is_after_gap)
 
 
-def _first_of(pictures: Iterator[tuple[Fraction, VideoFrame]]) -> tuple[Fraction, VideoFrame] | None:
+def _first_of(pictures: Iterator[tuple[Fraction, Decoded]]) -> tuple[Fraction, Decoded] | None:
     """The first, None where there is none or it cannot be decoded."""
     with contextlib.suppress(av.FFmpegError, ValueError):
         return next(pictures, None)

@@ -74,7 +74,7 @@ def choose_times(records: Sequence[Record]) -> list[float]:
 def read_pairs(inputs: Sequence[Path], options: Options, times: Sequence[float]) -> Iterator[tuple[Frame, Frame]]:
     """The two frames around each time, in one pass."""
     waiting = sorted(times)
-    reader = open_reader([Path(path) for path in inputs], rate=options.input_fps)
+    reader = open_reader([Path(path) for path in inputs], rate=options.input_fps, is_interlaced=options.deinterlace)
     last = None
     for frame in reader.frames():
         if waiting and last is not None and frame.time > Fraction(waiting[0]):

@@ -13,15 +13,20 @@ from .facts import DEFAULT_RATE
 from .images import ImageReader, is_image, list_frames
 from .numbering import describe_gaps
 from .reader import VideoReader
+from .webp import WebpReader, is_animated_webp
+
+WEBP = ".webp"
 
 logger = logging.getLogger("waveletvfi")
 
 
-def open_reader(inputs: Sequence[Path], rate: Fraction | None = None) -> VideoReader | ImageReader:
+def open_reader(
+    inputs: Sequence[Path], rate: Fraction | None = None, *, is_interlaced: bool = False
+) -> VideoReader | ImageReader | WebpReader:
     """A reader of one video, of the images of a folder or of a pattern such as "frames/*.png", or of several images.
 
     Args:
-        rate: frames per second of images; a video has its own.
+        rate: frames per second of images; a video has its own. is_interlaced: see `VideoReader`, which alone can be.
     Raises:
         FileNotFoundError: nothing is there, with the path.
         ValueError: one image alone, a folder or a video beside something else, or what cannot be read.
@@ -46,9 +51,11 @@ def open_reader(inputs: Sequence[Path], rate: Fraction | None = None) -> VideoRe
         if not paths:
             raise FileNotFoundError(f"no image matches {path}")
         return _read_folder(paths, path, rate)
+    if path.suffix.lower() == WEBP and is_animated_webp(_existing(path)):
+        return WebpReader(path)
     if is_image(_existing(path)) and not _is_animated(path):
         raise ValueError(f"{path} is one image; give two, a folder of frames, or a video")
-    return VideoReader(path)
+    return VideoReader(path, is_interlaced=is_interlaced)
 
 
 def _read_folder(paths: list[Path], place: Path, rate: Fraction) -> ImageReader:

@@ -29,7 +29,7 @@ class Record:
         else:
             self.made += not any(made.frame.image is frame.image for frame in (span.frame0, span.frame1))
         self.calls += [[float(slot.at), *call] for call in made.calls]
-        if span.is_cut and float(span.frame1.time) not in self.cuts:
+        if span.is_cut and not span.frame1.is_after_gap and float(span.frame1.time) not in self.cuts:
             self.cuts.append(float(span.frame1.time))
 
     def to_dict(self) -> dict:

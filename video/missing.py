@@ -1,0 +1,89 @@
+"""Parts of a file that are missing, found out by what its header promises."""
+
+from fractions import Fraction
+from pathlib import Path
+
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from .facts import MICROSECOND
+
+INDEXED = "mov"  # containers of this family (mp4, mov, m4v) list every packet in advance
+COUNTED = "avi"  # these say how many frames they hold, also where the index at the end is cut off
+TIMED = {"matroska", "avi", "flv", "asf", "ogg", "mxf"}  # these declare a duration in their header
+ROUNDING = Fraction(1, 5)  # seconds by which a declared duration may be too long
+HEAD = 4096  # bytes in which a file's size is declared
+SLACK = 64  # bytes by which it may be declared too long
+ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+EBML, SEGMENT = bytes.fromhex("1a45dfa3"), bytes.fromhex("18538067")
+
+
+def missing_bytes(path: Path) -> int:
+    """How many bytes shorter a file is than its header says; 0 where it says nothing, or is right."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    declared = next((found for read in (_riff, _asf, _matroska) if (found := read(head))), 0)
+    missing = declared - path.stat().st_size
+    return missing if missing > SLACK else 0
+
+
+def missing_size(path: Path) -> str:
+    """In words, "" for nothing."""
+    missing = missing_bytes(path)
+    return f"{missing} bytes of it are missing" if missing else ""
+
+
+def missing_end(
+    container: InputContainer, video: VideoStream, *, packets: int, reached: Fraction, picture: Fraction
+) -> str:
+    """What is missing after the last packet, "" for nothing.
+
+    Args:
+        packets: of the picture. reached, picture: when the last packet ended, of all and of the picture, in seconds.
+    """
+    kinds = set(container.format.name.split(","))
+    if INDEXED in kinds and packets < len(video.index_entries):
+        return f"it holds {packets} of {len(video.index_entries)} packets"
+    indexed = sum(entry.size > 0 for entry in video.index_entries) if COUNTED in kinds else 0
+    if packets < indexed:
+        return f"it holds {packets} of {indexed} packets"
+    shown = round(picture * video.guessed_rate) if COUNTED in kinds and video.guessed_rate else 0
+    if shown and shown + 1 < video.frames:
+        return f"it holds {shown} of {video.frames} frames"
+    duration = Fraction(container.duration or 0) * MICROSECOND
+    if kinds & TIMED and reached + ROUNDING < duration:
+        return f"it ends at {float(reached):.1f} of {float(duration):.1f} seconds"
+    return ""
+
+
+def _riff(head: bytes) -> int:
+    size = int.from_bytes(head[4:8], "little")
+    return 8 + size if head[:4] == b"RIFF" and 0 < size < 2**32 - 1 else 0
+
+
+def _asf(head: bytes) -> int:
+    place = head.find(ASF_PROPERTIES) if head.startswith(ASF_HEADER) else -1
+    is_live = place >= 0 and head[place + 88] & 1
+    return 0 if place < 0 or is_live else int.from_bytes(head[place + 40 : place + 48], "little")
+
+
+def _matroska(head: bytes) -> int:
+    if not head.startswith(EBML):
+        return 0
+    size, begin = _number(head, 4)
+    place = begin + size
+    if head[place : place + 4] != SEGMENT:
+        return 0
+    size, begin = _number(head, place + 4)
+    return begin + size if size else 0
+
+
+def _number(head: bytes, place: int) -> tuple[int, int]:
+    """An EBML number of one to eight bytes and the place behind it; 0 for "unknown"."""
+    first = head[place] if place < len(head) else 0
+    length = 9 - first.bit_length()
+    if length > 8:
+        return 0, place
+    value = int.from_bytes(head[place : place + length], "big") & ((1 << 7 * length) - 1)
+    return (0 if value == (1 << 7 * length) - 1 else value), place + length
