@@ -12,9 +12,9 @@ test: $(VENV)/installed  ## a process per core; each file's tests stay together,
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile
 
 test-slow: $(VENV)/installed-extra  ## the long tests, and those that need the optional packages
-	$(BIN)/python -m pytest -m "slow or extra"
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m "slow or extra"
 
-train-smoke: $(VENV)/installed  ## both stages on made-up moving shapes, two minutes; fails unless they beat averaging
+train-smoke: $(VENV)/installed  ## both stages on made-up moving shapes, about two minutes; fails unless they beat averaging
 	$(BIN)/python -m pytest -m slow -s tests/test_smoke.py
 
 lint: $(VENV)/installed

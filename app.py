@@ -5,10 +5,10 @@ A web page on this machine: two images or a clip in; the frames between them, an
 Nothing leaves the machine. Needs the packages of requirements-extra.txt.
 """
 
-from startup import end_quietly, run_script
+from startup import begin_script, run_script
 
 if __name__ == "__main__":
-    end_quietly()
+    begin_script()
 
 import argparse
 import math

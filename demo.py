@@ -4,10 +4,10 @@ python demo.py --clip bigbuckbunny --seconds 1
 What `make demo` runs: a real clip at twice its frame rate, and one picture that explains a pair of its frames.
 """
 
-from startup import end_quietly, run_script
+from startup import begin_script, run_script
 
 if __name__ == "__main__":
-    end_quietly()
+    begin_script()
 
 import argparse
 import contextlib

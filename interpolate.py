@@ -8,10 +8,10 @@ A video, a folder of frames or two images in; the same with the frames between t
 wrong in one line, 3 done as far as a damaged input can be read, 130 interrupted: --resume continues.
 """
 
-from startup import end_quietly, run_script
+from startup import begin_script, run_script
 
 if __name__ == "__main__":
-    end_quietly()
+    begin_script()
 
 import argparse
 import contextlib

@@ -10,10 +10,10 @@ The static stage (threshold ratio 0) comes first; the dynamic one starts from it
 Vimeo90K's layout, a folder of short clips, or made-up shapes:COUNT; several are mixed.
 """
 
-from startup import end_quietly, run_script
+from startup import begin_script, run_script
 
 if __name__ == "__main__":
-    end_quietly()
+    begin_script()
 
 import argparse
 import contextlib

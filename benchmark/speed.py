@@ -22,10 +22,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from startup import end_quietly, run_script
+from startup import begin_script, run_script
 
 if __name__ == "__main__":
-    end_quietly()
+    begin_script()
 
 import torch
 

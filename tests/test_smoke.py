@@ -1,4 +1,4 @@
-"""Both stages of training in about two minutes, as a user would run them: what `make train-smoke` runs.
+"""Both stages of training in a few hundred steps, as a user would run them: what `make train-smoke` runs.
 
 What is trained must interpolate unseen moving shapes better than the average of the two frames does.
 """
@@ -18,12 +18,12 @@ from utils import Process
 
 ROOT = Path(__file__).parent.parent
 DATA = "--data_root shapes:512 --val_root shapes:16 --config small --crop_size 64 --batch_size 8 --device cpu"
-MARGIN = 0.5  # dB above averaging; one core reaches about 2 in the time
+MARGIN = 0.5  # dB above averaging
 
 
 def train(out, options):
     command = [sys.executable, "train_vimeo90k.py", *DATA.split(), "--out", str(out), *options.split()]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=600)
+    subprocess.run(command, cwd=ROOT, check=True, timeout=1800)
     return out / "best.pth"
 
 
@@ -37,10 +37,11 @@ def gain(checkpoint):
 
 
 @pytest.mark.slow
-def test_two_minutes_of_training_beat_averaging(tmp_path):
+def test_a_few_hundred_steps_of_training_beat_averaging(tmp_path):
+    """A number of steps, not of minutes: a busy machine takes longer and learns as much."""
     rates = "--lr_start 1e-3 --lr_end 1e-5"
-    static = train(tmp_path / "static", f"{rates} --time_limit 1 --flow_warmup 0.3 --val_every 4")
+    static = train(tmp_path / "static", f"{rates} --epochs 6 --flow_warmup 0.3 --val_every 3")
     assert gain(static) > MARGIN
     rates = "--lr_start 2e-4 --lr_end 1e-5"
-    dynamic = train(tmp_path / "dynamic", f"{rates} --time_limit 0.6 --dynamic true --init_from {static} --val_every 4")
+    dynamic = train(tmp_path / "dynamic", f"{rates} --epochs 2 --dynamic true --init_from {static} --val_every 2")
     assert gain(dynamic) > MARGIN

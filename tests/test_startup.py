@@ -1,5 +1,6 @@
 """Ctrl-C, or a package that is missing, while a script imports: one line, whichever module is being imported."""
 
+import os
 import re
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 from runs import ROOT, finish, launch
 
 import startup
-from startup import end_quietly, run_script
+from startup import PASSIVE, begin_script, run_script
 
 SCRIPTS = sorted(
     path.relative_to(ROOT).as_posix()
@@ -40,6 +41,20 @@ def test_ctrl_c_during_the_imports_of_a_script_is_one_line(interrupted, script):
     assert finish(launch(script, PYTHONPATH=str(interrupted)), 130) == "interrupted\n"
 
 
+@pytest.mark.parametrize("own", [None, "ACTIVE"])
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_threads_wait_without_spinning_unless_the_environment_says_otherwise(tmp_path, script, own):
+    """What OpenMP reads is there before torch is imported."""
+    (tmp_path / "torch.py").write_text(
+        "import os, sys\nprint(os.environ['OMP_WAIT_POLICY'], os.environ['KMP_BLOCKTIME'])\nos._exit(0)\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in PASSIVE}
+    environment |= {"PYTHONPATH": str(tmp_path)} | ({"OMP_WAIT_POLICY": own} if own else {})
+    command = [sys.executable, script]
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert run.stdout == f"{own or 'PASSIVE'} 0\n", run.stderr
+
+
 def test_only_scripts_change_what_ctrl_c_does(interrupted):
     printed = finish(launch("-c", "import interpolate", PYTHONPATH=f"{ROOT}:{interrupted}"), 1)
     assert "KeyboardInterrupt" in printed
@@ -55,12 +70,12 @@ def handler():
 
 def test_a_running_script_cleans_up_and_a_job_in_the_background_still_ignores_ctrl_c(handler):
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    end_quietly()
+    begin_script()
     assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
     run_script(lambda _: None, None)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_quietly()
+    begin_script()
     run_script(lambda _: None, None)
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
@@ -126,6 +141,6 @@ def test_what_to_do_depends_on_where_python_is(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["models", "startup", "tomllib", None])
 def test_a_missing_module_that_is_no_package_keeps_its_traceback(name):
-    code = f"import startup; startup.end_quietly(); raise ModuleNotFoundError('gone', name={name!r})"
+    code = f"import startup; startup.begin_script(); raise ModuleNotFoundError('gone', name={name!r})"
     printed = finish(launch("-c", code), 1)
     assert "Traceback" in printed and "ModuleNotFoundError: gone" in printed
