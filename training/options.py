@@ -131,7 +131,11 @@ def _add_schedule(add: Callable[..., None]) -> None:
 def _add_machine(add: Callable[..., None]) -> None:
     add("device", default="auto", help="auto, cpu, cuda, mps")
     add("precision", choices=PRECISIONS, default="float32", help="of the network; fp16 on CUDA alone. paper: float32")
-    add("compile", action="store_true", help="torch.compile of the loss; on a GPU, of the network too")
+    add(
+        "compile",
+        action="store_true",
+        help="torch.compile of the network and, on a GPU, the loss (needs a C++ compiler)",
+    )
     add("workers", type=int, default=2, help="data loading processes per process")
     add("world_size", type=int, help="number of processes, checked against the launcher's")
     add("local_rank", type=int, default=int(os.environ.get("LOCAL_RANK", 0)), help="given by the launcher")

@@ -54,7 +54,8 @@ class Trainer:
         self.schedule = Schedule(args, steps_per_epoch)
         self.position, self.best = Position(), -math.inf
         self.out, self.stage, self.network = Path(args.out), "", None
-        self.loss_of = torch.compile(loss_of) if args.compile else loss_of
+        compiles_loss = args.compile and process.device.type != "cpu"  # there the census takes minutes to compile
+        self.loss_of = torch.compile(loss_of) if compiles_loss else loss_of
         self.stop_request, self.stopped_by = StopRequest(), 0
         self.teacher = open_teacher(args.teacher) if args.teacher else None
         source, checkpoint = self._find_checkpoint()
@@ -164,8 +165,7 @@ class Trainer:
         network = trained_network(self.model, stage, classifier_only=only)
         if self.process.world_size > 1:
             network = DistributedDataParallel(network)
-        compiles = self.args.compile and self.process.device.type != "cpu"  # on a CPU only the loss gains by it
-        self.network = torch.compile(network) if compiles else network
+        self.network = torch.compile(network) if self.args.compile else network
 
     def _forward(self, frames: Tensor, times: Tensor) -> tuple[Interpolation, Tensor, Loss]:
         """Output, truth and loss for (B, 3 frames, 3, H, W) uint8; the loss in float32 whatever the precision."""
