@@ -1,13 +1,14 @@
 """Weights changed between two runs: what may not change the frames does not."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
 from runs import TINY, make_data, train
 
 import utils
-from models import CONFIGS, WaveletVFI, waveletvfi
+from models import CONFIGS, Config, WaveletVFI, waveletvfi
 from models.weights import save_weights
 from training import tools
 from training.surgery import mean, redraw, rescale, resize
@@ -177,3 +178,16 @@ def test_files_are_changed_as_the_functions_say(run, tmp_path, small):
     torch.testing.assert_close(alone.state_dict()[name], expected)
     with pytest.raises(ValueError, match="holds no average"):
         tool("average", "--from", str(tmp_path / "a.pth"))
+
+
+def test_the_trunk_of_this_repository_is_a_trunk():
+    """What the next run continues: small enough, whole, and of a network that takes the time."""
+    path = Path(__file__).parent.parent / "training" / "trunk_small.pth"
+    packed = utils.load_checkpoint(path)
+    model = WaveletVFI(Config(**packed["config"]))
+    model.load_state_dict(packed["model"])
+    assert path.stat().st_size < 12e6
+    assert model.config.any_time and model.config.correlation
+    state = optimizer_state(packed, model, torch.optim.AdamW(model.parameters()))["state"]
+    names = [name for name, _ in model.named_parameters()]
+    assert {names[number] for number in state} >= {name for name in names if name.startswith("motion.decoders.")}
