@@ -1,5 +1,6 @@
 """Graphs of the network give what the network gives, in ONNX Runtime and without this source."""
 
+import dataclasses
 import os
 import re
 import subprocess
@@ -8,10 +9,10 @@ import sys
 import pytest
 import torch
 from reference import images
-from runs import ROOT, finish, launch
+from runs import ROOT, TINY, finish, launch
 
 from datasets.clips import decode_clip, find_clip
-from models import default_checkpoint, waveletvfi
+from models import WaveletVFI, default_checkpoint, waveletvfi
 from models.export import save_onnx, save_program
 from models.exported import NAMES, OnnxModel
 
@@ -119,3 +120,19 @@ def test_the_script_exports_the_shipped_weights_and_compares(tmp_path):
 def test_an_unknown_precision_is_refused(small, tmp_path):
     with pytest.raises(ValueError, match="precision must be one of float32, fp16, got 'bf16'"):
         save_onnx(small, tmp_path / "a.onnx", precision="bf16")
+
+
+def test_a_graph_with_passes_and_the_time_as_an_input_is_the_network(tmp_path):
+    torch.manual_seed(0)
+    model = WaveletVFI(dataclasses.replace(TINY, any_time=True, correlation=1, passes=2)).eval()
+    save_onnx(model, tmp_path / "timed.onnx", ratio=0.0)
+    graph = OnnxModel(tmp_path / "timed.onnx")
+    for size in ((1, 64, 96), (2, 48, 80), (1, 100, 150)):
+        img0, img1 = torch.rand(2, size[0], 3, *size[1:])
+        times = torch.rand(size[0]) * 0.8 + 0.1
+        ours = graph.interpolate_details(img0, img1, t=times)
+        expected = model.interpolate_details(img0, img1, t=times, ratio=0.0)
+        torch.testing.assert_close(ours.frame, expected.frame, rtol=0, atol=1e-4)
+        torch.testing.assert_close(ours.published_gmacs, expected.published_gmacs)
+    with pytest.raises(ValueError, match="t must lie between 0 and 1"):
+        graph.interpolate(img0, img1, t=1.5)
