@@ -31,8 +31,8 @@ def wait_passively() -> None:
     """Let the threads that PyTorch will start sleep while they wait for each other, unless the environment decides.
 
     By default they spin. On a busy machine that takes the processor from those that they wait for: a pair of 640x272
-    frames took 7.9 s beside two other processes on two cores, and 0.6 s with sleeping threads. This must be called
-    before torch is imported; processes that are started later inherit it.
+    frames took 7.4 to 8.3 s beside two other processes on two cores, and 0.6 s with sleeping threads. This must be
+    called before torch is imported; processes that are started later inherit it.
     """
     for name, value in PASSIVE.items():
         os.environ.setdefault(name, value)

@@ -48,8 +48,8 @@ def open_triplets(
     options = {"cache_gib": cache_gib, "cache_folder": cache_folder}
     options |= {"skip_bad": skip_bad, "show_progress": show_progress}
     if str(root).startswith("shapes:"):
-        length, options, _ = _parse(str(root), *SHAPES)
-        return MovingShapes(length, split, **options)
+        length, made_up, _ = _parse(str(root), *SHAPES)
+        return MovingShapes(length, split, **made_up)
     if str(root).startswith("cutouts:"):
         length, made_up, source = _parse(str(root), *CUTOUTS)
         return MovingCutouts(open_triplets(source, split, **options), length, split, **made_up)

@@ -28,7 +28,7 @@ class Config:
 
     correction: WS-Net synthesises a correction to the merged frame instead of the frame.
     any_time: a frame can be made at any time between the two, not at the middle alone.
-    correlation: radius of the local correlation that MP-Net's coarse decoders see, in pixels of their level; 0: none.
+    correlation: radius of the local correlation that MP-Net's coarsest decoder sees, in pixels of its level; 0: none.
     passes: how often MP-Net runs from coarse to fine unless the caller says otherwise, see `models.passes`: a number,
         or "auto".
     """

@@ -16,6 +16,7 @@ from extras import require
 from .config import AUTO, Config
 from .exported import METADATA, Graph, named
 from .layers import MULTIPLE, pad_to_multiple
+from .macs import LEVELS
 from .waveletvfi import WaveletVFI
 from .weights import checkpoint_of
 
@@ -25,7 +26,6 @@ GRAPH_PASSES = 3  # for "auto"
 EXAMPLE = 90, 70  # any size that is no multiple of 16; torch.export follows the shapes, not the numbers
 LARGEST = 8192  # pixels per side in a program
 AXES = {0: "batch", 2: "height", 3: "width"}
-LEVELS = 4  # of the padded frame, whose sides are multiples of 2^4
 ONNX_STEPS = ("tracing the network", "translating it to ONNX", "writing the file")
 PROGRAM_STEPS = ("tracing the network", "writing the file")
 OnStep = Callable[[str], object]
