@@ -33,7 +33,7 @@ def check_inputs(
         values = torch.as_tensor(ratio)
         if not (torch.isfinite(values).all() and (values >= 0).all()):
             raise ValueError(f"ratio must be finite and >= 0, got {ratio}")
-        _check_count("ratio", values, len(img0))
+        _check_count("ratio", values, img0)
 
 
 def check_frames(img0: Tensor, img1: Tensor) -> None:
@@ -59,7 +59,7 @@ def check_times(t: float | Tensor | None, image: Tensor, *, any_time: bool) -> T
         return t  # a graph's input, one per sample
     times = torch.as_tensor(0.5 if t is None else t, dtype=torch.float32)
     if t is not None:
-        _check_count("t", times, len(image))
+        _check_count("t", times, image)
         if not ((times > 0) & (times < 1)).all():
             raise ValueError(f"t must lie between 0 and 1, both excluded, got {t}")
         if not any_time and not (times == 0.5).all():
@@ -70,7 +70,8 @@ def check_times(t: float | Tensor | None, image: Tensor, *, any_time: bool) -> T
     return times.to(image.device).expand(len(image)) if any_time else None
 
 
-def _check_count(name: str, values: Tensor, samples: int) -> None:
-    """Raises ValueError unless there is one value, or one for each sample."""
-    if values.dim() > 1 or (values.dim() == 1 and len(values) not in (1, samples)):
-        raise ValueError(f"{name} must be a number or one per sample ({samples}), got {tuple(values.shape)}")
+def _check_count(name: str, values: Tensor, image: Tensor) -> None:
+    """Raise ValueError unless there is one value, or one for each sample of `image`."""
+    # The length is asked for last: `len` would fix the batch of an exported graph, where ratio is one number.
+    if values.dim() > 1 or (values.dim() == 1 and len(values) not in (1, len(image))):
+        raise ValueError(f"{name} must be a number or one per sample ({len(image)}), got {tuple(values.shape)}")
