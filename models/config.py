@@ -4,22 +4,9 @@ import dataclasses
 import math
 from typing import Any
 
-AUTO = "auto"  # passes from the frame's size
-MOST_PASSES = 7
-Passes = int | str | tuple[int, ...]  # a number, "auto", or scales: see `models.passes`
+from .passes import Passes, check_passes
+
 LARGEST_RADIUS = 8
-
-
-def check_passes(passes: Passes) -> None:
-    """Raises ValueError unless `passes` is "auto", a whole number from 1 to 7, or falling scales without a gap."""
-    if isinstance(passes, tuple):
-        falling = passes and passes == tuple(range(passes[0], passes[-1] - 1, -1))
-        if not falling or not 0 <= passes[-1] <= passes[0] < MOST_PASSES:
-            raise ValueError(f"scales must fall by one from pass to pass, such as (2, 1, 0), got {passes}")
-        return
-    is_number = isinstance(passes, int) and not isinstance(passes, bool) and 1 <= passes <= MOST_PASSES
-    if passes != AUTO and not is_number:
-        raise ValueError(f'passes must be "auto" or a whole number from 1 to {MOST_PASSES}, got {passes!r}')
 
 
 @dataclasses.dataclass(frozen=True)

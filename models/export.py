@@ -13,10 +13,11 @@ from torch import Tensor, nn
 import utils
 from extras import require
 
-from .config import AUTO, Config
+from .config import Config
 from .exported import METADATA, Graph, named
 from .layers import MULTIPLE, pad_to_multiple
 from .macs import LEVELS
+from .passes import AUTO
 from .waveletvfi import WaveletVFI
 from .weights import checkpoint_of
 

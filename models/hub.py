@@ -9,7 +9,8 @@ from torch import Tensor
 import utils
 from extras import require
 
-from .config import AUTO, Config, config_of
+from .config import Config, config_of
+from .passes import AUTO
 from .weights import checkpoint_of
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"  # the names that the hub knows

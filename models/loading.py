@@ -7,7 +7,8 @@ import torch
 
 import utils
 
-from .config import Config, Passes, config_of
+from .config import Config, config_of
+from .passes import Passes
 from .waveletvfi import WaveletVFI
 from .weights import load_weights
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .motion import CORRELATED_LEVEL
+from .motion import CORRELATED_LEVEL, LATER_LEVELS
 
 LEVELS = 4
 Count = Callable[[nn.Module, int], int]
@@ -75,9 +75,10 @@ def executed_gmacs(
     return (_around(model, sizes, _products, scales, encoded) + sparse) / 1e9
 
 
-def _sizes(height: int, width: int) -> list[tuple[int, int]]:
-    """Height and width of the levels 0 to 4, of a frame that is padded to multiples of 16."""
-    return [(-(-height // 16) * 16 >> level, -(-width // 16) * 16 >> level) for level in range(LEVELS + 1)]
+def _sizes(height: int, width: int, depth: int = LEVELS) -> list[tuple[int, int]]:
+    """Height and width of the levels 0 to `depth`, of a frame that is padded to multiples of 2^depth."""
+    padded = [-(-side // 2**depth) * 2**depth for side in (height, width)]
+    return [(padded[0] >> level, padded[1] >> level) for level in range(depth + 1)]
 
 
 def _around(
@@ -87,21 +88,33 @@ def _around(
     pixels = [h * w for h, w in sizes]
     height, width = sizes[0]
     scales = model.scales(height, width) if scales is None else scales
-    motion = sum(_motion(model, _sizes(-(-height // 2**scale), -(-width // 2**scale)), count) for scale in scales)
+    motion = _motion(model, height, width, scales, count)
     return motion + _context(model, pixels, count, encoded) + _coarsest(model, pixels, count)
 
 
-def _motion(model: Any, sizes: list[tuple[int, int]], count: Count) -> int:
-    """One pass of MP-Net; its encoder sees both frames."""
-    pixels = [h * w for h, w in sizes]
-    total = sum(2 * count(part, pixels[level]) for level, part in enumerate(model.motion.encoder.levels, 1))
-    for level, decoder in enumerate(model.motion.decoders, 1):
-        total += count(decoder.hidden, pixels[level]) + count(decoder.output, pixels[level - 1])
+def _motion(model: Any, height: int, width: int, scales: Sequence[int], count: Count) -> int:
+    """All passes of MP-Net; its encoder sees both frames."""
+    total = 0
+    for number, scale in enumerate(scales):
+        sizes = _sizes(-(-height // 2**scale), -(-width // 2**scale), len(LATER_LEVELS) if number else LEVELS)
+        pixels = [h * w for h, w in sizes]
+        for level in range(1, len(pixels)):
+            encoder, decoder = model.motion.encoder.levels[level - 1], model.motion.decoders[level - 1]
+            total += 2 * count(encoder, pixels[level])
+            total += count(decoder.hidden, pixels[level]) + count(decoder.output, pixels[level - 1])
+        if not number:
+            total += _coarsest_motion(model, sizes[-1], count)
+    return total
+
+
+def _coarsest_motion(model: Any, size: tuple[int, int], count: Count) -> int:
+    """What MP-Net computes at its coarsest level alone: correlation and classifier."""
+    total = 0
     if model.config.correlation:
         matches = (2 * model.config.correlation + 1) ** 2
-        total += matches * model.config.encoder[CORRELATED_LEVEL - 1] * pixels[CORRELATED_LEVEL]
+        total += matches * model.config.encoder[CORRELATED_LEVEL - 1] * size[0] * size[1]
     classifier = model.motion.classifier
-    pooled = -(-sizes[-1][0] // 2) * -(-sizes[-1][1] // 2)  # stride 2 leaves half of each side, rounded up
+    pooled = -(-size[0] // 2) * -(-size[1] // 2)  # stride 2 leaves half of each side, rounded up
     pooling = classifier.linear[0].in_features * (pooled + 1) if count is _published else 0
     return total + count(classifier.conv, pooled) + pooling + count(classifier.linear, 1)
 

@@ -1,18 +1,24 @@
 """MP-Net, the motion perception network: flow from time t to both frames, occlusion, and the threshold classifier.
 
-`MotionPerceptionNet` is one pass over one pair of frames. `models.passes` runs it from coarse to fine.
+One pass is the published network: features of both frames on four levels, and a decoder on each, from the coarsest to
+the finest, which warps the features by the estimate so far and refines it. More passes go on like that: the next one
+sees frames twice as large and refines the estimate with the decoders of its levels 2 and 1, whose weights are the same.
+(Levels 4 and 3 of a later pass would see again what levels 2 and 1 of the pass before have seen.)
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import SLOPE, backward_warp, concatenate, conv_lrelu, halves
+from .layers import SLOPE, backward_warp, concatenate, conv_lrelu, halves, pad_to_multiple
+from .passes import Scales
 
-LEVELS = (4, 3, 2, 1)
-CORRELATED_LEVEL = 4  # the coarsest; what is level 3 here is level 4 of the next pass
+LEVELS = (4, 3, 2, 1)  # of the first pass
+LATER_LEVELS = (2, 1)  # of every other
+CORRELATED_LEVEL = 4
 
 
 class Motion(NamedTuple):
@@ -21,10 +27,10 @@ class Motion(NamedTuple):
     flow_t0, flow_t1: (B, 2, H, W) backward flow t->0 and t->1 in pixels, channels (dx, dy).
     occlusion: (B, 1, H, W) blend weight of img0, in [0, 1].
     ratio_logits: (B, K) the classifier's logits over the candidate threshold ratios.
-    coarse: where gradients are recorded, the estimates of levels 4, 3, 2 of every pass before they were refined: (B, 5,
-        h, w), the flows in pixels of that size and the occlusion logit; else empty.
+    coarse: where gradients are recorded, the estimates between the levels of every pass, each as large as the level
+        that refines it: (B, 5, h, w), the flows in pixels of that size and the occlusion logit; else empty.
     passes: where gradients are recorded, the results of passes at smaller sizes: (B, 5, h, w), the flows in pixels of
-        that size and the occlusion; else empty.
+        that size and the occlusion; else empty. Of both, only what frames of this size divide into evenly.
     """
 
     flow_t0: Tensor
@@ -45,10 +51,10 @@ class FrameEncoder(nn.Module):
             nn.Sequential(conv_lrelu(i, o, stride=2), conv_lrelu(o, o)) for i, o in zip(inputs, widths, strict=True)
         )
 
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) -> features, finest first: (B, widths[l-1], H/2^l, W/2^l)."""
+    def forward(self, image: Tensor, depth: int = 4) -> list[Tensor]:
+        """(B, 3, H, W) -> features of levels l = 1 to `depth`, finest first: (B, widths[l-1], H/2^l, W/2^l)."""
         features = []
-        for level in self.levels:
+        for level in self.levels[:depth]:
             image = level(image)
             features.append(image)
         return features
@@ -111,36 +117,74 @@ class MotionPerceptionNet(nn.Module):
         self.classifier = RatioClassifier(decoder[-1], candidates)
         self.apply(_kaiming)
 
-    def forward(self, img0: Tensor, img1: Tensor, time: Tensor | None = None) -> Motion:
+    def forward(self, img0: Tensor, img1: Tensor, time: Tensor | None = None, scales: Scales = (0,)) -> Motion:
         """Estimate the motion between two frames.
 
         Args:
             img0, img1: (B, 3, H, W) in [0, 1], H and W multiples of 16.
             time: (B,) in (0, 1), where the frame to be made lies between img0 and img1; only with `any_time`.
                 Default: 1/2.
+            scales: of the passes, strictly falling by one; (0,) is the published network. Where the last one is not
+                0, flow and occlusion are enlarged bilinearly.
+        """
+        return self.decode(self.encode(img0, img1, scales), img0.shape[-2:], time, scales)
+
+    def encode(self, img0: Tensor, img1: Tensor, scales: Scales = (0,)) -> list[list[Tensor]]:
+        """Return the features of both frames, (2B, C, h, w), per pass and level, finest level first.
+
+        They are the same for every time. Arguments: those of `forward`.
         """
         mean = (_mean(img0) + _mean(img1)) / 2
         dtype = self.encoder.levels[0][0][0].weight.dtype  # type: ignore[index]
-        features = self.encoder(torch.cat([img0 - mean, img1 - mean]).to(dtype))
-        ways = None if time is None else flow_ways(time)
+        frames = torch.cat([img0 - mean, img1 - mean])
+        pyramids = []
+        for number, scale in enumerate(scales):
+            depth = len(LATER_LEVELS if number else LEVELS)
+            small = _shrink(frames, scale)
+            if scale + depth > LEVELS[0]:  # else multiples of 16 are enough
+                small = pad_to_multiple(small, 2**depth)
+            pyramids.append(self.encoder(small.to(dtype), depth))
+        return pyramids
 
-        estimate, hidden = self.decoders[-1](self._inputs(4, features[-1], None, time))
+    def decode(
+        self, pyramids: list[list[Tensor]], size: Sequence[int], time: Tensor | None = None, scales: Scales = (0,)
+    ) -> Motion:
+        """Estimate the motion from the features that `encode` returned. size: H, W. Else as `forward`."""
+        ways = None if time is None else flow_ways(time)
+        estimate, hidden = self.decoders[-1](self._inputs(4, pyramids[0][-1], None, time))
         logits = self.classifier(hidden)
-        coarse = []
-        for level in LEVELS[1:]:
-            moved = estimate if ways is None else estimate * ways
-            coarse.append(moved)
-            flows = torch.cat([moved[:, :2], moved[:, 2:4]])
-            warped = backward_warp(features[level - 1], flows)
-            residual, _ = self.decoders[level - 1](self._inputs(level, warped, moved, time))
-            estimate = residual + double_estimate(estimate)
-        if ways is not None:
-            estimate = estimate * ways
-        flow_t0, flow_t1, logit = estimate.split((2, 2, 1), dim=1)
+        coarse: list[Tensor] = []
+        passes: list[Tensor] = []
+        for number, (scale, features) in enumerate(zip(scales, pyramids, strict=True)):
+            if number:
+                passes += _divides(self._at_time(estimate, time), size, scales[number - 1])
+                if scale + len(LATER_LEVELS) > LEVELS[0]:  # the frames were padded
+                    estimate = _fit(estimate, *features[0].shape[-2:])
+            for level in LATER_LEVELS if number else LEVELS[1:]:
+                # The pass before has left an estimate that is as large as the one that level 2 puts out.
+                is_large = number > 0 and level == LATER_LEVELS[0]
+                here = halve_estimate(estimate) if is_large else estimate
+                moved = here if ways is None else here * ways
+                if not is_large:
+                    coarse += _divides(moved, size, scale + level)
+                warped = backward_warp(features[level - 1], torch.cat([moved[:, :2], moved[:, 2:4]]))
+                residual, _ = self.decoders[level - 1](self._inputs(level, warped, moved, time))
+                estimate = residual + (estimate if is_large else double_estimate(estimate))
+            estimate = estimate[..., : -(-size[0] // 2**scale), : -(-size[1] // 2**scale)]
+        for _ in range(scales[-1]):
+            estimate = double_estimate(estimate)
+        flow_t0, flow_t1, occlusion = self._at_time(estimate[..., : size[0], : size[1]], time).split((2, 2, 1), dim=1)
+        kept = (tuple(coarse), tuple(passes)) if torch.is_grad_enabled() else ()
+        return Motion(flow_t0, flow_t1, occlusion, logits.float(), *kept)
+
+    @staticmethod
+    def _at_time(estimate: Tensor, time: Tensor | None) -> Tensor:
+        """From an estimate, which is that of t = 1/2, to the flows of t and the occlusion, (B, 5, h, w)."""
+        flows, logit = estimate.split((4, 1), dim=1)
         if time is not None:
+            flows = flows * flow_ways(time)[:, :4]
             logit = logit + torch.log((1 - time) / time).view(-1, 1, 1, 1)
-        kept = tuple(coarse) if torch.is_grad_enabled() else ()
-        return Motion(flow_t0, flow_t1, logit.sigmoid(), logits.float(), kept)
+        return torch.cat([flows, logit.sigmoid()], dim=1)
 
     def _inputs(self, level: int, features: Tensor, estimate: Tensor | None, time: Tensor | None) -> Tensor:
         """The input of a level's decoder, from features of both frames (2B, C, h, w) and the estimate (B, 5, h, w)."""
@@ -194,6 +238,32 @@ def double_estimate(estimate: Tensor) -> Tensor:
     """Resize (B, 5, h, w) to twice the size; the four flow channels grow with it, the occlusion logit does not."""
     doubled = F.interpolate(estimate, scale_factor=2, mode="bilinear", align_corners=False)
     return torch.cat([doubled[:, :4] * 2, doubled[:, 4:]], dim=1)
+
+
+def halve_estimate(estimate: Tensor) -> Tensor:
+    """Resize (B, 5, h, w) to half the size, the inverse of `double_estimate` where the estimate is smooth."""
+    halved = F.avg_pool2d(estimate, 2)
+    return torch.cat([halved[:, :4] / 2, halved[:, 4:]], dim=1)
+
+
+def _shrink(image: Tensor, scale: int) -> Tensor:
+    """(B, C, H, W) -> (B, C, H/2^scale, W/2^scale), rounded up, the mean of each square or of what there is of it."""
+    # Up to 1/16, frames divide evenly; an exported graph need not be told how to round.
+    return F.avg_pool2d(image, 2**scale, ceil_mode=scale > LEVELS[0]) if scale else image
+
+
+def _fit(estimate: Tensor, height: int, width: int) -> Tensor:
+    """Cut the right and bottom border, or repeat it, so that the estimate is as large as asked for."""
+    missing = height - estimate.shape[-2], width - estimate.shape[-1]
+    return F.pad(estimate, (0, missing[1], 0, missing[0]), mode="replicate") if any(missing) else estimate
+
+
+def _divides(estimate: Tensor, size: Sequence[int], halvings: int) -> list[Tensor]:
+    """The estimate without padding, if frames of this size hold a whole number of its pixels, which are 2^halvings
+    large; else nothing."""
+    if any(side % 2**halvings for side in size):
+        return []
+    return [estimate[..., : size[0] >> halvings, : size[1] >> halvings]]
 
 
 def _mean(image: Tensor) -> Tensor:

@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
-from .config import CONFIGS, check_passes
+from .config import CONFIGS
 from .exported import OnnxModel
 from .loading import PRECISIONS, default_checkpoint, waveletvfi
+from .passes import check_passes
 from .sparse import METHODS
 from .waveletvfi import WaveletVFI
 

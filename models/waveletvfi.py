@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .checks import check_frames, check_inputs, check_times
-from .config import Config, Passes, find_config
+from .config import Config, find_config
 from .context import ContextNet, Features
 from .layers import MULTIPLE, blend, channels_last, pad_to_multiple
 from .macs import executed_gmacs, published_gmacs
 from .motion import Motion, MotionPerceptionNet
 from .official import to_ours
-from .passes import Scales, perceive_motion, scales_of
+from .passes import Passes, Scales, scales_of
 from .pretrained import Pretrained
 from .sparse import METHODS, SparseConv2d
 from .synthesis import Synthesis, WaveletSynthesisNet
@@ -136,7 +136,7 @@ class WaveletVFI(Pretrained):
         """Run MP-Net alone: the motion, and the merged frame (B, 3, H, W). t, passes: as in `forward`."""
         scales = self.scales(img0.shape[-2], img0.shape[-1], passes)
         time = check_times(t, img0, any_time=self.config.any_time)
-        motion = perceive_motion(self.motion, img0, img1, scales, time)
+        motion = self.motion(img0, img1, time, scales)
         return motion, blend(img0, img1, motion.flow_t0, motion.flow_t1, motion.occlusion)
 
     def scales(self, height: int, width: int, passes: Passes | None = None) -> Scales:

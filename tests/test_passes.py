@@ -11,8 +11,8 @@ from shifts import shifted
 from models import CONFIGS, Config, WaveletVFI, waveletvfi
 from models.layers import backward_warp, halves
 from models.macs import published_gmacs
-from models.motion import Motion, correlate, flow_ways
-from models.passes import auto_scales, perceive_motion, scales_of
+from models.motion import correlate, flow_ways
+from models.passes import auto_scales, scales_of
 
 ANY_TIME = dataclasses.replace(CONFIGS["small"], any_time=True, correlation=2)
 
@@ -28,60 +28,90 @@ def frames(batch=1, height=64, width=96):
     return halves(F.interpolate(coarse, size=(height, width), mode="bicubic").clamp(0, 1))
 
 
-class Shift:
-    """In the place of MP-Net: it sees how far a frame is shifted where that is at most two pixels, else nothing."""
-
-    def __init__(self, way, scale):
-        self.left, self.scale, self.sizes = torch.tensor(way, dtype=torch.float32) / 2**scale, scale, []
-
-    def __call__(self, img0, img1, time=None):
-        """Half of what is left at this scale, at most two pixels; the next pass sees twice of the rest."""
-        self.sizes.append(tuple(img0.shape[-2:]))
-        found = (self.left / 2).clamp(-2, 2)
-        self.left = (self.left - 2 * found) * 2
-        flow = found.view(1, 2, 1, 1).expand(len(img0), 2, *img0.shape[-2:])
-        occlusion = torch.full_like(img0[:, :1], 0.5)
-        return Motion(-flow, flow, occlusion, torch.zeros(len(img0), 4))
+def refined(net, level, features, estimate):
+    """What a decoder adds to an estimate, (B, 5, H/2^(level - 1), W/2^(level - 1)), written out."""
+    first, second = halves(features[level - 1])
+    warped = [backward_warp(first, estimate[:, :2]), backward_warp(second, estimate[:, 2:4])]
+    return net.decoders[level - 1](torch.cat([*warped, estimate], dim=1))[0]
 
 
-@pytest.mark.parametrize("way", [(3, -2), (14, 6), (-20, 9)])
-def test_residuals_add_up_to_the_whole_motion(way):
-    """Each pass finds two pixels of its own size at most: what is too far for one is found by three."""
-    net = Shift(way, scale=2)
-    img0, img1 = torch.rand(2, 1, 3, 64, 96)
-    motion = perceive_motion(net, img0, img1, (2, 1, 0))
-    expected = torch.tensor(way).view(1, 2, 1, 1) / 2
-    torch.testing.assert_close(motion.flow_t1, expected.expand(1, 2, 64, 96))
-    torch.testing.assert_close(motion.flow_t0, -motion.flow_t1)
-    assert net.sizes == [(16, 32), (32, 48), (64, 96)]  # 24 columns are padded to 32
+def resized(estimate, factor):
+    mode = {"mode": "bilinear"} if factor > 1 else {"mode": "area"}
+    flows = F.interpolate(estimate[:, :4], scale_factor=factor, **mode) * factor
+    return torch.cat([flows, F.interpolate(estimate[:, 4:], scale_factor=factor, **mode)], dim=1)
 
 
 def test_two_passes_are_the_formula(small):
-    """flow(x) = residual(x) + coarse(x + residual(x)), the residual being that of the warped frames."""
+    """One pass on frames of half the size, then levels 2 and 1 once more, on features of the whole frames."""
+    net = small.motion
     img0, img1 = frames(batch=2)
-    coarse = small.motion(F.avg_pool2d(img0, 2), F.avg_pool2d(img1, 2))
-    flows = [F.interpolate(flow, scale_factor=2, mode="bilinear") * 2 for flow in (coarse.flow_t0, coarse.flow_t1)]
-    fine = small.motion(*map(backward_warp, (img0, img1), flows))
-    motion = perceive_motion(small.motion, img0, img1, (1, 0))
-    for flow, residual, before in zip(motion[:2], fine[:2], flows, strict=True):
-        torch.testing.assert_close(flow, residual + backward_warp(before, residual))
-    torch.testing.assert_close(motion.occlusion, fine.occlusion)
-    torch.testing.assert_close(motion.ratio_logits, fine.ratio_logits)
+    coarse = net(F.avg_pool2d(img0, 2), F.avg_pool2d(img1, 2))
+    estimate = torch.cat([coarse.flow_t0, coarse.flow_t1, coarse.occlusion.logit()], dim=1)
+    mean = (img0.mean((1, 2, 3), keepdim=True) + img1.mean((1, 2, 3), keepdim=True)) / 2
+    features = net.encoder(torch.cat([img0 - mean, img1 - mean]))
+    estimate = estimate + refined(net, 2, features, resized(estimate, 0.5))
+    estimate = resized(estimate, 2) + refined(net, 1, features, estimate)
+    motion = net(img0, img1, scales=(1, 0))
+    flows = torch.cat([motion.flow_t0, motion.flow_t1], dim=1)
+    torch.testing.assert_close(flows, estimate[:, :4], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(motion.occlusion, estimate[:, 4:].sigmoid(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(motion.ratio_logits, coarse.ratio_logits, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (80, 48)])
+def test_later_passes_that_refine_nothing_only_enlarge(size):
+    """Whatever the scales, and whether frames have to be padded or not."""
+    torch.manual_seed(5)
+    net = WaveletVFI("small").motion
+    for decoder in net.decoders[:2]:
+        torch.nn.init.zeros_(decoder.output.weight)
+        torch.nn.init.zeros_(decoder.output.bias)
+    torch.nn.init.zeros_(net.decoders[2].output.weight)
+    torch.nn.init.zeros_(net.decoders[3].output.weight)
+    net.decoders[3].output.bias.data = torch.tensor([1.0, -2, 3, 0.5, 0])
+    img0, img1 = frames(1, *size)
+    for scales in ((0,), (1, 0), (2, 1), (4, 3, 2, 1, 0)):
+        motion = net(img0, img1, scales=scales)
+        far = 8 * 2 ** scales[0]  # level 4 puts out estimates at half of its pass's eighth
+        torch.testing.assert_close(motion.flow_t0, torch.tensor([1.0, -2]).view(1, 2, 1, 1).expand(1, 2, *size) * far)
+        torch.testing.assert_close(motion.flow_t1, torch.tensor([3, 0.5]).view(1, 2, 1, 1).expand(1, 2, *size) * far)
+
+
+def test_features_are_those_of_every_time(any_time):
+    """What `encode` returns may be used again for another time of the same pair."""
+    img0, img1 = frames(batch=2)
+    net, scales = any_time.motion, (1, 0)
+    pyramids = net.encode(img0, img1, scales)
+    for t in (0.2, 0.5, 0.9):
+        time = torch.full((2,), t)
+        again, once = net.decode(pyramids, img0.shape[-2:], time, scales), net(img0, img1, time, scales)
+        assert all(torch.equal(one, other) for one, other in zip(again[:4], once[:4], strict=True))
+
+
+def test_what_training_sees_divides_the_frame(any_time):
+    """The estimates between levels and the results of earlier passes lie on grids of 2^k pixels."""
+    img0, img1 = frames(batch=1, height=64, width=128)
+    motion = any_time.motion(img0, img1, torch.tensor([0.4]), scales=(1, 0))
+    assert [tuple(e.shape[-2:]) for e in motion.coarse] == [(4, 8), (8, 16), (16, 32), (32, 64)]
+    assert [tuple(e.shape[-2:]) for e in motion.passes] == [(32, 64)]
+    half = any_time.motion(F.avg_pool2d(img0, 2), F.avg_pool2d(img1, 2), torch.tensor([0.4]))
+    torch.testing.assert_close(motion.passes[0], torch.cat(half[:3], dim=1), rtol=1e-4, atol=1e-4)
+    with torch.no_grad():
+        assert any_time.motion(img0, img1, torch.tensor([0.4]), scales=(1, 0))[4:] == ((), ())
 
 
 def test_one_pass_is_the_network_itself(small):
     img0, img1 = frames()
-    for one, other in zip(perceive_motion(small.motion, img0, img1, (0,))[:4], small.motion(img0, img1), strict=False):
-        assert torch.equal(one, other)
     torch.testing.assert_close(small(img0, img1, passes=1).frame, small(img0, img1).frame, rtol=0, atol=0)
 
 
 def test_a_flow_that_ends_at_half_the_size_is_enlarged(small):
     img0, img1 = frames()
     half = small.motion(F.avg_pool2d(img0, 2), F.avg_pool2d(img1, 2))
-    motion = perceive_motion(small.motion, img0, img1, (1,))
+    motion = small.motion(img0, img1, scales=(1,))
     torch.testing.assert_close(motion.flow_t0, F.interpolate(half.flow_t0, scale_factor=2, mode="bilinear") * 2)
-    torch.testing.assert_close(motion.occlusion, F.interpolate(half.occlusion, scale_factor=2, mode="bilinear"))
+    logit = F.interpolate(half.occlusion.logit(), scale_factor=2, mode="bilinear")
+    torch.testing.assert_close(motion.occlusion, logit.sigmoid(), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(16, 16), (50, 81), (97, 130)])
@@ -121,11 +151,13 @@ def test_auto_depends_on_the_size_alone_and_grows_with_it():
 
 
 def test_the_operations_of_every_pass_are_counted():
-    """A pass on frames of half the size costs a quarter, one of a quarter a sixteenth."""
+    """A pass on frames of half the size costs a quarter, one of a quarter a sixteenth; later ones have two levels."""
     model = WaveletVFI("small")
     fixed = published_gmacs(model, 256, 512, scales=())
     full, half, quarter = (published_gmacs(model, 256, 512, scales=(s,)) - fixed for s in range(3))
-    torch.testing.assert_close(published_gmacs(model, 256, 512, scales=(2, 1, 0)) - fixed, full + half + quarter)
+    later = published_gmacs(model, 256, 512, scales=(1, 0)) - fixed - half
+    torch.testing.assert_close(published_gmacs(model, 256, 512, scales=(2, 1, 0)) - fixed, quarter + later * 1.25)
+    assert 0.5 * full < later < full
     assert (half / full).item() == pytest.approx(1 / 4, rel=1e-3)
     assert (quarter / full).item() == pytest.approx(1 / 16, rel=2e-3)
     img0, img1 = frames(height=256, width=512)
