@@ -145,7 +145,7 @@ def test_every_pass_is_taught():
     img0, img1 = torch.rand(2, 1, 3, 64, 64)
     motion, _ = model.perceive(img0, img1, passes=3)
     assert [tuple(found.shape[-2:]) for found in motion.passes] == [(16, 16), (32, 32)]
-    assert len(motion.coarse) == 9
+    assert len(motion.coarse) == 5
     goal = torch.full((1, 2, 64, 64), 100.0), torch.full((1, 2, 64, 64), -100.0)
     one, three = (flow_distance(model.perceive(img0, img1, passes=p)[0], goal).item() for p in (1, 3))
     assert three == pytest.approx(one, rel=0.1)

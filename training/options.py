@@ -118,6 +118,7 @@ def _add_schedule(add: Callable[..., None]) -> None:
     add("batch_size", type=int, default=6, help="per process; paper: 6 on each of 4 GPUs")
     add("accumulate", type=int, default=1, help="batches per optimizer step on each process; paper: 1")
     add("crop_size", type=int, default=256, help="paper: 256")
+    add("optimizer", choices=("adamw", "muon"), default="adamw", help="muon: see training/optimizer.py; paper: adamw")
     add("lr_start", type=float, default=1e-4, help="paper: 1e-4")
     add("lr_end", type=float, default=1e-5, help="paper: 1e-5")
     add("lr_warmup", type=int, help="steps of rising learning rate; default: 100 with --init_from, else 0")

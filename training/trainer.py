@@ -23,6 +23,7 @@ from models.losses import Loss
 from . import checkpoints
 from .average import average_weights
 from .log import TrainingLog
+from .optimizer import make_optimizer
 from .report import write_report
 from .schedule import Position, Schedule
 from .scores import Validation
@@ -32,7 +33,6 @@ from .step import Step
 from .teacher import open_teacher
 from .trunk import SIZES, optimizer_state
 
-FUSED_DEVICES = ("cpu", "cuda", "mps")
 KEPT_OPTIONS = (
     "dynamic",
     "classifier_only",
@@ -42,8 +42,10 @@ KEPT_OPTIONS = (
     "crop_size",
     "precision",
     "ema",
+    "optimizer",
     "world_size",
 )
+OLDER_OPTIONS = {"optimizer": "adamw"}  # what runs had before there was a choice
 
 
 class Trainer:
@@ -66,8 +68,7 @@ class Trainer:
                 "python -m training.tools resize --set any_time=true --from ... makes one of its weights"
             )
         self.average = average_weights(self.model, args.ema) if args.ema else None
-        fused = process.device.type in FUSED_DEVICES
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=args.lr_start, weight_decay=0, fused=fused)
+        self.optimizer = make_optimizer(args.optimizer, self.model, args.lr_start, process.device.type)
         self.scaler = torch.amp.GradScaler(process.device.type, enabled=args.precision == "fp16")
         self.saved_at, self.log = time.monotonic(), None
         if checkpoint:
@@ -254,15 +255,19 @@ class Trainer:
             checkpoint["optimizer"] = optimizer_state(checkpoint, self.model, self.optimizer)
         if "optimizer" not in checkpoint:
             raise ValueError(f"{source} holds weights alone; use --init_from, or --branch_from a run's last.pth")
+        theirs = "muon" if any("momentum" in state for state in checkpoint["optimizer"]["state"].values()) else "adamw"
+        if theirs != self.args.optimizer:
+            raise ValueError(f"{source} is of a run with --optimizer {theirs}; a branch keeps it, or use --init_from")
         self.optimizer.load_state_dict(checkpoint["optimizer"])
 
     def _resume(self, source: str, checkpoint: dict) -> None:
         if "options" not in checkpoint:
             raise ValueError(f"{source} holds weights alone; use --init_from, or --resume a last.pth")
         for name, now in self._kept_options().items():
-            if checkpoint["options"][name] != now:
+            before = checkpoint["options"].get(name, OLDER_OPTIONS.get(name))
+            if before != now:
                 raise ValueError(
-                    f"{source} was made with --{name} {checkpoint['options'][name]}, not {now}; "
+                    f"{source} was made with --{name} {before}, not {now}; "
                     "a resumed run keeps it (a new stage starts with --init_from)"
                 )
         self.optimizer.load_state_dict(checkpoint["optimizer"])

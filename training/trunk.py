@@ -1,18 +1,19 @@
 """A run's state in a small file: what other runs branch from, on any machine (`python -m training.tools pack`).
 
-The file holds the weights and the size of each gradient, as AdamW has estimated it, in half precision: 4 bytes
-a weight. Momentum is left out; a few steps find it again. `--branch_from` takes such a file.
+The file holds the weights, and of each what its optimizer knows, in half precision: 4 bytes a weight. Of AdamW that is
+the size of the gradient (its momentum is left out; a few steps find it again), of Muon the momentum, which is all it
+has. `--branch_from` takes such a file.
 """
 
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models import Config, WaveletVFI
 
 SCALE = 1024.0  # gradients are small: their sizes, times this, are well inside half precision
-SIZES = "gradient_sizes"
+SIZES, MOMENTA = "gradient_sizes", "momenta"
 
 
 def pack(checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -20,7 +21,8 @@ def pack(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         model, config and position as in the checkpoint, the weights in half precision; gradient_sizes: by parameter,
-        the root of AdamW's second moment times `SCALE`, in half precision; steps: by parameter, the updates behind it.
+        the root of AdamW's second moment times `SCALE`, in half precision; momenta: by parameter, Muon's momentum times
+        `SCALE`, in half precision; steps: by parameter, the updates behind it.
     Raises:
         ValueError: weights alone, without an optimizer's state.
     """
@@ -32,17 +34,21 @@ def pack(checkpoint: dict[str, Any]) -> dict[str, Any]:
         "model": {name: value.half() for name, value in checkpoint["model"].items()},
         "config": checkpoint["config"],
         "position": checkpoint["position"],
-        SIZES: {name: (state["exp_avg_sq"].sqrt() * SCALE).half() for name, state in states.items()},
+        SIZES: {n: (state["exp_avg_sq"].sqrt() * SCALE).half() for n, state in states.items() if "exp_avg_sq" in state},
+        MOMENTA: {n: (state["momentum"] * SCALE).half() for n, state in states.items() if "momentum" in state},
         "steps": {name: float(state["step"]) for name, state in states.items()},
     }
 
 
 def optimizer_state(packed: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Return what `optimizer.load_state_dict` takes, from the small form; momentum is 0."""
-    state = {}
+    """Return what `optimizer.load_state_dict` takes, from the small form; AdamW's momentum is 0."""
+    state: dict[int, dict[str, Tensor]] = {}
     for number, (name, parameter) in enumerate(model.named_parameters()):
         if name in packed[SIZES]:
             moments = (packed[SIZES][name].float() / SCALE) ** 2
-            step = torch.tensor(packed["steps"][name])
-            state[number] = {"step": step, "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": moments}
+            state[number] = {"exp_avg": torch.zeros_like(parameter), "exp_avg_sq": moments}
+        elif name in packed.get(MOMENTA, {}):
+            state[number] = {"momentum": packed[MOMENTA][name].float() / SCALE}
+        if number in state:
+            state[number]["step"] = torch.tensor(packed["steps"][name])
     return {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
