@@ -13,7 +13,6 @@ from torch import Tensor
 
 import utils
 from models import Interpolation, WaveletVFI
-from models.macs import executed_gmacs
 
 RANGE = 0.5  # what a peer's frame may exceed [0, 1] by before it counts as one in other units
 
@@ -66,12 +65,12 @@ class Network:
         return [Prediction(output.frame, output) for output in outputs]
 
     def _with_known_operations(self, outputs: list[Interpolation], ratios: list[float | None]) -> list[Interpolation]:
-        """Add the executed operations of ratio 0 to a sweep: what it computes is all that the sweep computes."""
-        height, width = outputs[0].merged.shape[-2:]
-        sparse = sum(candidate.executed for output in outputs for candidate in output.candidates)
-        executed = executed_gmacs(self.model, height, width, sparse, scales=outputs[0].scales)
+        """Say what ratio 0 executes alone, which is all that the sweep computes."""
+        executed = sum(candidate.executed for output in outputs for candidate in output.candidates)
         return [
-            output._replace(executed_gmacs=executed) if ratio == 0 else output
+            output._replace(alone=True, candidates=[output.candidates[0]._replace(executed=executed)])
+            if ratio == 0
+            else output
             for output, ratio in zip(outputs, ratios, strict=True)
         ]
 

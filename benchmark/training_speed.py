@@ -89,11 +89,11 @@ def make_step(way: str, stage: str, config: str, frames: list[Tensor], losses: d
 
 def decode_each(model: WaveletVFI, img0: Tensor, img1: Tensor) -> Interpolation:
     """The dynamic stage's output, every candidate by a decode of its own."""
-    motion, merged = model.perceive(img0, img1)
-    context = model.context((model.context.encode(img0), model.context.encode(img1)), merged, motion)
+    observation = model.observe(img0, img1)
+    motion, merged = observation.motion, observation.merged
     probs = torch.nn.functional.gumbel_softmax(motion.ratio_logits, tau=1.0)
     ratios = [motion.ratio_logits.new_full((len(img0),), ratio) for ratio in model.config.ratios]
-    candidates = [model.synthesis(context, [ratio], merged)[0] for ratio in ratios]
+    candidates = [model.synthesis(observation.context, [ratio], merged)[0] for ratio in ratios]
     frame = sum(p.view(-1, 1, 1, 1) * c.frame for p, c in zip(probs.unbind(1), candidates, strict=True))
     return Interpolation(frame, merged, motion, probs, candidates)
 

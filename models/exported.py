@@ -14,7 +14,7 @@ from .checks import check_frames, check_times
 from .config import config_of
 from .motion import Motion
 from .synthesis import Synthesis
-from .waveletvfi import Interpolation, WaveletVFI, count_operations
+from .waveletvfi import Interpolation, WaveletVFI
 
 METADATA = "waveletvfi"  # the graph's entry that says what it is
 HIGHS = ("high1", "high2", "high3", "high4")
@@ -110,7 +110,7 @@ class OnnxModel:
         arrays = self._session.run(list(NAMES), frames)
         outputs = {name: torch.from_numpy(array).to(img0.device) for name, array in zip(NAMES, arrays, strict=True)}
         output = _interpolation(outputs, img0.dtype)
-        return count_operations(self._shapes, output._replace(scales=self._shapes.scales(*output.merged.shape[-2:])))
+        return output._replace(scales=self._shapes.scales(*output.merged.shape[-2:]), network=self._shapes)
 
 
 def _interpolation(outputs: dict[str, Tensor], dtype: torch.dtype) -> Interpolation:

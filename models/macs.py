@@ -1,7 +1,7 @@
 """Computation per frame: as the published tables count it, and as it is really executed."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,35 @@ from .motion import CORRELATED_LEVEL, LATER_LEVELS
 
 LEVELS = 4
 Count = Callable[[nn.Module, int], int]
+
+
+class Operations(NamedTuple):
+    """10^9 operations per sample, (B,) float64 on the CPU, as published tables count them and as executed.
+
+    executed is None where it is not known: of a frame whose computation was shared with others, as in a sweep.
+    """
+
+    published: Tensor
+    executed: Tensor | None
+
+
+def count(model: Any, output: Any) -> Operations:
+    """Count the operations behind an `Interpolation`, those of its candidates weighted by their probabilities.
+
+    Counting reads masks, which a GPU has to finish first; so it is done for those who ask, and is no part of `forward`.
+
+    Args:
+        model: the `WaveletVFI` that made it. output: what it returned, with its padded sizes.
+    """
+    height, width = output.merged.shape[-2:]
+    weighted = zip(output.probs.double().cpu().unbind(1), output.candidates, strict=True)
+    scales = output.scales
+    published = sum(p * published_gmacs(model, height, width, c.masks, scales=scales) for p, c in weighted)
+    executed = None
+    if output.alone:
+        sparse = sum(candidate.executed for candidate in output.candidates)
+        executed = executed_gmacs(model, height, width, sparse, encoded=output.encoded, scales=scales)
+    return Operations(published, executed)
 
 
 def published_gmacs(

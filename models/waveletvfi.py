@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from .checks import check_frames, check_inputs, check_times
 from .config import Config, find_config
-from .context import ContextNet, Features
+from .context import ContextNet, Features, LevelContext
 from .layers import MULTIPLE, blend, channels_last, pad_to_multiple
-from .macs import executed_gmacs, published_gmacs
+from .macs import Operations, count
 from .motion import Motion, MotionPerceptionNet
 from .official import to_ours
 from .passes import Passes, Scales, scales_of
@@ -22,16 +22,34 @@ from .synthesis import Synthesis, WaveletSynthesisNet
 Known = tuple[Features | None, Features | None]
 
 
+class Observation(NamedTuple):
+    """What the network knows of two frames before it decides how much to compute.
+
+    motion: flows, occlusion, ratio logits. scales: of MP-Net's passes, see `models.passes`.
+    merged: (B, 3, H, W) both frames warped to time t and blended.
+    features: context features of both frames, each finest first, (B, C, H/2^l, W/2^l): the same in every pair.
+    encoded: of how many of the two frames they were computed here; the others were given.
+    context: four levels, finest first, of what WS-Net sees.
+    """
+
+    motion: Motion
+    scales: Scales
+    merged: Tensor
+    features: tuple[Features, Features]
+    encoded: int
+    context: list[LevelContext]
+
+
 class Interpolation(NamedTuple):
     """What the network returns.
 
     frame: (B, 3, H, W) in [0, 1], the candidates' frames weighted by their probabilities.
     merged: (B, 3, H, W) both frames warped to time t and blended.
     motion: flows, occlusion, ratio logits. probs: (B, K), rows sum to 1. candidates: K `Synthesis`.
-    published_gmacs, executed_gmacs: (B,) 10^9 operations, as published tables count them, and multiply-accumulates as
-        they were really computed (see `models.macs`); None where gradients are recorded.
     features: context features of both frames, where `known` was given.
-    scales: of MP-Net's passes, see `models.passes`.
+    scales: of MP-Net's passes, see `models.passes`. encoded: of how many frames context features were computed.
+    alone: whether nothing was computed together with other outputs, as in a sweep.
+    network: what made it, to count operations by; None where gradients are recorded.
     """
 
     frame: Tensor
@@ -39,10 +57,25 @@ class Interpolation(NamedTuple):
     motion: Motion
     probs: Tensor
     candidates: list[Synthesis]
-    published_gmacs: Tensor | None = None
-    executed_gmacs: Tensor | None = None
     features: tuple[Features, Features] | None = None
     scales: Scales = (0,)
+    encoded: int = 2
+    alone: bool = True
+    network: "WaveletVFI | None" = None
+
+    @property
+    def published_gmacs(self) -> Tensor | None:
+        """10^9 operations as published tables count them, (B,), counted now; see `models.macs.count`."""
+        return self._operations and self._operations.published
+
+    @property
+    def executed_gmacs(self) -> Tensor | None:
+        """10^9 multiply-accumulates that were really computed, (B,); None where that is not known, as in a sweep."""
+        return self._operations and self._operations.executed
+
+    @property
+    def _operations(self) -> Operations | None:
+        return count(self.network, self) if self.network else None
 
 
 class WaveletVFI(Pretrained):
@@ -92,31 +125,54 @@ class WaveletVFI(Pretrained):
                 Given, even as (None, None), `features` are returned, for other pairs with one of the frames.
         """
         check_inputs(img0, img1, ratio, budget, temperature)
-        dtype = img0.dtype
-        motion, merged, features = self._observe(img0, img1, known or (None, None), t, passes)
-        context = self.context(features, merged, motion)
-        ratios, probs = self._select_ratios(motion.ratio_logits, 0.0 if budget is not None else ratio, temperature)
-        candidates = self.synthesis(context, ratios, merged, budget)
-        frame = sum(p.view(-1, 1, 1, 1) * c.frame for p, c in zip(probs.unbind(1), candidates, strict=True))
-        scales = self.scales(img0.shape[-2], img0.shape[-1], passes)
-        output = Interpolation(frame.to(dtype), merged, motion, probs, candidates, scales=scales)
-        if not torch.is_grad_enabled():
-            output = count_operations(self, output, encoded=2 - sum(f is not None for f in known or ()))
-        return output._replace(features=features) if known else output
+        observation = self.observe(img0, img1, t=t, passes=passes, known=known)
+        output = self.synthesise(observation, ratio=ratio, budget=budget, temperature=temperature)
+        features = observation.features if known else None
+        return output._replace(frame=output.frame.to(img0.dtype), features=features)
 
-    def _observe(
+    def observe(
         self,
         img0: Tensor,
         img1: Tensor,
-        known: Known = (None, None),
+        *,
         t: float | Tensor | None = None,
         passes: Passes | None = None,
-    ) -> tuple[Motion, Tensor, tuple[Features, Features]]:
-        """Compute what no ratio changes: the motion, the merged frame (B, 3, H, W), context features of both frames."""
+        known: Known | None = None,
+    ) -> Observation:
+        """Estimate the motion of two frames, merge them, and gather what WS-Net sees: all that no ratio changes.
+
+        Arguments: those of `forward`.
+        """
         img0, img1 = self._prepare(img0), self._prepare(img1)
         motion, merged = self.perceive(img0, img1, t=t, passes=passes)
-        features0, features1 = known
-        return motion, merged, (features0 or self.context.encode(img0), features1 or self.context.encode(img1))
+        features0, features1 = known or (None, None)
+        features = features0 or self.context.encode(img0), features1 or self.context.encode(img1)
+        encoded = (features0 is None) + (features1 is None)
+        scales = self.scales(img0.shape[-2], img0.shape[-1], passes)
+        return Observation(motion, scales, merged, features, encoded, self.context(features, merged, motion))
+
+    def synthesise(
+        self,
+        observation: Observation,
+        *,
+        ratio: float | Tensor | None = None,
+        budget: float | None = None,
+        temperature: float | None = None,
+    ) -> Interpolation:
+        """Make the frame of what was observed, with as much computation as asked for.
+
+        Arguments: those of `forward`.
+        """
+        o = observation
+        ratios, probs = self._select_ratios(o.motion.ratio_logits, 0.0 if budget is not None else ratio, temperature)
+        candidates = self.synthesis(o.context, ratios, o.merged, budget)
+        frame = sum(p.view(-1, 1, 1, 1) * c.frame for p, c in zip(probs.unbind(1), candidates, strict=True))
+        return self._output(observation, cast(Tensor, frame), probs, candidates)
+
+    def _output(self, o: Observation, frame: Tensor, probs: Tensor, candidates: list[Synthesis]) -> Interpolation:
+        network = None if torch.is_grad_enabled() else self
+        output = Interpolation(frame, o.merged, o.motion, probs, candidates)
+        return output._replace(scales=o.scales, encoded=o.encoded, network=network)
 
     def _prepare(self, image: Tensor) -> Tensor:
         """Frames in float32 at least: positions and masks need it. Channels last, except for the published way and in
@@ -206,16 +262,13 @@ class WaveletVFI(Pretrained):
         first, last = (pad_to_multiple(image, MULTIPLE) for image in (img0, img1))
         for ratio in ratios:
             check_inputs(first, last, ratio, None, None)
-        motion, merged, features = self._observe(first, last, t=t, passes=passes)
-        scales = self.scales(merged.shape[-2], merged.shape[-1], passes)
-        context = self.context(features, merged, motion)
-        chosen = [self._select_ratios(motion.ratio_logits, ratio, None) for ratio in ratios]
-        candidates = self.synthesis(context, [ratio for (ratio,), _ in chosen], merged)
+        observation = self.observe(first, last, t=t, passes=passes)
+        chosen = [self._select_ratios(observation.motion.ratio_logits, ratio, None) for ratio in ratios]
+        candidates = self.synthesis(observation.context, [ratio for (ratio,), _ in chosen], observation.merged)
         outputs = []
         for (_, probs), candidate in zip(chosen, candidates, strict=True):
             frame = candidate.frame[..., :height, :width].to(img0.dtype)
-            published = published_gmacs(self, merged.shape[-2], merged.shape[-1], candidate.masks, scales=scales)
-            outputs.append(Interpolation(frame, merged, motion, probs, [candidate], published, scales=scales))
+            outputs.append(self._output(observation, frame, probs, [candidate])._replace(alone=False))
         return outputs
 
     @property
@@ -243,20 +296,6 @@ class WaveletVFI(Pretrained):
         else:
             chosen = torch.as_tensor(ratio, dtype=logits.dtype, device=logits.device).expand(logits.shape[0])
         return [chosen], torch.ones_like(logits[:, :1])
-
-
-def count_operations(model: WaveletVFI, output: Interpolation, *, encoded: int = 2) -> Interpolation:
-    """With the published operations, weighted by the probabilities, and all executed ones, the context features of
-    `encoded` frames among them."""
-    height, width = output.merged.shape[-2:]
-    weighted = zip(output.probs.double().cpu().unbind(1), output.candidates, strict=True)
-    scales = output.scales
-    published = cast(
-        Tensor, sum(p * published_gmacs(model, height, width, c.masks, scales=scales) for p, c in weighted)
-    )
-    sparse = cast(Tensor, sum(c.executed for c in output.candidates))
-    executed = executed_gmacs(model, height, width, sparse, encoded=encoded, scales=scales)
-    return output._replace(published_gmacs=published, executed_gmacs=executed)
 
 
 def _translate_names(module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:

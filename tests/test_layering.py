@@ -32,7 +32,7 @@ MAY_IMPORT = {
 }
 #: Inside `models`, from the bottom up.
 MODEL_ORDER = [
-    "official", "config", "weights", "hub", "pretrained", "layers", "checks", "bands", "sparse", "motion", "passes",
+    "official", "passes", "config", "weights", "hub", "pretrained", "layers", "checks", "bands", "sparse", "motion",
     "context", "macs", "synthesis", "waveletvfi", "exported", "export", "loading", "losses", "options", "__init__",
 ]  # fmt: skip
 

@@ -258,6 +258,44 @@ def test_known_features_change_nothing_but_the_work(request, name):
         torch.testing.assert_close(plain.published_gmacs, output.published_gmacs)
 
 
+def test_a_frame_waits_for_nothing_that_has_to_come_back_from_the_device(small, monkeypatch):
+    """Operations are counted when somebody asks for them: each reading would make a GPU finish first."""
+
+    def refuse(*_):
+        raise AssertionError("the forward pass reads a tensor on the host")
+
+    small.sparse = "masked"  # other ways look at weights, which is no waiting on a CPU
+    try:
+        with monkeypatch.context() as patch, torch.inference_mode():
+            for name in ("cpu", "item", "tolist", "numpy"):
+                patch.setattr(torch.Tensor, name, refuse)
+            outputs = [small(*frames()), small(*frames(), ratio=1e-4, passes=2)]
+    finally:
+        small.sparse = "auto"
+    assert all(output.published_gmacs > output.executed_gmacs > 0 for output in outputs)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_a_frame_synchronises_with_no_gpu(small):
+    model, pair = copy.deepcopy(small).cuda(), [frame.cuda() for frame in frames()]
+    with torch.inference_mode():
+        model(*pair, ratio=1e-4)  # kernels are compiled and chosen
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            model(*pair, ratio=1e-4)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
+def test_frames_are_observed_once_and_synthesised_as_often_as_wanted(small):
+    img0, img1 = frames()
+    with torch.inference_mode():
+        observation = small.observe(img0, img1, passes=2)
+        for ratio in (0.0, 1e-4, None):
+            made = small.synthesise(observation, ratio=ratio)
+            assert torch.equal(made.frame, small(img0, img1, ratio=ratio, passes=2).frame)
+
+
 def test_gradients_leave_operations_uncounted(small):
     output = small(*frames(), ratio=0.0)
     assert output.published_gmacs is None and output.executed_gmacs is None
