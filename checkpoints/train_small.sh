@@ -11,8 +11,9 @@ cd "$(dirname "$0")/.."
 export PYTHONPATH=$TEACHER OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 
 COMMON=(--val_root "$VAL" --cache_gib 20 --cache_folder "$OUT/cache" --strides 1 2 3 --exposure 0.5 --any_time 0.4
-    --weight_passes 0.5 --teacher training.privileged:flows --weight_teacher 0.004 --precision bf16 --workers 1)
-FAR=("$CLIPS_HD" "cutouts:2500:400x400@80:$CLIPS" shapes:1000:400x400@60)
+    --weight_passes 0.5 --teacher training.privileged:flows --weight_teacher 0.004 --flow_warmup 1 --precision bf16 --workers 1)
+FAR=(--data_root "$CLIPS_HD" "cutouts:2500:400x400@80:$CLIPS" shapes:1000:400x400@60 --where_it_moves 0.3 --batch_size 3
+    --crop_size 384)
 
 # The shipped weights with a wider motion network that takes the time and correlates: the same frames.
 python -m training.tools resize --set encoder=16,24,40,56 decoder=24,48,80,96 correlation=3 any_time=true passes=auto \
@@ -20,18 +21,25 @@ python -m training.tools resize --set encoder=16,24,40,56 decoder=24,48,80,96 co
 
 # Run 19: the flow alone, crops of 256. Its average and the weights that it started from are averaged.
 python train_vimeo90k.py --data_root "$CLIPS" "$CLIPS_HD" "cutouts:1500:288x288:$CLIPS" shapes:600:288x288 "${COMMON[@]}" \
-    --init_from "$OUT/start.pth" --where_it_moves 0.4 --scales 0 10 10 210 210 210 21 21 --flow_warmup 1 --batch_size 6 \
+    --init_from "$OUT/start.pth" --where_it_moves 0.4 --scales 0 10 10 210 210 210 21 21 --batch_size 6 \
     --crop_size 256 --lr_start 3e-4 --lr_end 3e-4 --time_limit 29 --seed 31 --out "$OUT/run19"
 python -m training.tools average --from "$OUT/run19/last.pth" --output "$OUT/run19.pth"
 python -m training.tools mean --from "$OUT/start.pth:0.5" "$OUT/run19.pth:0.5" --output "$OUT/mean.pth"
 
-# Run 20: the trunk, the flow alone at a constant rate, crops of 384.
-python train_vimeo90k.py --data_root "${FAR[@]}" "${COMMON[@]}" --init_from "$OUT/mean.pth" --where_it_moves 0.3 \
-    --scales 0 10 10 210 210 21 --flow_warmup 1 --batch_size 3 --crop_size 384 --lr_start 2e-4 --lr_end 2e-4 \
-    --time_limit "${TRUNK_MINUTES:-80}" --seed 41 --out "$OUT/trunk" --resume auto
-python -m training.tools pack --from "$OUT/trunk/last.pth" --output training/trunk_small.pth
+# Run 20: the flow alone at a constant rate, crops of 384.
+python train_vimeo90k.py "${FAR[@]}" "${COMMON[@]}" --init_from "$OUT/mean.pth" --scales 0 10 10 210 210 21 \
+    --lr_start 2e-4 --lr_end 2e-4 --time_limit 80 --seed 41 --out "$OUT/run20"
+python -m training.tools average --from "$OUT/run20/last.pth" --output "$OUT/run20.pth"
 
-# Run 21: a short run with a falling rate, branched from the trunk.
-python train_vimeo90k.py --data_root "${FAR[@]}" "${COMMON[@]}" --branch_from training/trunk_small.pth --lr_warmup 0 \
-    --where_it_moves 0.3 --scales 0 10 10 210 210 21 --flow_warmup 1 --ema 0.99 --batch_size 3 --crop_size 384 \
-    --lr_start 2e-4 --lr_end 1e-6 --time_limit 12 --seed 42 --out "$OUT/anneal"
+# Levels 1 and 2 wider: the same frames. From here on, later passes are those two levels alone.
+python -m training.tools resize --set encoder=16,32,40,56 decoder=32,64,80,96 --from "$OUT/run20.pth" --output "$OUT/wide.pth"
+
+# Run 22: the flow alone, by Muon.
+python train_vimeo90k.py "${FAR[@]}" "${COMMON[@]}" --init_from "$OUT/wide.pth" --scales 210 210 210 321 21 10 \
+    --optimizer muon --lr_start 3e-4 --lr_end 3e-4 --time_limit 45 --seed 61 --out "$OUT/run22"
+python -m training.tools average --from "$OUT/run22/last.pth" --output "$OUT/run22.pth"
+
+# Run 23: the trunk.
+python train_vimeo90k.py "${FAR[@]}" "${COMMON[@]}" --init_from "$OUT/run22.pth" --scales 210 210 210 321 21 10 \
+    --optimizer muon --lr_start 2e-4 --lr_end 2e-4 --time_limit "${TRUNK_MINUTES:-70}" --seed 71 --out "$OUT/trunk" --resume auto
+python -m training.tools pack --from "$OUT/trunk/last.pth" --output training/trunk_small.pth

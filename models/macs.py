@@ -38,7 +38,8 @@ def count(model: Any, output: Any) -> Operations:
     executed = None
     if output.alone:
         sparse = sum(candidate.executed for candidate in output.candidates)
-        executed = executed_gmacs(model, height, width, sparse, encoded=output.encoded, scales=scales)
+        encoded = {"encoded": output.encoded, "matched": output.matched}
+        executed = executed_gmacs(model, height, width, sparse, scales=scales, **encoded)
     return Operations(published, executed)
 
 
@@ -87,6 +88,7 @@ def executed_gmacs(
     executed: Tensor,
     *,
     encoded: int = 2,
+    matched: bool = True,
     scales: Sequence[int] | None = None,
 ) -> Tensor:
     """Multiply-accumulates of all convolutions, linear layers and matrix products as they are computed.
@@ -96,12 +98,13 @@ def executed_gmacs(
     Args:
         model, height, width, scales: as in `published_gmacs`.
         executed: (B,) as `Synthesis.executed`. encoded: of how many frames context features were computed.
+        matched: whether MP-Net's features of the pair were computed.
     Returns:
         (B,) float64 on the CPU, in units of 10^9.
     """
     sizes = _sizes(height, width)
     sparse = executed.cpu().double() * model.synthesis.dense_products() * sizes[0][0] * sizes[0][1]
-    return (_around(model, sizes, _products, scales, encoded) + sparse) / 1e9
+    return (_around(model, sizes, _products, scales, encoded, matched) + sparse) / 1e9
 
 
 def _sizes(height: int, width: int, depth: int = LEVELS) -> list[tuple[int, int]]:
@@ -111,25 +114,30 @@ def _sizes(height: int, width: int, depth: int = LEVELS) -> list[tuple[int, int]
 
 
 def _around(
-    model: Any, sizes: list[tuple[int, int]], count: Count, scales: Sequence[int] | None, encoded: int = 2
+    model: Any,
+    sizes: list[tuple[int, int]],
+    count: Count,
+    scales: Sequence[int] | None,
+    encoded: int = 2,
+    matched: bool = True,
 ) -> int:
     """All that is not sparse; the context encoder's first pyramid sees `encoded` frames."""
     pixels = [h * w for h, w in sizes]
     height, width = sizes[0]
     scales = model.scales(height, width) if scales is None else scales
-    motion = _motion(model, height, width, scales, count)
+    motion = _motion(model, height, width, scales, count, matched)
     return motion + _context(model, pixels, count, encoded) + _coarsest(model, pixels, count)
 
 
-def _motion(model: Any, height: int, width: int, scales: Sequence[int], count: Count) -> int:
-    """All passes of MP-Net; its encoder sees both frames."""
+def _motion(model: Any, height: int, width: int, scales: Sequence[int], count: Count, matched: bool = True) -> int:
+    """All passes of MP-Net; its encoder sees both frames, or none where their features were known."""
     total = 0
     for number, scale in enumerate(scales):
         sizes = _sizes(-(-height // 2**scale), -(-width // 2**scale), len(LATER_LEVELS) if number else LEVELS)
         pixels = [h * w for h, w in sizes]
         for level in range(1, len(pixels)):
             encoder, decoder = model.motion.encoder.levels[level - 1], model.motion.decoders[level - 1]
-            total += 2 * count(encoder, pixels[level])
+            total += 2 * matched * count(encoder, pixels[level])
             total += count(decoder.hidden, pixels[level]) + count(decoder.output, pixels[level - 1])
         if not number:
             total += _coarsest_motion(model, sizes[-1], count)

@@ -21,6 +21,9 @@ LATER_LEVELS = (2, 1)  # of every other
 CORRELATED_LEVEL = 4
 
 
+Pyramids = list[list[Tensor]]  # features of both frames, (2B, C, h, w), per pass and level, finest level first
+
+
 class Motion(NamedTuple):
     """The motion of one pair of frames.
 
@@ -129,11 +132,8 @@ class MotionPerceptionNet(nn.Module):
         """
         return self.decode(self.encode(img0, img1, scales), img0.shape[-2:], time, scales)
 
-    def encode(self, img0: Tensor, img1: Tensor, scales: Scales = (0,)) -> list[list[Tensor]]:
-        """Return the features of both frames, (2B, C, h, w), per pass and level, finest level first.
-
-        They are the same for every time. Arguments: those of `forward`.
-        """
+    def encode(self, img0: Tensor, img1: Tensor, scales: Scales = (0,)) -> Pyramids:
+        """Return the features of both frames, which are the same for every time. Arguments: those of `forward`."""
         mean = (_mean(img0) + _mean(img1)) / 2
         dtype = self.encoder.levels[0][0][0].weight.dtype  # type: ignore[index]
         frames = torch.cat([img0 - mean, img1 - mean])
@@ -147,7 +147,7 @@ class MotionPerceptionNet(nn.Module):
         return pyramids
 
     def decode(
-        self, pyramids: list[list[Tensor]], size: Sequence[int], time: Tensor | None = None, scales: Scales = (0,)
+        self, pyramids: Pyramids, size: Sequence[int], time: Tensor | None = None, scales: Scales = (0,)
     ) -> Motion:
         """Estimate the motion from the features that `encode` returned. size: H, W. Else as `forward`."""
         ways = None if time is None else flow_ways(time)

@@ -12,14 +12,24 @@ from .config import Config, find_config
 from .context import ContextNet, Features, LevelContext
 from .layers import MULTIPLE, blend, channels_last, pad_to_multiple
 from .macs import Operations, count
-from .motion import Motion, MotionPerceptionNet
+from .motion import Motion, MotionPerceptionNet, Pyramids
 from .official import to_ours
 from .passes import Passes, Scales, scales_of
 from .pretrained import Pretrained
 from .sparse import METHODS, SparseConv2d
 from .synthesis import Synthesis, WaveletSynthesisNet
 
-Known = tuple[Features | None, Features | None]
+
+class Known(NamedTuple):
+    """What earlier calls have computed of two frames, each part None where it is still to be computed.
+
+    img0, img1: context features, the same whatever the other frame and the time.
+    pair: MP-Net's features of both frames together, the same for every time.
+    """
+
+    img0: Features | None = None
+    img1: Features | None = None
+    pair: Pyramids | None = None
 
 
 class Observation(NamedTuple):
@@ -27,6 +37,7 @@ class Observation(NamedTuple):
 
     motion: flows, occlusion, ratio logits. scales: of MP-Net's passes, see `models.passes`.
     merged: (B, 3, H, W) both frames warped to time t and blended.
+    pyramids: MP-Net's features of the pair, the same for every time. matched: whether they were computed here.
     features: context features of both frames, each finest first, (B, C, H/2^l, W/2^l): the same in every pair.
     encoded: of how many of the two frames they were computed here; the others were given.
     context: four levels, finest first, of what WS-Net sees.
@@ -35,6 +46,8 @@ class Observation(NamedTuple):
     motion: Motion
     scales: Scales
     merged: Tensor
+    pyramids: Pyramids
+    matched: bool
     features: tuple[Features, Features]
     encoded: int
     context: list[LevelContext]
@@ -46,8 +59,9 @@ class Interpolation(NamedTuple):
     frame: (B, 3, H, W) in [0, 1], the candidates' frames weighted by their probabilities.
     merged: (B, 3, H, W) both frames warped to time t and blended.
     motion: flows, occlusion, ratio logits. probs: (B, K), rows sum to 1. candidates: K `Synthesis`.
-    features: context features of both frames, where `known` was given.
+    known: features for other calls, where `known` was given.
     scales: of MP-Net's passes, see `models.passes`. encoded: of how many frames context features were computed.
+    matched: whether MP-Net's features of the pair were computed.
     alone: whether nothing was computed together with other outputs, as in a sweep.
     network: what made it, to count operations by; None where gradients are recorded.
     """
@@ -57,9 +71,10 @@ class Interpolation(NamedTuple):
     motion: Motion
     probs: Tensor
     candidates: list[Synthesis]
-    features: tuple[Features, Features] | None = None
+    known: "Known | None" = None
     scales: Scales = (0,)
     encoded: int = 2
+    matched: bool = True
     alone: bool = True
     network: "WaveletVFI | None" = None
 
@@ -121,14 +136,14 @@ class WaveletVFI(Pretrained):
             passes: how often MP-Net runs from coarse to fine: a number, 1 being the published network; "auto": from
                 the frame's size; or scales such as (2, 1) for frames of 1/4 and 1/2 of the size (see `models.passes`).
                 Default: what the configuration says.
-            known: context features of both frames as an earlier call returned them, None where they are to be computed.
-                Given, even as (None, None), `features` are returned, for other pairs with one of the frames.
+            known: what earlier calls with one of the frames, or with both, have returned as `known`. Given, even as
+                `Known()`, it is returned, for other times and for other pairs with one of the frames.
         """
         check_inputs(img0, img1, ratio, budget, temperature)
         observation = self.observe(img0, img1, t=t, passes=passes, known=known)
         output = self.synthesise(observation, ratio=ratio, budget=budget, temperature=temperature)
-        features = observation.features if known else None
-        return output._replace(frame=output.frame.to(img0.dtype), features=features)
+        kept = None if known is None else Known(*observation.features, observation.pyramids)
+        return output._replace(frame=output.frame.to(img0.dtype), known=kept)
 
     def observe(
         self,
@@ -143,13 +158,15 @@ class WaveletVFI(Pretrained):
 
         Arguments: those of `forward`.
         """
+        known = Known(*(known or ()))
         img0, img1 = self._prepare(img0), self._prepare(img1)
-        motion, merged = self.perceive(img0, img1, t=t, passes=passes)
-        features0, features1 = known or (None, None)
-        features = features0 or self.context.encode(img0), features1 or self.context.encode(img1)
-        encoded = (features0 is None) + (features1 is None)
         scales = self.scales(img0.shape[-2], img0.shape[-1], passes)
-        return Observation(motion, scales, merged, features, encoded, self.context(features, merged, motion))
+        pyramids = known.pair or self.motion.encode(img0, img1, scales)
+        motion, merged = self._merge(img0, img1, pyramids, scales, t)
+        features = known.img0 or self.context.encode(img0), known.img1 or self.context.encode(img1)
+        encoded = (known.img0 is None) + (known.img1 is None)
+        context = self.context(features, merged, motion)
+        return Observation(motion, scales, merged, pyramids, known.pair is None, features, encoded, context)
 
     def synthesise(
         self,
@@ -172,7 +189,7 @@ class WaveletVFI(Pretrained):
     def _output(self, o: Observation, frame: Tensor, probs: Tensor, candidates: list[Synthesis]) -> Interpolation:
         network = None if torch.is_grad_enabled() else self
         output = Interpolation(frame, o.merged, o.motion, probs, candidates)
-        return output._replace(scales=o.scales, encoded=o.encoded, network=network)
+        return output._replace(scales=o.scales, encoded=o.encoded, matched=o.matched, network=network)
 
     def _prepare(self, image: Tensor) -> Tensor:
         """Frames in float32 at least: positions and masks need it. Channels last, except for the published way and in
@@ -191,8 +208,13 @@ class WaveletVFI(Pretrained):
     ) -> tuple[Motion, Tensor]:
         """Run MP-Net alone: the motion, and the merged frame (B, 3, H, W). t, passes: as in `forward`."""
         scales = self.scales(img0.shape[-2], img0.shape[-1], passes)
+        return self._merge(img0, img1, self.motion.encode(img0, img1, scales), scales, t)
+
+    def _merge(
+        self, img0: Tensor, img1: Tensor, pyramids: Pyramids, scales: Scales, t: float | Tensor | None
+    ) -> tuple[Motion, Tensor]:
         time = check_times(t, img0, any_time=self.config.any_time)
-        motion = self.motion(img0, img1, time, scales)
+        motion = self.motion.decode(pyramids, img0.shape[-2:], time, scales)
         return motion, blend(img0, img1, motion.flow_t0, motion.flow_t1, motion.occlusion)
 
     def scales(self, height: int, width: int, passes: Passes | None = None) -> Scales:

@@ -1,5 +1,6 @@
 """What stands between the pipeline and a model: copies, borders, tiles, costs."""
 
+import dataclasses
 import gc
 from itertools import pairwise
 
@@ -8,6 +9,7 @@ import torch
 from clips import Average
 from torch import Tensor
 
+from models import CONFIGS, WaveletVFI
 from models.macs import executed_gmacs, published_gmacs
 from video.network import Network, find_picture
 from video.tiles import in_tiles
@@ -125,6 +127,22 @@ def test_what_pairs_share_is_computed_once(small, monkeypatch):
     del half, quarters, ends, imgt, img0, img1, frames
     gc.collect()
     assert len(network._features) == 0
+
+
+def test_the_times_of_a_pair_share_what_motion_is_found_from(monkeypatch):
+    torch.manual_seed(6)
+    model = WaveletVFI(dataclasses.replace(CONFIGS["small"], any_time=True, passes=2)).eval()
+    network, encoded = Network(model, ratio=0.0), []
+    encode = model.motion.encode
+    monkeypatch.setattr(model.motion, "encode", lambda *pair: encoded.append(pair) or encode(*pair))
+    img0, img1 = pair(48, 64)
+    img2 = img1.flip(3)
+    for first, last in ((img0, img1), (img1, img2)):
+        calls = [network.between(first, last, t) for t in (0.2, 0.5, 0.8)]
+        assert calls[0][1].executed > calls[1][1].executed == calls[2][1].executed
+        for t, (imgt, _) in zip((0.2, 0.5, 0.8), calls, strict=True):
+            torch.testing.assert_close(imgt, model.interpolate(first, last, t=t, ratio=0.0), rtol=0, atol=0)
+    assert len(encoded) == 2 + 6
 
 
 def test_another_part_of_a_shared_frame_is_computed_anew(small):

@@ -13,6 +13,7 @@ from models.layers import backward_warp, halves
 from models.macs import published_gmacs
 from models.motion import correlate, flow_ways
 from models.passes import auto_scales, scales_of
+from models.waveletvfi import Known
 
 ANY_TIME = dataclasses.replace(CONFIGS["small"], any_time=True, correlation=2)
 
@@ -282,8 +283,8 @@ def test_a_network_of_the_middle_alone_refuses_another_time(small):
 
 def test_features_of_a_pair_serve_every_time(any_time):
     img0, img1 = frames()
-    first = any_time.interpolate_details(img0, img1, t=0.25, known=(None, None))
-    again = any_time.interpolate_details(img0, img1, t=0.75, known=first.features)
+    first = any_time.interpolate_details(img0, img1, t=0.25, known=Known())
+    again = any_time.interpolate_details(img0, img1, t=0.75, known=first.known)
     assert torch.equal(again.frame, any_time.interpolate(img0, img1, t=0.75))
     assert again.executed_gmacs < first.executed_gmacs
 

@@ -10,6 +10,7 @@ from reference import frames, images
 from models import CONFIGS, Config, WaveletVFI
 from models.bands import Bands, detail_mask, haar_pyramid
 from models.macs import published_gmacs
+from models.waveletvfi import Known
 from pytorch_wavelets import haar_inverse
 
 
@@ -241,12 +242,12 @@ def test_operations_are_reported_per_sample(known_model):
 def test_known_features_change_nothing_but_the_work(request, name):
     model = request.getfixturevalue(name)
     img0, img1, img2 = images(2, 48, 64)
-    first = model.interpolate_details(img0, img1, ratio=0.001, known=(None, None))
+    first = model.interpolate_details(img0, img1, ratio=0.001, known=Known())
     plain = model.interpolate_details(img1, img2, ratio=0.001)
-    again = model.interpolate_details(img1, img2, ratio=0.001, known=(first.features[1], None))
-    assert plain.features is None and again.features[0] is first.features[1]
+    again = model.interpolate_details(img1, img2, ratio=0.001, known=Known(img0=first.known.img1))
+    assert plain.known is None and again.known.img0 is first.known.img1
     torch.testing.assert_close(again.frame, plain.frame, rtol=0, atol=0)
-    both = model.interpolate_details(img1, img2, ratio=0.001, known=again.features)
+    both = model.interpolate_details(img1, img2, ratio=0.001, known=again.known._replace(pair=None))
     torch.testing.assert_close(both.frame, plain.frame, rtol=0, atol=0)
     saved = sum(
         level[0].weight.numel() * (48 >> depth) * (64 >> depth)
@@ -256,6 +257,15 @@ def test_known_features_change_nothing_but_the_work(request, name):
         fewer = torch.full((2,), count * saved / 1e9, dtype=torch.float64)
         torch.testing.assert_close(plain.executed_gmacs - output.executed_gmacs, fewer)
         torch.testing.assert_close(plain.published_gmacs, output.published_gmacs)
+    pair = model.interpolate_details(img1, img2, ratio=0.001, known=again.known)
+    torch.testing.assert_close(pair.frame, plain.frame, rtol=0, atol=0)
+    seen = 2 * sum(
+        layer.weight.numel() * (48 >> depth) * (64 >> depth)
+        for depth, level in enumerate(model.motion.encoder.levels, start=1)
+        for layer in (level[0][0], level[1][0])
+    )
+    fewer = torch.full((2,), seen / 1e9, dtype=torch.float64)
+    torch.testing.assert_close(both.executed_gmacs - pair.executed_gmacs, fewer)
 
 
 def test_a_frame_waits_for_nothing_that_has_to_come_back_from_the_device(small, monkeypatch):

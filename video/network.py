@@ -1,5 +1,6 @@
 """The middle of two frames: the network where something moves, copies elsewhere, tiles where memory is short."""
 
+import weakref
 from hashlib import sha256
 from typing import NamedTuple, Protocol
 
@@ -8,7 +9,6 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from models import WaveletVFI
-from models.context import Features
 from models.macs import published_gmacs
 from models.waveletvfi import Known
 
@@ -73,8 +73,8 @@ class Network:
         self.any_time = bool(getattr(getattr(model, "config", None), "any_time", False))
         self._options = {"ratio": ratio} if budget is None else {"budget": budget}
         self._dense_of: dict[tuple[int, int], float] = {}
-        # By frame, while it is around: which part of it, and its context features. There is nothing to keep of MP-Net,
-        # which encodes frames less the mean of their pair.
+        # By frame, while it is around: which part of it, its context features, and MP-Net's features of it and of the
+        # frame behind it, as (that frame, features).
         self._features = WeakIdKeyDictionary()
 
     def between(self, img0: Tensor, img1: Tensor, t: float = 0.5) -> tuple[Tensor, Call]:
@@ -115,10 +115,11 @@ class Network:
         remembers = self._tile is None and isinstance(self._model, WaveletVFI)
 
         def run(crop0: Tensor, crop1: Tensor) -> Tensor:
-            known = {"known": (self._recall(img0, part), self._recall(img1, part))} if remembers else {}
-            made, call, features = self._measured(crop0, crop1, t, **known)
-            for image, found in zip((img0, img1), features or (), strict=False):
-                self._features[image] = part, found
+            known = {"known": self._recall(img0, img1, part)} if remembers else {}
+            made, call, found = self._measured(crop0, crop1, t, **known)
+            if found is not None:
+                self._features[img1] = part, found.img1, None
+                self._features[img0] = part, found.img0, (weakref.ref(img1), found.pair) if self.any_time else None
             calls.append(call)
             return made
 
@@ -136,14 +137,14 @@ class Network:
         costs, ratios, executed, _ = zip(*calls, strict=True)
         return made, Call(sum(costs) / len(costs), sum(ratios) / len(ratios), sum(executed))
 
-    def _recall(self, image: Tensor, part: Part) -> Features | None:
-        """What was computed of this part of the frame in another pair."""
-        place, features = self._features.get(image, (None, None))
-        return features if place == part else None
+    def _recall(self, img0: Tensor, img1: Tensor, part: Part) -> Known:
+        """What was computed of this part of the frames, in this pair or in others."""
+        empty = (None, None, None)
+        (place0, features0, behind), (place1, features1, _) = (self._features.get(i, empty) for i in (img0, img1))
+        pair = behind[1] if behind and place0 == part and behind[0]() is img1 else None
+        return Known(features0 if place0 == part else None, features1 if place1 == part else None, pair)
 
-    def _measured(
-        self, img0: Tensor, img1: Tensor, t: float, **known: Known
-    ) -> tuple[Tensor, Call, tuple[Features, Features] | None]:
+    def _measured(self, img0: Tensor, img1: Tensor, t: float, **known: Known) -> tuple[Tensor, Call, Known | None]:
         options = self._options | ({"t": t} if self.any_time else {})
         if not hasattr(self._model, "interpolate_details"):
             return self._model.interpolate(img0, img1, **options), Call(), None
@@ -151,7 +152,7 @@ class Network:
         candidate = output.candidates[0]
         values = (candidate.cost, candidate.ratio, output.executed_gmacs)
         call = Call(*(value.mean().item() for value in values))
-        return output.frame, call, output.features if known else None
+        return output.frame, call, output.known if known else None
 
     def _dense(self, height: int, width: int) -> float | None:
         """10^9 operations of the dense network, as published."""
