@@ -35,7 +35,6 @@ from training import (
     build_parser,
     check_args,
     gather_scores,
-    keep_freed_memory,
 )
 
 
@@ -159,5 +158,4 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    keep_freed_memory()
     run_script(main, parse_args())

@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from startup import begin_script, run_script
+from startup import begin_script, keep_freed_memory, run_script
 
 if __name__ == "__main__":
     begin_script()
@@ -26,7 +26,6 @@ from benchmark.timing import interleaved_medians
 from datasets import MovingShapes
 from models import CONFIGS, Interpolation, WaveletVFI
 from models.losses import training_loss
-from training import keep_freed_memory
 
 WAYS = ("plain", "float32", "bf16")
 

@@ -56,8 +56,16 @@ def channels_last(image: Tensor) -> Tensor:
 def concatenate(parts: list[Tensor], like: Tensor) -> Tensor:
     """(B, C_i, H, W) each -> (B, sum of C_i, H, W), as `like` in dtype and memory format: warps lose channels last."""
     is_last = like.is_contiguous(memory_format=torch.channels_last) and not like.is_contiguous()
-    whole = torch.cat([part.to(like.dtype) for part in parts], dim=1)
-    return whole.contiguous(memory_format=torch.channels_last) if is_last else whole
+    if not is_last or torch.is_grad_enabled():
+        whole = torch.cat([part.to(like.dtype) for part in parts], dim=1)
+        return whole.contiguous(memory_format=torch.channels_last) if is_last else whole
+    # Written once, where it belongs: `cat` and `contiguous` take up to three times as long.
+    channels = [part.shape[1] for part in parts]
+    shape = (parts[0].shape[0], sum(channels), *parts[0].shape[-2:])
+    whole = torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
+    for place, part in zip(whole.split(channels, dim=1), parts, strict=True):
+        place.copy_(part)
+    return whole
 
 
 def halves(pair: Tensor) -> tuple[Tensor, ...]:

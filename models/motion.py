@@ -137,13 +137,14 @@ class MotionPerceptionNet(nn.Module):
         mean = (_mean(img0) + _mean(img1)) / 2
         dtype = self.encoder.levels[0][0][0].weight.dtype  # type: ignore[index]
         frames = torch.cat([img0 - mean, img1 - mean])
-        pyramids = []
-        for number, scale in enumerate(scales):
-            depth = len(LATER_LEVELS if number else LEVELS)
-            small = _shrink(frames, scale)
-            if scale + depth > LEVELS[0]:  # else multiples of 16 are enough
-                small = pad_to_multiple(small, 2**depth)
-            pyramids.append(self.encoder(small.to(dtype), depth))
+        pyramids: Pyramids = []
+        finer = 0
+        for scale in reversed(scales):
+            frames, finer = _shrink(frames, scale - finer, ceil=scale > LEVELS[0]), scale
+            depth = len(LEVELS if scale == scales[0] else LATER_LEVELS)
+            # The frames are multiples of 16, which is enough for some.
+            padded = pad_to_multiple(frames, 2**depth) if scale + depth > LEVELS[0] else frames
+            pyramids.insert(0, self.encoder(padded.to(dtype), depth))
         return pyramids
 
     def decode(
@@ -246,10 +247,10 @@ def halve_estimate(estimate: Tensor) -> Tensor:
     return torch.cat([halved[:, :4] / 2, halved[:, 4:]], dim=1)
 
 
-def _shrink(image: Tensor, scale: int) -> Tensor:
-    """(B, C, H, W) -> (B, C, H/2^scale, W/2^scale), rounded up, the mean of each square or of what there is of it."""
+def _shrink(image: Tensor, halvings: int, *, ceil: bool) -> Tensor:
+    """(B, C, H, W) -> (B, C, H/2^n, W/2^n), with `ceil` rounded up, the mean of each square or of what there is of it."""
     # Up to 1/16, frames divide evenly; an exported graph need not be told how to round.
-    return F.avg_pool2d(image, 2**scale, ceil_mode=scale > LEVELS[0]) if scale else image
+    return F.avg_pool2d(image, 2**halvings, ceil_mode=ceil) if halvings else image
 
 
 def _fit(estimate: Tensor, height: int, width: int) -> Tensor:

@@ -1,8 +1,7 @@
-"""Training: the run (`trainer`), its plan (`schedule`, `stages`), flags (`options`), `checkpoints`, `loader`, `memory`,
+"""Training: the run (`trainer`), its plan (`schedule`, `stages`), flags (`options`), `checkpoints`, `loader`,
 what it shows (`log`, `meter`) and leaves behind (`report`, `plots`)."""
 
 from .loader import Loader
-from .memory import keep_freed_memory
 from .meter import Meter
 from .options import build_parser, check_args
 from .scores import ImageScore, gather_scores
@@ -16,5 +15,4 @@ __all__ = [
     "build_parser",
     "check_args",
     "gather_scores",
-    "keep_freed_memory",
 ]
