@@ -41,7 +41,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add_content(parser)
     add_options(parser)
     parser.add_argument("--tile", type=int, help="compute in squares of this many pixels, where memory is short")
-    parser.add_argument("--codec", choices=CODECS, help="of a video (h264; vp9 in .webm)")
+    parser.add_argument(
+        "--alpha", action="store_true",
+        help="interpolate the alpha channel, too; kept in PNG, .mov (ProRes), .webm (VP9), .mkv (FFV1) and .apng",
+    )  # fmt: skip
+    parser.add_argument(
+        "--codec", choices=CODECS, help="of a video (h264; vp9 in .webm; with --alpha prores in .mov, ffv1 in .mkv)"
+    )
     parser.add_argument("--crf", type=int, help="quality of a video, smaller is better and larger (by codec)")
     parser.add_argument("--preset", help="speed of the video encoder, by codec")
     parser.add_argument("--compare", action="store_true", help="put the input to the left of the output")

@@ -17,7 +17,7 @@ from utils import Process
 from .background import Behind, ahead
 from .codecs import choose_format, is_animation, is_video
 from .content import SCENE_THRESHOLD
-from .images import ImageReader, is_image, write_picture
+from .images import TRANSPARENT, ImageReader, is_image, write_picture
 from .job import Job
 from .mux import join
 from .network import Model, Network
@@ -44,6 +44,7 @@ class Options:
 
     multiplier, fps, slow: see `Timeline`; default: twice as many frames. depth: frames are made at multiples of
         1/2^depth between two; default: see `Timeline.halvings`.
+    alpha: interpolate the alpha channel, where the input has one, too.
     input_fps: rate of images. seconds: only so much of the input, from its beginning. deinterlace: make whole frames of
         interlaced ones first.
     scene_threshold, drop_duplicates: see `video.content`.
@@ -58,6 +59,7 @@ class Options:
     input_fps: Fraction | None = None
     seconds: Fraction | None = None
     deinterlace: bool = False
+    alpha: bool = False
     scene_threshold: float = SCENE_THRESHOLD
     drop_duplicates: bool = False
     ratio: float | None = None
@@ -101,7 +103,8 @@ def convert(
     timeline = Timeline(multiplier=options.multiplier, fps=options.fps, slow=options.slow)
     network = Network(model, ratio=options.ratio, budget=options.budget, device=device, tile=options.tile)
     check_output(output, inputs, overwrite=overwrite)
-    with contextlib.closing(open_reader(inputs, rate=options.input_fps, is_interlaced=options.deinterlace)) as reader:
+    choices = {"is_interlaced": options.deinterlace, "keeps_alpha": options.alpha}
+    with contextlib.closing(open_reader(inputs, rate=options.input_fps, **choices)) as reader:
         _check_options(options, reader, output)
         source = Source(reader, seconds=options.seconds)
         if is_image(output):
@@ -126,9 +129,16 @@ def _check_options(options: Options, reader: VideoReader | ImageReader, output: 
         raise ValueError(f"input_fps is for images; {reader.path} has its own rate")
     if options.deinterlace and not isinstance(reader, VideoReader):
         raise ValueError(f"deinterlace is for videos, and {reader.paths[0]} is an image")
-    is_usual = options == replace(Options(), **{name: getattr(options, name) for name in ("ratio", "budget", "tile")})
+    is_usual = options == replace(
+        Options(), **{name: getattr(options, name) for name in ("ratio", "budget", "tile", "alpha")}
+    )
     if is_image(output) and not (are_images and len(reader.paths) == 2 and is_usual):
         raise ValueError(f"{output}: an image holds the middle one of two images, without other options; name a folder")
+    if options.alpha and not reader.has_alpha:
+        logger.warning("%s: no alpha channel, so --alpha changes nothing", reader.paths[0])
+    if reader.has_alpha and is_image(output) and output.suffix.lower() not in TRANSPARENT:
+        kinds = ", ".join(TRANSPARENT)
+        raise ValueError(f"{output} cannot keep an alpha channel; use {kinds}, or leave --alpha out")
     if are_images and options.input_fps is None and (is_video(output) or is_animation(output)):
         logger.warning("taken as %s frames per second; --input_fps says otherwise", reader.rate)
 
@@ -138,7 +148,7 @@ def _make_middle(source: Source, network: Network, output: Path) -> Record:
     timeline, record = Timeline(multiplier=2), Record()
     spans = plan(source.frames(), timeline, until=source.until)
     _, made, *_ = render(spans, network, 1)
-    write_picture(output, made.frame.image)
+    write_picture(output, made.frame.image, made.frame.alpha)
     record.add(made)
     return record
 
@@ -160,6 +170,7 @@ def _make_video(task: _Task, output: Path, *, resume: bool, overwrite: bool) -> 
     form = choose_format(
         output, reader, rate=timeline.rate(reader.rate), unit=timeline.unit(reader.unit),
         columns=1 + options.compare, codec=options.codec, crf=options.crf, preset=options.preset,
+        keeps_alpha=reader.has_alpha,
     )  # fmt: skip
     wanted = _describe(reader.paths, form, options, network)
 

@@ -4,11 +4,13 @@ import logging
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import av
+from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -27,6 +29,8 @@ HEAD = Fraction(10)  # the same at the beginning of a recording
 GAPLESS = "matroska"  # a packet follows the one before closely in such a file
 UNREAD = 512  # bytes between two packets: more than the headers there
 REMEMBERED = 64  # packets: more than any decoder holds back
+# Decoders that give alpha, which is a picture of its own in a packet's side data; FFmpeg's own leave it out.
+WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 class Decoded(NamedTuple):
@@ -39,13 +43,32 @@ class Decoded(NamedTuple):
     is_after_gap: bool
 
 
+def open_decoder(video: VideoStream, options: dict[str, str], *, keeps_alpha: bool = False) -> VideoCodecContext:
+    """Return a decoder for a stream's packets; with `keeps_alpha`, one that gives alpha too, where that is another."""
+    decoder = video.codec_context
+    if keeps_alpha and decoder.name in WITH_ALPHA:
+        decoder = cast(VideoCodecContext, CodecContext.create(WITH_ALPHA[decoder.name], "r"))
+        decoder.extradata = video.codec_context.extradata
+    decoder.options = options
+    return decoder
+
+
 class Pictures:
     """The pictures of a container, in the order in which they are shown."""
 
-    def __init__(self, container: InputContainer, video: VideoStream, rate: Fraction, damage: Damage, path: Path):
-        """rate: nominal, of the picture. damage: takes notes. path: for messages."""
+    def __init__(
+        self,
+        container: InputContainer,
+        video: VideoStream,
+        rate: Fraction,
+        damage: Damage,
+        path: Path,
+        decoder: VideoCodecContext | None = None,
+    ):
+        """rate: nominal, of the picture. damage: takes notes. path: for messages. decoder: default: the stream's."""
         self.continuity = Continuity(container, video, rate)
         self.packets = 0  # of the picture
+        self._decoder = decoder or video.codec_context
         self._video, self._period, self._damage, self._path = video, 1 / rate, damage, path
         kinds = set(container.format.name.split(","))
         self._is_recorded = bool(RECORDED & kinds)
@@ -92,7 +115,7 @@ class Pictures:
 
     def _decode(self, packet: Packet) -> Iterator[Decoded]:
         try:
-            pictures = packet.decode()
+            pictures = self._decoder.decode(packet)
         except av.FFmpegError as error:
             self._lose(_time(packet), error.strerror)
             return

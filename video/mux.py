@@ -10,7 +10,7 @@ from pathlib import Path
 
 import av
 from av.container import OutputContainer
-from av.packet import Packet
+from av.packet import Packet, PacketSideData
 from av.video.stream import VideoStream
 
 from utils import atomic_path
@@ -24,6 +24,11 @@ from .segments import FRAMES, QUICK_TIME, SEGMENT, Format, naming_failures, tag_
 
 # Errors of writing: any other one is of a carried packet, whose loss does not end the work.
 OF_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EPIPE, errno.EBADF, errno.ENOMEM}
+PRORES_4444 = ("yuva444p10le", "yuv444p10le")
+# Alpha of VP9 is beside the packet: an identifier, which is always 1, and a picture. FFmpeg's reader of segments puts
+# the identifier there once more than its writer did.
+BESIDE, IDENTIFIER = "matroska_block_additional", (1).to_bytes(8, "big")
+BESIDE_NUMBER = 15  # FFmpeg's number of that kind
 
 logger = logging.getLogger("waveletvfi")
 
@@ -110,6 +115,10 @@ def _add_picture(container: OutputContainer, segment: Path, form: Format) -> Vid
     video.time_base = form.unit
     video.codec_context.framerate = form.rate
     tag_colour(video.codec_context, form)
+    if form.encoder == "prores_ks":
+        video.codec_context.codec_tag = "ap4h" if form.pixel_format in PRORES_4444 else "apch"
+    if form.has_alpha and form.encoder == "libvpx-vp9":
+        video.metadata["alpha_mode"] = "1"
     if form.suffix in QUICK_TIME and form.encoder == "libx265":
         video.codec_context.codec_tag = "hvc1"  # the one Apple's players take
     return video
@@ -164,7 +173,16 @@ def _read(segment: Path, form: Format) -> tuple[bytes, int, list[Packet]]:
         for packet in packets:
             packet.pts = round(packet.pts * packet.time_base / form.unit)
             packet.time_base = form.unit
+            _mend_beside(packet)
         return bytes(context.extradata or b""), context.reorder_depth, packets
+
+
+def _mend_beside(packet: Packet) -> None:
+    beside = bytes(packet.get_sidedata(BESIDE)) if packet.has_sidedata(BESIDE) else b""
+    if beside.startswith(2 * IDENTIFIER):  # no picture begins with zeros
+        mended = PacketSideData(BESIDE_NUMBER, len(beside) - len(IDENTIFIER))
+        mended.update(beside[len(IDENTIFIER) :])
+        packet.set_sidedata(mended)
 
 
 def _end(last: int, form: Format, end: Fraction | None) -> int:

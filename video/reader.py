@@ -1,6 +1,7 @@
 """A video file as frames, in one streaming pass from any time on."""
 
 import contextlib
+import itertools
 import logging
 import math
 import os
@@ -11,18 +12,27 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from utils import describe_stranger
 
 from .clock import Clock
-from .colour import Colour, decode_rgb, depth, orientation, upright, upright_aspect
+from .colour import Colour, decode_alpha, decode_rgb, depth, orientation, upright, upright_aspect
 from .damage import Damage, DamagedVideo
-from .decode import Decoded, Pictures
+from .decode import Decoded, Pictures, open_decoder
 from .deinterlace import deinterlace
 from .delays import find_delays
-from .facts import find_duration, find_picture, find_rate, find_start, say_what_is_lost
+from .facts import (
+    find_duration,
+    find_picture,
+    find_rate,
+    find_start,
+    has_alpha,
+    say_what_is_lost,
+    says_alpha,
+)
 from .files import open_media
 from .frame import Frame
 from .light import read_light
@@ -46,11 +56,19 @@ class VideoReader:
         pixel_format: as stored. colour: how the file stores colour. aspect: width/height of a pixel when upright,
         None if unknown. start: what the file calls the first moment; the frames' times count from there.
         light: what screen a HDR picture was made for, as x265 takes it. picture: index of its video stream.
+        has_alpha: the frames have alpha: there is some, and it is kept.
     """
 
-    def __init__(self, path: str | os.PathLike, *, seconds: Fraction | None = None, is_interlaced: bool = False):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        *,
+        seconds: Fraction | None = None,
+        is_interlaced: bool = False,
+        keeps_alpha: bool = False,
+    ):
         """Open `path`; with `seconds`, only the frames before that time are read. `is_interlaced`: make whole
-        frames of interlaced ones, see `video.deinterlace`.
+        frames of interlaced ones, see `video.deinterlace`. `keeps_alpha`: read alpha, where there is some, too.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -58,11 +76,11 @@ class VideoReader:
         """
         self.path = Path(path)
         self.paths = [self.path]
-        self._end, self._is_deinterlaced = seconds, is_interlaced
+        self._end, self._is_deinterlaced, self._keeps_alpha = seconds, is_interlaced, keeps_alpha
         if not self.path.is_file():
             raise FileNotFoundError(f"no video at {self.path}")
         first = self._first_frame()
-        container, video = self._open()
+        container, video, _ = self._open()
         with container:
             self._kinds = set(container.format.name.split(","))
             self.picture, self.unit = video.index, video.time_base
@@ -72,7 +90,9 @@ class VideoReader:
             self.total = video.frames or (round(self.duration * self.rate) if self.duration else None)
             self.colour = Colour.of_stream(video)
             self.aspect = upright_aspect(video.sample_aspect_ratio or None, first)
-            say_what_is_lost(self.path, container, video, first, is_deinterlaced=is_interlaced)
+            self.has_alpha = keeps_alpha and has_alpha(container, video, first)
+            kept = {"is_deinterlaced": is_interlaced, "keeps_alpha": keeps_alpha}
+            say_what_is_lost(self.path, container, video, first, **kept)
             if (shown := find_delays(container, self.rate)) is not None:
                 self.rate, self.duration, self.total = shown
         if seconds is not None:
@@ -130,19 +150,23 @@ class VideoReader:
         """Decoded on its own: only the first frame tells the orientation."""
         with self._naming(), open_media(self.path) as container:
             video = find_picture(container, self.path)
-            video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-            first = next(container.decode(video), None)
+            decoder = self._decoder(video, {})
+            pictures = (decoder.decode(packet) for packet in container.demux(video))
+            first = next(itertools.chain.from_iterable(pictures), None)
         if first is None:
             raise ValueError(f"{self.path} is truncated or corrupt: no frame can be decoded")
         return first
 
-    def _open(self) -> tuple[InputContainer, VideoStream]:
+    def _decoder(self, video: VideoStream, options: dict[str, str]) -> VideoCodecContext:
+        limit = {"max_pixels": str(MAX_PIXELS)}
+        return open_decoder(video, options | limit, keeps_alpha=self._keeps_alpha and says_alpha(video))
+
+    def _open(self) -> tuple[InputContainer, VideoStream, VideoCodecContext]:
         with self._naming():
             container = open_media(self.path, container_options=BROWSERS)
         video = find_picture(container, self.path)
         # A wrong frame is worse than none: the decoder reports damage instead of guessing the missing blocks.
-        video.codec_context.options = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}
-        return container, video
+        return container, video, self._decoder(video, {"err_detect": "explode"})
 
     @contextlib.contextmanager
     def _naming(self) -> Iterator[None]:
@@ -174,12 +198,12 @@ class VideoReader:
 
     def _decode(self, start: Fraction | None, damage: Damage) -> Iterator[Decoded]:
         """Decoded frames, from the key frame before `start` on; an early end is damage."""
-        container, video = self._open()
+        container, video, decoder = self._open()
         with container:
             if start is not None:
                 with contextlib.suppress(av.FFmpegError):
                     container.seek(math.floor((start + self.start) / self.unit), stream=video)
-            pictures = Pictures(container, video, self.rate, damage, self.path)
+            pictures = Pictures(container, video, self.rate, damage, self.path, decoder)
             yield from deinterlace(pictures) if self._is_deinterlaced else pictures
             clock = pictures.continuity
             if start is None and not clock.joints:
@@ -201,7 +225,8 @@ class VideoReader:
         if image.shape[:2] != self.size:
             raise ValueError("the next one is turned another way")
         native = None if turned else picture
-        return Frame(image, time, f"{self.path} {name}", native, decoded.lasts, decoded.is_after_gap)
+        alpha = upright(decode_alpha(picture, is_deep=self.bits > 8), picture) if self.has_alpha else None
+        return Frame(image, time, f"{self.path} {name}", native, decoded.lasts, decoded.is_after_gap, alpha)
 
 
 def _first_of(pictures: Iterator[tuple[Fraction, Decoded]]) -> tuple[Fraction, Decoded] | None:
