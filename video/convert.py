@@ -15,6 +15,7 @@ import torch
 from utils import Process
 
 from .background import Behind, ahead
+from .carry import rehearse
 from .codecs import choose_format, is_animation, is_video
 from .content import SCENE_THRESHOLD
 from .images import TRANSPARENT, ImageReader, is_image, write_picture
@@ -94,7 +95,7 @@ def convert(
         on_progress: called with the number of frames made, and of those expected, None where that is not known.
         process: of several that share the work; default: this is the only one.
     Returns:
-        What was done; `damage` says where a damaged source broke off.
+        What was done; `damage` says where a damaged source broke off, and what the output could not be closed with.
     Raises:
         ValueError, OSError: in one line what is wrong with the input, the output or the options.
     """
@@ -108,11 +109,12 @@ def convert(
         _check_options(options, reader, output)
         source = Source(reader, seconds=options.seconds)
         if is_image(output):
-            records = [_make_middle(source, network, output)]
+            records, lost = [_make_middle(source, network, output)], []
         else:
             task = _Task(source, timeline, network, options, Group(process), on_progress)
-            records = _make_video(task, output, resume=resume, overwrite=overwrite)
-    return summarise(records, output=output, seconds=time.monotonic() - started, damage=source.damage)
+            records, lost = _make_video(task, output, resume=resume, overwrite=overwrite)
+    damage = "; ".join([*([source.damage] if source.damage else []), *lost]) or None
+    return summarise(records, output=output, seconds=time.monotonic() - started, damage=damage)
 
 
 def _check_options(options: Options, reader: VideoReader | ImageReader, output: Path) -> None:
@@ -164,7 +166,8 @@ class _Task(NamedTuple):
     on_progress: OnProgress
 
 
-def _make_video(task: _Task, output: Path, *, resume: bool, overwrite: bool) -> list[Record]:
+def _make_video(task: _Task, output: Path, *, resume: bool, overwrite: bool) -> tuple[list[Record], list[str]]:
+    """Make a video or a folder. Return the records of its segments, and what of the source it could not hold."""
     source, timeline, network, options, group, _ = task
     reader, job = source.reader, Job(output)
     form = choose_format(
@@ -174,26 +177,35 @@ def _make_video(task: _Task, output: Path, *, resume: bool, overwrite: bool) -> 
     )  # fmt: skip
     wanted = _describe(reader.paths, form, options, network)
 
+    carried = reader if isinstance(reader, VideoReader) and is_video(output) else None
+    lost: list[str] = []
+
     def begin() -> None:
         check_output(output, reader.paths, overwrite=overwrite)  # another process may have made it meanwhile
         job.begin(wanted, resume=resume, overwrite=overwrite)
 
+    def say_what_is_lost() -> None:
+        if carried is not None:
+            rehearse(carried, form.suffix, form.encoder, stretch=timeline.slow)
+
     def finish() -> None:
         job.check()
         end = timeline.stretch(source.end, source.start)
-        carried = reader if isinstance(reader, VideoReader) else None
-        join(
-            job.folder, form, output, source=carried, end=end, stretch=timeline.slow, is_whole=source.is_whole
+        left_out = join(
+            job.folder, form, output, source=carried, end=end, stretch=timeline.slow, is_whole=source.is_whole,
+            is_said=True,
         )  # fmt: skip
+        lost.extend([left_out] if left_out else [])
 
     with _holding(job, group):
         group.once(begin)
         with _keeping(job, group):
+            group.once(say_what_is_lost)
             _make_segments(task, form, job)
             group.once(finish)
             records = job.records()
             group.once(job.remove)
-    return records
+    return records, lost
 
 
 def _make_segments(task: _Task, form: Format, job: Job) -> None:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 from av.container import OutputContainer
@@ -30,6 +31,8 @@ PRORES_4444 = ("yuva444p10le", "yuv444p10le")
 BESIDE, IDENTIFIER = "matroska_block_additional", (1).to_bytes(8, "big")
 BESIDE_NUMBER = 15  # FFmpeg's number of that kind
 
+CARRIED = {"audio": "sound", "subtitle": "subtitles"}  # kinds of streams that may be left out
+
 logger = logging.getLogger("waveletvfi")
 
 
@@ -42,7 +45,8 @@ def join(
     end: Fraction | None = None,
     stretch: Fraction = Fraction(1),
     is_whole: bool = False,
-) -> None:
+    is_said: bool = False,
+) -> str | None:
     """Make `output` of all segments in `folder`; the same bytes in whichever order and by whomever they were made.
 
     Args:
@@ -50,21 +54,24 @@ def join(
         end: seconds that the picture lasts; default: until one period after the last frame.
         stretch: how many times as long as `source` it lasts; unless it is 1, sound and subtitles are left out.
         is_whole: `source` was read to its end, so that sound and subtitles go on after the picture.
+        is_said: what the output cannot hold has been said, see `carry.rehearse`.
+    Returns:
+        What is left out of `source` because the output could not be closed with it, None for nothing.
     Raises:
         OSError: no space, no permission; what was there, if anything, is untouched.
         ValueError: no segments, or they do not belong together.
     """
     if not form.suffix:
         _rename(folder / FRAMES, output)
-        return
+        return None
     segments = sorted(folder.glob(f"[0-9]*{SEGMENT}"))
     if not segments:
         raise ValueError(f"{folder} holds no finished segment")
     with atomic_path(output) as temporary, naming_failures(output):
         if form.suffix in ANIMATIONS:
             animate(segments, form, temporary, end=end)
-        else:
-            _mux(segments, form, temporary, source, end, stretch, is_whole)
+            return None
+        return _mux(segments, form, temporary, source, end, None if is_whole else end, stretch, is_said)
 
 
 def _rename(frames: Path, output: Path) -> None:
@@ -73,40 +80,115 @@ def _rename(frames: Path, output: Path) -> None:
     frames.rename(output)
 
 
+class _Carried(NamedTuple):
+    """What is carried into an output, see `Carrier`. cut: what of it is left out."""
+
+    source: VideoReader
+    end: Fraction | None
+    stretch: Fraction
+    cut: "_Cut"
+    is_said: bool
+
+    def open(self, container: OutputContainer) -> Carrier:
+        """Return the one that carries it."""
+        ends = [end for end in (self.end, self.cut.until) if end is not None]
+        return Carrier(
+            self.source,
+            container,
+            end=min(ends, default=None),
+            stretch=self.stretch,
+            without=self.cut.without,
+            is_said=self.is_said,
+        )
+
+
+class _Cut(NamedTuple):
+    """What is left out, because the output could not be closed with it. without: kinds of streams. until: seconds."""
+
+    without: tuple[str, ...] = ()
+    until: Fraction | None = None
+
+    def describe(self, reason: str) -> str:
+        """Return what is lost and why; `reason` is the library's."""
+        names = ("sound", "subtitles") if not self.without else [CARRIED[kind] for kind in self.without]
+        after = "" if self.until is None else f" from {float(self.until):.2f} s on"
+        return f"{' and '.join(names)}{after} left out, as the output could not be closed with them ({reason})"
+
+
 def _mux(
     segments: list[Path],
     form: Format,
     output: Path,
     source: VideoReader | None,
     end: Fraction | None,
+    last: Fraction | None,
     stretch: Fraction,
-    is_whole: bool,
+    is_said: bool,
+) -> str | None:
+    """Write all segments and what is carried. If the output cannot be closed, write it again with less of what is
+    carried. Return what was lost by that, None for nothing."""
+    cut, lost, reached = _Cut(), None, {}
+    while True:
+        carried = None if source is None else _Carried(source, last, stretch, cut, is_said)
+        try:
+            _write(segments, form, output, end, carried, reached)
+            return lost
+        except av.FFmpegError as error:
+            following = _cut_more(cut, reached)
+            if source is None or error.errno in OF_DISK or following is None:
+                raise
+            cut, is_said, lost = following, True, following.describe(error.strerror)
+
+
+def _cut_more(cut: _Cut, reached: dict[int, Fraction]) -> _Cut | None:
+    """Return what to leave out next: packets that wait for the end of another stream, subtitles, all; None: no more."""
+    if cut == _Cut() and len(reached) > 1:
+        return _Cut(until=min(reached.values()))
+    if not cut.without:
+        return _Cut(("subtitle",))
+    return _Cut(tuple(CARRIED)) if len(cut.without) < len(CARRIED) else None
+
+
+def _write(
+    segments: list[Path],
+    form: Format,
+    output: Path,
+    end: Fraction | None,
+    carried: _Carried | None,
+    reached: dict[int, Fraction],
 ) -> None:
+    """Write the output once.
+
+    Args:
+        reached: takes, by stream of picture and sound, when the last packet so far begins, in seconds.
+    """
     options = {"fflags": "+bitexact"}  # nothing random, no date of today
     if form.suffix in QUICK_TIME:
         options["movflags"] = "+faststart"
     damaged = 0
+    reached.clear()
     with contextlib.ExitStack() as stack:
-        if source is not None and stretch == 1 and is_unlisted(source.path, form.suffix):
+        if carried is not None and carried.stretch == 1 and is_unlisted(carried.source.path, form.suffix):
             container = stack.enter_context(open_handed_on(output, MATROSKA, options))
         else:
             container = stack.enter_context(open_media(output, "w", container_options=options))
         video = _add_picture(container, segments[0], form)
         streams = [_pictures(segments, form, video, end)]
-        if source is not None:
-            last = None if is_whole else end
-            carrier = stack.enter_context(contextlib.closing(Carrier(source, container, end=last, stretch=stretch)))
+        if carried is not None:
+            carrier = stack.enter_context(contextlib.closing(carried.open(container)))
             streams.append(carrier.packets(end))
         container.start_encoding()
         for packet in heapq.merge(*streams, key=lambda packet: packet.dts * packet.time_base):
+            if packet.stream.type != "subtitle":
+                reached[packet.stream.index] = packet.dts * packet.time_base
             try:
                 container.mux(packet)
             except av.FFmpegError as error:
-                if source is None or error.errno in OF_DISK:
+                if carried is None or error.errno in OF_DISK:
                     raise
                 damaged += 1
     if damaged:
-        logger.warning("%s: %d damaged packets of sound or subtitles left out", source.path, damaged)
+        logger.warning("%s: %d damaged packets of sound or subtitles left out", carried.source.path, damaged)
 
 
 def _add_picture(container: OutputContainer, segment: Path, form: Format) -> VideoStream:
