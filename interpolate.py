@@ -23,7 +23,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from models.options import add_options, network, spell_out
 from utils import init_distributed
-from video import CODECS, Options, check_report, convert, describe, rational
+from video import CODECS, Options, check_report, convert, describe, rational, tells_costs
 
 DAMAGED = 3  # exit status
 
@@ -87,6 +87,8 @@ def main(args: argparse.Namespace) -> None:
         check_report(args.report, args.output, args.input)
     process = init_distributed(args.device)
     model = network(args, process.device)
+    if args.report and not tells_costs(model):
+        raise ValueError(f"{args.checkpoint} does not tell what its frames cost; leave --report out, or use a .pth")
     given = {name: getattr(args, name) for name in Options.__dataclass_fields__ if hasattr(args, name)}
     options = Options(**given, drop_duplicates=args.duplicates == "drop")
     flags = {"resume": args.resume, "overwrite": args.overwrite}

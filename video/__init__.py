@@ -6,7 +6,7 @@ from .damage import DamagedVideo
 from .facts import DEFAULT_RATE
 from .frame import Frame
 from .images import ImageReader, is_image, list_frames
-from .network import Model
+from .network import Model, tells_costs
 from .outputs import check_report
 from .pipeline import interpolate_frames
 from .reader import VideoReader
@@ -31,4 +31,5 @@ __all__ = [
     "is_video",
     "list_frames",
     "rational",
+    "tells_costs",
 ]

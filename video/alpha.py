@@ -39,13 +39,18 @@ class Layers(NamedTuple):
 Picture = Tensor | Layers  # (1, 3, H, W) where there is no alpha
 
 
+def seen(frame: Frame) -> Tensor:
+    """Return a frame (1, 3, H, W) as the network sees it first: over black, where it is transparent."""
+    image = image_to_tensor(frame.image)
+    return image if frame.alpha is None else image * image_to_tensor(frame.alpha[..., None])
+
+
 def to_picture(frame: Frame, network: Network) -> Picture:
     """Return a frame as the network takes it, on its device."""
-    image = image_to_tensor(frame.image).to(network.device)
+    black = seen(frame).to(network.device)
     if frame.alpha is None:
-        return image
+        return black
     alpha = image_to_tensor(frame.alpha[..., None]).to(network.device)
-    black = image * alpha
     return Layers(black, black + 1 - alpha, alpha)
 
 
