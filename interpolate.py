@@ -68,6 +68,11 @@ def add_times(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seconds", type=rational, help="only so much of the input, from its beginning")
     parser.add_argument("--deinterlace", action="store_true", help="make whole frames of interlaced ones first")
+    parser.add_argument(
+        "--fields",
+        action="store_true",
+        help="instead: make a frame of each field, twice as many, as television shows them",
+    )
     parser.add_argument("--input_fps", "--input-fps", type=rational, help="rate of a folder of frames (25)")
 
 

@@ -89,7 +89,7 @@ class Carrier:
         sound_end = Fraction(0)
         try:
             picture = self._input.streams[self._source.picture]
-            for packet in Continuity(self._input, picture, self._source.rate):
+            for packet in Continuity(self._input, picture, self._source.coded_rate):
                 if packet.size:
                     for copy in self._placed(packet):
                         sound_end = max(sound_end, span(copy)[1]) if copy.stream.type == "audio" else sound_end

@@ -47,7 +47,7 @@ class Options:
         1/2^depth between two; default: see `Timeline.halvings`.
     alpha: interpolate the alpha channel, where the input has one, too.
     input_fps: rate of images. seconds: only so much of the input, from its beginning. deinterlace: make whole frames of
-        interlaced ones first.
+        interlaced ones first; fields: one of each field.
     scene_threshold, drop_duplicates: see `video.content`.
     ratio, budget, tile: see `Network`. compare: the source beside the output.
     codec, crf, preset: see `choose_format`.
@@ -60,6 +60,7 @@ class Options:
     input_fps: Fraction | None = None
     seconds: Fraction | None = None
     deinterlace: bool = False
+    fields: bool = False
     alpha: bool = False
     scene_threshold: float = SCENE_THRESHOLD
     drop_duplicates: bool = False
@@ -70,6 +71,10 @@ class Options:
     codec: str | None = None
     crf: int | None = None
     preset: str | None = None
+
+    def reading(self) -> dict[str, bool]:
+        """Return what `open_reader` is told."""
+        return {"is_interlaced": self.deinterlace, "by_field": self.fields, "keeps_alpha": self.alpha}
 
 
 def convert(
@@ -104,8 +109,7 @@ def convert(
     timeline = Timeline(multiplier=options.multiplier, fps=options.fps, slow=options.slow)
     network = Network(model, ratio=options.ratio, budget=options.budget, device=device, tile=options.tile)
     check_output(output, inputs, overwrite=overwrite)
-    choices = {"is_interlaced": options.deinterlace, "keeps_alpha": options.alpha}
-    with contextlib.closing(open_reader(inputs, rate=options.input_fps, **choices)) as reader:
+    with contextlib.closing(open_reader(inputs, rate=options.input_fps, **options.reading())) as reader:
         _check_options(options, reader, output)
         source = Source(reader, seconds=options.seconds)
         if is_image(output):
@@ -129,8 +133,9 @@ def _check_options(options: Options, reader: VideoReader | ImageReader, output: 
     are_images = isinstance(reader, ImageReader)
     if options.input_fps is not None and not are_images:
         raise ValueError(f"input_fps is for images; {reader.path} has its own rate")
-    if options.deinterlace and not isinstance(reader, VideoReader):
-        raise ValueError(f"deinterlace is for videos, and {reader.paths[0]} is an image")
+    if (options.deinterlace or options.fields) and not isinstance(reader, VideoReader):
+        name = "deinterlace" if options.deinterlace else "fields"
+        raise ValueError(f"{name} is for videos, and {reader.paths[0]} is an image")
     is_usual = options == replace(
         Options(), **{name: getattr(options, name) for name in ("ratio", "budget", "tile", "alpha")}
     )

@@ -56,6 +56,7 @@ class VideoReader:
         pixel_format: as stored. colour: how the file stores colour. aspect: width/height of a pixel when upright,
         None if unknown. start: what the file calls the first moment; the frames' times count from there.
         light: what screen a HDR picture was made for, as x265 takes it. picture: index of its video stream.
+        coded_rate: nominal pictures per second in the file, which are half as many as frames where these are of fields.
         has_alpha: the frames have alpha: there is some, and it is kept.
     """
 
@@ -66,9 +67,11 @@ class VideoReader:
         seconds: Fraction | None = None,
         is_interlaced: bool = False,
         keeps_alpha: bool = False,
+        by_field: bool = False,
     ):
         """Open `path`; with `seconds`, only the frames before that time are read. `is_interlaced`: make whole
         frames of interlaced ones, see `video.deinterlace`. `keeps_alpha`: read alpha, where there is some, too.
+        `by_field`: make a whole frame of each field, twice as many.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -76,7 +79,7 @@ class VideoReader:
         """
         self.path = Path(path)
         self.paths = [self.path]
-        self._end, self._is_deinterlaced, self._keeps_alpha = seconds, is_interlaced, keeps_alpha
+        self._end, self._is_deinterlaced, self._keeps_alpha = seconds, is_interlaced or by_field, keeps_alpha
         if not self.path.is_file():
             raise FileNotFoundError(f"no video at {self.path}")
         first = self._first_frame()
@@ -91,10 +94,14 @@ class VideoReader:
             self.colour = Colour.of_stream(video)
             self.aspect = upright_aspect(video.sample_aspect_ratio or None, first)
             self.has_alpha = keeps_alpha and has_alpha(container, video, first)
-            kept = {"is_deinterlaced": is_interlaced, "keeps_alpha": keeps_alpha}
+            kept = {"is_deinterlaced": self._is_deinterlaced, "keeps_alpha": keeps_alpha}
             say_what_is_lost(self.path, container, video, first, **kept)
             if (shown := find_delays(container, self.rate)) is not None:
                 self.rate, self.duration, self.total = shown
+        self.coded_rate, self._coded_unit = self.rate, self.unit
+        self._period = 1 / self.rate if by_field else None
+        if by_field:
+            self.rate, self.unit, self.total = 2 * self.rate, self.unit / 2, self.total and 2 * self.total
         if seconds is not None:
             self.total = self.total and min(self.total, math.ceil(seconds * self.rate))
             self.duration = self.duration and min(self.duration, seconds)
@@ -181,13 +188,13 @@ class VideoReader:
     def _timed(self, start: Fraction | None, damage: Damage) -> Iterator[tuple[Fraction, Decoded]]:
         """(time, decoded frame), from a key frame not after `start` where one is known, else from the first."""
         if start is not None and self._first_time is not None and self._kinds & set(SEEKABLE):
-            pictures = self._ticks(Clock(self.rate, self.unit, self.path, first=self._first_time), damage, start)
+            pictures = self._ticks(Clock(self.rate, self._coded_unit, self.path, first=self._first_time), damage, start)
             head = _first_of(pictures)
             if head and head[0] <= start and head[1].picture.key_frame:
                 yield head
                 yield from pictures
                 return
-        yield from self._ticks(Clock(self.rate, self.unit, self.path), damage)
+        yield from self._ticks(Clock(self.rate, self._coded_unit, self.path), damage)
 
     def _ticks(self, clock: Clock, damage: Damage, start: Fraction | None = None) -> Iterator[tuple[Fraction, Decoded]]:
         for decoded in self._decode(start, damage):
@@ -202,9 +209,9 @@ class VideoReader:
         with container:
             if start is not None:
                 with contextlib.suppress(av.FFmpegError):
-                    container.seek(math.floor((start + self.start) / self.unit), stream=video)
-            pictures = Pictures(container, video, self.rate, damage, self.path, decoder)
-            yield from deinterlace(pictures) if self._is_deinterlaced else pictures
+                    container.seek(math.floor((start + self.start) / self._coded_unit), stream=video)
+            pictures = Pictures(container, video, self.coded_rate, damage, self.path, decoder)
+            yield from deinterlace(pictures, period=self._period) if self._is_deinterlaced else pictures
             clock = pictures.continuity
             if start is None and not clock.joints:
                 end = missing_end(

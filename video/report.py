@@ -77,8 +77,7 @@ def choose_times(records: Sequence[Record]) -> list[float]:
 def read_pairs(inputs: Sequence[Path], options: Options, times: Sequence[float]) -> Iterator[tuple[Frame, Frame]]:
     """The two frames around each time, in one pass."""
     waiting = sorted(times)
-    choices = {"is_interlaced": options.deinterlace, "keeps_alpha": options.alpha}
-    reader = open_reader([Path(path) for path in inputs], rate=options.input_fps, **choices)
+    reader = open_reader([Path(path) for path in inputs], rate=options.input_fps, **options.reading())
     last = None
     for frame in reader.frames():
         if waiting and last is not None and frame.time > Fraction(waiting[0]):

@@ -21,12 +21,18 @@ logger = logging.getLogger("waveletvfi")
 
 
 def open_reader(
-    inputs: Sequence[Path], rate: Fraction | None = None, *, is_interlaced: bool = False, keeps_alpha: bool = False
+    inputs: Sequence[Path],
+    rate: Fraction | None = None,
+    *,
+    is_interlaced: bool = False,
+    by_field: bool = False,
+    keeps_alpha: bool = False,
 ) -> VideoReader | ImageReader | WebpReader:
     """A reader of one video, of the images of a folder or of a pattern such as "frames/*.png", or of several images.
 
     Args:
-        rate: frames per second of images; a video has its own. is_interlaced: see `VideoReader`, which alone can be.
+        rate: frames per second of images; a video has its own. is_interlaced, by_field: see `VideoReader`,
+            which alone can be.
         keeps_alpha: give frames their alpha, where the input has some.
     Raises:
         FileNotFoundError: nothing is there, with the path.
@@ -56,7 +62,7 @@ def open_reader(
         return WebpReader(path, keeps_alpha=keeps_alpha)
     if is_image(_existing(path)) and not _is_animated(path):
         raise ValueError(f"{path} is one image; give two, a folder of frames, or a video")
-    return VideoReader(path, is_interlaced=is_interlaced, keeps_alpha=keeps_alpha)
+    return VideoReader(path, is_interlaced=is_interlaced, by_field=by_field, keeps_alpha=keeps_alpha)
 
 
 def _read_folder(paths: list[Path], place: Path, rate: Fraction, *, keeps_alpha: bool) -> ImageReader:
