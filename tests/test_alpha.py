@@ -39,14 +39,14 @@ def make_folder(folder: Path, *, dtype=np.uint8, count: int = 4) -> Path:
     return folder
 
 
-def make_video(path: Path, codec: str, pix_fmt: str, **options) -> Path:
+def make_video(path: Path, codec: str, pix_fmt: str, *, count: int = 4, **options) -> Path:
     with av.open(str(path), "w") as container:
         video = container.add_stream(codec, rate=25, options=options)
         video.height, video.width, video.pix_fmt = HEIGHT, WIDTH, pix_fmt
-        if codec == "libvpx-vp9":
+        if codec.startswith("libvpx"):
             video.metadata["alpha_mode"] = "1"
-        for k in range(4):
-            image, alpha = disc(20 + 4 * k, dtype=np.uint16 if pix_fmt.endswith("le") else np.uint8)
+        for k in range(count):
+            image, alpha = disc(20 + 4 * (k % 6), dtype=np.uint16 if pix_fmt.endswith("le") else np.uint8)
             rgba = np.concatenate([image, alpha[..., None]], axis=2)
             kind = "rgba64le" if image.dtype == np.uint16 else "rgba"
             frame = av.VideoFrame.from_ndarray(rgba, kind).reformat(format=pix_fmt)
@@ -69,6 +69,7 @@ SOURCES = {
     "vp9": lambda folder: make_video(
         folder / "in.webm", "libvpx-vp9", "yuva420p", **{"auto-alt-ref": "0", "crf": "10"}
     ),
+    "vp8": lambda folder: make_video(folder / "in.webm", "libvpx", "yuva420p", **{"auto-alt-ref": "0", "crf": "10"}),
     "ffv1": lambda folder: make_video(folder / "in.mkv", "ffv1", "yuva422p"),
     "ffv1 rgb": lambda folder: make_video(folder / "in.mkv", "ffv1", "bgra"),
     "ffv1 deep": lambda folder: make_video(folder / "in.mkv", "ffv1", "gbrap16le"),
@@ -267,6 +268,22 @@ def test_16_bits_of_alpha_are_written_and_read_exactly(tmp_path):
         (frame,) = ImageReader([tmp_path / f"a{suffix}"], keeps_alpha=True).frames()
         np.testing.assert_array_equal(frame.alpha, alpha)
         np.testing.assert_array_equal(frame.image, read_picture(tmp_path / f"a{suffix}"))
+
+
+def test_behind_a_damaged_packet_transparent_video_goes_on_at_the_next_key_frame(tmp_path):
+    source = make_video(tmp_path / "a.webm", "libvpx-vp9", "yuva420p", count=24, g="4", **{"auto-alt-ref": "0"})
+    with av.open(str(source)) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    content, place = bytearray(source.read_bytes()), 0
+    for packet in packets[:10]:
+        place = content.index(packet, place + 1)
+    content[place : place + 4] = b"\xff\xff\xff\xff"
+    source.write_bytes(content)
+    reader, times = VideoReader(source, keeps_alpha=True), []
+    with pytest.raises(ValueError, match=r"3 pictures lost, the one before is held: 0.32 to 0.48 s"):
+        for frame in reader.frames():
+            times.append(frame.time * 25)
+    assert times == [k for k in range(24) if k not in (9, 10, 11)]
 
 
 def test_animated_webp_keeps_its_alpha(tmp_path):

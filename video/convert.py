@@ -4,7 +4,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
@@ -17,11 +17,11 @@ from utils import Process
 from .background import Behind, ahead
 from .carry import rehearse
 from .codecs import choose_format, is_animation, is_video
-from .content import SCENE_THRESHOLD
 from .images import TRANSPARENT, ImageReader, is_image, write_picture
 from .job import Job
 from .mux import join
 from .network import Model, Network
+from .options import DEFAULTS, Options
 from .outputs import check_output
 from .pipeline import render
 from .plan import SEGMENT, plan
@@ -39,49 +39,11 @@ logger = logging.getLogger("waveletvfi")
 OnProgress = Callable[[int, int | None], None]
 
 
-@dataclass(frozen=True)
-class Options:
-    """All that decides about the frames of an output, beside the source and the weights.
-
-    multiplier, fps, slow: see `Timeline`; default: twice as many frames. depth: frames are made at multiples of
-        1/2^depth between two; default: see `Timeline.halvings`.
-    alpha: interpolate the alpha channel, where the input has one, too.
-    input_fps: rate of images. seconds: only so much of the input, from its beginning. deinterlace: make whole frames of
-        interlaced ones first; fields: one of each field.
-    scene_threshold, drop_duplicates: see `video.content`.
-    ratio, budget, tile: see `Network`. compare: the source beside the output.
-    codec, crf, preset: see `choose_format`.
-    """
-
-    multiplier: Fraction | int | None = None
-    fps: Fraction | int | None = None
-    slow: Fraction | int = 1
-    depth: int | None = None
-    input_fps: Fraction | None = None
-    seconds: Fraction | None = None
-    deinterlace: bool = False
-    fields: bool = False
-    alpha: bool = False
-    scene_threshold: float = SCENE_THRESHOLD
-    drop_duplicates: bool = False
-    ratio: float | None = None
-    budget: float | None = None
-    tile: int | None = None
-    compare: bool = False
-    codec: str | None = None
-    crf: int | None = None
-    preset: str | None = None
-
-    def reading(self) -> dict[str, bool]:
-        """Return what `open_reader` is told."""
-        return {"is_interlaced": self.deinterlace, "by_field": self.fields, "keeps_alpha": self.alpha}
-
-
 def convert(
     inputs: Sequence[Path],
     output: Path,
     model: Model,
-    options: Options = Options(),
+    options: Options = DEFAULTS,
     *,
     device: torch.device | str = "cpu",
     resume: bool = False,

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
 
 import av
 from av.container import OutputContainer
@@ -17,7 +16,8 @@ from av.video.stream import VideoStream
 from utils import atomic_path
 
 from .animation import animate
-from .carry import MATROSKA, Carrier, is_unlisted
+from .carry import MATROSKA, is_unlisted
+from .closing import Carried, Cut, cut_more
 from .codecs import ANIMATIONS
 from .files import open_handed_on, open_media
 from .reader import VideoReader
@@ -31,7 +31,6 @@ PRORES_4444 = ("yuva444p10le", "yuv444p10le")
 BESIDE, IDENTIFIER = "matroska_block_additional", (1).to_bytes(8, "big")
 BESIDE_NUMBER = 15  # FFmpeg's number of that kind
 
-CARRIED = {"audio": "sound", "subtitle": "subtitles"}  # kinds of streams that may be left out
 
 logger = logging.getLogger("waveletvfi")
 
@@ -80,41 +79,6 @@ def _rename(frames: Path, output: Path) -> None:
     frames.rename(output)
 
 
-class _Carried(NamedTuple):
-    """What is carried into an output, see `Carrier`. cut: what of it is left out."""
-
-    source: VideoReader
-    end: Fraction | None
-    stretch: Fraction
-    cut: "_Cut"
-    is_said: bool
-
-    def open(self, container: OutputContainer) -> Carrier:
-        """Return the one that carries it."""
-        ends = [end for end in (self.end, self.cut.until) if end is not None]
-        return Carrier(
-            self.source,
-            container,
-            end=min(ends, default=None),
-            stretch=self.stretch,
-            without=self.cut.without,
-            is_said=self.is_said,
-        )
-
-
-class _Cut(NamedTuple):
-    """What is left out, because the output could not be closed with it. without: kinds of streams. until: seconds."""
-
-    without: tuple[str, ...] = ()
-    until: Fraction | None = None
-
-    def describe(self, reason: str) -> str:
-        """Return what is lost and why; `reason` is the library's."""
-        names = ("sound", "subtitles") if not self.without else [CARRIED[kind] for kind in self.without]
-        after = "" if self.until is None else f" from {float(self.until):.2f} s on"
-        return f"{' and '.join(names)}{after} left out, as the output could not be closed with them ({reason})"
-
-
 def _mux(
     segments: list[Path],
     form: Format,
@@ -127,26 +91,17 @@ def _mux(
 ) -> str | None:
     """Write all segments and what is carried. If the output cannot be closed, write it again with less of what is
     carried. Return what was lost by that, None for nothing."""
-    cut, lost, reached = _Cut(), None, {}
+    cut, lost, reached, kinds = Cut(), None, {}, set()
     while True:
-        carried = None if source is None else _Carried(source, last, stretch, cut, is_said)
+        carried = None if source is None else Carried(source, last, stretch, cut, is_said)
         try:
-            _write(segments, form, output, end, carried, reached)
+            _write(segments, form, output, end, carried, reached, kinds)
             return lost
         except av.FFmpegError as error:
-            following = _cut_more(cut, reached)
+            following = cut_more(cut, kinds, reached)
             if source is None or error.errno in OF_DISK or following is None:
                 raise
-            cut, is_said, lost = following, True, following.describe(error.strerror)
-
-
-def _cut_more(cut: _Cut, reached: dict[int, Fraction]) -> _Cut | None:
-    """Return what to leave out next: packets that wait for the end of another stream, subtitles, all; None: no more."""
-    if cut == _Cut() and len(reached) > 1:
-        return _Cut(until=min(reached.values()))
-    if not cut.without:
-        return _Cut(("subtitle",))
-    return _Cut(tuple(CARRIED)) if len(cut.without) < len(CARRIED) else None
+            cut, is_said, lost = following, True, following.describe(kinds, error.strerror)
 
 
 def _write(
@@ -154,13 +109,15 @@ def _write(
     form: Format,
     output: Path,
     end: Fraction | None,
-    carried: _Carried | None,
+    carried: Carried | None,
     reached: dict[int, Fraction],
+    kinds: set[str],
 ) -> None:
     """Write the output once.
 
     Args:
         reached: takes, by stream of picture and sound, when the last packet so far begins, in seconds.
+        kinds: takes the kinds of all streams that had a packet.
     """
     options = {"fflags": "+bitexact"}  # nothing random, no date of today
     if form.suffix in QUICK_TIME:
@@ -179,6 +136,7 @@ def _write(
             streams.append(carrier.packets(end))
         container.start_encoding()
         for packet in heapq.merge(*streams, key=lambda packet: packet.dts * packet.time_base):
+            kinds.add(packet.stream.type)
             if packet.stream.type != "subtitle":
                 reached[packet.stream.index] = packet.dts * packet.time_base
             try:

@@ -21,7 +21,8 @@ from utils import describe_stranger
 from .clock import Clock
 from .colour import Colour, decode_alpha, decode_rgb, depth, orientation, upright, upright_aspect
 from .damage import Damage, DamagedVideo
-from .decode import Decoded, Pictures, open_decoder
+from .decode import Decoded, Pictures
+from .decoders import open_decoder
 from .deinterlace import deinterlace
 from .delays import find_delays
 from .facts import (

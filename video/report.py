@@ -16,9 +16,9 @@ from models import WaveletVFI
 from utils import atomic_path
 
 from .alpha import seen
-from .convert import Options
 from .frame import Frame
 from .network import tells_costs
+from .options import Options
 from .picture import MARGIN, explain
 from .sources import open_reader
 from .summary import Record, Summary
