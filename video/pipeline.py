@@ -39,7 +39,7 @@ def interpolate_frames(
 ) -> Iterator[Frame]:
     """Frames with those between them, in memory; files are for `video.convert`. Ends with the last of `frames`.
 
-    Holds a few given frames and one per halving, however long `frames` is.
+    Holds a few given frames and one per halving, however long `frames` is. Where frames have alpha, so do those made.
 
     Args:
         multiplier: how many times as many frames.
