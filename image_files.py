@@ -27,17 +27,30 @@ def read_image(path: str | os.PathLike) -> Tensor:
         FileNotFoundError: there is no such file.
         ValueError: the file is not an image, is truncated or corrupt, or does not say which value is white.
     """
+    pixels, _ = read_layers(path)
+    return image_to_tensor(pixels)
+
+
+def read_layers(path: str | os.PathLike, *, keeps_alpha: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+    """Read an image file as `read_image` does, as (H, W, 3) uint8.
+
+    Args:
+        keeps_alpha: return alpha, too: (H, W) uint8, None where there is none.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no image at {path}")
     if (pixels := tiff_files.read_float(path)) is not None:
         logger.warning("%s: %s, converted to 8-bit RGB", path, "floating point")
-        return image_to_tensor((pixels * 255).round().astype(np.uint8))
+        return (pixels * 255).round().astype(np.uint8), None
     try:
         with Image.open(path) as image:
-            conversion = _describe_conversion(image)
+            keeps_alpha = keeps_alpha and has_alpha(image)
+            conversion = _describe_conversion(image, keeps_alpha=keeps_alpha)
             image.load()
-            rgb = _to_rgb8(ImageOps.exif_transpose(image), path)
+            turned = ImageOps.exif_transpose(image)
+            rgba = np.asarray(turned.convert("RGBA")) if keeps_alpha else None
+            rgb = _to_rgb8(turned, path) if rgba is None else rgba[..., :3]
     except UnidentifiedImageError as error:
         stranger = describe_stranger(path)
         kind = f"an image but {stranger}" if stranger else "an image that Pillow reads"
@@ -46,7 +59,12 @@ def read_image(path: str | os.PathLike) -> Tensor:
         raise ValueError(f"{path} is truncated or corrupt: {error}") from error
     if conversion:
         logger.warning("%s: %s, converted to 8-bit RGB", path, conversion)
-    return image_to_tensor(rgb)
+    return rgb, None if rgba is None else rgba[..., 3]
+
+
+def has_alpha(image: Image.Image) -> bool:
+    """Return True if an opened image has an alpha channel, or a colour that is transparent."""
+    return "A" in image.getbands() or "transparency" in image.info
 
 
 def image_to_tensor(rgb: np.ndarray) -> Tensor:
@@ -81,12 +99,12 @@ def write_image(path: str | os.PathLike, frame: Tensor) -> None:
         Image.fromarray(array).save(temporary)
 
 
-def _describe_conversion(image: Image.Image) -> str:
+def _describe_conversion(image: Image.Image, *, keeps_alpha: bool = False) -> str:
     """What `_to_rgb8` will lose or change, in words; empty for plain 8-bit RGB."""
     tile = getattr(image, "tile", None)
     raw_mode = str(tile[0][3]) if tile else ""
     deep = "16-bit " if "16" in raw_mode or image.mode.startswith("I") else ""
-    alpha = "A" in image.getbands() or "transparency" in image.info
+    alpha = has_alpha(image) and not keeps_alpha
     names = {"1": "black and white", "L": "grey", "LA": "grey", "I": "grey", "F": "floating-point grey", "P": "palette"}
     kind = names.get(image.mode.split(";")[0], "" if image.mode in ("RGB", "RGBA", "RGBX") else image.mode)
     parts = [f"{deep}{kind}".strip(), "alpha channel (dropped)" if alpha else ""]

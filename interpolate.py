@@ -23,7 +23,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from models.options import add_options, network, spell_out
 from utils import init_distributed
-from video import CODECS, Options, check_report, convert, describe, rational
+from video import CODECS, Options, check_report, convert, describe, rational, tells_costs
 
 DAMAGED = 3  # exit status
 
@@ -41,7 +41,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add_content(parser)
     add_options(parser)
     parser.add_argument("--tile", type=int, help="compute in squares of this many pixels, where memory is short")
-    parser.add_argument("--codec", choices=CODECS, help="of a video (h264; vp9 in .webm)")
+    parser.add_argument(
+        "--alpha", action="store_true",
+        help="interpolate the alpha channel, too; kept in PNG, .mov (ProRes), .webm (VP9), .mkv (FFV1) and .apng",
+    )  # fmt: skip
+    parser.add_argument(
+        "--codec", choices=CODECS, help="of a video (h264; vp9 in .webm; with --alpha prores in .mov, ffv1 in .mkv)"
+    )
     parser.add_argument("--crf", type=int, help="quality of a video, smaller is better and larger (by codec)")
     parser.add_argument("--preset", help="speed of the video encoder, by codec")
     parser.add_argument("--compare", action="store_true", help="put the input to the left of the output")
@@ -62,6 +68,11 @@ def add_times(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seconds", type=rational, help="only so much of the input, from its beginning")
     parser.add_argument("--deinterlace", action="store_true", help="make whole frames of interlaced ones first")
+    parser.add_argument(
+        "--fields",
+        action="store_true",
+        help="instead: make a frame of each field, twice as many, as television shows them",
+    )
     parser.add_argument("--input_fps", "--input-fps", type=rational, help="rate of a folder of frames (25)")
 
 
@@ -81,6 +92,8 @@ def main(args: argparse.Namespace) -> None:
         check_report(args.report, args.output, args.input)
     process = init_distributed(args.device)
     model = network(args, process.device)
+    if args.report and not tells_costs(model):
+        raise ValueError(f"{args.checkpoint} does not tell what its frames cost; leave --report out, or use a .pth")
     given = {name: getattr(args, name) for name in Options.__dataclass_fields__ if hasattr(args, name)}
     options = Options(**given, drop_duplicates=args.duplicates == "drop")
     flags = {"resume": args.resume, "overwrite": args.overwrite}

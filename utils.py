@@ -21,8 +21,10 @@ from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
 import weight_files
+from image_files import has_alpha as has_alpha
 from image_files import image_to_tensor as image_to_tensor
 from image_files import read_image as read_image
+from image_files import read_layers as read_layers
 from image_files import tensor_to_image as tensor_to_image
 from image_files import write_image as write_image
 from startup import run_script as run_script

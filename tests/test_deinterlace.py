@@ -1,6 +1,7 @@
 """Interlaced video: said by default, made whole if asked for."""
 
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,32 @@ def test_whole_frames_are_made_of_interlaced_ones(tmp_path, marked, pix_fmt):
         assert whole[k].native.format.name == pix_fmt and not whole[k].native.interlaced_frame
 
 
+@pytest.mark.parametrize("marked", [True, False])
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_each_field_becomes_a_whole_frame_at_its_time(tmp_path, marked, suffix):
+    source = make_interlaced(tmp_path / f"a{suffix}", marked=marked, pix_fmt="yuv444p")
+    reader = VideoReader(source, by_field=True)
+    fields = list(reader.frames())
+    assert (reader.rate, reader.total, reader.coded_rate) == (50, 16, 25)
+    assert [frame.time for frame in fields] == [Fraction(k, 50) for k in range(16)]
+    for k in range(2, 14):
+        assert np.abs(fields[k].image.astype(float) - moving(k)).mean() < 4
+    assert [frame.time for frame in reader.frames(start=Fraction(5, 50))] == [Fraction(k, 50) for k in range(5, 16)]
+    summary = convert([source], tmp_path / "b.mp4", Average(), Options(fields=True))
+    output = VideoReader(tmp_path / "b.mp4")
+    assert (summary.frames, output.rate, output.duration) == (32, 100, reader.duration) and summary.damage is None
+
+
+def test_of_frames_that_are_not_interlaced_none_is_doubled_beside_others_that_are(tmp_path):
+    parts = [make_interlaced(tmp_path / f"{k}.ts", marked=k == 0, pix_fmt="yuv420p") for k in range(2)]
+    (tmp_path / "a.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    frames = list(VideoReader(tmp_path / "a.ts", by_field=True).frames())
+    times = [frame.time for frame in frames]
+    assert len(frames) == 24 and times == sorted(set(times)) and frames[16].is_after_gap
+    assert [b - a for a, b in pairwise(times[:16])] == [Fraction(1, 50)] * 15
+    assert [b - a for a, b in pairwise(times[16:])] == [Fraction(1, 25)] * 7
+
+
 def test_frames_that_are_not_marked_stay_as_they_are_beside_marked_ones(tmp_path):
     parts = [make_interlaced(tmp_path / f"{k}.ts", marked=k == 0, pix_fmt="yuv420p") for k in range(2)]
     (tmp_path / "a.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
@@ -86,5 +113,8 @@ def test_the_flag_reaches_the_reader_and_images_refuse_it(tmp_path):
     assert args.deinterlace and not interpolate.parse_args(["a.mp4", "--output", "b.mp4"]).deinterlace
     for k in range(2):
         Image.fromarray(moving(k)).save(tmp_path / f"{k}.png")
+    assert interpolate.parse_args(["a.mp4", "--output", "b.mp4", "--fields"]).fields
+    with pytest.raises(ValueError, match=r"fields is for videos, and .*0.png is an image"):
+        convert([tmp_path / "0.png", tmp_path / "1.png"], tmp_path / "c.png", Average(), Options(fields=True))
     with pytest.raises(ValueError, match=r"deinterlace is for videos, and .*0.png is an image"):
         convert([tmp_path / "0.png", tmp_path / "1.png"], tmp_path / "c.png", Average(), Options(deinterlace=True))

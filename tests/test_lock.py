@@ -123,6 +123,75 @@ def test_a_lock_whose_file_is_removed_meanwhile_is_taken_anew(tmp_path, monkeypa
     assert len(calls) == 2 and (tmp_path / "lock").exists()
 
 
+class Windows:
+    """What of `msvcrt` is used: bytes of files, each held by one that opened the file, and errors as Windows raises."""
+
+    LK_NBLCK, LK_UNLCK = 2, 0
+
+    def __init__(self):
+        self.held = {}
+
+    def locking(self, descriptor: int, mode: int, count: int) -> None:
+        found = os.fstat(descriptor)
+        place = found.st_dev, found.st_ino, os.lseek(descriptor, 0, os.SEEK_CUR), count
+        if mode == self.LK_UNLCK:
+            if self.held.pop(place, None) != descriptor:
+                raise PermissionError(errno.EACCES, "Permission denied")
+        elif self.held.setdefault(place, descriptor) != descriptor:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+
+@pytest.fixture
+def windows(monkeypatch) -> Windows:
+    system = Windows()
+    monkeypatch.setattr("video.lock.FCNTL", None)
+    monkeypatch.setattr("video.lock.MSVCRT", system)
+    return system
+
+
+def test_windows_locks_a_byte_behind_the_text(tmp_path, windows, monkeypatch, caplog):
+    first, second = Lock(tmp_path / "lock"), Lock(tmp_path / "lock")
+    first.take(tmp_path / "a.mp4")
+    with pytest.raises(OSError, match=rf"a\.mp4 is being made by process {os.getpid()} on .*; wait for it"):
+        second.take(tmp_path / "a.mp4")
+    assert len(windows.held) == 1 and all(place[2] == video.lock.BYTE for place in windows.held)
+    first.release()
+    assert not windows.held and not (tmp_path / "lock").exists()
+    second.take(tmp_path / "a.mp4")
+
+    def in_use(*_, **__):
+        raise PermissionError(errno.EACCES, "The process cannot access the file because it is being used")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", in_use)
+        second.release()
+    assert not windows.held and (tmp_path / "lock").exists()  # left behind, but free
+    first.take(tmp_path / "a.mp4")
+    assert (tmp_path / "lock").read_text().count("process") == 1
+    first.release()
+    first.release()
+    assert not caplog.text
+
+
+def test_on_windows_a_second_run_is_told_who_makes_the_output_too(clip, tmp_path, windows):
+    def second() -> None:
+        with pytest.raises(OSError, match=rf"out.mp4 is being made by process {os.getpid()} on"):
+            convert([clip], tmp_path / "out.mp4", Average(), resume=True)
+
+    model = Meanwhile(8, second)
+    assert convert([clip], tmp_path / "out.mp4", model).frames == 2 * COUNT
+    assert model.left < 0 and hidden(tmp_path) == [] and not windows.held
+
+
+def test_a_system_without_any_lock_says_so_and_goes_on(tmp_path, windows, monkeypatch, caplog):
+    monkeypatch.setattr("video.lock.MSVCRT", None)
+    lock = Lock(tmp_path / "lock")
+    lock.take(tmp_path / "a.mp4")
+    assert "this file system has no locks (neither fcntl nor msvcrt is there); start no second run" in caplog.text
+    lock.release()
+    assert not (tmp_path / "lock").exists()
+
+
 @pytest.mark.parametrize("name", [f"{'é' * 120}.mp4", f"{'a' * 251}.mp4", f"{'é' * 125}.gif", "é" * 127])
 def test_the_longest_names_are_written_and_resumed(clip, tmp_path, name):
     with pytest.raises(KeyboardInterrupt):

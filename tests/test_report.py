@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image, ImageFont
 
+import interpolate
 from video import Options, convert, describe
 from video.picture import MARGIN, wrapped
 from video.report import DPI, HEIGHT, choose_times, draw_calls, read_pairs, write_report
@@ -99,3 +100,40 @@ def test_a_model_without_costs_has_no_report(clip, tmp_path):
     with pytest.raises(ValueError, match="nothing was computed whose cost is known"):
         write_report(tmp_path / "report.png", summary, [clip], Average(), Options())
     assert not (tmp_path / "report.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("images", "options", "text"),
+    [
+        ([square(0)] * 6, Options(), "nothing moves, so no ratio was needed"),
+        ([square(0)] * 6, Options(multiplier=1), "nothing was computed: all frames are the input's"),
+        ([square(0), 255 - square(0), square(0)], Options(multiplier=1, scene_threshold=0), "nothing was computed"),
+    ],
+    ids=["still", "nothing to make", "cuts"],
+)
+def test_where_nothing_moves_or_nothing_is_made_the_report_says_so(tmp_path, small, monkeypatch, images, options, text):
+    written = []
+    write = Axes.text
+    monkeypatch.setattr(Axes, "text", lambda self, x, y, s, **o: written.append(s) or write(self, x, y, s, **o))
+    source = make_clip(tmp_path / "a.mkv", images)
+    summary = convert([source], tmp_path / "out.mp4", small, options)
+    write_report(tmp_path / "report.png", summary, [source], small, options)
+    assert len(written) == 1 and written[0].startswith(text)
+    with Image.open(tmp_path / "report.png") as image:
+        assert image.height == HEIGHT * DPI
+
+
+def test_a_model_without_costs_is_refused_a_report_before_the_work(clip, tmp_path, monkeypatch):
+    monkeypatch.setattr("interpolate.network", lambda args, device: Average())
+    arguments = [
+        str(clip),
+        "--output",
+        str(tmp_path / "out.mp4"),
+        "--report",
+        str(tmp_path / "r.png"),
+        "--device",
+        "cpu",
+    ]
+    with pytest.raises(ValueError, match=r"does not tell what its frames cost; leave --report out, or use a \.pth"):
+        interpolate.main(interpolate.parse_args([*arguments, "--checkpoint", "model.onnx"]))
+    assert not (tmp_path / "out.mp4").exists()

@@ -1,12 +1,13 @@
 """Videos, folders of frames and image pairs: read, interpolate, write, one frame at a time."""
 
 from .codecs import CODECS, is_video
-from .convert import Options, convert
+from .convert import convert
 from .damage import DamagedVideo
 from .facts import DEFAULT_RATE
 from .frame import Frame
 from .images import ImageReader, is_image, list_frames
-from .network import Model
+from .network import Model, tells_costs
+from .options import Options
 from .outputs import check_report
 from .pipeline import interpolate_frames
 from .reader import VideoReader
@@ -31,4 +32,5 @@ __all__ = [
     "is_video",
     "list_frames",
     "rational",
+    "tells_costs",
 ]

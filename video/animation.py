@@ -11,6 +11,7 @@ from av.video.frame import VideoFrame
 from .files import open_media
 from .segments import Format
 
+STORED = {"bgr0": "rgb24", "gbrp16le": "rgb48be", "bgra": "rgba"}  # of segments: in an APNG
 CENTISECOND = Fraction(1, 100)  # the unit of a GIF
 
 
@@ -28,7 +29,7 @@ def animate(segments: list[Path], form: Format, output: Path, *, end: Fraction |
     with open_media(output, "w", format=form.suffix[1:], container_options=options) as container:
         stream = container.add_stream(form.suffix[1:], rate=form.rate)
         stream.height, stream.width = form.size
-        stream.pix_fmt = "pal8" if is_gif else "rgb24" if form.pixel_format == "bgr0" else "rgb48be"
+        stream.pix_fmt = "pal8" if is_gif else STORED[form.pixel_format]
         stream.codec_context.time_base = unit
         frames = _with_palette(segments) if is_gif else _frames(segments)
         for frame, time in zip(frames, times, strict=True):

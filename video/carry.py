@@ -3,7 +3,7 @@
 import io
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -39,13 +39,17 @@ class Carrier:
         *,
         end: Fraction | None = None,
         stretch: Fraction = Fraction(1),
+        without: Collection[str] = (),
+        is_said: bool = False,
     ):
         """Set up the output's streams, chapters and metadata; to be called after its picture was added.
 
         Args:
             end: seconds after which nothing is copied. stretch: how many times as long the output lasts; unless it is
                 1, there is no sound and there are no subtitles.
+            without: kinds of streams that are left out. is_said: what is lost has been said.
         """
+        self._level = logging.DEBUG if is_said else logging.WARNING
         self._source, self._end = source, end
         self._input = open_media(source.path)
         self._copies: dict[int, Stream] = {}
@@ -58,17 +62,23 @@ class Carrier:
                 picture.disposition = stream.disposition
         lost = []
         for stream in self._input.streams:
-            if stream.index != source.picture and not self._add(stream, output, is_timed=stretch == 1):
+            if (
+                stream.type not in without
+                and stream.index != source.picture
+                and not self._add(stream, output, is_timed=stretch == 1)
+            ):
                 lost.append(f"{stream.type} ({_name(stream)})")
         if lost:
             reason = "time is stretched" if stretch != 1 else f"{_kind(output)} cannot hold that"
             advice = "" if stretch != 1 or _kind(output) == MATROSKA else "; .mkv holds most"
-            logger.warning("%s: left out: %s; %s%s", source.path, ", ".join(lost), reason, advice)
+            logger.log(self._level, "%s: left out: %s; %s%s", source.path, ", ".join(lost), reason, advice)
         output.metadata.update(_lasting(self._input.metadata))
         if output.format.name != HANDED_ON:
             output.set_chapters(list(self._chapters(stretch)))
         elif self._input.chapters():
-            logger.warning("%s: left out: chapters; they cannot be written beside its kind of sound", source.path)
+            logger.log(
+                self._level, "%s: left out: chapters; they cannot be written beside its kind of sound", source.path
+            )
 
     def packets(self, picture_end: Fraction | None = None) -> Iterator[Packet]:
         """The packets to be written, in the order of the file, their times counted as the frames' are.
@@ -79,7 +89,7 @@ class Carrier:
         sound_end = Fraction(0)
         try:
             picture = self._input.streams[self._source.picture]
-            for packet in Continuity(self._input, picture, self._source.rate):
+            for packet in Continuity(self._input, picture, self._source.coded_rate):
                 if packet.size:
                     for copy in self._placed(packet):
                         sound_end = max(sound_end, span(copy)[1]) if copy.stream.type == "audio" else sound_end
@@ -144,7 +154,8 @@ class Carrier:
         recoder.copy.disposition = stream.disposition
         self._recoders[stream.index], self._copies[stream.index] = recoder, recoder.copy
         loss = "without loss" if is_exact(stream) else "in 24 bits at most"
-        logger.warning(
+        logger.log(
+            self._level,
             "%s: sound (%s) is stored as ALAC, %s: many players misread it in mp4; .mkv and .mov keep it as it is",
             self._source.path, _name(stream), loss,
         )  # fmt: skip
@@ -161,6 +172,20 @@ class Carrier:
                 end = end if self._end is None else min(end, self._end)
                 times = {"start": round(max(start, Fraction(0)) / unit), "end": round(end / unit)}
                 yield {**chapter, **times, "metadata": dict(chapter["metadata"])}
+
+
+def rehearse(source: VideoReader, suffix: str, encoder: str, *, stretch: Fraction = Fraction(1)) -> None:
+    """Say what an output of this kind leaves out of a source, or stores in another way, before it is made.
+
+    Args:
+        suffix, encoder: of the output. stretch: as of `Carrier`.
+    """
+    nothing = io.BytesIO()
+    nothing.name = f"nothing{suffix}"  # which tells the kind
+    handed_on = stretch == 1 and is_unlisted(source.path, suffix)
+    with _handed_on() if handed_on else av.open(nothing, "w") as output:
+        output.add_stream(encoder, rate=source.rate)
+        Carrier(source, output, stretch=stretch).close()
 
 
 def is_unlisted(path: Path, suffix: str) -> bool:

@@ -30,6 +30,7 @@ class Codec(NamedTuple):
     needs_even: 4:2:0 only for even sizes. crf, worst: default and largest --crf, None where there is none.
     preset, presets: default and choice of --preset. preset_key: the encoder's name for it.
     options: what else the encoder is told. is_lossless: the picture comes back bit for bit.
+    with_alpha: containers in which it keeps alpha.
     """
 
     encoder: str
@@ -44,6 +45,7 @@ class Codec(NamedTuple):
     preset_key: str = "preset"
     options: Mapping[str, str] = MappingProxyType({})
     is_lossless: bool = False
+    with_alpha: tuple[str, ...] = ()
 
 
 # A fixed number of threads, for files that do not depend on the machine; closed groups, for segments that stand alone.
@@ -60,15 +62,19 @@ CODECS = {
     "vp9": Codec(
         "libvpx-vp9", (".webm", ".mkv", ".mp4"), crf=24, worst=63, preset="4", presets=tuple("012345678"),
         preset_key="cpu-used", options={"b": "0", "deadline": "good", "row-mt": "1", "threads": "4"},
+        with_alpha=(".webm", ".mkv"),
     ),
     "av1": Codec(
         "libsvtav1", (".mp4", ".webm", ".mkv"), smallest=64, largest=8192, crf=26, worst=63,
         preset="8", presets=tuple(map(str, range(14))),
     ),
-    "ffv1": Codec("ffv1", (".mkv",), options={"g": "1"}, is_lossless=True),
+    "ffv1": Codec("ffv1", (".mkv",), options={"g": "1"}, is_lossless=True, with_alpha=(".mkv",)),
+    "prores": Codec("prores_ks", (".mov", ".mkv"), options={"threads": "4"}, with_alpha=(".mov", ".mkv")),
 }  # fmt: skip
 DEFAULT_CODECS = {".mp4": "h264", ".m4v": "h264", ".mov": "h264", ".mkv": "h264", ".webm": "vp9"}
 ANIMATIONS = (".gif", ".apng")
+ALPHA_CODECS = {".mov": "prores", ".mkv": "ffv1", ".webm": "vp9"}  # where alpha is kept
+ALPHA_KEPT = ".mov (ProRes 4444), .webm (VP9), .mkv (FFV1), .apng, or a folder of PNG files"
 
 
 def choose_format(
@@ -81,6 +87,7 @@ def choose_format(
     codec: str | None = None,
     crf: int | None = None,
     preset: str | None = None,
+    keeps_alpha: bool = False,
 ) -> Format:
     """How to store frames like those of `picture` (a reader) under the name `output`.
 
@@ -90,11 +97,12 @@ def choose_format(
     Args:
         rate: nominal frames per second; default: the source's. unit: seconds, of which all times are multiples.
         columns: how many pictures stand side by side. codec, crf, preset: default: those of the container and codec.
+        keeps_alpha: the frames have alpha, which is to be kept.
     Raises:
-        ValueError: a suffix, codec, quality, preset or size that does not fit, naming what does.
+        ValueError: a suffix, codec, quality, preset or size that does not fit, naming what does; no place for alpha.
     """
     suffix = "" if Path(output).is_dir() else Path(output).suffix.lower()
-    name = _name_codec(output, suffix, codec)
+    name = _name_codec(output, suffix, codec, keeps_alpha=keeps_alpha)
     rate = rate or picture.rate
     size = (picture.size[0], picture.size[1] * columns)
     colour = picture.colour or Colour.of_size(size[0])
@@ -111,11 +119,16 @@ def choose_format(
     form = Format(
         suffix,
         settings.encoder if suffix else "",
-        tuple(_options(name, settings, size, crf, preset, picture.light).items()),
-        _animation_format(picture, suffix)
+        tuple(_options(name, settings, size, crf, preset, picture.light, keeps_alpha=keeps_alpha).items()),
+        _animation_format(picture, suffix, keeps_alpha=keeps_alpha)
         if suffix in ANIMATIONS
         else choose_pixel_format(
-            settings.encoder, picture, size, is_lossless=settings.is_lossless, needs_even=settings.needs_even
+            settings.encoder,
+            picture,
+            size,
+            is_lossless=settings.is_lossless,
+            needs_even=settings.needs_even,
+            keeps_alpha=keeps_alpha,
         ),
         colour,
         size,
@@ -142,11 +155,17 @@ def is_animation(path: str | os.PathLike) -> bool:
     return Path(path).suffix.lower() in ANIMATIONS
 
 
-def _name_codec(output: Path, suffix: str, codec: str | None) -> str | None:
+def _name_codec(output: Path, suffix: str, codec: str | None, *, keeps_alpha: bool) -> str | None:
     """The key into CODECS, None for what has no choice of it."""
     if suffix and suffix not in DEFAULT_CODECS and suffix not in ANIMATIONS:
         known = ", ".join((*DEFAULT_CODECS, *ANIMATIONS))
         raise ValueError(f"{output}: unknown kind {suffix!r}; use {known}, or a folder's name")
+    if keeps_alpha and suffix in (".gif", *DEFAULT_CODECS):
+        default = ALPHA_CODECS.get(suffix)
+        if default is None or (codec in CODECS and suffix not in CODECS[codec].with_alpha):
+            what = f"{output} cannot" if default is None else f"{codec} in {suffix} cannot"
+            raise ValueError(f"{what} keep an alpha channel; use {ALPHA_KEPT}, or leave --alpha out")
+        codec = codec or default
     if suffix not in DEFAULT_CODECS:
         if codec is not None:
             raise ValueError(f"--codec is for videos, not for {output}")
@@ -169,7 +188,14 @@ def _check_size(name: str, settings: Codec, size: tuple[int, int]) -> None:
 
 
 def _options(
-    name: str, settings: Codec, size: tuple[int, int], crf: int | None, preset: str | None, light: str
+    name: str,
+    settings: Codec,
+    size: tuple[int, int],
+    crf: int | None,
+    preset: str | None,
+    light: str,
+    *,
+    keeps_alpha: bool,
 ) -> dict[str, str]:
     options = dict(settings.options)
     if crf is not None and not (settings.crf is not None and 0 <= crf <= settings.worst):
@@ -184,13 +210,22 @@ def _options(
         options[settings.preset_key] = preset or settings.preset
     if name == "h265" and light:
         options["x265-params"] += f":{light}"
+    if name == "vp9" and keeps_alpha:
+        options["auto-alt-ref"] = "0"  # the encoder cannot have both
     if settings.is_lossless:
         options["level"] = "3" if min(size) >= 64 else "1"  # the newer one divides a frame into slices
     return options
 
 
-def _animation_format(picture: Picture, suffix: str) -> str:
-    return "gbrp16le" if picture.bits > 8 and suffix == ".apng" else "bgr0"
+def _animation_format(picture: Picture, suffix: str, *, keeps_alpha: bool) -> str:
+    is_deep = picture.bits > 8 and suffix == ".apng"
+    if is_deep and keeps_alpha:  # FFmpeg writes 16 bits with alpha, but does not read them
+        logger.warning(
+            "an APNG with alpha stores 8 bits, the source has %d; a folder of PNG files keeps them", picture.bits
+        )
+    if keeps_alpha:
+        return "bgra"
+    return "gbrp16le" if is_deep else "bgr0"
 
 
 def _tick(rate: Fraction, unit: Fraction | None) -> Fraction:

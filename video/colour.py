@@ -84,9 +84,36 @@ def decode_rgb(frame: VideoFrame, colour: Colour, *, is_deep: bool = False) -> n
     return _gain(_white(frame))[rgb] if is_deep else rgb
 
 
-def encode_picture(image: np.ndarray, pixel_format: str, colour: Colour) -> VideoFrame:
-    """(H, W, 3) uint8 or uint16 RGB -> a frame of `pixel_format`, stored with `colour`'s matrix and range."""
+def is_transparent(pixel_format: VideoFormat) -> bool:
+    """Return True if a pixel format has alpha."""
+    return any(part.is_alpha for part in pixel_format.components)
+
+
+def decode_alpha(frame: VideoFrame, *, is_deep: bool = False) -> np.ndarray:
+    """Return a decoded frame's alpha, (H, W) uint8 or, if `is_deep`, uint16, in the orientation in which it is stored:
+    the largest value is opaque."""
+    most, form = 65535 if is_deep else 255, frame.format
+    if not is_transparent(form):
+        return np.full((frame.height, frame.width), most, np.uint16 if is_deep else np.uint8)
+    if not _has_alpha_plane(form):
+        bits = 16 if depth(form) > 8 else 8
+        values = frame.reformat(format="rgba64le" if bits == 16 else "rgba").to_ndarray()[..., 3]
+    else:
+        bits = form.components[3].bits
+        values = _alpha_plane(frame)[:, : frame.width]
+    return _rescale(values, (1 << bits) - 1, most).astype(np.uint16 if is_deep else np.uint8)
+
+
+def encode_picture(image: np.ndarray, pixel_format: str, colour: Colour, alpha: np.ndarray | None = None) -> VideoFrame:
+    """(H, W, 3) uint8 or uint16 RGB -> a frame of `pixel_format`, stored with `colour`'s matrix and range.
+
+    Args:
+        alpha: (H, W) of the image's type, for a format that has it; default: opaque.
+    """
     matrix, target = MATRICES[colour.matrix], VideoFormat(pixel_format)
+    if alpha is not None and is_transparent(target) and not _has_alpha_plane(target):  # bgra
+        rgba = np.concatenate([to_8_bits(image), to_8_bits(alpha)[..., None]], axis=2)
+        return VideoFrame.from_ndarray(rgba, format="rgba").reformat(format=pixel_format)
     if depth(target) == 8:
         image = to_8_bits(image)
     elif image.dtype == np.uint8 and not _has_chroma(target):
@@ -94,22 +121,27 @@ def encode_picture(image: np.ndarray, pixel_format: str, colour: Colour) -> Vide
     if image.dtype == np.uint16 and not target.is_rgb:
         image = _gain(65535, to=LIMITED_WHITE)[image]
     source = "rgb48le" if image.dtype == np.uint16 else "rgb24"
-    return VideoFrame.from_ndarray(np.ascontiguousarray(image), format=source).reformat(
+    picture = VideoFrame.from_ndarray(np.ascontiguousarray(image), format=source).reformat(
         format=pixel_format,
         src_colorspace=matrix,
         dst_colorspace=matrix,
         src_color_range=ColorRange.JPEG,
         dst_color_range=ColorRange.JPEG if colour.is_full else ColorRange.MPEG,
     )
+    if alpha is not None and is_transparent(target):
+        plane = _alpha_plane(picture)
+        most = (1 << target.components[3].bits) - 1
+        plane[:, : picture.width] = _rescale(alpha, np.iinfo(alpha.dtype).max, most)
+    return picture
 
 
 def to_8_bits(image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint16 -> uint8, rounded; uint8 as it is."""
+    """uint16 of any shape -> uint8, rounded; uint8 as it is."""
     return _gain(65535, to=255)[image].astype(np.uint8) if image.dtype == np.uint16 else image
 
 
 def upright(image: np.ndarray, frame: VideoFrame) -> np.ndarray:
-    """Turn (and mirror) a decoded image (H, W, 3) the way a player shows `frame`."""
+    """Turn (and mirror) a decoded image, (H, W, 3) or (H, W), the way a player shows `frame`."""
     (a, b), (c, d) = orientation(frame)
     if a == 0:  # x' comes from y: transpose, then the signs are those of a plain mirror
         image, a, d = image.swapaxes(0, 1), c, b
@@ -145,6 +177,28 @@ def upright_aspect(aspect: Fraction | None, frame: VideoFrame) -> Fraction | Non
 
 def _has_chroma(pixel_format: VideoFormat) -> bool:
     return not pixel_format.is_rgb and len(pixel_format.components) >= 3
+
+
+def _has_alpha_plane(pixel_format: VideoFormat) -> bool:
+    """Return True if alpha is a plane of its own, of whole numbers."""
+    parts = pixel_format.components
+    return len(parts) == 4 and parts[3].plane == 3 and parts[3].bits <= 16
+
+
+def _alpha_plane(frame: VideoFrame) -> np.ndarray:
+    """Return the alpha of a frame that has a plane of it, (H, at least W), as stored, to read or to write."""
+    plane, is_deep = frame.planes[3], frame.format.components[3].bits > 8
+    order = ">" if frame.format.name.endswith("be") else "<"
+    values = np.frombuffer(plane, f"{order}u2" if is_deep else np.uint8)
+    columns = plane.line_size // values.itemsize
+    return values[: frame.height * columns].reshape(frame.height, columns)
+
+
+def _rescale(values: np.ndarray, largest: int, to: int) -> np.ndarray:
+    """Return whole numbers up to `largest` as such up to `to`, rounded."""
+    if largest == to:
+        return values
+    return (values.astype(np.uint32) * to + largest // 2) // largest
 
 
 def _without_siting(frame: VideoFrame) -> VideoFrame:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageChops
 
-from .frame import Frame
+from .frame import Frame, over_grey
 
 SCENE_THRESHOLD = 12.0  # of 255
 STANDS_OUT = 1.75  # times the mean change of the two pairs before, and of the two after
@@ -61,7 +61,7 @@ def watch(frames: Iterable[Frame], *, threshold: float = SCENE_THRESHOLD) -> Ite
         return held.popleft(), judge(changes, place, threshold=threshold) if place < len(changes) else None
 
     for frame in frames:
-        view = look(frame.image)
+        view = look(over_grey(frame))
         if held:
             _check_sizes(held[-1], frame)
             changes.append(compare(last, view))

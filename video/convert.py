@@ -4,7 +4,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
@@ -15,12 +15,13 @@ import torch
 from utils import Process
 
 from .background import Behind, ahead
+from .carry import rehearse
 from .codecs import choose_format, is_animation, is_video
-from .content import SCENE_THRESHOLD
-from .images import ImageReader, is_image, write_picture
+from .images import TRANSPARENT, ImageReader, is_image, write_picture
 from .job import Job
 from .mux import join
 from .network import Model, Network
+from .options import DEFAULTS, Options
 from .outputs import check_output
 from .pipeline import render
 from .plan import SEGMENT, plan
@@ -38,42 +39,11 @@ logger = logging.getLogger("waveletvfi")
 OnProgress = Callable[[int, int | None], None]
 
 
-@dataclass(frozen=True)
-class Options:
-    """All that decides about the frames of an output, beside the source and the weights.
-
-    multiplier, fps, slow: see `Timeline`; default: twice as many frames. depth: frames are made at multiples of
-        1/2^depth between two; default: see `Timeline.halvings`.
-    input_fps: rate of images. seconds: only so much of the input, from its beginning. deinterlace: make whole frames of
-        interlaced ones first.
-    scene_threshold, drop_duplicates: see `video.content`.
-    ratio, budget, tile: see `Network`. compare: the source beside the output.
-    codec, crf, preset: see `choose_format`.
-    """
-
-    multiplier: Fraction | int | None = None
-    fps: Fraction | int | None = None
-    slow: Fraction | int = 1
-    depth: int | None = None
-    input_fps: Fraction | None = None
-    seconds: Fraction | None = None
-    deinterlace: bool = False
-    scene_threshold: float = SCENE_THRESHOLD
-    drop_duplicates: bool = False
-    ratio: float | None = None
-    budget: float | None = None
-    tile: int | None = None
-    compare: bool = False
-    codec: str | None = None
-    crf: int | None = None
-    preset: str | None = None
-
-
 def convert(
     inputs: Sequence[Path],
     output: Path,
     model: Model,
-    options: Options = Options(),
+    options: Options = DEFAULTS,
     *,
     device: torch.device | str = "cpu",
     resume: bool = False,
@@ -92,7 +62,7 @@ def convert(
         on_progress: called with the number of frames made, and of those expected, None where that is not known.
         process: of several that share the work; default: this is the only one.
     Returns:
-        What was done; `damage` says where a damaged source broke off.
+        What was done; `damage` says where a damaged source broke off, and what the output could not be closed with.
     Raises:
         ValueError, OSError: in one line what is wrong with the input, the output or the options.
     """
@@ -101,15 +71,16 @@ def convert(
     timeline = Timeline(multiplier=options.multiplier, fps=options.fps, slow=options.slow)
     network = Network(model, ratio=options.ratio, budget=options.budget, device=device, tile=options.tile)
     check_output(output, inputs, overwrite=overwrite)
-    with contextlib.closing(open_reader(inputs, rate=options.input_fps, is_interlaced=options.deinterlace)) as reader:
+    with contextlib.closing(open_reader(inputs, rate=options.input_fps, **options.reading())) as reader:
         _check_options(options, reader, output)
         source = Source(reader, seconds=options.seconds)
         if is_image(output):
-            records = [_make_middle(source, network, output)]
+            records, lost = [_make_middle(source, network, output)], []
         else:
             task = _Task(source, timeline, network, options, Group(process), on_progress)
-            records = _make_video(task, output, resume=resume, overwrite=overwrite)
-    return summarise(records, output=output, seconds=time.monotonic() - started, damage=source.damage)
+            records, lost = _make_video(task, output, resume=resume, overwrite=overwrite)
+    damage = "; ".join([*([source.damage] if source.damage else []), *lost]) or None
+    return summarise(records, output=output, seconds=time.monotonic() - started, damage=damage)
 
 
 def _check_options(options: Options, reader: VideoReader | ImageReader, output: Path) -> None:
@@ -124,11 +95,19 @@ def _check_options(options: Options, reader: VideoReader | ImageReader, output: 
     are_images = isinstance(reader, ImageReader)
     if options.input_fps is not None and not are_images:
         raise ValueError(f"input_fps is for images; {reader.path} has its own rate")
-    if options.deinterlace and not isinstance(reader, VideoReader):
-        raise ValueError(f"deinterlace is for videos, and {reader.paths[0]} is an image")
-    is_usual = options == replace(Options(), **{name: getattr(options, name) for name in ("ratio", "budget", "tile")})
+    if (options.deinterlace or options.fields) and not isinstance(reader, VideoReader):
+        name = "deinterlace" if options.deinterlace else "fields"
+        raise ValueError(f"{name} is for videos, and {reader.paths[0]} is an image")
+    is_usual = options == replace(
+        Options(), **{name: getattr(options, name) for name in ("ratio", "budget", "tile", "alpha")}
+    )
     if is_image(output) and not (are_images and len(reader.paths) == 2 and is_usual):
         raise ValueError(f"{output}: an image holds the middle one of two images, without other options; name a folder")
+    if options.alpha and not reader.has_alpha:
+        logger.warning("%s: no alpha channel, so --alpha changes nothing", reader.paths[0])
+    if reader.has_alpha and is_image(output) and output.suffix.lower() not in TRANSPARENT:
+        kinds = ", ".join(TRANSPARENT)
+        raise ValueError(f"{output} cannot keep an alpha channel; use {kinds}, or leave --alpha out")
     if are_images and options.input_fps is None and (is_video(output) or is_animation(output)):
         logger.warning("taken as %s frames per second; --input_fps says otherwise", reader.rate)
 
@@ -138,7 +117,7 @@ def _make_middle(source: Source, network: Network, output: Path) -> Record:
     timeline, record = Timeline(multiplier=2), Record()
     spans = plan(source.frames(), timeline, until=source.until)
     _, made, *_ = render(spans, network, 1)
-    write_picture(output, made.frame.image)
+    write_picture(output, made.frame.image, made.frame.alpha)
     record.add(made)
     return record
 
@@ -154,35 +133,46 @@ class _Task(NamedTuple):
     on_progress: OnProgress
 
 
-def _make_video(task: _Task, output: Path, *, resume: bool, overwrite: bool) -> list[Record]:
+def _make_video(task: _Task, output: Path, *, resume: bool, overwrite: bool) -> tuple[list[Record], list[str]]:
+    """Make a video or a folder. Return the records of its segments, and what of the source it could not hold."""
     source, timeline, network, options, group, _ = task
     reader, job = source.reader, Job(output)
     form = choose_format(
         output, reader, rate=timeline.rate(reader.rate), unit=timeline.unit(reader.unit),
         columns=1 + options.compare, codec=options.codec, crf=options.crf, preset=options.preset,
+        keeps_alpha=reader.has_alpha,
     )  # fmt: skip
     wanted = _describe(reader.paths, form, options, network)
+
+    carried = reader if isinstance(reader, VideoReader) and is_video(output) else None
+    lost: list[str] = []
 
     def begin() -> None:
         check_output(output, reader.paths, overwrite=overwrite)  # another process may have made it meanwhile
         job.begin(wanted, resume=resume, overwrite=overwrite)
 
+    def say_what_is_lost() -> None:
+        if carried is not None:
+            rehearse(carried, form.suffix, form.encoder, stretch=timeline.slow)
+
     def finish() -> None:
         job.check()
         end = timeline.stretch(source.end, source.start)
-        carried = reader if isinstance(reader, VideoReader) else None
-        join(
-            job.folder, form, output, source=carried, end=end, stretch=timeline.slow, is_whole=source.is_whole
+        left_out = join(
+            job.folder, form, output, source=carried, end=end, stretch=timeline.slow, is_whole=source.is_whole,
+            is_said=True,
         )  # fmt: skip
+        lost.extend([left_out] if left_out else [])
 
     with _holding(job, group):
         group.once(begin)
         with _keeping(job, group):
+            group.once(say_what_is_lost)
             _make_segments(task, form, job)
             group.once(finish)
             records = job.records()
             group.once(job.remove)
-    return records
+    return records, lost
 
 
 def _make_segments(task: _Task, form: Format, job: Job) -> None:

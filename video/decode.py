@@ -9,13 +9,14 @@ from typing import NamedTuple
 import av
 from av.container import InputContainer
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from .continuity import Continuity
 from .damage import Damage
 from .indexed import packet_order
-from .missing import missing_bytes
+from .missing import Bytes, packet_time
 
 logger = logging.getLogger("waveletvfi")
 
@@ -25,7 +26,6 @@ SURE = {"h264"}  # decoders that give no picture before one that refers to no ot
 PATIENCE = Fraction(2)  # seconds of pictures that are left out, at most, until one refers to no other
 HEAD = Fraction(10)  # the same at the beginning of a recording
 GAPLESS = "matroska"  # a packet follows the one before closely in such a file
-UNREAD = 512  # bytes between two packets: more than the headers there
 REMEMBERED = 64  # packets: more than any decoder holds back
 
 
@@ -42,10 +42,21 @@ class Decoded(NamedTuple):
 class Pictures:
     """The pictures of a container, in the order in which they are shown."""
 
-    def __init__(self, container: InputContainer, video: VideoStream, rate: Fraction, damage: Damage, path: Path):
-        """rate: nominal, of the picture. damage: takes notes. path: for messages."""
+    def __init__(
+        self,
+        container: InputContainer,
+        video: VideoStream,
+        rate: Fraction,
+        damage: Damage,
+        path: Path,
+        decoder: VideoCodecContext | None = None,
+    ):
+        """rate: nominal, of the picture. damage: takes notes. path: for messages. decoder: default: the stream's."""
         self.continuity = Continuity(container, video, rate)
         self.packets = 0  # of the picture
+        self._decoder = decoder or video.codec_context
+        self._says_keys = decoder in (None, video.codec_context)  # others do not say which pictures refer to no other
+        self._key: int | None = None  # time of the last packet that refers to no other
         self._video, self._period, self._damage, self._path = video, 1 / rate, damage, path
         kinds = set(container.format.name.split(","))
         self._is_recorded = bool(RECORDED & kinds)
@@ -73,11 +84,11 @@ class Pictures:
                 continue
             is_flush = packet.pts is None and packet.dts is None and not packet.size
             if self.packets == 0 and self._is_recorded and not packet.is_keyframe and self._name not in SURE:
-                self._wait(_time(packet))
+                self._wait(packet_time(packet))
             self._note_key(packet)
             self.packets += not is_flush
-            if self.count == 0 and self._is_recorded and _time(packet) is not None:
-                self._head.append(_time(packet))
+            if self.count == 0 and self._is_recorded and packet_time(packet) is not None:
+                self._head.append(packet_time(packet))
             if self._order and packet.pos is not None:
                 self._check_order(packet)
             yield from self._decode(packet) if packet.size or is_flush else self._repeat(packet)
@@ -92,10 +103,12 @@ class Pictures:
 
     def _decode(self, packet: Packet) -> Iterator[Decoded]:
         try:
-            pictures = packet.decode()
+            pictures = self._decoder.decode(packet)
         except av.FFmpegError as error:
-            self._lose(_time(packet), error.strerror)
+            self._lose(packet_time(packet), error.strerror)
             return
+        if packet.is_keyframe:
+            self._key = packet.pts
         if not self._is_waiting and packet.pts is not None:
             self._sent[packet.pts] = None
             if len(self._sent) > REMEMBERED:
@@ -109,14 +122,14 @@ class Pictures:
     def _check_order(self, packet: Packet) -> None:
         number = self._order.get(packet.pos, self._next)
         if number > self._next:
-            self._lose(_time(packet), f"{number - self._next} packets are missing or cannot be read")
+            self._lose(packet_time(packet), f"{number - self._next} packets are missing or cannot be read")
         self._next = number + 1
 
     def _repeat(self, packet: Packet) -> Iterator[Decoded]:
         """An empty packet shows the picture before it again, which is known where pictures come in order."""
         if self._last is not None and not self._is_waiting and not self._video.codec_context.has_b_frames:
             lasts = packet.duration * packet.time_base if packet.duration else None
-            yield self._give(self._last.picture, _time(packet), lasts)
+            yield self._give(self._last.picture, packet_time(packet), lasts)
 
     def _is_usable(self, picture: VideoFrame, time: Fraction | None) -> bool:
         """Whether all is known that a picture refers to, as far as can be told."""
@@ -128,9 +141,10 @@ class Pictures:
         patience = PATIENCE if self.count else HEAD
         is_long = time is not None and self._since is not None and time - self._since > patience
         is_sure = self.count == 0 and self._is_recorded and self._name in SURE
-        is_new = picture.key_frame and (time is None or self._lost_last is None or time > self._lost_last)
+        is_key = picture.key_frame if self._says_keys else picture.pts is not None and picture.pts == self._key
+        is_new = is_key and (time is None or self._lost_last is None or time > self._lost_last)
         if is_new or is_long or is_sure:
-            if is_long and not picture.key_frame and self.count:
+            if is_long and not is_key and self.count:
                 self._damage.disturb(time)
             self._is_waiting = False
             self._sent.clear()
@@ -201,46 +215,10 @@ class Pictures:
     def _note_key(self, packet: Packet) -> None:
         """Note the first packet that refers to no other, and whether pictures are missing before it."""
         if packet.is_keyframe and not self._has_key:
-            self._has_key, self._key_time = True, _time(packet)
-        if self.count == 0 and (not self._has_key or self._is_before_key(_time(packet))):
+            self._has_key, self._key_time = True, packet_time(packet)
+        if self.count == 0 and (not self._has_key or self._is_before_key(packet_time(packet))):
             self._is_late = True
 
     def _wait(self, time: Fraction | None) -> None:
         if not self._is_waiting:
             self._is_waiting, self._since = True, time
-
-
-class Bytes:
-    """The bytes between the packets of a file that has none there, but for some of its own headers."""
-
-    def __init__(self, path: Path):
-        self._are_missing = missing_bytes(path) > 0
-        self._end = 0  # of the packet before
-        self._holes: list[Fraction] = []  # times of packets after bytes that were not read
-        self._is_steady = True
-
-    def follow(self, packet: Packet) -> None:
-        """Note the next packet of any stream."""
-        if packet.pos is None or not packet.size:
-            return
-        time = _time(packet)
-        if self._end and packet.pos - self._end > UNREAD and time is not None:
-            self._holes.append(time)
-        self._end = max(self._end, packet.pos + packet.size)
-
-    def are_missing(self, last: Fraction | None, time: Fraction | None, period: Fraction) -> bool:
-        """Whether there were pictures between those at `last` and `time`: bytes there were not read, or the file is
-        too short, and had one period between all of them."""
-        if last is None or time is None:
-            return False
-        is_gap = time - last > 3 * period / 2
-        is_hole = any(last < hole <= time for hole in self._holes)
-        self._holes = [hole for hole in self._holes if hole > time]
-        is_known = is_hole or (self._are_missing and self._is_steady)
-        self._is_steady &= not is_gap
-        return is_gap and is_known
-
-
-def _time(packet: Packet) -> Fraction | None:
-    ticks = packet.dts if packet.pts is None else packet.pts
-    return None if ticks is None else ticks * packet.time_base

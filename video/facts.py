@@ -11,6 +11,8 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from .colour import is_transparent
+
 logger = logging.getLogger("waveletvfi")
 
 DEFAULT_RATE = Fraction(25)
@@ -77,14 +79,20 @@ def _tagged_duration(metadata: Mapping[str, str]) -> Fraction:
 
 
 def say_what_is_lost(
-    path: Path, container: InputContainer, video: VideoStream, first: VideoFrame, *, is_deinterlaced: bool
+    path: Path,
+    container: InputContainer,
+    video: VideoStream,
+    first: VideoFrame,
+    *,
+    is_deinterlaced: bool,
+    keeps_alpha: bool,
 ) -> None:
     """Log what of the picture will not be in the output."""
     pictures = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     shows_combs = first.interlaced_frame or (video.codec_context.field_order or 0) > PROGRESSIVE
     notes = {
         "only the first video stream is kept": len(pictures) > 1,
-        "alpha channel, dropped": has_alpha(container, video, first),
+        "alpha channel, dropped; --alpha interpolates it, too": has_alpha(container, video, first) and not keeps_alpha,
         "interlaced: moving edges show combs; --deinterlace makes whole frames of it": shows_combs
         and not is_deinterlaced,
     }
@@ -97,7 +105,12 @@ def has_alpha(container: InputContainer, video: VideoStream, first: VideoFrame) 
     alpha out, a tag of Matroska and WebM."""
     if container.format.name == "gif":  # there every file seems to have alpha
         return False
-    return any(part.is_alpha for part in first.format.components) or video.metadata.get("alpha_mode") == "1"
+    return is_transparent(first.format) or says_alpha(video)
+
+
+def says_alpha(video: VideoStream) -> bool:
+    """Return True if a tag says that the picture is transparent in places."""
+    return any(key.lower() == "alpha_mode" and value == "1" for key, value in video.metadata.items())
 
 
 def _usual_rate(rate: Fraction) -> Fraction:

@@ -14,6 +14,8 @@ class Frame(NamedTuple):
     source: where it is from, for errors. native: the same picture as decoded, for writers that store it untouched;
     None where it was made, turned, or read from an image file. lasts: seconds it is shown as its file says, None if the
     file does not say. is_after_gap: nothing is known of the time between the frame before and this one: it is held.
+    alpha: (H, W) of the image's type, opaque at its largest value; None if there is none, or it is dropped. The colours
+    of `image` are straight: they are not multiplied by it.
     """
 
     image: np.ndarray
@@ -22,8 +24,25 @@ class Frame(NamedTuple):
     native: VideoFrame | None = None
     lasts: Fraction | None = None
     is_after_gap: bool = False
+    alpha: np.ndarray | None = None
 
 
 def side_by_side(left: Frame, right: Frame) -> Frame:
     """Both pictures in one of twice the width; time and source are those of `right`."""
-    return Frame(np.concatenate([left.image, right.image], axis=1), right.time, right.source)
+    image = np.concatenate([left.image, right.image], axis=1)
+    alpha = None if right.alpha is None else np.concatenate([_alpha(left), right.alpha], axis=1)
+    return Frame(image, right.time, right.source, alpha=alpha)
+
+
+def over_grey(frame: Frame) -> np.ndarray:
+    """Return the picture (H, W, 3) as it is seen before a grey ground; without alpha, as it is."""
+    if frame.alpha is None:
+        return frame.image
+    most = np.iinfo(frame.image.dtype).max
+    share = frame.alpha[..., None].astype(np.float32) / most
+    return (frame.image * share + (1 - share) * (most // 2)).round().astype(frame.image.dtype)
+
+
+def _alpha(frame: Frame) -> np.ndarray:
+    most = np.iinfo(frame.image.dtype).max
+    return np.full(frame.image.shape[:2], most, frame.image.dtype) if frame.alpha is None else frame.alpha

@@ -13,16 +13,19 @@ from av.video.frame import VideoFrame
 from PIL import Image
 
 from tiff_files import ORIENTATION, read_float, turn_upright
-from utils import atomic_path, natural_order, read_image, tensor_to_image
+from utils import atomic_path, has_alpha, natural_order, read_layers
 
-from .colour import to_8_bits
+from .colour import decode_alpha, is_transparent, to_8_bits
 from .facts import DEFAULT_RATE
 from .frame import Frame
 
 logger = logging.getLogger("waveletvfi")
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-DEEP = {".png": ("png", "rgb48be"), ".tif": ("tiff", "rgb48le"), ".tiff": ("tiff", "rgb48le")}  # hold 16 bits
+TIFF_FORMATS = ("tiff", "rgb48le", "rgba64le")
+# Those that hold 16 bits: encoder, pixel format without and with alpha.
+DEEP = {".png": ("png", "rgb48be", "rgba64be"), ".tif": TIFF_FORMATS, ".tiff": TIFF_FORMATS}
+TRANSPARENT = (".png", ".tif", ".tiff", ".webp")  # images that hold alpha and that this module writes with it
 
 
 class ImageReader:
@@ -34,8 +37,13 @@ class ImageReader:
     light = ""
     damage = None  # an image that cannot be read ends the frames
 
-    def __init__(self, paths: Sequence[str | os.PathLike], *, rate: Fraction = DEFAULT_RATE):
-        """Raises FileNotFoundError naming a file that is not there, ValueError naming a first one that is no image."""
+    def __init__(self, paths: Sequence[str | os.PathLike], *, rate: Fraction = DEFAULT_RATE, keeps_alpha: bool = False):
+        """Open images. `keeps_alpha`: read alpha, if any of them has some, too.
+
+        Raises:
+            FileNotFoundError: names a file that is not there.
+            ValueError: names a first one that is no image.
+        """
         self.paths = [Path(path) for path in paths]
         for path in self.paths:
             if not path.is_file():
@@ -44,8 +52,9 @@ class ImageReader:
         self.total = len(self.paths)
         self.duration, self.is_duration_own = self.total / rate, True
         self._said: set[tuple] = set()
+        self.has_alpha = keeps_alpha and any(map(_is_transparent, self.paths))
         self.bits = 0  # any, until the first is read
-        first = self._read(self.paths[0])
+        first, _ = self._read(self.paths[0])
         self.size, self.bits = first.shape[:2], 8 * first.itemsize
         self.pixel_format = "rgb24" if self.bits == 8 else "rgb48le"
 
@@ -57,18 +66,23 @@ class ImageReader:
         """
         for index, path in enumerate(self.paths):
             if start is None or index / self.rate >= start:
-                yield Frame(self._read(path), index / self.rate, str(path))
+                image, alpha = self._read(path)
+                yield Frame(image, index / self.rate, str(path), alpha=alpha)
 
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _read(self, path: Path) -> np.ndarray:
+    def _read(self, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         logger.addFilter(self._is_new)
         try:
-            image = read_picture(path)
+            image, alpha = _read_layers(path, keeps_alpha=self.has_alpha)
         finally:
             logger.removeFilter(self._is_new)
-        return image if self.bits in (0, 8 * image.itemsize) else _to_bits(image, self.bits)
+        if self.has_alpha and alpha is None:
+            alpha = np.full(image.shape[:2], np.iinfo(image.dtype).max, image.dtype)
+        if self.bits not in (0, 8 * image.itemsize):
+            image, alpha = _to_bits(image, self.bits), None if alpha is None else _to_bits(alpha, self.bits)
+        return image, alpha
 
     def _is_new(self, record: logging.LogRecord) -> bool:
         """A folder of a thousand grey frames says so once: records are told apart by all but the file's name."""
@@ -84,11 +98,17 @@ def read_picture(path: Path) -> np.ndarray:
     Raises:
         ValueError: the file is not an image, or is truncated or corrupt.
     """
+    image, _ = _read_layers(path)
+    return image
+
+
+def _read_layers(path: Path, *, keeps_alpha: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the colour of an image file as `read_picture` does, and if wanted its alpha, None where there is none."""
     if (pixels := read_float(path)) is not None:
-        return (pixels * 65535).round().astype(np.uint16)
+        return (pixels * 65535).round().astype(np.uint16), None
     orientation = _deep_orientation(path)
     if orientation is None:
-        return tensor_to_image(read_image(path))
+        return read_layers(path, keeps_alpha=keeps_alpha)
     try:
         with path.open("rb") as file, av.open(file) as container:
             if container.format.name.startswith("png"):
@@ -98,24 +118,30 @@ def read_picture(path: Path) -> np.ndarray:
     except (av.FFmpegError, IndexError, StopIteration, MemoryError) as error:
         reason = getattr(error, "strerror", None) or "no picture in it"
         raise ValueError(f"{path} is truncated or corrupt: {reason}") from error
-    if any(part.is_alpha for part in picture.format.components):
+    alpha = None
+    if is_transparent(picture.format) and keeps_alpha:
+        alpha = turn_upright(decode_alpha(picture, is_deep=True), orientation)
+    elif is_transparent(picture.format):
         logger.warning("%s: %s", path, "alpha channel, dropped")
-    return turn_upright(image, orientation)
+    return turn_upright(image, orientation), alpha
 
 
-def save_picture(path: Path, image: np.ndarray) -> None:
-    """Write (H, W, 3) uint8 or uint16 RGB, in 16 bits where the format has them.
+def save_picture(path: Path, image: np.ndarray, alpha: np.ndarray | None = None) -> None:
+    """Write (H, W, 3) uint8 or uint16 RGB, in 16 bits where the format has them, and (H, W) alpha of the same type.
 
     Raises:
         OSError: names the file that cannot be written.
     """
+    if alpha is not None:
+        image = np.concatenate([image, alpha[..., None]], axis=2)
     try:
         if image.dtype == np.uint16 and path.suffix.lower() in DEEP:
-            codec, pixel_format = DEEP[path.suffix.lower()]
+            codec, *formats = DEEP[path.suffix.lower()]
+            given, pixel_format = ("rgb48le", formats[0]) if alpha is None else ("rgba64le", formats[1])
             encoder = CodecContext.create(codec, "w")
             encoder.height, encoder.width = image.shape[:2]
             encoder.pix_fmt, encoder.time_base = pixel_format, Fraction(1)
-            picture = VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb48le").reformat(format=pixel_format)
+            picture = VideoFrame.from_ndarray(np.ascontiguousarray(image), given).reformat(format=pixel_format)
             path.write_bytes(b"".join(bytes(packet) for packet in (*encoder.encode(picture), *encoder.encode(None))))
         else:
             Image.fromarray(to_8_bits(image)).save(path)
@@ -123,10 +149,10 @@ def save_picture(path: Path, image: np.ndarray) -> None:
         raise OSError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def write_picture(path: Path, image: np.ndarray) -> None:
+def write_picture(path: Path, image: np.ndarray, alpha: np.ndarray | None = None) -> None:
     """As `save_picture`, but the file appears under its name only when it is complete."""
     with atomic_path(path) as temporary:
-        save_picture(temporary, image)
+        save_picture(temporary, image, alpha)
 
 
 def list_frames(folder: str | os.PathLike) -> list[Path]:
@@ -154,6 +180,15 @@ def _deep_orientation(path: Path) -> int | None:
             return image.getexif().get(ORIENTATION, 1) if "16" in raw_mode else None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None  # whatever it is, `read_image` says it
+
+
+def _is_transparent(path: Path) -> bool:
+    """Return True if the head of an image file says so; what is wrong with it is said when it is read."""
+    try:
+        with Image.open(path) as image:
+            return has_alpha(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
 
 
 def _to_bits(image: np.ndarray, bits: int) -> np.ndarray:

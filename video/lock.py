@@ -1,13 +1,34 @@
-"""One process at a time makes an output: a lock that ends with its holder, whatever ends that."""
+"""One process at a time makes an output: a lock that ends with its holder, whatever ends that.
 
+Unix locks the whole file (`fcntl`), Windows one byte of it (`msvcrt`), far behind its text, which others cannot read
+where it is locked.
+"""
+
+import contextlib
+import errno
+import importlib
 import logging
 import os
 import platform
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import TextIO
 
 logger = logging.getLogger("waveletvfi")
+
+
+BYTE = 2**30  # the place of the byte that Windows locks
+
+
+def _find(name: str) -> ModuleType | None:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+FCNTL, MSVCRT = _find("fcntl"), _find("msvcrt")  # one of them is there, depending on the system
 
 
 class Lock:
@@ -23,8 +44,6 @@ class Lock:
         Raises:
             OSError: another process holds it, which is named; the file cannot be made.
         """
-        if os.name != "posix":  # elsewhere files that are open cannot be removed, and locks not be read
-            return
         while self._file is None:
             file = self._path.open("a+")
             try:
@@ -48,16 +67,39 @@ class Lock:
 
     def release(self) -> None:
         """Remove the file, if this is the holder."""
-        if self._file is not None:
+        if self._file is None:
+            return
+        if FCNTL is not None:
             self._path.unlink(missing_ok=True)
             self._file.close()
-            self._file = None
+        else:  # Windows removes no file that is open, here or in a process that has just asked for it
+            with contextlib.suppress(OSError):  # there may be no locks at all
+                _lock_byte(self._file, is_held=False)
+            self._file.close()
+            with contextlib.suppress(PermissionError):
+                self._path.unlink(missing_ok=True)
+        self._file = None
 
 
 def _lock(file: TextIO) -> None:
-    import fcntl
+    """Lock a file, or raise BlockingIOError if another process has done so."""
+    if FCNTL is not None:
+        FCNTL.flock(file, FCNTL.LOCK_EX | FCNTL.LOCK_NB)
+    else:
+        _lock_byte(file, is_held=True)
 
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+def _lock_byte(file: TextIO, *, is_held: bool) -> None:
+    if MSVCRT is None:
+        raise OSError(errno.ENOLCK, "neither fcntl nor msvcrt is there")
+    os.lseek(file.fileno(), BYTE, os.SEEK_SET)
+    try:
+        MSVCRT.locking(file.fileno(), MSVCRT.LK_NBLCK if is_held else MSVCRT.LK_UNLCK, 1)
+    except PermissionError as error:  # how Windows says that another one holds it
+        if is_held:
+            raise BlockingIOError(errno.EAGAIN, error.strerror) from error
+    finally:
+        os.lseek(file.fileno(), 0, os.SEEK_SET)
 
 
 def _is_at(file: TextIO, path: Path) -> bool:

@@ -4,10 +4,12 @@ from fractions import Fraction
 from pathlib import Path
 
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from .facts import MICROSECOND
 
+UNREAD = 512  # bytes between two packets: more than the headers there
 INDEXED = "mov"  # containers of this family (mp4, mov, m4v) list every packet in advance
 COUNTED = "avi"  # these say how many frames they hold, also where the index at the end is cut off
 TIMED = {"matroska", "avi", "flv", "asf", "ogg", "mxf"}  # these declare a duration in their header
@@ -26,6 +28,43 @@ def missing_bytes(path: Path) -> int:
     declared = next((found for read in (_riff, _asf, _matroska) if (found := read(head))), 0)
     missing = declared - path.stat().st_size
     return missing if missing > SLACK else 0
+
+
+class Bytes:
+    """The bytes between the packets of a file that has none there, but for some of its own headers."""
+
+    def __init__(self, path: Path):
+        self._are_missing = missing_bytes(path) > 0
+        self._end = 0  # of the packet before
+        self._holes: list[Fraction] = []  # times of packets after bytes that were not read
+        self._is_steady = True
+
+    def follow(self, packet: Packet) -> None:
+        """Note the next packet of any stream."""
+        if packet.pos is None or not packet.size:
+            return
+        time = packet_time(packet)
+        if self._end and packet.pos - self._end > UNREAD and time is not None:
+            self._holes.append(time)
+        self._end = max(self._end, packet.pos + packet.size)
+
+    def are_missing(self, last: Fraction | None, time: Fraction | None, period: Fraction) -> bool:
+        """Whether there were pictures between those at `last` and `time`: bytes there were not read, or the file is
+        too short, and had one period between all of them."""
+        if last is None or time is None:
+            return False
+        is_gap = time - last > 3 * period / 2
+        is_hole = any(last < hole <= time for hole in self._holes)
+        self._holes = [hole for hole in self._holes if hole > time]
+        is_known = is_hole or (self._are_missing and self._is_steady)
+        self._is_steady &= not is_gap
+        return is_gap and is_known
+
+
+def packet_time(packet: Packet) -> Fraction | None:
+    """Return when a packet is shown, or decoded where that is not said; None for neither."""
+    ticks = packet.dts if packet.pts is None else packet.pts
+    return None if ticks is None else ticks * packet.time_base
 
 
 def missing_size(path: Path) -> str:

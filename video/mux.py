@@ -10,13 +10,14 @@ from pathlib import Path
 
 import av
 from av.container import OutputContainer
-from av.packet import Packet
+from av.packet import Packet, PacketSideData
 from av.video.stream import VideoStream
 
 from utils import atomic_path
 
 from .animation import animate
-from .carry import MATROSKA, Carrier, is_unlisted
+from .carry import MATROSKA, is_unlisted
+from .closing import Carried, Cut, cut_more
 from .codecs import ANIMATIONS
 from .files import open_handed_on, open_media
 from .reader import VideoReader
@@ -24,6 +25,12 @@ from .segments import FRAMES, QUICK_TIME, SEGMENT, Format, naming_failures, tag_
 
 # Errors of writing: any other one is of a carried packet, whose loss does not end the work.
 OF_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EPIPE, errno.EBADF, errno.ENOMEM}
+PRORES_4444 = ("yuva444p10le", "yuv444p10le")
+# Alpha of VP9 is beside the packet: an identifier, which is always 1, and a picture. FFmpeg's reader of segments puts
+# the identifier there once more than its writer did.
+BESIDE, IDENTIFIER = "matroska_block_additional", (1).to_bytes(8, "big")
+BESIDE_NUMBER = 15  # FFmpeg's number of that kind
+
 
 logger = logging.getLogger("waveletvfi")
 
@@ -37,7 +44,8 @@ def join(
     end: Fraction | None = None,
     stretch: Fraction = Fraction(1),
     is_whole: bool = False,
-) -> None:
+    is_said: bool = False,
+) -> str | None:
     """Make `output` of all segments in `folder`; the same bytes in whichever order and by whomever they were made.
 
     Args:
@@ -45,21 +53,24 @@ def join(
         end: seconds that the picture lasts; default: until one period after the last frame.
         stretch: how many times as long as `source` it lasts; unless it is 1, sound and subtitles are left out.
         is_whole: `source` was read to its end, so that sound and subtitles go on after the picture.
+        is_said: what the output cannot hold has been said, see `carry.rehearse`.
+    Returns:
+        What is left out of `source` because the output could not be closed with it, None for nothing.
     Raises:
         OSError: no space, no permission; what was there, if anything, is untouched.
         ValueError: no segments, or they do not belong together.
     """
     if not form.suffix:
         _rename(folder / FRAMES, output)
-        return
+        return None
     segments = sorted(folder.glob(f"[0-9]*{SEGMENT}"))
     if not segments:
         raise ValueError(f"{folder} holds no finished segment")
     with atomic_path(output) as temporary, naming_failures(output):
         if form.suffix in ANIMATIONS:
             animate(segments, form, temporary, end=end)
-        else:
-            _mux(segments, form, temporary, source, end, stretch, is_whole)
+            return None
+        return _mux(segments, form, temporary, source, end, None if is_whole else end, stretch, is_said)
 
 
 def _rename(frames: Path, output: Path) -> None:
@@ -74,34 +85,68 @@ def _mux(
     output: Path,
     source: VideoReader | None,
     end: Fraction | None,
+    last: Fraction | None,
     stretch: Fraction,
-    is_whole: bool,
+    is_said: bool,
+) -> str | None:
+    """Write all segments and what is carried. If the output cannot be closed, write it again with less of what is
+    carried. Return what was lost by that, None for nothing."""
+    cut, lost, reached, kinds = Cut(), None, {}, set()
+    while True:
+        carried = None if source is None else Carried(source, last, stretch, cut, is_said)
+        try:
+            _write(segments, form, output, end, carried, reached, kinds)
+            return lost
+        except av.FFmpegError as error:
+            following = cut_more(cut, kinds, reached)
+            if source is None or error.errno in OF_DISK or following is None:
+                raise
+            cut, is_said, lost = following, True, following.describe(kinds, error.strerror)
+
+
+def _write(
+    segments: list[Path],
+    form: Format,
+    output: Path,
+    end: Fraction | None,
+    carried: Carried | None,
+    reached: dict[int, Fraction],
+    kinds: set[str],
 ) -> None:
+    """Write the output once.
+
+    Args:
+        reached: takes, by stream of picture and sound, when the last packet so far begins, in seconds.
+        kinds: takes the kinds of all streams that had a packet.
+    """
     options = {"fflags": "+bitexact"}  # nothing random, no date of today
     if form.suffix in QUICK_TIME:
         options["movflags"] = "+faststart"
     damaged = 0
+    reached.clear()
     with contextlib.ExitStack() as stack:
-        if source is not None and stretch == 1 and is_unlisted(source.path, form.suffix):
+        if carried is not None and carried.stretch == 1 and is_unlisted(carried.source.path, form.suffix):
             container = stack.enter_context(open_handed_on(output, MATROSKA, options))
         else:
             container = stack.enter_context(open_media(output, "w", container_options=options))
         video = _add_picture(container, segments[0], form)
         streams = [_pictures(segments, form, video, end)]
-        if source is not None:
-            last = None if is_whole else end
-            carrier = stack.enter_context(contextlib.closing(Carrier(source, container, end=last, stretch=stretch)))
+        if carried is not None:
+            carrier = stack.enter_context(contextlib.closing(carried.open(container)))
             streams.append(carrier.packets(end))
         container.start_encoding()
         for packet in heapq.merge(*streams, key=lambda packet: packet.dts * packet.time_base):
+            kinds.add(packet.stream.type)
+            if packet.stream.type != "subtitle":
+                reached[packet.stream.index] = packet.dts * packet.time_base
             try:
                 container.mux(packet)
             except av.FFmpegError as error:
-                if source is None or error.errno in OF_DISK:
+                if carried is None or error.errno in OF_DISK:
                     raise
                 damaged += 1
     if damaged:
-        logger.warning("%s: %d damaged packets of sound or subtitles left out", source.path, damaged)
+        logger.warning("%s: %d damaged packets of sound or subtitles left out", carried.source.path, damaged)
 
 
 def _add_picture(container: OutputContainer, segment: Path, form: Format) -> VideoStream:
@@ -110,6 +155,10 @@ def _add_picture(container: OutputContainer, segment: Path, form: Format) -> Vid
     video.time_base = form.unit
     video.codec_context.framerate = form.rate
     tag_colour(video.codec_context, form)
+    if form.encoder == "prores_ks":
+        video.codec_context.codec_tag = "ap4h" if form.pixel_format in PRORES_4444 else "apch"
+    if form.has_alpha and form.encoder == "libvpx-vp9":
+        video.metadata["alpha_mode"] = "1"
     if form.suffix in QUICK_TIME and form.encoder == "libx265":
         video.codec_context.codec_tag = "hvc1"  # the one Apple's players take
     return video
@@ -164,7 +213,16 @@ def _read(segment: Path, form: Format) -> tuple[bytes, int, list[Packet]]:
         for packet in packets:
             packet.pts = round(packet.pts * packet.time_base / form.unit)
             packet.time_base = form.unit
+            _mend_beside(packet)
         return bytes(context.extradata or b""), context.reorder_depth, packets
+
+
+def _mend_beside(packet: Packet) -> None:
+    beside = bytes(packet.get_sidedata(BESIDE)) if packet.has_sidedata(BESIDE) else b""
+    if beside.startswith(2 * IDENTIFIER):  # no picture begins with zeros
+        mended = PacketSideData(BESIDE_NUMBER, len(beside) - len(IDENTIFIER))
+        mended.update(beside[len(IDENTIFIER) :])
+        packet.set_sidedata(mended)
 
 
 def _end(last: int, form: Format, end: Fraction | None) -> int:

@@ -146,7 +146,7 @@ class Network:
 
     def _measured(self, img0: Tensor, img1: Tensor, t: float, **known: Known) -> tuple[Tensor, Call, Known | None]:
         options = self._options | ({"t": t} if self.any_time else {})
-        if not hasattr(self._model, "interpolate_details"):
+        if not tells_costs(self._model):
             return self._model.interpolate(img0, img1, **options), Call(), None
         output = self._model.interpolate_details(img0, img1, **options, **known)
         candidate = output.candidates[0]
@@ -162,6 +162,11 @@ class Network:
         if size not in self._dense_of:
             self._dense_of = {size: published_gmacs(self._model, *size).item()}
         return self._dense_of[size]
+
+
+def tells_costs(model: Model) -> bool:
+    """Return True if a model says what its frames cost."""
+    return hasattr(model, "interpolate_details")
 
 
 def find_picture(img0: Tensor, img1: Tensor) -> tuple[int, int, int, int]:

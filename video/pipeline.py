@@ -5,10 +5,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
-from utils import image_to_tensor, tensor_to_image
-
+from .alpha import Picture, between, to_images, to_picture
 from .content import SCENE_THRESHOLD
 from .frame import Frame
 from .network import Call, Model, Network
@@ -41,7 +39,7 @@ def interpolate_frames(
 ) -> Iterator[Frame]:
     """Frames with those between them, in memory; files are for `video.convert`. Ends with the last of `frames`.
 
-    Holds a few given frames and one per halving, however long `frames` is.
+    Holds a few given frames and one per halving, however long `frames` is. Where frames have alpha, so do those made.
 
     Args:
         multiplier: how many times as many frames.
@@ -65,7 +63,7 @@ def render(spans: Iterable[Span], network: Network, depth: int) -> Iterator[Made
     A network that makes the middle alone halves again and again: each frame is made at the nearest of 2^depth places.
     Middle frames on the way are made once for all frames of a span, and not rounded before they are halved again.
     """
-    last: tuple[Frame, Tensor] | None = None  # the next span begins where this one ends
+    last: tuple[Frame, Picture] | None = None  # the next span begins where this one ends
     for span in spans:
         frame0, frame1 = span.frame0, span.frame1
         if frame1 is None or span.is_cut:
@@ -73,57 +71,53 @@ def render(spans: Iterable[Span], network: Network, depth: int) -> Iterator[Made
         else:
             steps = None if network.any_time else 2**depth
             places = [place_of(slot.at, frame0.time, frame1.time, steps) for slot in span.slots]
-        between: Iterator[tuple[Fraction, Tensor]] = iter(())
+        pictures: Iterator[tuple[Fraction, Picture]] = iter(())
         calls: list[Call] = []
         if wanted := sorted(set(places) - {0, 1}):
-            img0 = last[1] if last and last[0] is frame0 else _to_tensor(frame0, network)
-            img1 = _to_tensor(frame1, network)
+            img0 = last[1] if last and last[0] is frame0 else to_picture(frame0, network)
+            img1 = to_picture(frame1, network)
             last = frame1, img1
             way = _at_times if network.any_time else _halve
-            between = way(img0, img1, wanted, network, calls)
-        done, image = Fraction(0), None
+            pictures = way(img0, img1, wanted, network, calls)
+        done, image, alpha = Fraction(0), None, None
         for slot, place in zip(span.slots, places, strict=True):
             if place in (0, 1):
                 frame = (frame1 if place else frame0)._replace(time=slot.time)
             else:
                 if place != done:
-                    done, tensor = next(between)
-                    image = tensor_to_image(tensor, frame0.image.dtype)
-                frame = Frame(image, slot.time, f"between {frame0.source} and {frame1.source}")
+                    done, picture = next(pictures)
+                    image, alpha = to_images(picture, frame0.image.dtype)
+                frame = Frame(image, slot.time, f"between {frame0.source} and {frame1.source}", alpha=alpha)
             yield Made(frame, slot, span, calls.copy())
             calls.clear()
 
 
 def _at_times(
-    img0: Tensor, img1: Tensor, wanted: list[Fraction], network: Network, calls: list[Call]
-) -> Iterator[tuple[Fraction, Tensor]]:
+    img0: Picture, img1: Picture, wanted: list[Fraction], network: Network, calls: list[Call]
+) -> Iterator[tuple[Fraction, Picture]]:
     """Make the wanted frames (place, frame) between img0, at 0, and img1, at 1, each by one call."""
     for place in wanted:
-        imgt, call = network.between(img0, img1, float(place))
+        imgt, call = between(network, img0, img1, float(place))
         calls.append(call)
         yield place, imgt
 
 
 def _halve(
-    img0: Tensor,
-    img1: Tensor,
+    img0: Picture,
+    img1: Picture,
     wanted: list[Fraction],
     network: Network,
     calls: list[Call],
     start: Fraction = Fraction(0),
     end: Fraction = Fraction(1),
-) -> Iterator[tuple[Fraction, Tensor]]:
+) -> Iterator[tuple[Fraction, Picture]]:
     """Make the wanted frames (place, frame) between `start`, where img0 is, and `end`, where img1 is, in order."""
     if not any(start < place < end for place in wanted):
         return
-    imgt, call = network.between(img0, img1)
+    imgt, call = between(network, img0, img1)
     calls.append(call)
     place = (start + end) / 2
     yield from _halve(img0, imgt, wanted, network, calls, start, place)
     if place in wanted:
         yield place, imgt
     yield from _halve(imgt, img1, wanted, network, calls, place, end)
-
-
-def _to_tensor(frame: Frame, network: Network) -> Tensor:
-    return image_to_tensor(frame.image).to(network.device)

@@ -30,17 +30,25 @@ class Picture(Protocol):
 
 
 def choose_pixel_format(
-    encoder: str, picture: Picture, size: tuple[int, int], *, is_lossless: bool, needs_even: bool
+    encoder: str,
+    picture: Picture,
+    size: tuple[int, int],
+    *,
+    is_lossless: bool,
+    needs_even: bool,
+    keeps_alpha: bool = False,
 ) -> str:
     """The one of the encoder's formats that keeps most of the picture; what is lost of its depth is said.
 
     Args:
         size: (H, W) of the output. is_lossless: keep the source's own format instead of 4:2:0, which plays everywhere.
-        needs_even: 4:2:0 only for even sizes, else 4:4:4.
+        needs_even: 4:2:0 only for even sizes, else 4:4:4. keeps_alpha: one that has alpha, too.
     """
     known = {pixel_format.name for pixel_format in av.Codec(encoder, "w").video_formats}
     is_odd = bool(size[0] % 2 or size[1] % 2)
     wanted = _lossless(picture) if is_lossless else _usual(picture, "444" if needs_even and is_odd else "420")
+    if keeps_alpha:
+        wanted = [*map(_with_alpha, wanted), "yuva444p10le"]
     chosen = next(pixel_format for pixel_format in wanted if pixel_format in known)
     stored = VideoFormat(chosen).components[0].bits
     if stored < picture.bits:
@@ -51,7 +59,21 @@ def choose_pixel_format(
 def _usual(picture: Picture, chroma: str) -> list[str]:
     """Best first."""
     depths = [bits for bits in (12, 10) if picture.bits > 8 and bits <= max(picture.bits, 10)]
-    return [*(f"yuv{chroma}p{bits}le" for bits in depths), f"yuv{chroma}p"]
+    source = VideoFormat(picture.pixel_format, 64, 64)
+    is_fine = (
+        source.is_rgb or len(source.components) < 3 or source.components[1].width == source.components[1].height == 64
+    )
+    production = ["yuv444p10le", "yuv422p10le"] if is_fine else ["yuv422p10le"]  # all that ProRes has
+    return [*(f"yuv{chroma}p{bits}le" for bits in depths), f"yuv{chroma}p", *production]
+
+
+def _with_alpha(name: str) -> str:
+    """Return the pixel format that is the given one with alpha."""
+    if name == "bgr0":
+        return "bgra"
+    if name.startswith("gray"):
+        return "gbrap16le" if name != "gray" else "bgra"
+    return name.replace("gbrp", "gbrap").replace("yuv", "yuva")
 
 
 def _lossless(picture: Picture) -> list[str]:

@@ -1,6 +1,7 @@
 """A video file as frames, in one streaming pass from any time on."""
 
 import contextlib
+import itertools
 import logging
 import math
 import os
@@ -11,18 +12,28 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from utils import describe_stranger
 
 from .clock import Clock
-from .colour import Colour, decode_rgb, depth, orientation, upright, upright_aspect
+from .colour import Colour, decode_alpha, decode_rgb, depth, orientation, upright, upright_aspect
 from .damage import Damage, DamagedVideo
 from .decode import Decoded, Pictures
+from .decoders import open_decoder
 from .deinterlace import deinterlace
 from .delays import find_delays
-from .facts import find_duration, find_picture, find_rate, find_start, say_what_is_lost
+from .facts import (
+    find_duration,
+    find_picture,
+    find_rate,
+    find_start,
+    has_alpha,
+    say_what_is_lost,
+    says_alpha,
+)
 from .files import open_media
 from .frame import Frame
 from .light import read_light
@@ -46,11 +57,22 @@ class VideoReader:
         pixel_format: as stored. colour: how the file stores colour. aspect: width/height of a pixel when upright,
         None if unknown. start: what the file calls the first moment; the frames' times count from there.
         light: what screen a HDR picture was made for, as x265 takes it. picture: index of its video stream.
+        coded_rate: nominal pictures per second in the file, which are half as many as frames where these are of fields.
+        has_alpha: the frames have alpha: there is some, and it is kept.
     """
 
-    def __init__(self, path: str | os.PathLike, *, seconds: Fraction | None = None, is_interlaced: bool = False):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        *,
+        seconds: Fraction | None = None,
+        is_interlaced: bool = False,
+        keeps_alpha: bool = False,
+        by_field: bool = False,
+    ):
         """Open `path`; with `seconds`, only the frames before that time are read. `is_interlaced`: make whole
-        frames of interlaced ones, see `video.deinterlace`.
+        frames of interlaced ones, see `video.deinterlace`. `keeps_alpha`: read alpha, where there is some, too.
+        `by_field`: make a whole frame of each field, twice as many.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -58,11 +80,11 @@ class VideoReader:
         """
         self.path = Path(path)
         self.paths = [self.path]
-        self._end, self._is_deinterlaced = seconds, is_interlaced
+        self._end, self._is_deinterlaced, self._keeps_alpha = seconds, is_interlaced or by_field, keeps_alpha
         if not self.path.is_file():
             raise FileNotFoundError(f"no video at {self.path}")
         first = self._first_frame()
-        container, video = self._open()
+        container, video, _ = self._open()
         with container:
             self._kinds = set(container.format.name.split(","))
             self.picture, self.unit = video.index, video.time_base
@@ -72,9 +94,15 @@ class VideoReader:
             self.total = video.frames or (round(self.duration * self.rate) if self.duration else None)
             self.colour = Colour.of_stream(video)
             self.aspect = upright_aspect(video.sample_aspect_ratio or None, first)
-            say_what_is_lost(self.path, container, video, first, is_deinterlaced=is_interlaced)
+            self.has_alpha = keeps_alpha and has_alpha(container, video, first)
+            kept = {"is_deinterlaced": self._is_deinterlaced, "keeps_alpha": keeps_alpha}
+            say_what_is_lost(self.path, container, video, first, **kept)
             if (shown := find_delays(container, self.rate)) is not None:
                 self.rate, self.duration, self.total = shown
+        self.coded_rate, self._coded_unit = self.rate, self.unit
+        self._period = 1 / self.rate if by_field else None
+        if by_field:
+            self.rate, self.unit, self.total = 2 * self.rate, self.unit / 2, self.total and 2 * self.total
         if seconds is not None:
             self.total = self.total and min(self.total, math.ceil(seconds * self.rate))
             self.duration = self.duration and min(self.duration, seconds)
@@ -130,19 +158,23 @@ class VideoReader:
         """Decoded on its own: only the first frame tells the orientation."""
         with self._naming(), open_media(self.path) as container:
             video = find_picture(container, self.path)
-            video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-            first = next(container.decode(video), None)
+            decoder = self._decoder(video, {})
+            pictures = (decoder.decode(packet) for packet in container.demux(video))
+            first = next(itertools.chain.from_iterable(pictures), None)
         if first is None:
             raise ValueError(f"{self.path} is truncated or corrupt: no frame can be decoded")
         return first
 
-    def _open(self) -> tuple[InputContainer, VideoStream]:
+    def _decoder(self, video: VideoStream, options: dict[str, str]) -> VideoCodecContext:
+        limit = {"max_pixels": str(MAX_PIXELS)}
+        return open_decoder(video, options | limit, keeps_alpha=self._keeps_alpha and says_alpha(video))
+
+    def _open(self) -> tuple[InputContainer, VideoStream, VideoCodecContext]:
         with self._naming():
             container = open_media(self.path, container_options=BROWSERS)
         video = find_picture(container, self.path)
         # A wrong frame is worse than none: the decoder reports damage instead of guessing the missing blocks.
-        video.codec_context.options = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}
-        return container, video
+        return container, video, self._decoder(video, {"err_detect": "explode"})
 
     @contextlib.contextmanager
     def _naming(self) -> Iterator[None]:
@@ -157,13 +189,13 @@ class VideoReader:
     def _timed(self, start: Fraction | None, damage: Damage) -> Iterator[tuple[Fraction, Decoded]]:
         """(time, decoded frame), from a key frame not after `start` where one is known, else from the first."""
         if start is not None and self._first_time is not None and self._kinds & set(SEEKABLE):
-            pictures = self._ticks(Clock(self.rate, self.unit, self.path, first=self._first_time), damage, start)
+            pictures = self._ticks(Clock(self.rate, self._coded_unit, self.path, first=self._first_time), damage, start)
             head = _first_of(pictures)
             if head and head[0] <= start and head[1].picture.key_frame:
                 yield head
                 yield from pictures
                 return
-        yield from self._ticks(Clock(self.rate, self.unit, self.path), damage)
+        yield from self._ticks(Clock(self.rate, self._coded_unit, self.path), damage)
 
     def _ticks(self, clock: Clock, damage: Damage, start: Fraction | None = None) -> Iterator[tuple[Fraction, Decoded]]:
         for decoded in self._decode(start, damage):
@@ -174,13 +206,13 @@ class VideoReader:
 
     def _decode(self, start: Fraction | None, damage: Damage) -> Iterator[Decoded]:
         """Decoded frames, from the key frame before `start` on; an early end is damage."""
-        container, video = self._open()
+        container, video, decoder = self._open()
         with container:
             if start is not None:
                 with contextlib.suppress(av.FFmpegError):
-                    container.seek(math.floor((start + self.start) / self.unit), stream=video)
-            pictures = Pictures(container, video, self.rate, damage, self.path)
-            yield from deinterlace(pictures) if self._is_deinterlaced else pictures
+                    container.seek(math.floor((start + self.start) / self._coded_unit), stream=video)
+            pictures = Pictures(container, video, self.coded_rate, damage, self.path, decoder)
+            yield from deinterlace(pictures, period=self._period) if self._is_deinterlaced else pictures
             clock = pictures.continuity
             if start is None and not clock.joints:
                 end = missing_end(
@@ -201,7 +233,8 @@ class VideoReader:
         if image.shape[:2] != self.size:
             raise ValueError("the next one is turned another way")
         native = None if turned else picture
-        return Frame(image, time, f"{self.path} {name}", native, decoded.lasts, decoded.is_after_gap)
+        alpha = upright(decode_alpha(picture, is_deep=self.bits > 8), picture) if self.has_alpha else None
+        return Frame(image, time, f"{self.path} {name}", native, decoded.lasts, decoded.is_after_gap, alpha)
 
 
 def _first_of(pictures: Iterator[tuple[Fraction, Decoded]]) -> tuple[Fraction, Decoded] | None:

@@ -13,10 +13,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from models import WaveletVFI
-from utils import atomic_path, image_to_tensor
+from utils import atomic_path
 
-from .convert import Options
+from .alpha import seen
 from .frame import Frame
+from .network import tells_costs
+from .options import Options
 from .picture import MARGIN, explain
 from .sources import open_reader
 from .summary import Record, Summary
@@ -37,19 +39,20 @@ def write_report(
     *,
     device: torch.device | str = "cpu",
 ) -> None:
-    """Draw what `convert` returned as a PNG; pairs of the inputs are computed again.
+    """Draw what `convert` returned as a PNG; pairs of the inputs are computed again. Where nothing was computed, the
+    report says so and shows the cuts.
 
     Raises:
         ValueError: a model that does not tell its costs.
     """
     calls = [call for record in summary.records for call in record.calls if call[1] is not None]
-    if not calls:
+    if not calls and not (tells_costs(model) and summary.made == 0):
         raise ValueError(f"{summary.output}: nothing was computed whose cost is known, so there is nothing to report")
     times = choose_times(summary.records)
     amount = {"budget": options.budget} if options.budget is not None else {"ratio": options.ratio}
     pictures = []
     for frame0, frame1 in read_pairs(inputs, options, times):
-        img0, img1 = (image_to_tensor(frame.image).to(device) for frame in (frame0, frame1))
+        img0, img1 = (seen(frame).to(device) for frame in (frame0, frame1))
         output = model.interpolate_details(img0, img1, **amount)
         title = f"{Path(inputs[0]).name}, between {float(frame0.time):.3f} and {float(frame1.time):.3f} s"
         pictures.append(np.asarray(explain(img0.cpu(), img1.cpu(), output, title=title)))
@@ -74,7 +77,7 @@ def choose_times(records: Sequence[Record]) -> list[float]:
 def read_pairs(inputs: Sequence[Path], options: Options, times: Sequence[float]) -> Iterator[tuple[Frame, Frame]]:
     """The two frames around each time, in one pass."""
     waiting = sorted(times)
-    reader = open_reader([Path(path) for path in inputs], rate=options.input_fps, is_interlaced=options.deinterlace)
+    reader = open_reader([Path(path) for path in inputs], rate=options.input_fps, **options.reading())
     last = None
     for frame in reader.frames():
         if waiting and last is not None and frame.time > Fraction(waiting[0]):
@@ -102,17 +105,28 @@ def draw_calls(summary: Summary, calls: list[list[float]], width: int) -> Figure
     cost, ratio = figure.subplots(2, 1, sharex=True)
     for axes, column, colour in ((cost, 1, COST), (ratio, 2, RATIO)):
         times, values = ([call[index] for call in calls] for index in (0, column))
-        axes.plot(times, values, ".", color=colour, markersize=6, clip_on=False)
+        if calls:  # an empty line has no place in the layout
+            axes.plot(times, values, ".", color=colour, markersize=6, clip_on=False)
         for cut in summary.cuts:
             axes.axvline(cut, color=CUT, linewidth=1)
         _tidy(axes)
     cost.set(ylabel="cost of the synthesis\n(1: dense)", ylim=(0, 1.05))
-    ratio.set_ylim(0, 1.1 * max(call[2] or 0 for call in calls) or 1)
+    ratio.set_ylim(0, 1.1 * max((call[2] or 0 for call in calls), default=0) or 1)
     ratio.yaxis.set_major_formatter("{x:g}")
     marks = "; a line is a cut" if summary.cuts else ""
     ratio.set(ylabel="threshold ratio", xlabel=f"time in the input (s){marks}")
+    _say_what_is_missing(cost, ratio, calls)
     figure.align_ylabels()
     return figure
+
+
+def _say_what_is_missing(cost: Axes, ratio: Axes, calls: list[list[float]]) -> None:
+    """Write into an empty drawing why it is empty."""
+    style = {"ha": "center", "va": "center", "color": CUT, "in_layout": False}
+    if not calls:
+        cost.text(0.5, 0.5, "nothing was computed: all frames are the input's", transform=cost.transAxes, **style)
+    elif all(call[2] is None for call in calls):
+        ratio.text(0.5, 0.5, "nothing moves, so no ratio was needed", transform=ratio.transAxes, **style)
 
 
 def _title(summary: Summary) -> str:

@@ -18,16 +18,20 @@ from av.video.stream import VideoStream
 
 from utils import atomic_path
 
-from .colour import MATRICES, RGB, Colour, depth, encode_picture
-from .files import open_media
+from .alpha import fill
+from .colour import MATRICES, RGB, Colour, depth, encode_picture, is_transparent
+from .files import open_handed_on, open_media
 from .frame import Frame
 from .images import save_picture
 
 QUICK_TIME = (".mp4", ".m4v", ".mov")
 FRAMES = "frames"  # the folder of PNG files inside that of the segments
 SEGMENT = ".nut"  # holds every codec, and every time exactly
+LOSSLESS = "ffv1"  # the encoder that keeps colours where nothing of them is seen
+UNLISTED = ("prores_ks",)  # encoders whose packets segments hold, though no list says so
 UNTIMED = 2  # frames: so few of them get a decoding time from x265 that it never wrote
 EXACT = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}  # nothing random, no time shifted
+BESIDE = {"syncpoints": "timestamped", "strict": "experimental"}  # also what stands beside a packet: alpha of VP9
 
 
 class Format(NamedTuple):
@@ -47,6 +51,11 @@ class Format(NamedTuple):
     rate: Fraction
     unit: Fraction
     aspect: Fraction | None
+
+    @property
+    def has_alpha(self) -> bool:
+        """Return True if frames keep their alpha."""
+        return is_transparent(VideoFormat(self.pixel_format))
 
     @property
     def keeps_aspect(self) -> bool:
@@ -77,7 +86,7 @@ class SegmentWriter:
         if frame.image.shape[:2] != form.size:
             (height, width), (rows, columns) = form.size, frame.image.shape[:2]
             raise ValueError(f"{frame.source} is {columns}x{rows}, but the output is {width}x{height}")
-        picture = _untouched(frame.native, form) or encode_picture(frame.image, form.pixel_format, form.colour)
+        picture = _untouched(frame.native, form) or _encode(frame, form)
         self._last = max(round(frame.time / form.unit), self._last + 1)
         picture.time_base, picture.pts = form.unit, self._last
         picture.pict_type = 0  # a key frame of the source need not be one here
@@ -102,7 +111,7 @@ class FolderWriter:
 
     def write(self, frame: Frame) -> None:
         """Write one frame. Raises OSError naming the file that cannot be written."""
-        save_picture(self._folder / f"{self._first + self.count:06d}.png", frame.image)
+        save_picture(self._folder / f"{self._first + self.count:06d}.png", frame.image, frame.alpha)
         self.count += 1
 
 
@@ -129,7 +138,7 @@ def segment_writer(folder: Path, index: int, form: Format, *, first: int = 0) ->
     with (
         atomic_path(folder / f"{index:06d}{SEGMENT}") as temporary,
         naming_failures(folder),
-        open_media(temporary, "w", container_options=EXACT) as container,
+        _open_segment(temporary, form) as container,
     ):
         writer = SegmentWriter(container, form)
         yield writer
@@ -170,6 +179,21 @@ def try_encoder(form: Format) -> None:
         ) from error
 
 
+def _open_segment(path: Path, form: Format) -> OutputContainer:
+    options = EXACT | (BESIDE if form.has_alpha else {})
+    if form.encoder in UNLISTED:
+        return open_handed_on(path, SEGMENT[1:], options)
+    return open_media(path, "w", container_options=options)
+
+
+def _encode(frame: Frame, form: Format) -> VideoFrame:
+    """Return a frame in the output's pixel format."""
+    image = frame.image
+    if frame.alpha is not None and form.encoder != LOSSLESS:
+        image = fill(image, frame.alpha)
+    return encode_picture(image, form.pixel_format, form.colour, frame.alpha if form.has_alpha else None)
+
+
 def _untouched(native: VideoFrame | None, form: Format) -> VideoFrame | None:
     """The frame as decoded, its planes at most laid out anew; None where that would change a pixel."""
     if native is None or (native.height, native.width) != form.size:
@@ -177,6 +201,8 @@ def _untouched(native: VideoFrame | None, form: Format) -> VideoFrame | None:
     target, source = VideoFormat(form.pixel_format), native.format
     is_full = native.color_range == ColorRange.JPEG or source.name.startswith("yuvj")
     has_range = not source.is_rgb and len(source.components) >= 3
+    if is_transparent(target) and not is_transparent(source):
+        return None
     if _layout(source) != _layout(target) or (has_range and is_full != form.colour.is_full):
         return None
     matrix, range_ = MATRICES[form.colour.matrix], ColorRange.JPEG if is_full else ColorRange.MPEG

@@ -21,12 +21,19 @@ logger = logging.getLogger("waveletvfi")
 
 
 def open_reader(
-    inputs: Sequence[Path], rate: Fraction | None = None, *, is_interlaced: bool = False
+    inputs: Sequence[Path],
+    rate: Fraction | None = None,
+    *,
+    is_interlaced: bool = False,
+    by_field: bool = False,
+    keeps_alpha: bool = False,
 ) -> VideoReader | ImageReader | WebpReader:
     """A reader of one video, of the images of a folder or of a pattern such as "frames/*.png", or of several images.
 
     Args:
-        rate: frames per second of images; a video has its own. is_interlaced: see `VideoReader`, which alone can be.
+        rate: frames per second of images; a video has its own. is_interlaced, by_field: see `VideoReader`,
+            which alone can be.
+        keeps_alpha: give frames their alpha, where the input has some.
     Raises:
         FileNotFoundError: nothing is there, with the path.
         ValueError: one image alone, a folder or a video beside something else, or what cannot be read.
@@ -42,26 +49,26 @@ def open_reader(
                 f"{other} is not an image, but several inputs are taken as images in their order; "
                 "give one video at a time, or two images"
             )
-        return ImageReader([_existing(path) for path in inputs], rate=rate)
+        return ImageReader([_existing(path) for path in inputs], rate=rate, keeps_alpha=keeps_alpha)
     path = Path(inputs[0])
     if path.is_dir():
-        return _read_folder(list_frames(path), path, rate)
+        return _read_folder(list_frames(path), path, rate, keeps_alpha=keeps_alpha)
     if not path.exists() and set(path.name) & set("*?["):
         paths = natural_order(name for name in path.parent.glob(path.name) if is_image(name))
         if not paths:
             raise FileNotFoundError(f"no image matches {path}")
-        return _read_folder(paths, path, rate)
+        return _read_folder(paths, path, rate, keeps_alpha=keeps_alpha)
     if path.suffix.lower() == WEBP and is_animated_webp(_existing(path)):
-        return WebpReader(path)
+        return WebpReader(path, keeps_alpha=keeps_alpha)
     if is_image(_existing(path)) and not _is_animated(path):
         raise ValueError(f"{path} is one image; give two, a folder of frames, or a video")
-    return VideoReader(path, is_interlaced=is_interlaced)
+    return VideoReader(path, is_interlaced=is_interlaced, by_field=by_field, keeps_alpha=keeps_alpha)
 
 
-def _read_folder(paths: list[Path], place: Path, rate: Fraction) -> ImageReader:
+def _read_folder(paths: list[Path], place: Path, rate: Fraction, *, keeps_alpha: bool) -> ImageReader:
     if gaps := describe_gaps(paths):
         logger.warning("%s: %s; the frames are taken as evenly spaced", place, gaps)
-    return ImageReader(paths, rate=rate)
+    return ImageReader(paths, rate=rate, keeps_alpha=keeps_alpha)
 
 
 def _existing(path: Path) -> Path:

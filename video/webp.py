@@ -17,6 +17,7 @@ from .frame import Frame
 MILLISECOND = Fraction(1, 1000)  # the unit of WebP's times
 HEAD, DURATION = 8, 12  # bytes of a chunk's head; where a frame's chunk has its duration
 FRAME = b"ANMF"  # such a chunk
+FLAGS, ALPHA = 20, 0x10  # the byte of an animated file that says what it holds, and its bit for alpha
 
 
 class WebpReader:
@@ -29,9 +30,14 @@ class WebpReader:
     bits, pixel_format = 8, "rgb24"
     is_duration_own = True
 
-    def __init__(self, path: str | os.PathLike):
-        """Raises ValueError for a file whose first frame cannot be decoded; see `is_animated_webp`."""
+    def __init__(self, path: str | os.PathLike, *, keeps_alpha: bool = False):
+        """Open `path`. `keeps_alpha`: read alpha, where there is some, too.
+
+        Raises:
+            ValueError: the first frame cannot be decoded; for what is no such file see `is_animated_webp`.
+        """
         self.path = Path(path)
+        self.has_alpha = keeps_alpha and bool(self.path.read_bytes()[FLAGS] & ALPHA)
         self.paths = [self.path]
         self._shown = [shown_for(seconds) for seconds in durations(self.path.read_bytes())]
         self.rate, self.unit = 1 / Counter(self._shown).most_common(1)[0][0], MILLISECOND
@@ -50,9 +56,11 @@ class WebpReader:
             with Image.open(io.BytesIO(content)) as image:
                 for number, lasts in enumerate(self._shown):
                     image.seek(number)
-                    pixels = np.asarray(image.convert("RGB"))
+                    pixels = np.asarray(image.convert("RGBA" if self.has_alpha else "RGB"))
                     if start is None or time >= start:
-                        yield Frame(pixels, time, f"{self.path} frame {number + 1}", lasts=lasts)
+                        alpha = pixels[..., 3] if self.has_alpha else None
+                        name = f"{self.path} frame {number + 1}"
+                        yield Frame(pixels[..., :3], time, name, lasts=lasts, alpha=alpha)
                         count, last = count + 1, time
                     time += lasts
             reason = f"{missing} bytes of it are missing" if missing else ""
