@@ -248,7 +248,7 @@ def halve_estimate(estimate: Tensor) -> Tensor:
 
 
 def _shrink(image: Tensor, halvings: int, *, ceil: bool) -> Tensor:
-    """Halve the sides of (B, C, H, W) so often, with `ceil` rounded up: means of squares, or of what there is of them."""
+    """Halve the sides of (B, C, H, W) so often, with `ceil` rounded up; means of squares, or of what there is."""
     # Up to 1/16, frames divide evenly; an exported graph need not be told how to round.
     return F.avg_pool2d(image, 2**halvings, ceil_mode=ceil) if halvings else image
 
