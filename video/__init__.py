@@ -9,6 +9,7 @@ from .images import ImageReader, is_image, list_frames
 from .network import Model
 from .outputs import check_report
 from .pipeline import interpolate_frames
+from .pipes import is_pipe
 from .reader import VideoReader
 from .summary import Summary, describe
 from .timeline import rational
@@ -28,6 +29,7 @@ __all__ = [
     "describe",
     "interpolate_frames",
     "is_image",
+    "is_pipe",
     "is_video",
     "list_frames",
     "rational",

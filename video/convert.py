@@ -22,16 +22,19 @@ from .job import Job
 from .mux import join
 from .network import Model, Network
 from .outputs import check_output
+from .piped import PipeReader
 from .pipeline import render
+from .pipes import OUTPUT, check_pipes, claimed_output, is_pipe
 from .plan import SEGMENT, plan
 from .processes import Group
 from .reader import VideoReader
 from .segments import Format
-from .sink import Sink
+from .sink import Sink, StreamSink
 from .source import Source
 from .sources import open_reader
 from .summary import Record, Summary, summarise
 from .timeline import DEEPEST, Timeline
+from .y4m import Y4mWriter, y4m_format
 
 logger = logging.getLogger("waveletvfi")
 
@@ -87,6 +90,7 @@ def convert(
 
     Args:
         inputs: one video, one folder, or images. output: a video, GIF or APNG, an image (of two), or a new folder.
+            "-": standard input, and standard output, into which y4m is written; see `video.pipes`.
         model: in evaluation mode, on `device`.
         resume: continue an unfinished conversion. overwrite: replace an output that exists.
         on_progress: called with the number of frames made, and of those expected, None where that is not known.
@@ -101,11 +105,15 @@ def convert(
     timeline = Timeline(multiplier=options.multiplier, fps=options.fps, slow=options.slow)
     network = Network(model, ratio=options.ratio, budget=options.budget, device=device, tile=options.tile)
     check_output(output, inputs, overwrite=overwrite)
+    check_pipes(inputs, output, resume=resume, size=process.world_size if process else 1)
     with contextlib.closing(open_reader(inputs, rate=options.input_fps, is_interlaced=options.deinterlace)) as reader:
         _check_options(options, reader, output)
         source = Source(reader, seconds=options.seconds)
         if is_image(output):
             records = [_make_middle(source, network, output)]
+        elif is_pipe(output):
+            timeline = timeline.constant(reader.rate)  # y4m has no other times
+            records, output = [_stream(_Task(source, timeline, network, options, Group(), on_progress))], Path(OUTPUT)
         else:
             task = _Task(source, timeline, network, options, Group(process), on_progress)
             records = _make_video(task, output, resume=resume, overwrite=overwrite)
@@ -129,7 +137,7 @@ def _check_options(options: Options, reader: VideoReader | ImageReader, output: 
     is_usual = options == replace(Options(), **{name: getattr(options, name) for name in ("ratio", "budget", "tile")})
     if is_image(output) and not (are_images and len(reader.paths) == 2 and is_usual):
         raise ValueError(f"{output}: an image holds the middle one of two images, without other options; name a folder")
-    if are_images and options.input_fps is None and (is_video(output) or is_animation(output)):
+    if are_images and options.input_fps is None and (is_video(output) or is_animation(output) or is_pipe(output)):
         logger.warning("taken as %s frames per second; --input_fps says otherwise", reader.rate)
 
 
@@ -161,7 +169,9 @@ def _make_video(task: _Task, output: Path, *, resume: bool, overwrite: bool) -> 
         output, reader, rate=timeline.rate(reader.rate), unit=timeline.unit(reader.unit),
         columns=1 + options.compare, codec=options.codec, crf=options.crf, preset=options.preset,
     )  # fmt: skip
-    wanted = _describe(reader.paths, form, options, network)
+    is_once = isinstance(reader, PipeReader)
+    wanted = {} if is_once else _describe(reader.paths, form, options, network)
+    carried = reader if isinstance(reader, VideoReader) else None
 
     def begin() -> None:
         check_output(output, reader.paths, overwrite=overwrite)  # another process may have made it meanwhile
@@ -170,14 +180,15 @@ def _make_video(task: _Task, output: Path, *, resume: bool, overwrite: bool) -> 
     def finish() -> None:
         job.check()
         end = timeline.stretch(source.end, source.start)
-        carried = reader if isinstance(reader, VideoReader) else None
         join(
             job.folder, form, output, source=carried, end=end, stretch=timeline.slow, is_whole=source.is_whole
         )  # fmt: skip
 
     with _holding(job, group):
         group.once(begin)
-        with _keeping(job, group):
+        with _keeping(job, group, is_once=is_once):
+            if is_once:
+                carried = reader.keep_rest(job.folder)
             _make_segments(task, form, job)
             group.once(finish)
             records = job.records()
@@ -186,9 +197,40 @@ def _make_video(task: _Task, output: Path, *, resume: bool, overwrite: bool) -> 
 
 
 def _make_segments(task: _Task, form: Format, job: Job) -> None:
-    """All segments that are this process's and not there yet; decoding and encoding run beside the network."""
-    source, timeline, network, options, group, on_progress = task
+    """All segments that are this process's and not there yet."""
     done = sum(record.frames for record in job.records())
+    with Sink(job, form, compare=task.options.compare) as sink:
+        _make_frames(
+            task, sink, done=done, is_wanted=lambda segment: job.is_missing(segment) and task.group.owns(segment)
+        )
+
+
+def _stream(task: _Task) -> Record:
+    """All frames, into standard output."""
+    source, timeline, _, options, *_ = task
+    form = y4m_format(
+        source.reader, rate=timeline.rate(source.reader.rate), columns=1 + options.compare,
+        given=[name for name in ("codec", "crf", "preset") if getattr(options, name) is not None],
+    )  # fmt: skip
+    with claimed_output() as pipe:
+        sink = StreamSink(Y4mWriter(pipe, form), compare=options.compare)
+        _make_frames(task, sink, pipe.close)
+    return sink.record
+
+
+def _make_frames(
+    task: _Task,
+    sink: Sink | StreamSink,
+    stop: Callable[[], None] = lambda: None,
+    *,
+    done: int = 0,
+    is_wanted: Callable[[int], bool] = lambda segment: True,
+) -> None:
+    """Make the frames of all segments that are wanted; decoding and encoding run beside the network.
+
+    stop: lets a `sink` that waits go on, when nothing that it has is wanted any more. done: frames that are there.
+    """
+    source, timeline, network, options, group, on_progress = task
     total = source.total and timeline.total(source.total, source.reader.rate)
     spans = plan(
         source.frames(),
@@ -196,20 +238,31 @@ def _make_segments(task: _Task, form: Format, job: Job) -> None:
         until=source.until,
         threshold=options.scene_threshold,
         drop_duplicates=options.drop_duplicates,
-        is_wanted=lambda segment: job.is_missing(segment) and group.owns(segment),
+        is_wanted=is_wanted,
     )
     on_progress(done, total)
     depth = options.depth or timeline.halvings(source.reader.rate)
     with (
-        Sink(job, form, compare=options.compare) as sink,
         Behind(sink.write) as encoder,
         contextlib.closing(ahead(spans)) as waiting,
+        _stopping(source.reader.close, stop),
     ):
         for made in render(waiting, network, depth):
             encoder.put(made)
             done += group.size  # the others are about as fast
             on_progress(done if total is None else min(done, total), total)
     on_progress(done, done)
+
+
+@contextlib.contextmanager
+def _stopping(*stops: Callable[[], None]) -> Iterator[None]:
+    """When the block fails, let go on what waits for other programs in threads of this one."""
+    try:
+        yield
+    except BaseException:
+        for stop in stops:
+            stop()
+        raise
 
 
 @contextlib.contextmanager
@@ -223,12 +276,13 @@ def _holding(job: Job, group: Group) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _keeping(job: Job, group: Group) -> Iterator[None]:
-    """When the block fails, say that what is finished is kept; nothing finished, nothing kept."""
+def _keeping(job: Job, group: Group, *, is_once: bool) -> Iterator[None]:
+    """When the block fails, say that what is finished is kept; nothing finished, nothing kept, and nothing of a source
+    that can be read only once."""
     try:
         yield
     except BaseException:
-        finished = len(job.records())
+        finished = 0 if is_once else len(job.records())
         if finished and group.rank == 0:
             logger.warning("%s keeps what is finished; --resume continues there", job.folder)
         elif not finished and group.size == 1:

@@ -42,14 +42,24 @@ class Decoded(NamedTuple):
 class Pictures:
     """The pictures of a container, in the order in which they are shown."""
 
-    def __init__(self, container: InputContainer, video: VideoStream, rate: Fraction, damage: Damage, path: Path):
-        """rate: nominal, of the picture. damage: takes notes. path: for messages."""
+    def __init__(
+        self,
+        container: InputContainer,
+        video: VideoStream,
+        rate: Fraction,
+        damage: Damage,
+        path: Path,
+        *,
+        is_pipe: bool = False,
+    ):
+        """rate: nominal, of the picture. damage: takes notes. path: for messages; `is_pipe`: there is no such file."""
         self.continuity = Continuity(container, video, rate)
         self.packets = 0  # of the picture
+        self.reached = 0  # bytes of the file that end with the last packet
         self._video, self._period, self._damage, self._path = video, 1 / rate, damage, path
         kinds = set(container.format.name.split(","))
         self._is_recorded = bool(RECORDED & kinds)
-        self._bytes = Bytes(path) if GAPLESS in kinds else None
+        self._bytes = Bytes(missing=0 if is_pipe else missing_bytes(path)) if GAPLESS in kinds else None
         self._order = packet_order(container, video)
         damage.joints = self.continuity.joints
         self.count = 0  # pictures given out
@@ -67,6 +77,8 @@ class Pictures:
     def __iter__(self) -> Iterator[Decoded]:
         for packet in self.continuity:
             self._damage.mark(packet, is_picture=packet.stream.index == self._video.index)
+            if packet.pos is not None:
+                self.reached = max(self.reached, packet.pos + packet.size)
             if self._bytes is not None:
                 self._bytes.follow(packet)
             if packet.stream.index != self._video.index:
@@ -213,8 +225,9 @@ class Pictures:
 class Bytes:
     """The bytes between the packets of a file that has none there, but for some of its own headers."""
 
-    def __init__(self, path: Path):
-        self._are_missing = missing_bytes(path) > 0
+    def __init__(self, *, missing: int):
+        """missing: how many bytes shorter the file is than it says."""
+        self._are_missing = missing > 0
         self._end = 0  # of the packet before
         self._holes: list[Fraction] = []  # times of packets after bytes that were not read
         self._is_steady = True

@@ -40,7 +40,7 @@ def choose_pixel_format(
     """
     known = {pixel_format.name for pixel_format in av.Codec(encoder, "w").video_formats}
     is_odd = bool(size[0] % 2 or size[1] % 2)
-    wanted = _lossless(picture) if is_lossless else _usual(picture, "444" if needs_even and is_odd else "420")
+    wanted = lossless_formats(picture) if is_lossless else _usual(picture, "444" if needs_even and is_odd else "420")
     chosen = next(pixel_format for pixel_format in wanted if pixel_format in known)
     stored = VideoFormat(chosen).components[0].bits
     if stored < picture.bits:
@@ -54,7 +54,7 @@ def _usual(picture: Picture, chroma: str) -> list[str]:
     return [*(f"yuv{chroma}p{bits}le" for bits in depths), f"yuv{chroma}p"]
 
 
-def _lossless(picture: Picture) -> list[str]:
+def lossless_formats(picture: Picture) -> list[str]:
     """The source's own format, without alpha, or the nearest that holds all of it."""
     name = picture.pixel_format.replace("yuvj", "yuv")
     source = VideoFormat(name, 64, 64)

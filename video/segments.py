@@ -51,7 +51,7 @@ class Format(NamedTuple):
     @property
     def keeps_aspect(self) -> bool:
         """Whether a player sees it: these containers and codecs have a place for it that is written."""
-        return self.suffix in QUICK_TIME or self.encoder in ("libx264", "libx265")
+        return self.suffix in (*QUICK_TIME, ".y4m") or self.encoder in ("libx264", "libx265")
 
 
 class SegmentWriter:
@@ -73,11 +73,7 @@ class SegmentWriter:
         Raises:
             ValueError: a frame of another size.
         """
-        form = self._format
-        if frame.image.shape[:2] != form.size:
-            (height, width), (rows, columns) = form.size, frame.image.shape[:2]
-            raise ValueError(f"{frame.source} is {columns}x{rows}, but the output is {width}x{height}")
-        picture = _untouched(frame.native, form) or encode_picture(frame.image, form.pixel_format, form.colour)
+        form, picture = self._format, as_stored(frame, self._format)
         self._last = max(round(frame.time / form.unit), self._last + 1)
         picture.time_base, picture.pts = form.unit, self._last
         picture.pict_type = 0  # a key frame of the source need not be one here
@@ -134,6 +130,18 @@ def segment_writer(folder: Path, index: int, form: Format, *, first: int = 0) ->
         writer = SegmentWriter(container, form)
         yield writer
         writer.finish()
+
+
+def as_stored(frame: Frame, form: Format) -> VideoFrame:
+    """Return the picture as an output of this format holds it: as it was decoded where that changes no pixel.
+
+    Raises:
+        ValueError: a frame of another size.
+    """
+    if frame.image.shape[:2] != form.size:
+        (height, width), (rows, columns) = form.size, frame.image.shape[:2]
+        raise ValueError(f"{frame.source} is {columns}x{rows}, but the output is {width}x{height}")
+    return _untouched(frame.native, form) or encode_picture(frame.image, form.pixel_format, form.colour)
 
 
 def tag_colour(context: VideoCodecContext, form: Format) -> None:

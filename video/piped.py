@@ -1,0 +1,89 @@
+"""A video that comes through a pipe: read once, from its beginning, and never held as a whole."""
+
+import copy
+import itertools
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from utils import STRANGE_HEAD, describe_strange_head
+
+from .damage import Damage
+from .decode import Decoded, Pictures
+from .deinterlace import deinterlace
+from .missing import PIPED, missing_in_pipe
+from .pipes import INPUT, PipeIn
+from .reader import BROWSERS, VideoReader
+
+AT_ONCE = 2**20  # bytes that the demuxer asks for
+INDEXED = "mov"  # containers of this family may have their index at the end
+
+
+class PipeReader(VideoReader):
+    """A `VideoReader` of what a pipe brings: the same attributes; `frames` gives all of it, once."""
+
+    def __init__(self, pipe: PipeIn, *, is_interlaced: bool = False):
+        """Read until the first picture.
+
+        Raises:
+            ValueError: not a video, or one that cannot be read without going back.
+        """
+        self.path = Path(INPUT)
+        self.paths: list[Path] = []
+        self._end, self._is_deinterlaced, self._first_time = None, is_interlaced, None
+        self._pipe, self._damage = pipe, Damage()
+        with self._naming():
+            self._container = av.open(pipe, buffer_size=AT_ONCE, metadata_errors="replace", container_options=BROWSERS)
+        self._video = self._find(self._container)
+        self._learn_times(self._container, self._video)
+        self._all = Pictures(self._container, self._video, self.rate, self._damage, self.path, is_pipe=True)
+        pictures = iter(self._all)
+        first = next(pictures, None)
+        if first is None:
+            advice = "; its index is at its end: give the file's name" if INDEXED in self._kinds else ""
+            raise ValueError(f"{self.path} is truncated or corrupt: no frame can be decoded{advice}")
+        self._learn_picture(self._container, self._video, first.picture)
+        self._pictures = itertools.chain([first], pictures)
+
+    def keep_rest(self, folder: Path) -> VideoReader | None:
+        """Keep what comes beside the picture, in `folder` for as long as the frames are read.
+
+        Returns:
+            A reader to copy sound, subtitles and metadata from afterwards. None: there can be none.
+        """
+        if PIPED in self._kinds:
+            self._pipe.keep(None)
+            return None
+        kept = copy.copy(self)
+        kept.path = folder / INPUT
+        self._pipe.keep(kept.path)
+        return kept
+
+    def frames(self, *, start: Fraction | None = None) -> Iterator:
+        """All frames in order. Raises as `VideoReader.frames`, and ValueError for a `start`."""
+        if start is not None:
+            raise ValueError(f"{self.path} is read from its beginning, not from {start} s on")
+        self._pipe.keep(None)
+        return super().frames()
+
+    def close(self) -> None:
+        """Read no more: a thread that waits for the next bytes goes on without them."""
+        self._pipe.close()
+
+    def _new_damage(self) -> Damage:
+        return self._damage
+
+    def _describe_stranger(self) -> str:
+        return describe_strange_head(self._pipe.head[:STRANGE_HEAD])
+
+    def _decode(self, start: Fraction | None, damage: Damage) -> Iterator[Decoded]:
+        with self._container:
+            yield from deinterlace(self._pictures) if self._is_deinterlaced else self._pictures
+            self._end_of(self._all, self._container, self._video, damage, is_all=True)
+        self._pipe.flush()
+
+    def _missing(self, pictures: Pictures) -> str:
+        pipe = self._pipe
+        return missing_in_pipe(self._kinds, head=pipe.head, tail=pipe.tail, count=pipe.count, reached=pictures.reached)
