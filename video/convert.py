@@ -244,8 +244,8 @@ def _make_frames(
     depth = options.depth or timeline.halvings(source.reader.rate)
     with (
         Behind(sink.write) as encoder,
-        contextlib.closing(ahead(spans)) as waiting,
-        _stopping(source.reader.close, stop),
+        contextlib.closing(ahead(spans, let_go=source.reader.close)) as waiting,
+        _stopping(stop),
     ):
         for made in render(waiting, network, depth):
             encoder.put(made)
@@ -255,13 +255,12 @@ def _make_frames(
 
 
 @contextlib.contextmanager
-def _stopping(*stops: Callable[[], None]) -> Iterator[None]:
-    """When the block fails, let go on what waits for other programs in threads of this one."""
+def _stopping(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` if the block fails."""
     try:
         yield
     except BaseException:
-        for stop in stops:
-            stop()
+        stop()
         raise
 
 

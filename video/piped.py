@@ -18,7 +18,7 @@ from .pipes import INPUT, PipeIn
 from .reader import BROWSERS, VideoReader
 
 AT_ONCE = 2**20  # bytes that the demuxer asks for
-INDEXED = "mov"  # containers of this family may have their index at the end
+INDEXED = b"ftyp"  # containers of this family, mp4 and mov, may have their index at the end
 
 
 class PipeReader(VideoReader):
@@ -39,11 +39,11 @@ class PipeReader(VideoReader):
         self._video = self._find(self._container)
         self._learn_times(self._container, self._video)
         self._all = Pictures(self._container, self._video, self.rate, self._damage, self.path, is_pipe=True)
-        pictures = iter(self._all)
-        first = next(pictures, None)
+        pictures, first = iter(self._all), None
+        with self._naming():
+            first = next(pictures, None)
         if first is None:
-            advice = "; its index is at its end: give the file's name" if INDEXED in self._kinds else ""
-            raise ValueError(f"{self.path} is truncated or corrupt: no frame can be decoded{advice}")
+            raise ValueError(f"{self.path} is truncated or corrupt: no frame can be decoded{self._advice()}")
         self._learn_picture(self._container, self._video, first.picture)
         self._pictures = itertools.chain([first], pictures)
 
@@ -77,6 +77,10 @@ class PipeReader(VideoReader):
 
     def _describe_stranger(self) -> str:
         return describe_strange_head(self._pipe.head[:STRANGE_HEAD])
+
+    def _advice(self) -> str:
+        is_indexed = self._pipe.head[4:8] == INDEXED
+        return "; the index of an mp4 may be at its end: give the file's name, or pipe Matroska" if is_indexed else ""
 
     def _decode(self, start: Fraction | None, damage: Damage) -> Iterator[Decoded]:
         with self._container:

@@ -169,11 +169,17 @@ class VideoReader:
             if stranger := self._describe_stranger():
                 raise ValueError(f"{self.path} is not a video but {stranger}") from error
             reason = getattr(error, "strerror", None) or "it asks for too much memory"
-            raise ValueError(f"{self.path} is not a video, or is truncated or corrupt: {reason}") from error
+            raise ValueError(
+                f"{self.path} is not a video, or is truncated or corrupt: {reason}{self._advice()}"
+            ) from error
 
     def _describe_stranger(self) -> str:
         """Return what the file is instead of a video, "" if its content does not tell."""
         return describe_stranger(self.path)
+
+    def _advice(self) -> str:
+        """Return what to do about an input that cannot be opened, "" where that is plain."""
+        return ""
 
     def _timed(self, start: Fraction | None, damage: Damage) -> Iterator[tuple[Fraction, Decoded]]:
         """(time, decoded frame), from a key frame not after `start` where one is known, else from the first."""

@@ -103,4 +103,5 @@ def _candidates(picture: Picture) -> list[str]:
     """Best first."""
     wanted = lossless_formats(picture)
     bits = [depth for depth in DEPTHS if depth >= picture.bits] if picture.bits > 8 else []
-    return [*wanted, *(f"yuv444p{depth}le" for depth in bits), "gray16le", "yuv444p"]
+    is_grey = wanted[0].startswith("gray")
+    return [*wanted, *(["gray16le"] if is_grey else []), *(f"yuv444p{depth}le" for depth in bits), "yuv444p"]
