@@ -50,6 +50,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--codec", choices=CODECS, help="of a video (h264; vp9 in .webm)")
     parser.add_argument("--crf", type=int, help="quality of a video, smaller is better and larger (by codec)")
     parser.add_argument("--preset", help="speed of the video encoder, by codec")
+    parser.add_argument(
+        "--encoder", help="instead of --codec, one by FFmpeg's name: libx265, prores_ks, h264_nvenc, ..."
+    )
+    parser.add_argument(
+        "-e", dest="encoder_options", action="append", metavar="KEY=VALUE",
+        help="an option of the encoder, as FFmpeg names it, and pix_fmt; may be given several times",
+    )  # fmt: skip
     parser.add_argument("--compare", action="store_true", help="put the input to the left of the output")
     parser.add_argument("--report", type=Path, help="a .png for costs, ratios and cuts over time, and pairs explained")
     parser.add_argument("--resume", action="store_true", help="continue a conversion that was interrupted")

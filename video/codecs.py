@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import lcm
 from pathlib import Path
@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from .colour import Colour
+from .encoders import check_encoder, holding, parse_options, with_options
 from .pixels import Picture, choose_pixel_format
 from .segments import Format, try_encoder
 
@@ -66,6 +67,7 @@ CODECS = {
         preset="8", presets=tuple(map(str, range(14))),
     ),
     "ffv1": Codec("ffv1", (".mkv",), options={"g": "1"}, is_lossless=True),
+    "prores": Codec("prores_ks", (".mov", ".mkv"), options={"vendor": "apl0"}),
 }  # fmt: skip
 DEFAULT_CODECS = {".mp4": "h264", ".m4v": "h264", ".mov": "h264", ".mkv": "h264", ".webm": "vp9"}
 ANIMATIONS = (".gif", ".apng")
@@ -81,6 +83,8 @@ def choose_format(
     codec: str | None = None,
     crf: int | None = None,
     preset: str | None = None,
+    encoder: str | None = None,
+    encoder_options: Sequence[str] | None = None,
 ) -> Format:
     """How to store frames like those of `picture` (a reader) under the name `output`.
 
@@ -90,31 +94,41 @@ def choose_format(
     Args:
         rate: nominal frames per second; default: the source's. unit: seconds, of which all times are multiples.
         columns: how many pictures stand side by side. codec, crf, preset: default: those of the container and codec.
+        encoder: instead of a codec, FFmpeg's name of an encoder. encoder_options: for it, as KEY=VALUE; they win over
+            what it is told otherwise, and "pix_fmt" is the pixel format.
     Raises:
-        ValueError: a suffix, codec, quality, preset or size that does not fit, naming what does.
+        ValueError: a suffix, codec, quality, preset, size or option that does not fit, naming what does; an encoder
+            that is not there, or cannot be opened.
     """
     suffix = "" if Path(output).is_dir() else Path(output).suffix.lower()
-    name = _name_codec(output, suffix, codec)
+    name = _name_codec(output, suffix, codec, is_named=encoder is not None)
+    if name is not None and encoder is not None:
+        name = encoder
     rate = rate or picture.rate
     size = (picture.size[0], picture.size[1] * columns)
     colour = picture.colour or Colour.of_size(size[0])
     if name is None:
-        if crf is not None or preset is not None:
-            raise ValueError(f"--crf and --preset are for videos, not for {output}")
+        if any(given is not None for given in (crf, preset, encoder, encoder_options)):
+            raise ValueError(f"--crf, --preset, --encoder and -e are for videos, not for {output}")
         if suffix == ".gif" and rate > GIF_RATE:
             raise ValueError(
                 f"a GIF shows at most {GIF_RATE} frames a second, not {float(rate):g}; use .apng, or --fps"
             )
         name = "ffv1"  # what an animation is assembled from in the end
-    settings = CODECS[name]
+    settings = CODECS[name] if encoder is None else _of_encoder(encoder, suffix)
     _check_size(name, settings, size)
+    given = parse_options(encoder_options or ())
+    pixel_format = given.pop("pix_fmt", None)
+    if crf is not None and "crf" in given:
+        raise ValueError(f"--crf {crf} and -e crf={given['crf']} say the same; give one of them")
     form = Format(
         suffix,
         settings.encoder if suffix else "",
-        tuple(_options(name, settings, size, crf, preset, picture.light).items()),
+        tuple(with_options(_options(name, settings, size, crf, preset, picture.light), given).items()),
         _animation_format(picture, suffix)
         if suffix in ANIMATIONS
-        else choose_pixel_format(
+        else pixel_format
+        or choose_pixel_format(
             settings.encoder, picture, size, is_lossless=settings.is_lossless, needs_even=settings.needs_even
         ),
         colour,
@@ -127,7 +141,8 @@ def choose_format(
         logger.warning(
             "%s: its pixels, %s as wide as high, will look square; h264 and h265 keep that", output, picture.aspect
         )
-    if form.encoder and (min(size) < 64 or max(size) > 4096):  # where encoders have limits of their own
+    is_chosen = encoder is not None or encoder_options is not None
+    if form.encoder and (is_chosen or min(size) < 64 or max(size) > 4096):  # where encoders have limits of their own
         try_encoder(form)
     return form
 
@@ -142,8 +157,21 @@ def is_animation(path: str | os.PathLike) -> bool:
     return Path(path).suffix.lower() in ANIMATIONS
 
 
-def _name_codec(output: Path, suffix: str, codec: str | None) -> str | None:
-    """The key into CODECS, None for what has no choice of it."""
+def _of_encoder(encoder: str, suffix: str) -> Codec:
+    """How an encoder is used. Raises ValueError for one that is not there, or does not go into the container."""
+    check_encoder(encoder)
+    known = next((settings for settings in CODECS.values() if settings.encoder == encoder), None)
+    settings = known or Codec(encoder, holding(encoder, DEFAULT_CODECS))
+    if suffix not in settings.suffixes:
+        advice = f"use {', '.join(settings.suffixes)}" if settings.suffixes else "nothing that is written here does"
+        raise ValueError(f"{suffix} does not hold what {encoder} makes; {advice}")
+    return settings
+
+
+def _name_codec(output: Path, suffix: str, codec: str | None, *, is_named: bool) -> str | None:
+    """The key into CODECS, None for what has no choice of it. is_named: there is an encoder's name instead."""
+    if is_named and codec is not None:
+        raise ValueError(f"--codec {codec} chooses an encoder, and so does --encoder; give one of them")
     if suffix and suffix not in DEFAULT_CODECS and suffix not in ANIMATIONS:
         known = ", ".join((*DEFAULT_CODECS, *ANIMATIONS))
         raise ValueError(f"{output}: unknown kind {suffix!r}; use {known}, or a folder's name")
@@ -173,7 +201,10 @@ def _options(
 ) -> dict[str, str]:
     options = dict(settings.options)
     if crf is not None and not (settings.crf is not None and 0 <= crf <= settings.worst):
-        allowed = f"takes --crf from 0 to {settings.worst}" if settings.worst else "is lossless and takes no --crf"
+        none = (
+            "is lossless and takes no --crf" if settings.is_lossless else "takes no --crf; -e sets options of its own"
+        )
+        allowed = f"takes --crf from 0 to {settings.worst}" if settings.worst else none
         raise ValueError(f"{name} {allowed}, got {crf}")
     if preset is not None and preset not in settings.presets:
         allowed = f"one of {' '.join(settings.presets)}" if settings.presets else "no --preset"
@@ -182,7 +213,7 @@ def _options(
         options["crf"] = str(settings.crf if crf is None else crf)
     if settings.preset is not None:
         options[settings.preset_key] = preset or settings.preset
-    if name == "h265" and light:
+    if settings.encoder == "libx265" and light:
         options["x265-params"] += f":{light}"
     if settings.is_lossless:
         options["level"] = "3" if min(size) >= 64 else "1"  # the newer one divides a frame into slices

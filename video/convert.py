@@ -38,6 +38,7 @@ from .y4m import Y4mWriter, y4m_format
 
 logger = logging.getLogger("waveletvfi")
 
+ENCODING = ("codec", "crf", "preset", "encoder", "encoder_options")  # options of `choose_format`
 OnProgress = Callable[[int, int | None], None]
 
 
@@ -51,7 +52,7 @@ class Options:
         interlaced ones first.
     scene_threshold, drop_duplicates: see `video.content`.
     ratio, budget, tile: see `Network`. compare: the source beside the output.
-    codec, crf, preset: see `choose_format`.
+    codec, crf, preset, encoder, encoder_options: see `choose_format`.
     """
 
     multiplier: Fraction | int | None = None
@@ -70,6 +71,8 @@ class Options:
     codec: str | None = None
     crf: int | None = None
     preset: str | None = None
+    encoder: str | None = None
+    encoder_options: Sequence[str] | None = None
 
 
 def convert(
@@ -167,7 +170,7 @@ def _make_video(task: _Task, output: Path, *, resume: bool, overwrite: bool) -> 
     reader, job = source.reader, Job(output)
     form = choose_format(
         output, reader, rate=timeline.rate(reader.rate), unit=timeline.unit(reader.unit),
-        columns=1 + options.compare, codec=options.codec, crf=options.crf, preset=options.preset,
+        columns=1 + options.compare, **{name: getattr(options, name) for name in ENCODING},
     )  # fmt: skip
     is_once = isinstance(reader, PipeReader)
     wanted = {} if is_once else _describe(reader.paths, form, options, network)
@@ -210,7 +213,7 @@ def _stream(task: _Task) -> Record:
     source, timeline, _, options, *_ = task
     form = y4m_format(
         source.reader, rate=timeline.rate(source.reader.rate), columns=1 + options.compare,
-        given=[name for name in ("codec", "crf", "preset") if getattr(options, name) is not None],
+        given=[name for name in ENCODING if getattr(options, name) is not None],
     )  # fmt: skip
     with claimed_output() as pipe:
         sink = StreamSink(Y4mWriter(pipe, form), compare=options.compare)
@@ -294,4 +297,5 @@ def _describe(paths: Sequence[Path], form: Format, options: Options, network: Ne
     files = "\n".join(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths)
     fixed = {"format": str(form), "weights": network.fingerprint(), "segment": str(SEGMENT)}
     chosen = {name: str(value) for name, value in asdict(options).items()}
+    chosen["encoder_options"] = " ".join(options.encoder_options or ())
     return {"source": f"{paths[0]} ({sha256(files.encode()).hexdigest()[:16]})", **chosen, **fixed}

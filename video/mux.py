@@ -106,7 +106,10 @@ def _mux(
 
 def _add_picture(container: OutputContainer, segment: Path, form: Format) -> VideoStream:
     with open_media(segment) as first:
-        video = container.add_stream_from_template(first.streams.video[0], opaque=True)
+        source = first.streams.video[0]
+        video = container.add_stream_from_template(source, opaque=True)
+        if form.suffix in QUICK_TIME and source.codec_context.name == "prores":
+            video.codec_context.codec_tag = source.codec_context.codec_tag  # the only place that names its profile
     video.time_base = form.unit
     video.codec_context.framerate = form.rate
     tag_colour(video.codec_context, form)

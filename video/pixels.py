@@ -12,6 +12,8 @@ from .colour import Colour
 logger = logging.getLogger("waveletvfi")
 
 DEPTHS = (9, 10, 12, 14, 16)  # of FFV1, beyond 8 bits
+PACKED = {("420", 10): ("p010le",), ("422", 10): ("p210le",), ("420", 8): ("nv12",), ("422", 8): ("nv16",)}
+RGB = ("gbrp", "bgr0", "rgb24")
 # By the size of the chroma planes of a 64x64 picture.
 CHROMA = {(32, 32): "420", (32, 64): "422", (64, 64): "444", (64, 32): "440", (16, 64): "411", (16, 16): "410"}
 
@@ -38,10 +40,12 @@ def choose_pixel_format(
         size: (H, W) of the output. is_lossless: keep the source's own format instead of 4:2:0, which plays everywhere.
         needs_even: 4:2:0 only for even sizes, else 4:4:4.
     """
-    known = {pixel_format.name for pixel_format in av.Codec(encoder, "w").video_formats}
+    known = {pixel_format.name for pixel_format in av.Codec(encoder, "w").video_formats or ()}
     is_odd = bool(size[0] % 2 or size[1] % 2)
     wanted = lossless_formats(picture) if is_lossless else _usual(picture, "444" if needs_even and is_odd else "420")
-    chosen = next(pixel_format for pixel_format in wanted if pixel_format in known)
+    chosen = next((pixel_format for pixel_format in wanted if pixel_format in known), None)
+    if chosen is None:
+        raise ValueError(f"{encoder} does not say which pixel formats it takes; name one, as -e pix_fmt=yuv420p")
     stored = VideoFormat(chosen).components[0].bits
     if stored < picture.bits:
         logger.warning("%s stores %d bits, the source has %d; --codec ffv1 keeps them", encoder, stored, picture.bits)
@@ -49,9 +53,14 @@ def choose_pixel_format(
 
 
 def _usual(picture: Picture, chroma: str) -> list[str]:
-    """Best first."""
-    depths = [bits for bits in (12, 10) if picture.bits > 8 and bits <= max(picture.bits, 10)]
-    return [*(f"yuv{chroma}p{bits}le" for bits in depths), f"yuv{chroma}p"]
+    """Best first: as many bits as the source has, else 8, else more; chroma as asked for, else finer."""
+    wanted = []
+    for kind in dict.fromkeys((chroma, "422", "444")):
+        planar = {bits: [f"yuv{kind}p{bits}le", *PACKED.get((kind, bits), ())] for bits in (12, 10)}
+        usual = [f"yuv{kind}p", *PACKED.get((kind, 8), ()), f"yuvj{kind}p"]
+        depths = [bits for bits in (12, 10) if picture.bits > 8 and bits <= max(picture.bits, 10)]
+        wanted += [name for bits in depths for name in planar[bits]] + usual + planar[10] + planar[12]
+    return [*wanted, *RGB]
 
 
 def lossless_formats(picture: Picture) -> list[str]:

@@ -19,7 +19,8 @@ from av.video.stream import VideoStream
 from utils import atomic_path
 
 from .colour import MATRICES, RGB, Colour, depth, encode_picture
-from .files import open_media
+from .encoders import check_used, describe_encoders, holds, own_words
+from .files import open_handed_on, open_media
 from .frame import Frame
 from .images import save_picture
 
@@ -80,6 +81,11 @@ class SegmentWriter:
         self._container.mux(self._stream.encode(picture))
         self.count += 1
 
+    @property
+    def unused(self) -> set[str]:
+        """Options that the encoder did not know, after the first frame."""
+        return set(self._stream.codec_context.options)
+
     def finish(self) -> None:
         """Write out what the encoder still has."""
         packets = self._stream.encode()
@@ -125,11 +131,18 @@ def segment_writer(folder: Path, index: int, form: Format, *, first: int = 0) ->
     with (
         atomic_path(folder / f"{index:06d}{SEGMENT}") as temporary,
         naming_failures(folder),
-        open_media(temporary, "w", container_options=EXACT) as container,
+        _open_segment(temporary, form) as container,
     ):
         writer = SegmentWriter(container, form)
         yield writer
         writer.finish()
+
+
+def _open_segment(path: Path, form: Format) -> OutputContainer:
+    kind = SEGMENT.removeprefix(".")
+    if holds(kind, form.encoder):
+        return open_media(path, "w", container_options=EXACT)
+    return open_handed_on(path, kind, EXACT)  # its list of codecs is not complete: it holds ProRes, too
 
 
 def as_stored(frame: Frame, form: Format) -> VideoFrame:
@@ -164,17 +177,22 @@ def naming_failures(path: str | os.PathLike) -> Iterator[None]:
 
 
 def try_encoder(form: Format) -> None:
-    """Encode one black frame into nothing. Raises ValueError where the encoder does not take this size and format."""
+    """Encode one black frame into nothing. Raises ValueError where the encoder does not take this size, pixel format or
+    option, or cannot be opened on this machine."""
     height, width = form.size
+    words: list[str] = []
     try:
-        with av.open("nothing", "w", format="null") as container:
+        with own_words(words), av.open("nothing", "w", format="null") as container:
             writer = SegmentWriter(container, form)
             writer.write(Frame(np.zeros((height, width, 3), np.uint8), Fraction(0), "black"))
+            check_used(form.encoder, dict(form.options), writer.unused)
             writer.finish()
     except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
         reason = getattr(error, "strerror", None) or f"this build of PyAV has no {form.encoder}"
+        said, others = ": ".join((reason, *words[:1])), describe_encoders(but=form.encoder)
         raise ValueError(
-            f"{form.encoder} cannot store {width}x{height} {form.pixel_format} ({reason}); try another --codec"
+            f"{form.encoder} cannot store {width}x{height} {form.pixel_format} here ({said}); "
+            f"try another --codec or --encoder: {others}"
         ) from error
 
 

@@ -41,7 +41,7 @@ def y4m_format(picture: Picture, *, rate: Fraction, columns: int = 1, given: Seq
         ValueError: there are some.
     """
     if given:
-        names = ", ".join(f"--{name}" for name in given)
+        names = ", ".join("-e" if name == "encoder_options" else f"--{name}" for name in given)
         raise ValueError(f"{names}: {OUTPUT} gets uncompressed y4m; the program that reads it encodes")
     size = (picture.size[0], picture.size[1] * columns)
     colour = picture.colour or Colour.of_size(size[0])
