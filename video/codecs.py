@@ -108,8 +108,9 @@ def choose_format(
     size = (picture.size[0], picture.size[1] * columns)
     colour = picture.colour or Colour.of_size(size[0])
     if name is None:
-        if any(given is not None for given in (crf, preset, encoder, encoder_options)):
-            raise ValueError(f"--crf, --preset, --encoder and -e are for videos, not for {output}")
+        for flags, given in (("--crf and --preset", (crf, preset)), ("--encoder and -e", (encoder, encoder_options))):
+            if any(value is not None for value in given):
+                raise ValueError(f"{flags} are for videos, not for {output}")
         if suffix == ".gif" and rate > GIF_RATE:
             raise ValueError(
                 f"a GIF shows at most {GIF_RATE} frames a second, not {float(rate):g}; use .apng, or --fps"

@@ -79,8 +79,7 @@ def render(spans: Iterable[Span], network: Network, depth: int) -> Iterator[Made
             img0 = last[1] if last and last[0] is frame0 else _to_tensor(frame0, network)
             img1 = _to_tensor(frame1, network)
             last = frame1, img1
-            way = _at_times if network.any_time else _halve
-            between = way(img0, img1, wanted, network, calls)
+            between = make_between(img0, img1, wanted, network, calls)
         done, image = Fraction(0), None
         for slot, place in zip(span.slots, places, strict=True):
             if place in (0, 1):
@@ -92,6 +91,19 @@ def render(spans: Iterable[Span], network: Network, depth: int) -> Iterator[Made
                 frame = Frame(image, slot.time, f"between {frame0.source} and {frame1.source}")
             yield Made(frame, slot, span, calls.copy())
             calls.clear()
+
+
+def make_between(
+    img0: Tensor, img1: Tensor, wanted: list[Fraction], network: Network, calls: list[Call]
+) -> Iterator[tuple[Fraction, Tensor]]:
+    """Make the wanted frames (place, frame) between img0, at 0, and img1, at 1, in order: see `render`.
+
+    Args:
+        wanted: places in order; of a network that makes the middle alone, multiples of some 1 / 2^depth.
+        calls: what they cost is put here.
+    """
+    way = _at_times if network.any_time else _halve
+    return way(img0, img1, wanted, network, calls)
 
 
 def _at_times(

@@ -191,7 +191,7 @@ def try_encoder(form: Format) -> None:
         reason = getattr(error, "strerror", None) or f"this build of PyAV has no {form.encoder}"
         said, others = ": ".join((reason, *words[:1])), describe_encoders(but=form.encoder)
         raise ValueError(
-            f"{form.encoder} cannot store {width}x{height} {form.pixel_format} here ({said}); "
+            f"{form.encoder} cannot store {width}x{height} {form.pixel_format} ({said}); "
             f"try another --codec or --encoder: {others}"
         ) from error
 
