@@ -92,6 +92,15 @@ def test_what_cannot_work_is_refused_before_any_work(tmp_path, clip, options, me
     assert not list(tmp_path.iterdir())
 
 
+def test_an_encoder_that_does_not_say_its_pixel_formats_is_told_one(tmp_path, clip):
+    with pytest.raises(
+        ValueError, match="rawvideo does not say which pixel formats it takes; name one, as -e pix_fmt="
+    ):
+        convert([clip], tmp_path / "a.mov", Average(), Options(encoder="rawvideo"))
+    convert([clip], tmp_path / "a.mov", Average(), Options(encoder="rawvideo", encoder_options=["pix_fmt=uyvy422"]))
+    assert stored(tmp_path / "a.mov")[:2] == ("rawvideo", "uyvy422")
+
+
 def test_an_encoder_is_for_videos(tmp_path, clip):
     for name, options in (("a.gif", {"encoder": "libx264"}), ("folder", {"encoder_options": ["crf=3"]})):
         with pytest.raises(ValueError, match="--encoder and -e are for videos, not for"):

@@ -17,10 +17,13 @@ import pytest
 from clips import Average, Still, make_clip, packets, read, square
 from runs import ROOT
 
+import interpolate
+from startup import run_script
 from utils import Process
-from video import Options, Summary, VideoReader, convert, describe
+from video import Options, Summary, VideoReader, check_report, convert, describe
 from video.colour import Colour
 from video.missing import missing_in_pipe
+from video.piped import PipeReader
 from video.pipes import PIPE, ClosedPipeError, PipeIn, PipeOut, claimed_output
 from video.y4m import y4m_format
 
@@ -282,6 +285,23 @@ def test_a_reader_that_is_gone_is_an_error_of_its_own():
     with pytest.raises(ClosedPipeError, match="standard output was closed by the program that reads it"):
         PipeOut(theirs).write(b"x")
     os.close(theirs)
+
+
+def test_the_script_writes_nothing_but_the_video_to_standard_output(monkeypatch, capsys):
+    monkeypatch.setattr(interpolate, "network", lambda args, device: Average())
+    with standard_output() as came, standard_input(y4m(4)):
+        run_script(interpolate.main, interpolate.parse_args(["-", "--output", "-"]))
+    header, _, frames = came[0].partition(b"\n")
+    assert header.startswith(b"YUV4MPEG2 ") and len(split(frames)) == 8
+    captured = capsys.readouterr()
+    assert captured.out == "" and "standard output: 8 frames" in captured.err
+
+
+def test_what_reads_the_input_again_is_refused_for_a_pipe(tmp_path):
+    with pytest.raises(ValueError, match="a report reads the input again, and standard input is read once"):
+        check_report(tmp_path / "a.png", tmp_path / "a.mkv", [PIPE])
+    with standard_input(y4m(3)), pytest.raises(ValueError, match="read from its beginning, not from 1/2 s on"):
+        PipeReader(PipeIn()).frames(start=Fraction(1, 2))
 
 
 SCRIPT = (
