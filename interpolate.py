@@ -3,9 +3,11 @@ python interpolate.py clip.mp4 --output smooth.mp4 --fps 60
 python interpolate.py clip.mp4 --output slow.mp4 --slow 4
 python interpolate.py frames --output smooth.mp4 --input_fps 24
 python interpolate.py a.png b.png --output middle.png
+ffmpeg -i in.mp4 -f yuv4mpegpipe - | python interpolate.py - --output - | ffmpeg -i - out.mp4
 
 A video, a folder of frames or two images in; the same with the frames between them out. Exit status: 0 done, 1 what is
-wrong in one line, 3 done as far as a damaged input can be read, 130 interrupted: --resume continues.
+wrong in one line, 3 done as far as a damaged input can be read, 130 interrupted: --resume continues, 141 if the program
+that reads standard output closes it.
 """
 
 from startup import begin_script, run_script
@@ -23,7 +25,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from models.options import add_options, network, spell_out
 from utils import init_distributed
-from video import CODECS, Options, check_report, convert, describe, rational, tells_costs
+from video import CODECS, Options, check_report, convert, describe, is_pipe, rational, tells_costs
 
 DAMAGED = 3  # exit status
 
@@ -31,11 +33,15 @@ DAMAGED = 3  # exit status
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "input", nargs="+", type=Path, help='a video, a folder of frames, "frames/*.png", or two images'
-    )
+        "input",
+        nargs="+",
+        type=Path,
+        help='a video (-: standard input), a folder of frames, "frames/*.png", or two images',
+    )  # fmt: skip
     parser.add_argument(
         "--output", "-o", type=Path, required=True,
-        help="a video (.mp4, .mov, .mkv, .webm), .gif, .apng, an image (of two images), or a new folder for PNG frames",
+        help="a video (.mp4, .mov, .mkv, .webm), .gif, .apng, an image (of two images), a new folder for PNG frames, "
+        "or - for y4m to standard output",
     )  # fmt: skip
     add_times(parser)
     add_content(parser)
@@ -50,6 +56,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--crf", type=int, help="quality of a video, smaller is better and larger (by codec)")
     parser.add_argument("--preset", help="speed of the video encoder, by codec")
+    parser.add_argument(
+        "--encoder", help="instead of --codec, one by FFmpeg's name: libx265, prores_ks, h264_nvenc, ..."
+    )
+    parser.add_argument(
+        "-e", dest="encoder_options", action="append", metavar="KEY=VALUE",
+        help="an option of the encoder, as FFmpeg names it, and pix_fmt; may be given several times",
+    )  # fmt: skip
     parser.add_argument("--compare", action="store_true", help="put the input to the left of the output")
     parser.add_argument("--report", type=Path, help="a .png for costs, ratios and cuts over time, and pairs explained")
     parser.add_argument("--resume", action="store_true", help="continue a conversion that was interrupted")
@@ -104,7 +117,7 @@ def main(args: argparse.Namespace) -> None:
         )  # fmt: skip
     if not process.is_main:
         return
-    print(describe(summary))
+    print(describe(summary), file=sys.stderr if is_pipe(args.output) else sys.stdout)
     if args.report:
         from video.report import write_report  # Matplotlib takes a second
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-INTERRUPTED, TERMINATED = 130, 143  # exit status
+INTERRUPTED, UNREAD, TERMINATED = 130, 141, 143  # exit status
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}  # of every OpenMP runtime; of Intel's and LLVM's
 ROOT = Path(__file__).resolve().parent
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4  # names of parameters in glibc's malloc.h
@@ -64,12 +64,15 @@ def keep_freed_memory(keep: bool = True) -> bool:
 
 def run_script(main: Callable[[Any], None], args: Any) -> None:
     """Run a script's `main(args)`: what the user can mend ends in one line and exit status 1, Ctrl-C in 130, SIGTERM in
-    143, all three after the clean-up of what was being written."""
+    143, an output that its reader closes in 141, all after the clean-up of what was being written."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     if signal.getsignal(signal.SIGINT) is _end:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         main(args)
+    except BrokenPipeError as error:
+        print(f"ended: {error.strerror}", file=sys.stderr)
+        sys.exit(UNREAD)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -28,7 +28,9 @@ from image_files import read_layers as read_layers
 from image_files import tensor_to_image as tensor_to_image
 from image_files import write_image as write_image
 from startup import run_script as run_script
+from whole_files import STRANGE_HEAD as STRANGE_HEAD
 from whole_files import atomic_path as atomic_path
+from whole_files import describe_strange_head as describe_strange_head
 from whole_files import describe_stranger as describe_stranger
 from whole_files import naming_failed_write as naming_failed_write
 from whole_files import short_name as short_name

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TEXT = frozenset(b"\t\r\n") | frozenset(range(32, 127))  # bytes
+STRANGE_HEAD = 256  # bytes
 LONG_NAME = 80  # bytes; some file systems hold 143, all 255
 
 
@@ -61,7 +62,11 @@ def describe_stranger(path: Path) -> str:
     """What a file is that is not what its name says: something servers and Git put in the place of others, or text.
     Empty where its content does not tell."""
     with path.open("rb") as file:
-        head = file.read(256)
+        return describe_strange_head(file.read(STRANGE_HEAD))
+
+
+def describe_strange_head(head: bytes) -> str:
+    """The same of the first `STRANGE_HEAD` bytes of a file."""
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not head:
         return "an empty file"

@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "export_onnx": {"models", "startup", "utils"},
     "hubconf": {"models"},
     "app": {"extras", "models", "startup", "utils", "web"},
+    "waveletvfi_vs": {"extras", "models", "utils", "video"},
     "demo": {"datasets", "interpolate", "models", "startup", "utils", "video"},
 }
 #: Inside `models`, from the bottom up.

@@ -10,6 +10,7 @@ from .network import Model, tells_costs
 from .options import Options
 from .outputs import check_report
 from .pipeline import interpolate_frames
+from .pipes import is_pipe
 from .reader import VideoReader
 from .summary import Summary, describe
 from .timeline import rational
@@ -29,6 +30,7 @@ __all__ = [
     "describe",
     "interpolate_frames",
     "is_image",
+    "is_pipe",
     "is_video",
     "list_frames",
     "rational",

@@ -11,8 +11,11 @@ PAUSE = 0.1  # seconds between looks at whether the other side is still there
 END = object()
 
 
-def ahead(items: Iterable[T], size: int = SIZE) -> Iterator[T]:
-    """The same items, made in a thread of their own, up to `size` ahead. Its errors are raised here."""
+def ahead(items: Iterable[T], size: int = SIZE, *, let_go: Callable[[], None] = lambda: None) -> Iterator[T]:
+    """The same items, made in a thread of their own, up to `size` ahead. Its errors are raised here.
+
+    let_go: lets that thread go on where it waits for another program; called when no more items are wanted.
+    """
     waiting: queue.Queue = queue.Queue(size)
     stop = threading.Event()
     errors: list[BaseException] = []
@@ -38,6 +41,7 @@ def ahead(items: Iterable[T], size: int = SIZE) -> Iterator[T]:
             raise errors[0]
     finally:
         stop.set()
+        let_go()
         thread.join()
 
 

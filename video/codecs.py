@@ -2,14 +2,17 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import lcm
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from .colour import Colour
+from av.video.format import VideoFormat
+
+from .colour import Colour, is_transparent
+from .encoders import check_encoder, holding, parse_options, with_options
 from .pixels import Picture, choose_pixel_format
 from .segments import Format, try_encoder
 
@@ -69,7 +72,9 @@ CODECS = {
         preset="8", presets=tuple(map(str, range(14))),
     ),
     "ffv1": Codec("ffv1", (".mkv",), options={"g": "1"}, is_lossless=True, with_alpha=(".mkv",)),
-    "prores": Codec("prores_ks", (".mov", ".mkv"), options={"threads": "4"}, with_alpha=(".mov", ".mkv")),
+    "prores": Codec(
+        "prores_ks", (".mov", ".mkv"), options={"vendor": "apl0", "threads": "4"}, with_alpha=(".mov", ".mkv")
+    ),
 }  # fmt: skip
 DEFAULT_CODECS = {".mp4": "h264", ".m4v": "h264", ".mov": "h264", ".mkv": "h264", ".webm": "vp9"}
 ANIMATIONS = (".gif", ".apng")
@@ -88,6 +93,8 @@ def choose_format(
     crf: int | None = None,
     preset: str | None = None,
     keeps_alpha: bool = False,
+    encoder: str | None = None,
+    encoder_options: Sequence[str] | None = None,
 ) -> Format:
     """How to store frames like those of `picture` (a reader) under the name `output`.
 
@@ -97,32 +104,46 @@ def choose_format(
     Args:
         rate: nominal frames per second; default: the source's. unit: seconds, of which all times are multiples.
         columns: how many pictures stand side by side. codec, crf, preset: default: those of the container and codec.
+        encoder: instead of a codec, FFmpeg's name of an encoder. encoder_options: for it, as KEY=VALUE; they win over
+            what it is told otherwise, and "pix_fmt" is the pixel format.
         keeps_alpha: the frames have alpha, which is to be kept.
     Raises:
-        ValueError: a suffix, codec, quality, preset or size that does not fit, naming what does; no place for alpha.
+        ValueError: a suffix, codec, quality, preset, size or option that does not fit, naming what does; no place for
+            alpha; an encoder that is not there, or cannot be opened.
     """
     suffix = "" if Path(output).is_dir() else Path(output).suffix.lower()
-    name = _name_codec(output, suffix, codec, keeps_alpha=keeps_alpha)
+    name = _name_codec(output, suffix, codec, is_named=encoder is not None, keeps_alpha=keeps_alpha)
+    if name is not None and encoder is not None:
+        name = encoder
     rate = rate or picture.rate
     size = (picture.size[0], picture.size[1] * columns)
     colour = picture.colour or Colour.of_size(size[0])
     if name is None:
-        if crf is not None or preset is not None:
-            raise ValueError(f"--crf and --preset are for videos, not for {output}")
+        for flags, given in (("--crf and --preset", (crf, preset)), ("--encoder and -e", (encoder, encoder_options))):
+            if any(value is not None for value in given):
+                raise ValueError(f"{flags} are for videos, not for {output}")
         if suffix == ".gif" and rate > GIF_RATE:
             raise ValueError(
                 f"a GIF shows at most {GIF_RATE} frames a second, not {float(rate):g}; use .apng, or --fps"
             )
         name = "ffv1"  # what an animation is assembled from in the end
-    settings = CODECS[name]
+    settings = CODECS[name] if encoder is None else _of_encoder(encoder, suffix)
     _check_size(name, settings, size)
+    given = parse_options(encoder_options or ())
+    pixel_format = given.pop("pix_fmt", None)
+    if crf is not None and "crf" in given:
+        raise ValueError(f"--crf {crf} and -e crf={given['crf']} say the same; give one of them")
+    if keeps_alpha:
+        _check_alpha(settings, suffix, pixel_format)
+    usual = _options(name, settings, size, crf, preset, picture.light, keeps_alpha=keeps_alpha)
     form = Format(
         suffix,
         settings.encoder if suffix else "",
-        tuple(_options(name, settings, size, crf, preset, picture.light, keeps_alpha=keeps_alpha).items()),
+        tuple(with_options(usual, given).items()),
         _animation_format(picture, suffix, keeps_alpha=keeps_alpha)
         if suffix in ANIMATIONS
-        else choose_pixel_format(
+        else pixel_format
+        or choose_pixel_format(
             settings.encoder,
             picture,
             size,
@@ -140,7 +161,8 @@ def choose_format(
         logger.warning(
             "%s: its pixels, %s as wide as high, will look square; h264 and h265 keep that", output, picture.aspect
         )
-    if form.encoder and (min(size) < 64 or max(size) > 4096):  # where encoders have limits of their own
+    is_chosen = encoder is not None or encoder_options is not None
+    if form.encoder and (is_chosen or min(size) < 64 or max(size) > 4096):  # where encoders have limits of their own
         try_encoder(form)
     return form
 
@@ -155,16 +177,40 @@ def is_animation(path: str | os.PathLike) -> bool:
     return Path(path).suffix.lower() in ANIMATIONS
 
 
-def _name_codec(output: Path, suffix: str, codec: str | None, *, keeps_alpha: bool) -> str | None:
-    """The key into CODECS, None for what has no choice of it."""
+def _of_encoder(encoder: str, suffix: str) -> Codec:
+    """How an encoder is used. Raises ValueError for one that is not there, or does not go into the container."""
+    check_encoder(encoder)
+    known = next((settings for settings in CODECS.values() if settings.encoder == encoder), None)
+    settings = known or Codec(encoder, holding(encoder, DEFAULT_CODECS))
+    if suffix not in settings.suffixes:
+        advice = f"use {', '.join(settings.suffixes)}" if settings.suffixes else "nothing that is written here does"
+        raise ValueError(f"{suffix} does not hold what {encoder} makes; {advice}")
+    return settings
+
+
+def _check_alpha(settings: Codec, suffix: str, pixel_format: str | None) -> None:
+    """Raises ValueError where alpha would be lost. pixel_format: the one that a user gave."""
+    if suffix in DEFAULT_CODECS and suffix not in settings.with_alpha:
+        raise _without_alpha(f"{settings.encoder} in {suffix}")
+    if pixel_format is not None and not is_transparent(VideoFormat(pixel_format)):
+        raise _without_alpha(f"-e pix_fmt={pixel_format}")
+
+
+def _without_alpha(what: str) -> ValueError:
+    return ValueError(f"{what} cannot keep an alpha channel; use {ALPHA_KEPT}, or leave --alpha out")
+
+
+def _name_codec(output: Path, suffix: str, codec: str | None, *, is_named: bool, keeps_alpha: bool) -> str | None:
+    """The key into CODECS, None for what has no choice of it. is_named: there is an encoder's name instead."""
+    if is_named and codec is not None:
+        raise ValueError(f"--codec {codec} chooses an encoder, and so does --encoder; give one of them")
     if suffix and suffix not in DEFAULT_CODECS and suffix not in ANIMATIONS:
         known = ", ".join((*DEFAULT_CODECS, *ANIMATIONS))
         raise ValueError(f"{output}: unknown kind {suffix!r}; use {known}, or a folder's name")
     if keeps_alpha and suffix in (".gif", *DEFAULT_CODECS):
         default = ALPHA_CODECS.get(suffix)
         if default is None or (codec in CODECS and suffix not in CODECS[codec].with_alpha):
-            what = f"{output} cannot" if default is None else f"{codec} in {suffix} cannot"
-            raise ValueError(f"{what} keep an alpha channel; use {ALPHA_KEPT}, or leave --alpha out")
+            raise _without_alpha(str(output) if default is None else f"{codec} in {suffix}")
         codec = codec or default
     if suffix not in DEFAULT_CODECS:
         if codec is not None:
@@ -199,7 +245,10 @@ def _options(
 ) -> dict[str, str]:
     options = dict(settings.options)
     if crf is not None and not (settings.crf is not None and 0 <= crf <= settings.worst):
-        allowed = f"takes --crf from 0 to {settings.worst}" if settings.worst else "is lossless and takes no --crf"
+        none = (
+            "is lossless and takes no --crf" if settings.is_lossless else "takes no --crf; -e sets options of its own"
+        )
+        allowed = f"takes --crf from 0 to {settings.worst}" if settings.worst else none
         raise ValueError(f"{name} {allowed}, got {crf}")
     if preset is not None and preset not in settings.presets:
         allowed = f"one of {' '.join(settings.presets)}" if settings.presets else "no --preset"
@@ -208,9 +257,9 @@ def _options(
         options["crf"] = str(settings.crf if crf is None else crf)
     if settings.preset is not None:
         options[settings.preset_key] = preset or settings.preset
-    if name == "h265" and light:
+    if settings.encoder == "libx265" and light:
         options["x265-params"] += f":{light}"
-    if name == "vp9" and keeps_alpha:
+    if settings.encoder == "libvpx-vp9" and keeps_alpha:
         options["auto-alt-ref"] = "0"  # the encoder cannot have both
     if settings.is_lossless:
         options["level"] = "3" if min(size) >= 64 else "1"  # the newer one divides a frame into slices

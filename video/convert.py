@@ -23,19 +23,23 @@ from .mux import join
 from .network import Model, Network
 from .options import DEFAULTS, Options
 from .outputs import check_output
+from .piped import PipeReader
 from .pipeline import render
+from .pipes import OUTPUT, check_pipes, claimed_output, is_pipe
 from .plan import SEGMENT, plan
 from .processes import Group
 from .reader import VideoReader
 from .segments import Format
-from .sink import Sink
+from .sink import Sink, StreamSink
 from .source import Source
 from .sources import open_reader
 from .summary import Record, Summary, summarise
 from .timeline import DEEPEST, Timeline
+from .y4m import Y4mWriter, y4m_format
 
 logger = logging.getLogger("waveletvfi")
 
+ENCODING = ("codec", "crf", "preset", "encoder", "encoder_options")  # options of `choose_format`
 OnProgress = Callable[[int, int | None], None]
 
 
@@ -57,6 +61,7 @@ def convert(
 
     Args:
         inputs: one video, one folder, or images. output: a video, GIF or APNG, an image (of two), or a new folder.
+            "-": standard input, and standard output, into which y4m is written; see `video.pipes`.
         model: in evaluation mode, on `device`.
         resume: continue an unfinished conversion. overwrite: replace an output that exists.
         on_progress: called with the number of frames made, and of those expected, None where that is not known.
@@ -71,11 +76,15 @@ def convert(
     timeline = Timeline(multiplier=options.multiplier, fps=options.fps, slow=options.slow)
     network = Network(model, ratio=options.ratio, budget=options.budget, device=device, tile=options.tile)
     check_output(output, inputs, overwrite=overwrite)
+    check_pipes(inputs, output, resume=resume, keeps_alpha=options.alpha, size=process.world_size if process else 1)
     with contextlib.closing(open_reader(inputs, rate=options.input_fps, **options.reading())) as reader:
         _check_options(options, reader, output)
-        source = Source(reader, seconds=options.seconds)
+        source, lost = Source(reader, seconds=options.seconds), []
         if is_image(output):
-            records, lost = [_make_middle(source, network, output)], []
+            records = [_make_middle(source, network, output)]
+        elif is_pipe(output):
+            timeline = timeline.constant(reader.rate)  # y4m has no other times
+            records, output = [_stream(_Task(source, timeline, network, options, Group(), on_progress))], Path(OUTPUT)
         else:
             task = _Task(source, timeline, network, options, Group(process), on_progress)
             records, lost = _make_video(task, output, resume=resume, overwrite=overwrite)
@@ -104,11 +113,13 @@ def _check_options(options: Options, reader: VideoReader | ImageReader, output: 
     if is_image(output) and not (are_images and len(reader.paths) == 2 and is_usual):
         raise ValueError(f"{output}: an image holds the middle one of two images, without other options; name a folder")
     if options.alpha and not reader.has_alpha:
+        if isinstance(reader, PipeReader):
+            raise ValueError(f"{reader.path}: no alpha channel; pipe Matroska with FFV1, or leave --alpha out")
         logger.warning("%s: no alpha channel, so --alpha changes nothing", reader.paths[0])
     if reader.has_alpha and is_image(output) and output.suffix.lower() not in TRANSPARENT:
         kinds = ", ".join(TRANSPARENT)
         raise ValueError(f"{output} cannot keep an alpha channel; use {kinds}, or leave --alpha out")
-    if are_images and options.input_fps is None and (is_video(output) or is_animation(output)):
+    if are_images and options.input_fps is None and (is_video(output) or is_animation(output) or is_pipe(output)):
         logger.warning("taken as %s frames per second; --input_fps says otherwise", reader.rate)
 
 
@@ -139,11 +150,11 @@ def _make_video(task: _Task, output: Path, *, resume: bool, overwrite: bool) -> 
     reader, job = source.reader, Job(output)
     form = choose_format(
         output, reader, rate=timeline.rate(reader.rate), unit=timeline.unit(reader.unit),
-        columns=1 + options.compare, codec=options.codec, crf=options.crf, preset=options.preset,
-        keeps_alpha=reader.has_alpha,
+        columns=1 + options.compare, keeps_alpha=reader.has_alpha,
+        **{name: getattr(options, name) for name in ENCODING},
     )  # fmt: skip
-    wanted = _describe(reader.paths, form, options, network)
-
+    is_once = isinstance(reader, PipeReader)
+    wanted = {} if is_once else _describe(reader.paths, form, options, network)
     carried = reader if isinstance(reader, VideoReader) and is_video(output) else None
     lost: list[str] = []
 
@@ -152,7 +163,7 @@ def _make_video(task: _Task, output: Path, *, resume: bool, overwrite: bool) -> 
         job.begin(wanted, resume=resume, overwrite=overwrite)
 
     def say_what_is_lost() -> None:
-        if carried is not None:
+        if carried is not None and not is_once:
             rehearse(carried, form.suffix, form.encoder, stretch=timeline.slow)
 
     def finish() -> None:
@@ -160,13 +171,15 @@ def _make_video(task: _Task, output: Path, *, resume: bool, overwrite: bool) -> 
         end = timeline.stretch(source.end, source.start)
         left_out = join(
             job.folder, form, output, source=carried, end=end, stretch=timeline.slow, is_whole=source.is_whole,
-            is_said=True,
+            is_said=not is_once,
         )  # fmt: skip
         lost.extend([left_out] if left_out else [])
 
     with _holding(job, group):
         group.once(begin)
-        with _keeping(job, group):
+        with _keeping(job, group, is_once=is_once):
+            if is_once and carried is not None:
+                carried = reader.keep_rest(job.folder)
             group.once(say_what_is_lost)
             _make_segments(task, form, job)
             group.once(finish)
@@ -176,9 +189,40 @@ def _make_video(task: _Task, output: Path, *, resume: bool, overwrite: bool) -> 
 
 
 def _make_segments(task: _Task, form: Format, job: Job) -> None:
-    """All segments that are this process's and not there yet; decoding and encoding run beside the network."""
-    source, timeline, network, options, group, on_progress = task
+    """All segments that are this process's and not there yet."""
     done = sum(record.frames for record in job.records())
+    with Sink(job, form, compare=task.options.compare) as sink:
+        _make_frames(
+            task, sink, done=done, is_wanted=lambda segment: job.is_missing(segment) and task.group.owns(segment)
+        )
+
+
+def _stream(task: _Task) -> Record:
+    """All frames, into standard output."""
+    source, timeline, _, options, *_ = task
+    form = y4m_format(
+        source.reader, rate=timeline.rate(source.reader.rate), columns=1 + options.compare,
+        given=[name for name in ENCODING if getattr(options, name) is not None],
+    )  # fmt: skip
+    with claimed_output() as pipe:
+        sink = StreamSink(Y4mWriter(pipe, form), compare=options.compare)
+        _make_frames(task, sink, pipe.close)
+    return sink.record
+
+
+def _make_frames(
+    task: _Task,
+    sink: Sink | StreamSink,
+    stop: Callable[[], None] = lambda: None,
+    *,
+    done: int = 0,
+    is_wanted: Callable[[int], bool] = lambda segment: True,
+) -> None:
+    """Make the frames of all segments that are wanted; decoding and encoding run beside the network.
+
+    stop: lets a `sink` that waits go on, when nothing that it has is wanted any more. done: frames that are there.
+    """
+    source, timeline, network, options, group, on_progress = task
     total = source.total and timeline.total(source.total, source.reader.rate)
     spans = plan(
         source.frames(),
@@ -186,20 +230,30 @@ def _make_segments(task: _Task, form: Format, job: Job) -> None:
         until=source.until,
         threshold=options.scene_threshold,
         drop_duplicates=options.drop_duplicates,
-        is_wanted=lambda segment: job.is_missing(segment) and group.owns(segment),
+        is_wanted=is_wanted,
     )
     on_progress(done, total)
     depth = options.depth or timeline.halvings(source.reader.rate)
     with (
-        Sink(job, form, compare=options.compare) as sink,
         Behind(sink.write) as encoder,
-        contextlib.closing(ahead(spans)) as waiting,
+        contextlib.closing(ahead(spans, let_go=source.reader.close)) as waiting,
+        _stopping(stop),
     ):
         for made in render(waiting, network, depth):
             encoder.put(made)
             done += group.size  # the others are about as fast
             on_progress(done if total is None else min(done, total), total)
     on_progress(done, done)
+
+
+@contextlib.contextmanager
+def _stopping(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` if the block fails."""
+    try:
+        yield
+    except BaseException:
+        stop()
+        raise
 
 
 @contextlib.contextmanager
@@ -213,12 +267,13 @@ def _holding(job: Job, group: Group) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _keeping(job: Job, group: Group) -> Iterator[None]:
-    """When the block fails, say that what is finished is kept; nothing finished, nothing kept."""
+def _keeping(job: Job, group: Group, *, is_once: bool) -> Iterator[None]:
+    """When the block fails, say that what is finished is kept; nothing finished, nothing kept, and nothing of a source
+    that can be read only once."""
     try:
         yield
     except BaseException:
-        finished = len(job.records())
+        finished = 0 if is_once else len(job.records())
         if finished and group.rank == 0:
             logger.warning("%s keeps what is finished; --resume continues there", job.folder)
         elif not finished and group.size == 1:
@@ -231,4 +286,5 @@ def _describe(paths: Sequence[Path], form: Format, options: Options, network: Ne
     files = "\n".join(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths)
     fixed = {"format": str(form), "weights": network.fingerprint(), "segment": str(SEGMENT)}
     chosen = {name: str(value) for name, value in asdict(options).items()}
+    chosen["encoder_options"] = " ".join(options.encoder_options or ())
     return {"source": f"{paths[0]} ({sha256(files.encode()).hexdigest()[:16]})", **chosen, **fixed}

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from .continuity import Continuity
 from .damage import Damage
 from .indexed import packet_order
-from .missing import Bytes, packet_time
+from .missing import Bytes, missing_bytes, packet_time
 
 logger = logging.getLogger("waveletvfi")
 
@@ -50,17 +50,21 @@ class Pictures:
         damage: Damage,
         path: Path,
         decoder: VideoCodecContext | None = None,
+        *,
+        is_pipe: bool = False,
     ):
-        """rate: nominal, of the picture. damage: takes notes. path: for messages. decoder: default: the stream's."""
+        """rate: nominal, of the picture. damage: takes notes. path: for messages; `is_pipe`: there is no such file.
+        decoder: default: the stream's."""
         self.continuity = Continuity(container, video, rate)
         self.packets = 0  # of the picture
+        self.reached = 0  # bytes of the file that end with the last packet
         self._decoder = decoder or video.codec_context
         self._says_keys = decoder in (None, video.codec_context)  # others do not say which pictures refer to no other
         self._key: int | None = None  # time of the last packet that refers to no other
         self._video, self._period, self._damage, self._path = video, 1 / rate, damage, path
         kinds = set(container.format.name.split(","))
         self._is_recorded = bool(RECORDED & kinds)
-        self._bytes = Bytes(path) if GAPLESS in kinds else None
+        self._bytes = Bytes(missing=0 if is_pipe else missing_bytes(path)) if GAPLESS in kinds else None
         self._order = packet_order(container, video)
         damage.joints = self.continuity.joints
         self.count = 0  # pictures given out
@@ -78,6 +82,8 @@ class Pictures:
     def __iter__(self) -> Iterator[Decoded]:
         for packet in self.continuity:
             self._damage.mark(packet, is_picture=packet.stream.index == self._video.index)
+            if packet.pos is not None:
+                self.reached = max(self.reached, packet.pos + packet.size)
             if self._bytes is not None:
                 self._bytes.follow(packet)
             if packet.stream.index != self._video.index:

@@ -1,11 +1,13 @@
 """What a video file says about itself, as far as it can be believed."""
 
+import io
 import logging
 import re
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 
+import av
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.frame import VideoFrame
@@ -21,6 +23,10 @@ MILLISECOND = Fraction(1, 1000)  # in which Matroska says how long it is
 MICROSECOND = Fraction(1, 1_000_000)  # the unit of a container's times
 TIMED_KINDS = ("video", "audio", "subtitle")
 PROGRESSIVE = 1  # FFmpeg's order of fields; 0: unknown, more: interlaced
+UNCOMPRESSED = ("rawvideo", "wrapped_avframe")
+Y4M_SITINGS = {"left": b" C420mpeg2", "center": b" C420jpeg", "topleft": b" C420paldv"}
+MATROSKA_SITING = (b"\x55\xb7\x81", b"\x55\xb8\x81")  # horizontal, vertical; one byte each
+MATROSKA_PLACES = {(1, 2): "left", (2, 2): "center", (1, 1): "topleft"}
 SLOWEST, FASTEST = Fraction(1, 1000), 1000  # frames per second; beyond, the file is wrong
 
 
@@ -111,6 +117,28 @@ def has_alpha(container: InputContainer, video: VideoStream, first: VideoFrame) 
 def says_alpha(video: VideoStream) -> bool:
     """Return True if a tag says that the picture is transparent in places."""
     return any(key.lower() == "alpha_mode" and value == "1" for key, value in video.metadata.items())
+
+
+def find_siting(video: VideoStream) -> str:
+    """Return where samples of halved chroma lie, in FFmpeg's words: "left", "center", "topleft", "" if nothing is said.
+
+    PyAV does not tell; muxers that write it down do: Matroska's in half pixels, 1 and 2, and that of y4m in words.
+    """
+    is_raw = video.codec_context.name in UNCOMPRESSED
+    buffer = io.BytesIO()
+    try:
+        with av.open(buffer, "w", format="yuv4mpegpipe" if is_raw else "matroska") as container:
+            container.add_stream_from_template(video, opaque=True)
+            container.start_encoding()
+    except (av.FFmpegError, ValueError):
+        return ""  # a codec, or chroma, for which there is no place
+    head = buffer.getvalue()
+    if is_raw:
+        return next((name for name, tag in Y4M_SITINGS.items() if tag in head), "")
+    horizontal, vertical = (head.find(code) for code in MATROSKA_SITING)
+    if min(horizontal, vertical) < 0:
+        return ""
+    return MATROSKA_PLACES.get((head[horizontal + 3], head[vertical + 3]), "")
 
 
 def _usual_rate(rate: Fraction) -> Fraction:

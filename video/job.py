@@ -15,7 +15,7 @@ logger = logging.getLogger("waveletvfi")
 
 DESCRIPTION = "job.json"
 UNREADABLE = {"job": "unreadable"}
-FLAGS = {"drop_duplicates": "--duplicates drop"}
+FLAGS = {"drop_duplicates": "--duplicates drop", "encoder_options": "-e"}
 EFFECTS = ("format", "source", "weights", "segment")  # not options: the first follows from the options and the source
 
 

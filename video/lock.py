@@ -19,6 +19,7 @@ logger = logging.getLogger("waveletvfi")
 
 
 BYTE = 2**30  # the place of the byte that Windows locks
+PATIENCE, PAUSE = 2, 0.02  # seconds
 
 
 def _find(name: str) -> ModuleType | None:
@@ -50,8 +51,7 @@ class Lock:
                 _lock(file)
             except BlockingIOError:
                 with file:
-                    file.seek(0)
-                    holder = file.read().strip() or "another process"
+                    holder = _read(file) or "another process"
                 raise OSError(f"{output} is being made by {holder}; wait for it, or give another --output") from None
             except OSError as error:
                 logger.warning("%s: this file system has no locks (%s); start no second run", output, error.strerror)
@@ -100,6 +100,17 @@ def _lock_byte(file: TextIO, *, is_held: bool) -> None:
             raise BlockingIOError(errno.EAGAIN, error.strerror) from error
     finally:
         os.lseek(file.fileno(), 0, os.SEEK_SET)
+
+
+def _read(file: TextIO) -> str:
+    """Return the text of a file that another process holds, which writes it just after it has locked it."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        file.seek(0)
+        text = file.read().strip()
+        if text or time.monotonic() > until:
+            return text
+        time.sleep(PAUSE)
 
 
 def _is_at(file: TextIO, path: Path) -> bool:

@@ -18,23 +18,26 @@ HEAD = 4096  # bytes in which a file's size is declared
 SLACK = 64  # bytes by which it may be declared too long
 ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+PIPED = "yuv4mpegpipe"
+BLOCK_HEAD = 4  # bytes between a packet's place and its content in Matroska
+# Blocks, what stands beside them in a group, clusters and their times, and what may follow the last of them.
+AFTER_BLOCK = tuple(map(bytes.fromhex, ("a3", "a0", "a1", "9b", "fb", "75a2", "1f43b675", "e7", "a7", "ab", "ec")))
+AFTER_BLOCK += (bytes.fromhex("1c53bb6b"), bytes.fromhex("1254c367"))
 EBML, SEGMENT = bytes.fromhex("1a45dfa3"), bytes.fromhex("18538067")
 
 
 def missing_bytes(path: Path) -> int:
     """How many bytes shorter a file is than its header says; 0 where it says nothing, or is right."""
     with path.open("rb") as file:
-        head = file.read(HEAD)
-    declared = next((found for read in (_riff, _asf, _matroska) if (found := read(head))), 0)
-    missing = declared - path.stat().st_size
-    return missing if missing > SLACK else 0
+        return _bytes_behind(file.read(HEAD), path.stat().st_size)
 
 
 class Bytes:
     """The bytes between the packets of a file that has none there, but for some of its own headers."""
 
-    def __init__(self, path: Path):
-        self._are_missing = missing_bytes(path) > 0
+    def __init__(self, *, missing: int):
+        """missing: how many bytes shorter the file is than it says."""
+        self._are_missing = missing > 0
         self._end = 0  # of the packet before
         self._holes: list[Fraction] = []  # times of packets after bytes that were not read
         self._is_steady = True
@@ -69,7 +72,55 @@ def packet_time(packet: Packet) -> Fraction | None:
 
 def missing_size(path: Path) -> str:
     """In words, "" for nothing."""
-    missing = missing_bytes(path)
+    return _in_words(missing_bytes(path))
+
+
+def missing_frame(kinds: set[str], *, count: int, reached: int) -> str:
+    """What is missing of the last frame of uncompressed video, in words; "" for nothing, and for other containers.
+
+    Args:
+        kinds: FFmpeg's names of the container. count: bytes of it. reached: how many of them end with a whole frame.
+    """
+    rest = count - reached
+    return f"of its last frame, only the first {rest} bytes are there" if PIPED in kinds and rest > 0 else ""
+
+
+def missing_in_pipe(kinds: set[str], *, head: bytes, tail: bytes, count: int, reached: int) -> str:
+    """What is missing of a file that came through a pipe, in words; "" for nothing.
+
+    Args:
+        head, tail: its first and last bytes. kinds, count: as of `missing_frame`. reached: the last packet's end.
+    """
+    if missing := _bytes_behind(head, count):
+        return _in_words(missing)
+    rest = count - reached
+    is_streamed = head.startswith(EBML) and not _matroska(head)
+    if is_streamed and (rest > len(tail) or _is_cut(tail[len(tail) - rest + BLOCK_HEAD :])):
+        return "its last block is not complete"
+    return missing_frame(kinds, count=count, reached=reached)
+
+
+def _is_cut(content: bytes) -> bool:
+    """Return True if Matroska's elements, the first of which begins here, do not end with the last byte."""
+    place = 0
+    while place < len(content):
+        length = 9 - content[place].bit_length()
+        name = content[place : place + length]
+        if name not in AFTER_BLOCK and not any(known.startswith(name) for known in AFTER_BLOCK):
+            return False  # not an element that is known here: nothing can be told
+        size, place = _number(content, place + length)
+        place += size
+    return place > len(content)
+
+
+def _bytes_behind(head: bytes, size: int) -> int:
+    """How many bytes more than `size` a file has by its head; 0 where it does not say, or not more."""
+    declared = next((found for read in (_riff, _asf, _matroska) if (found := read(head))), 0)
+    missing = declared - size
+    return missing if missing > SLACK else 0
+
+
+def _in_words(missing: int) -> str:
     return f"{missing} bytes of it are missing" if missing else ""
 
 

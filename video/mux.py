@@ -25,7 +25,6 @@ from .segments import FRAMES, QUICK_TIME, SEGMENT, Format, naming_failures, tag_
 
 # Errors of writing: any other one is of a carried packet, whose loss does not end the work.
 OF_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EPIPE, errno.EBADF, errno.ENOMEM}
-PRORES_4444 = ("yuva444p10le", "yuv444p10le")
 # Alpha of VP9 is beside the packet: an identifier, which is always 1, and a picture. FFmpeg's reader of segments puts
 # the identifier there once more than its writer did.
 BESIDE, IDENTIFIER = "matroska_block_additional", (1).to_bytes(8, "big")
@@ -151,12 +150,13 @@ def _write(
 
 def _add_picture(container: OutputContainer, segment: Path, form: Format) -> VideoStream:
     with open_media(segment) as first:
-        video = container.add_stream_from_template(first.streams.video[0], opaque=True)
+        source = first.streams.video[0]
+        video = container.add_stream_from_template(source, opaque=True)
+        if source.codec_context.name == "prores":
+            video.codec_context.codec_tag = source.codec_context.codec_tag  # the only place that names its profile
     video.time_base = form.unit
     video.codec_context.framerate = form.rate
     tag_colour(video.codec_context, form)
-    if form.encoder == "prores_ks":
-        video.codec_context.codec_tag = "ap4h" if form.pixel_format in PRORES_4444 else "apch"
     if form.has_alpha and form.encoder == "libvpx-vp9":
         video.metadata["alpha_mode"] = "1"
     if form.suffix in QUICK_TIME and form.encoder == "libx265":

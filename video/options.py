@@ -1,5 +1,6 @@
 """All that can be chosen about an output."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -17,7 +18,7 @@ class Options:
         interlaced ones first; fields: one of each field.
     scene_threshold, drop_duplicates: see `video.content`.
     ratio, budget, tile: see `Network`. compare: the source beside the output.
-    codec, crf, preset: see `choose_format`.
+    codec, crf, preset, encoder, encoder_options: see `choose_format`.
     """
 
     multiplier: Fraction | int | None = None
@@ -38,6 +39,8 @@ class Options:
     codec: str | None = None
     crf: int | None = None
     preset: str | None = None
+    encoder: str | None = None
+    encoder_options: Sequence[str] | None = None
 
     def reading(self) -> dict[str, bool]:
         """Return what `open_reader` is told."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .codecs import is_animation, is_video
 from .images import is_image
+from .pipes import INPUT, PIPE, is_pipe
 
 
 def check_output(output: Path, inputs: Sequence[Path], *, overwrite: bool) -> None:
@@ -15,6 +16,8 @@ def check_output(output: Path, inputs: Sequence[Path], *, overwrite: bool) -> No
         ValueError, FileExistsError, OSError: it is the input; it exists; it is a folder that is not empty, or one where
             a file belongs, or the other way round; no files can be made there.
     """
+    if is_pipe(output):
+        return
     check_place(output)
     is_file = is_image(output) or is_video(output) or is_animation(output)
     if any(output.exists() and path.exists() and output.samefile(path) for path in inputs):
@@ -37,6 +40,8 @@ def check_report(report: Path, output: Path, inputs: Sequence[Path]) -> None:
         ValueError, OSError: what is wrong with its name.
     """
     check_place(report)
+    if PIPE in inputs:
+        raise ValueError(f"{report}: a report reads the input again, and {INPUT} is read once; give a file's name")
     if report.suffix.lower() != ".png":
         raise ValueError(f"{report}: a report is a .png")
     if report.is_dir():

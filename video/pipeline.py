@@ -77,8 +77,7 @@ def render(spans: Iterable[Span], network: Network, depth: int) -> Iterator[Made
             img0 = last[1] if last and last[0] is frame0 else to_picture(frame0, network)
             img1 = to_picture(frame1, network)
             last = frame1, img1
-            way = _at_times if network.any_time else _halve
-            pictures = way(img0, img1, wanted, network, calls)
+            pictures = make_between(img0, img1, wanted, network, calls)
         done, image, alpha = Fraction(0), None, None
         for slot, place in zip(span.slots, places, strict=True):
             if place in (0, 1):
@@ -90,6 +89,19 @@ def render(spans: Iterable[Span], network: Network, depth: int) -> Iterator[Made
                 frame = Frame(image, slot.time, f"between {frame0.source} and {frame1.source}", alpha=alpha)
             yield Made(frame, slot, span, calls.copy())
             calls.clear()
+
+
+def make_between(
+    img0: Picture, img1: Picture, wanted: list[Fraction], network: Network, calls: list[Call]
+) -> Iterator[tuple[Fraction, Picture]]:
+    """Make the wanted frames (place, frame) between img0, at 0, and img1, at 1, in order: see `render`.
+
+    Args:
+        wanted: places in order; of a network that makes the middle alone, multiples of some 1 / 2^depth.
+        calls: what they cost is put here.
+    """
+    way = _at_times if network.any_time else _halve
+    return way(img0, img1, wanted, network, calls)
 
 
 def _at_times(

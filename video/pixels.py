@@ -7,11 +7,13 @@ from typing import Protocol
 import av
 from av.video.format import VideoFormat
 
-from .colour import Colour
+from .colour import Colour, is_transparent
 
 logger = logging.getLogger("waveletvfi")
 
 DEPTHS = (9, 10, 12, 14, 16)  # of FFV1, beyond 8 bits
+PACKED = {("420", 10): ("p010le",), ("422", 10): ("p210le",), ("420", 8): ("nv12",), ("422", 8): ("nv16",)}
+RGB = ("gbrp", "bgr0", "rgb24")
 # By the size of the chroma planes of a 64x64 picture.
 CHROMA = {(32, 32): "420", (32, 64): "422", (64, 64): "444", (64, 32): "440", (16, 64): "411", (16, 16): "410"}
 
@@ -44,39 +46,54 @@ def choose_pixel_format(
         size: (H, W) of the output. is_lossless: keep the source's own format instead of 4:2:0, which plays everywhere.
         needs_even: 4:2:0 only for even sizes, else 4:4:4. keeps_alpha: one that has alpha, too.
     """
-    known = {pixel_format.name for pixel_format in av.Codec(encoder, "w").video_formats}
+    known = {pixel_format.name for pixel_format in av.Codec(encoder, "w").video_formats or ()}
     is_odd = bool(size[0] % 2 or size[1] % 2)
-    wanted = _lossless(picture) if is_lossless else _usual(picture, "444" if needs_even and is_odd else "420")
+    chroma = "444" if needs_even and is_odd else "420"
+    is_production = "yuv422p" not in known and _is_fine(picture)  # ProRes has no formats of 8 bits
+    wanted = lossless_formats(picture) if is_lossless else _usual(picture, chroma, is_production=is_production)
     if keeps_alpha:
         wanted = [*map(_with_alpha, wanted), "yuva444p10le"]
-    chosen = next(pixel_format for pixel_format in wanted if pixel_format in known)
+    fitting = (name for name in wanted if name in known)
+    chosen = next((name for name in fitting if not keeps_alpha or is_transparent(VideoFormat(name))), None)
+    if chosen is None:
+        of_alpha = " with alpha" if keeps_alpha else ""
+        raise ValueError(
+            f"{encoder} does not say which pixel formats{of_alpha} it takes; name one, as -e pix_fmt=yuv420p"
+        )
     stored = VideoFormat(chosen).components[0].bits
     if stored < picture.bits:
         logger.warning("%s stores %d bits, the source has %d; --codec ffv1 keeps them", encoder, stored, picture.bits)
     return chosen
 
 
-def _usual(picture: Picture, chroma: str) -> list[str]:
-    """Best first."""
-    depths = [bits for bits in (12, 10) if picture.bits > 8 and bits <= max(picture.bits, 10)]
+def _usual(picture: Picture, chroma: str, *, is_production: bool) -> list[str]:
+    """Best first: as many bits as the source has, else 8, else more; chroma as asked for, else finer, at once as fine
+    as can be for production."""
+    wanted = []
+    for kind in dict.fromkeys((chroma, "444", "422") if is_production else (chroma, "422", "444")):
+        planar = {bits: [f"yuv{kind}p{bits}le", *PACKED.get((kind, bits), ())] for bits in (12, 10)}
+        usual = [f"yuv{kind}p", *PACKED.get((kind, 8), ()), f"yuvj{kind}p"]
+        depths = [bits for bits in (12, 10) if picture.bits > 8 and bits <= max(picture.bits, 10)]
+        wanted += [name for bits in depths for name in planar[bits]] + usual + planar[10] + planar[12]
+    return [*wanted, *RGB]
+
+
+def _is_fine(picture: Picture) -> bool:
+    """Return True if colour has as many samples as brightness."""
     source = VideoFormat(picture.pixel_format, 64, 64)
-    is_fine = (
-        source.is_rgb or len(source.components) < 3 or source.components[1].width == source.components[1].height == 64
-    )
-    production = ["yuv444p10le", "yuv422p10le"] if is_fine else ["yuv422p10le"]  # all that ProRes has
-    return [*(f"yuv{chroma}p{bits}le" for bits in depths), f"yuv{chroma}p", *production]
+    return source.is_rgb or all((part.width, part.height) == (64, 64) for part in source.components)
 
 
 def _with_alpha(name: str) -> str:
     """Return the pixel format that is the given one with alpha."""
-    if name == "bgr0":
-        return "bgra"
+    if name in ("bgr0", "rgb24"):
+        return {"bgr0": "bgra", "rgb24": "rgba"}[name]
     if name.startswith("gray"):
         return "gbrap16le" if name != "gray" else "bgra"
     return name.replace("gbrp", "gbrap").replace("yuv", "yuva")
 
 
-def _lossless(picture: Picture) -> list[str]:
+def lossless_formats(picture: Picture) -> list[str]:
     """The source's own format, without alpha, or the nearest that holds all of it."""
     name = picture.pixel_format.replace("yuvj", "yuv")
     source = VideoFormat(name, 64, 64)

@@ -29,6 +29,7 @@ from .facts import (
     find_duration,
     find_picture,
     find_rate,
+    find_siting,
     find_start,
     has_alpha,
     say_what_is_lost,
@@ -37,7 +38,7 @@ from .facts import (
 from .files import open_media
 from .frame import Frame
 from .light import read_light
-from .missing import missing_end, missing_size
+from .missing import missing_end, missing_frame, missing_size
 
 logger = logging.getLogger("waveletvfi")
 
@@ -57,6 +58,7 @@ class VideoReader:
         pixel_format: as stored. colour: how the file stores colour. aspect: width/height of a pixel when upright,
         None if unknown. start: what the file calls the first moment; the frames' times count from there.
         light: what screen a HDR picture was made for, as x265 takes it. picture: index of its video stream.
+        siting: where the samples of chroma lie, see `find_siting`.
         coded_rate: nominal pictures per second in the file, which are half as many as frames where these are of fields.
         has_alpha: the frames have alpha: there is some, and it is kept.
     """
@@ -86,32 +88,44 @@ class VideoReader:
         first = self._first_frame()
         container, video, _ = self._open()
         with container:
-            self._kinds = set(container.format.name.split(","))
-            self.picture, self.unit = video.index, video.time_base
-            self.start = find_start(container, video)
-            self.rate = find_rate(video, self.path)
-            self.duration, self.is_duration_own = find_duration(container, video, self.rate)
-            self.total = video.frames or (round(self.duration * self.rate) if self.duration else None)
-            self.colour = Colour.of_stream(video)
-            self.aspect = upright_aspect(video.sample_aspect_ratio or None, first)
-            self.has_alpha = keeps_alpha and has_alpha(container, video, first)
-            kept = {"is_deinterlaced": self._is_deinterlaced, "keeps_alpha": keeps_alpha}
-            say_what_is_lost(self.path, container, video, first, **kept)
+            self._learn_times(container, video)
+            self._learn_picture(container, video, first)
             if (shown := find_delays(container, self.rate)) is not None:
                 self.rate, self.duration, self.total = shown
+        self._count_fields(by_field=by_field)
+        if seconds is not None:
+            self.total = self.total and min(self.total, math.ceil(seconds * self.rate))
+            self.duration = self.duration and min(self.duration, seconds)
+        self._first_time = None if first.pts is None else first.pts * first.time_base - self.start
+        self._damage = Damage()
+
+    def _learn_times(self, container: InputContainer, video: VideoStream) -> None:
+        """Take down what the file says of its times."""
+        self._kinds = set(container.format.name.split(","))
+        self.picture, self.unit = video.index, video.time_base
+        self.start = find_start(container, video)
+        self.rate = find_rate(video, self.path)
+        self.duration, self.is_duration_own = find_duration(container, video, self.rate)
+        self.total = video.frames or (round(self.duration * self.rate) if self.duration else None)
+
+    def _count_fields(self, *, by_field: bool) -> None:
+        """Take down how times of frames follow from those of the file's pictures; `by_field`: there are two of each."""
         self.coded_rate, self._coded_unit = self.rate, self.unit
         self._period = 1 / self.rate if by_field else None
         if by_field:
             self.rate, self.unit, self.total = 2 * self.rate, self.unit / 2, self.total and 2 * self.total
-        if seconds is not None:
-            self.total = self.total and min(self.total, math.ceil(seconds * self.rate))
-            self.duration = self.duration and min(self.duration, seconds)
+
+    def _learn_picture(self, container: InputContainer, video: VideoStream, first: VideoFrame) -> None:
+        """Take down what the file and its first frame say of how frames are stored."""
+        self.colour, self.siting = Colour.of_stream(video), find_siting(video)
+        self.aspect = upright_aspect(video.sample_aspect_ratio or None, first)
+        self.has_alpha = self._keeps_alpha and has_alpha(container, video, first)
+        kept = {"is_deinterlaced": self._is_deinterlaced, "keeps_alpha": self._keeps_alpha}
+        say_what_is_lost(self.path, container, video, first, **kept)
         self.light = read_light(first)
         self.bits, self.pixel_format = depth(first.format), first.format.name
         self._stored = (first.height, first.width)
         self.size = self._stored if orientation(first)[0][0] else self._stored[::-1]
-        self._first_time = None if first.pts is None else first.pts * first.time_base - self.start
-        self._damage = Damage()
 
     def frames(self, *, start: Fraction | None = None) -> Iterator[Frame]:
         """The frames in order, from the beginning or from the first at or after `start`; may be called again.
@@ -119,7 +133,7 @@ class VideoReader:
         Raises:
             DamagedVideo: the file ends too early or is damaged; says after which frame.
         """
-        count, last, damage = 0, None, Damage()
+        count, last, damage = 0, None, self._new_damage()
         self._damage = damage
         try:
             for time, decoded in self._timed(start, damage):
@@ -141,6 +155,10 @@ class VideoReader:
     def damage(self) -> str | None:
         """What is wrong with the file, as far as it has been read the last time."""
         return self._describe(self._damage, None) or None
+
+    def _new_damage(self) -> Damage:
+        """For the notes of one reading."""
+        return Damage()
 
     def _describe(self, damage: Damage, last: Fraction | None) -> str:
         text = damage.describe(self.start)
@@ -172,19 +190,33 @@ class VideoReader:
     def _open(self) -> tuple[InputContainer, VideoStream, VideoCodecContext]:
         with self._naming():
             container = open_media(self.path, container_options=BROWSERS)
+        return container, *self._find(container)
+
+    def _find(self, container: InputContainer) -> tuple[VideoStream, VideoCodecContext]:
+        """The picture of a container, and its decoder."""
         video = find_picture(container, self.path)
         # A wrong frame is worse than none: the decoder reports damage instead of guessing the missing blocks.
-        return container, video, self._decoder(video, {"err_detect": "explode"})
+        return video, self._decoder(video, {"err_detect": "explode"})
 
     @contextlib.contextmanager
     def _naming(self) -> Iterator[None]:
         try:
             yield
         except (av.FFmpegError, MemoryError, OverflowError) as error:
-            if stranger := describe_stranger(self.path):
+            if stranger := self._describe_stranger():
                 raise ValueError(f"{self.path} is not a video but {stranger}") from error
             reason = getattr(error, "strerror", None) or "it asks for too much memory"
-            raise ValueError(f"{self.path} is not a video, or is truncated or corrupt: {reason}") from error
+            raise ValueError(
+                f"{self.path} is not a video, or is truncated or corrupt: {reason}{self._advice()}"
+            ) from error
+
+    def _describe_stranger(self) -> str:
+        """Return what the file is instead of a video, "" if its content does not tell."""
+        return describe_stranger(self.path)
+
+    def _advice(self) -> str:
+        """Return what to do about an input that cannot be opened, "" where that is plain."""
+        return ""
 
     def _timed(self, start: Fraction | None, damage: Damage) -> Iterator[tuple[Fraction, Decoded]]:
         """(time, decoded frame), from a key frame not after `start` where one is known, else from the first."""
@@ -213,15 +245,24 @@ class VideoReader:
                     container.seek(math.floor((start + self.start) / self._coded_unit), stream=video)
             pictures = Pictures(container, video, self.coded_rate, damage, self.path, decoder)
             yield from deinterlace(pictures, period=self._period) if self._is_deinterlaced else pictures
-            clock = pictures.continuity
-            if start is None and not clock.joints:
-                end = missing_end(
-                    container, video, packets=pictures.packets, reached=clock.reached, picture=clock.picture
-                )
-                breaks_off = bool(end) or not container.duration
-                damage.end_early(end or missing_size(self.path), after=pictures.count, breaks_off=breaks_off)
+            self._end_of(pictures, container, video, damage, is_all=start is None)
+
+    def _end_of(
+        self, pictures: Pictures, container: InputContainer, video: VideoStream, damage: Damage, *, is_all: bool
+    ) -> None:
+        """Note what is missing behind the last picture; `is_all`: they were read from the first on."""
+        clock = pictures.continuity
+        if is_all and not clock.joints:
+            end = missing_end(container, video, packets=pictures.packets, reached=clock.reached, picture=clock.picture)
+            breaks_off = bool(end) or not container.duration
+            damage.end_early(end or self._missing(pictures), after=pictures.count, breaks_off=breaks_off)
         if clock.joints:
             self.duration = None  # it counts with the clock that jumped
+
+    def _missing(self, pictures: Pictures) -> str:
+        """Return in words what is missing of the file, found out by its size; "" for nothing."""
+        size = self.path.stat().st_size
+        return missing_size(self.path) or missing_frame(self._kinds, count=size, reached=pictures.reached)
 
     def _convert(self, decoded: Decoded, time: Fraction, name: str) -> Frame:
         picture = decoded.picture

@@ -20,6 +20,7 @@ from utils import atomic_path
 
 from .alpha import fill
 from .colour import MATRICES, RGB, Colour, depth, encode_picture, is_transparent
+from .encoders import check_used, describe_encoders, holds, own_words
 from .files import open_handed_on, open_media
 from .frame import Frame
 from .images import save_picture
@@ -28,7 +29,6 @@ QUICK_TIME = (".mp4", ".m4v", ".mov")
 FRAMES = "frames"  # the folder of PNG files inside that of the segments
 SEGMENT = ".nut"  # holds every codec, and every time exactly
 LOSSLESS = "ffv1"  # the encoder that keeps colours where nothing of them is seen
-UNLISTED = ("prores_ks",)  # encoders whose packets segments hold, though no list says so
 UNTIMED = 2  # frames: so few of them get a decoding time from x265 that it never wrote
 EXACT = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}  # nothing random, no time shifted
 BESIDE = {"syncpoints": "timestamped", "strict": "experimental"}  # also what stands beside a packet: alpha of VP9
@@ -60,7 +60,7 @@ class Format(NamedTuple):
     @property
     def keeps_aspect(self) -> bool:
         """Whether a player sees it: these containers and codecs have a place for it that is written."""
-        return self.suffix in QUICK_TIME or self.encoder in ("libx264", "libx265")
+        return self.suffix in (*QUICK_TIME, ".y4m") or self.encoder in ("libx264", "libx265")
 
 
 class SegmentWriter:
@@ -82,16 +82,17 @@ class SegmentWriter:
         Raises:
             ValueError: a frame of another size.
         """
-        form = self._format
-        if frame.image.shape[:2] != form.size:
-            (height, width), (rows, columns) = form.size, frame.image.shape[:2]
-            raise ValueError(f"{frame.source} is {columns}x{rows}, but the output is {width}x{height}")
-        picture = _untouched(frame.native, form) or _encode(frame, form)
+        form, picture = self._format, as_stored(frame, self._format)
         self._last = max(round(frame.time / form.unit), self._last + 1)
         picture.time_base, picture.pts = form.unit, self._last
         picture.pict_type = 0  # a key frame of the source need not be one here
         self._container.mux(self._stream.encode(picture))
         self.count += 1
+
+    @property
+    def unused(self) -> set[str]:
+        """Options that the encoder did not know, after the first frame."""
+        return set(self._stream.codec_context.options)
 
     def finish(self) -> None:
         """Write out what the encoder still has."""
@@ -145,6 +146,25 @@ def segment_writer(folder: Path, index: int, form: Format, *, first: int = 0) ->
         writer.finish()
 
 
+def _open_segment(path: Path, form: Format) -> OutputContainer:
+    kind, options = SEGMENT.removeprefix("."), EXACT | (BESIDE if form.has_alpha else {})
+    if holds(kind, form.encoder):
+        return open_media(path, "w", container_options=options)
+    return open_handed_on(path, kind, options)  # its list of codecs is not complete: it holds ProRes, too
+
+
+def as_stored(frame: Frame, form: Format) -> VideoFrame:
+    """Return the picture as an output of this format holds it: as it was decoded where that changes no pixel.
+
+    Raises:
+        ValueError: a frame of another size.
+    """
+    if frame.image.shape[:2] != form.size:
+        (height, width), (rows, columns) = form.size, frame.image.shape[:2]
+        raise ValueError(f"{frame.source} is {columns}x{rows}, but the output is {width}x{height}")
+    return _untouched(frame.native, form) or _encode(frame, form)
+
+
 def tag_colour(context: VideoCodecContext, form: Format) -> None:
     """Write down how colours are stored."""
     is_rgb = VideoFormat(form.pixel_format).is_rgb
@@ -165,25 +185,23 @@ def naming_failures(path: str | os.PathLike) -> Iterator[None]:
 
 
 def try_encoder(form: Format) -> None:
-    """Encode one black frame into nothing. Raises ValueError where the encoder does not take this size and format."""
+    """Encode one black frame into nothing. Raises ValueError where the encoder does not take this size, pixel format or
+    option, or cannot be opened on this machine."""
     height, width = form.size
+    words: list[str] = []
     try:
-        with av.open("nothing", "w", format="null") as container:
+        with own_words(words), av.open("nothing", "w", format="null") as container:
             writer = SegmentWriter(container, form)
             writer.write(Frame(np.zeros((height, width, 3), np.uint8), Fraction(0), "black"))
+            check_used(form.encoder, dict(form.options), writer.unused)
             writer.finish()
     except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
         reason = getattr(error, "strerror", None) or f"this build of PyAV has no {form.encoder}"
+        said, others = ": ".join((reason, *words[:1])), describe_encoders(but=form.encoder)
         raise ValueError(
-            f"{form.encoder} cannot store {width}x{height} {form.pixel_format} ({reason}); try another --codec"
+            f"{form.encoder} cannot store {width}x{height} {form.pixel_format} ({said}); "
+            f"try another --codec or --encoder: {others}"
         ) from error
-
-
-def _open_segment(path: Path, form: Format) -> OutputContainer:
-    options = EXACT | (BESIDE if form.has_alpha else {})
-    if form.encoder in UNLISTED:
-        return open_handed_on(path, SEGMENT[1:], options)
-    return open_media(path, "w", container_options=options)
 
 
 def _encode(frame: Frame, form: Format) -> VideoFrame:

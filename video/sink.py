@@ -1,12 +1,34 @@
 """Frames into segments, each with its record when it is complete."""
 
 import contextlib
+from typing import Protocol
 
-from .frame import side_by_side
+from .frame import Frame, side_by_side
 from .job import Job
 from .pipeline import Made
 from .segments import Format, segment_files, segment_writer
 from .summary import Record
+
+
+class Writer(Protocol):
+    """Takes the frames of an output in their order."""
+
+    def write(self, frame: Frame) -> None:
+        """The next one."""
+
+
+class StreamSink:
+    """Hands frames on at once, to a writer that keeps none. record: of all of them."""
+
+    def __init__(self, writer: Writer, *, compare: bool = False):
+        """compare: as of `Sink`."""
+        self._writer, self._compare = writer, compare
+        self.record = Record()
+
+    def write(self, made: Made) -> None:
+        """The next frame of the output."""
+        self.record.add(made)
+        self._writer.write(_shown(made, self._compare))
 
 
 class Sink:
@@ -27,7 +49,7 @@ class Sink:
             self._writer = self._open.enter_context(writer)
             self._segment, self._record = made.span.segment, Record()
         self._record.add(made)
-        self._writer.write(side_by_side(made.span.frame0, made.frame) if self._compare else made.frame)
+        self._writer.write(_shown(made, self._compare))
 
     def __enter__(self) -> "Sink":
         return self
@@ -45,3 +67,7 @@ class Sink:
             files = segment_files(self._job.folder, self._segment, self._format, **place)
             self._job.finish(self._segment, self._record, files)
             self._segment = None
+
+
+def _shown(made: Made, compare: bool) -> Frame:
+    return side_by_side(made.span.frame0, made.frame) if compare else made.frame

@@ -12,6 +12,8 @@ from utils import natural_order
 from .facts import DEFAULT_RATE
 from .images import ImageReader, is_image, list_frames
 from .numbering import describe_gaps
+from .piped import PipeReader
+from .pipes import PipeIn, is_pipe
 from .reader import VideoReader
 from .webp import WebpReader, is_animated_webp
 
@@ -28,7 +30,8 @@ def open_reader(
     by_field: bool = False,
     keeps_alpha: bool = False,
 ) -> VideoReader | ImageReader | WebpReader:
-    """A reader of one video, of the images of a folder or of a pattern such as "frames/*.png", or of several images.
+    """A reader of one video (`-`: of standard input), of the images of a folder or of a pattern such as "frames/*.png",
+    or of several images.
 
     Args:
         rate: frames per second of images; a video has its own. is_interlaced, by_field: see `VideoReader`,
@@ -38,6 +41,8 @@ def open_reader(
         FileNotFoundError: nothing is there, with the path.
         ValueError: one image alone, a folder or a video beside something else, or what cannot be read.
     """
+    if is_pipe(inputs[0]):
+        return PipeReader(PipeIn(), is_interlaced=is_interlaced, by_field=by_field, keeps_alpha=keeps_alpha)
     rate = DEFAULT_RATE if rate is None else rate
     if len(inputs) > 1:
         folder = next((path for path in inputs if path.is_dir()), None)

@@ -69,6 +69,10 @@ class Timeline:
         """Nominal frames per second of the output, given the source's."""
         return self.fps or source * self._multiplier / self.slow
 
+    def constant(self, source: Fraction) -> "Timeline":
+        """Return the timeline with as many frames per second, given the source's, at even times."""
+        return Timeline(fps=self.rate(source), slow=self.slow)
+
     def total(self, count: int, source: Fraction) -> int:
         """How many frames `count` source frames at a constant rate become."""
         return math.ceil(count / source * self.slow * self.rate(source))
