@@ -360,3 +360,26 @@ def test_prores_without_alpha_is_stored_in_its_own_formats(tmp_path):
     for path, expected in ((source, "yuv422p10le"), (fine, "yuv444p12le")):
         convert([path], tmp_path / f"{path.stem}.mov", Average(), Options(codec="prores"))
         assert VideoReader(tmp_path / f"{path.stem}.mov").pixel_format == expected
+
+
+@pytest.mark.parametrize(("name", "encoder"), [("a.mov", "prores_ks"), ("a.mkv", "ffv1"), ("a.webm", "libvpx-vp9")])
+def test_an_encoder_by_name_keeps_alpha_as_its_codec_does(tmp_path, name, encoder):
+    given = make_folder(tmp_path / "in", count=2)
+    convert([given], tmp_path / name, Average(), ALPHA)
+    convert([given], tmp_path / f"named{name}", Average(), Options(alpha=True, encoder=encoder))
+    assert (tmp_path / f"named{name}").read_bytes() == (tmp_path / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [("a.mov", {"encoder": "libx264"}, r"libx264 in .mov cannot keep an alpha channel; use .mov \(ProRes"),
+     ("a.mp4", {"encoder": "libvpx-vp9"}, r"a.mp4 cannot keep an alpha channel"),
+     ("a.mkv", {"encoder_options": ["pix_fmt=yuv420p"]}, "-e pix_fmt=yuv420p cannot keep"),
+     ("a.mov", {"encoder": "prores_ks", "encoder_options": ["profile=hq"]}, "-e profile=hq cannot keep"),
+     ("a.mov", {"codec": "prores", "encoder_options": ["alpha_bits=0"]}, "-e alpha_bits=0 cannot keep")],
+)  # fmt: skip
+def test_an_encoder_that_loses_alpha_is_refused_before_any_work(tmp_path, name, options, message):
+    given = make_folder(tmp_path / "in", count=2)
+    with pytest.raises(ValueError, match=message):
+        convert([given], tmp_path / name, Average(), Options(alpha=True, **options))
+    assert {path.name for path in tmp_path.iterdir()} == {"in"}

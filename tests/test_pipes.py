@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from clips import Average, Still, make_clip, packets, read, square
 from runs import ROOT
+from test_alpha import make_video
 
 import interpolate
 from startup import run_script
@@ -160,6 +161,27 @@ def test_a_matroska_from_a_pipe_is_converted_as_the_file_is(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"a.mkv", "file.mkv", "pipe.mkv"}
 
 
+def test_alpha_comes_through_a_pipe_in_matroska_and_not_in_y4m(tmp_path):
+    clip = make_video(tmp_path / "a.mkv", "ffv1", "bgra")
+    convert([clip], tmp_path / "file.mkv", Average(), Options(alpha=True))
+    with standard_input(clip.read_bytes()):
+        convert([PIPE], tmp_path / "pipe.mkv", Average(), Options(alpha=True))
+    assert (tmp_path / "pipe.mkv").read_bytes() == (tmp_path / "file.mkv").read_bytes()
+    with standard_input(y4m(3)), pytest.raises(ValueError, match="standard input: no alpha channel; pipe Matroska"):
+        convert([PIPE], tmp_path / "a.mov", Average(), Options(alpha=True))
+    assert not (tmp_path / "a.mov").exists()
+
+
+@pytest.mark.parametrize("name", ["fields", "deinterlace"])
+def test_interlaced_video_comes_through_a_pipe(tmp_path, name):
+    images = [square(k) for k in range(5)]
+    clip = make_clip(tmp_path / "a.mkv", images, pix_fmt="yuv420p", sound=[0.2])
+    convert([clip], tmp_path / "file.mkv", Average(), Options(**{name: True}))
+    with standard_input(clip.read_bytes()):
+        convert([PIPE], tmp_path / "pipe.mkv", Average(), Options(**{name: True}))
+    assert (tmp_path / "pipe.mkv").read_bytes() == (tmp_path / "file.mkv").read_bytes()
+
+
 def test_images_go_into_a_pipe_as_whole_chroma(tmp_path):
     clip = make_clip(tmp_path / "a.apng", [square(k) for k in range(3)], codec="apng", pix_fmt="rgb24", rate=10)
     with standard_output() as came:
@@ -237,7 +259,8 @@ def test_an_mp4_with_its_index_at_the_end_is_refused_with_what_to_do(tmp_path):
      (["a.mkv"], "-", {"resume": True}, "--resume needs files: standard output"),
      (["-", "a.mkv"], "out.mp4", {}, "- is standard input, one video; give it alone"),
      (["-"], "-", {"process": Process(0, 2, 0, "cpu")}, "belongs to one process, not to 2; run without torchrun"),
-     (["a.mkv"], "-", {"options": Options(codec="h264", crf=3)}, "--codec, --crf: standard output gets uncompressed")],
+     (["a.mkv"], "-", {"options": Options(codec="h264", crf=3)}, "--codec, --crf: standard output gets uncompressed"),
+     (["a.mkv"], "-", {"options": Options(alpha=True)}, "gets y4m, which cannot keep an alpha channel")],
 )  # fmt: skip
 def test_what_a_pipe_cannot_do_is_refused(tmp_path, monkeypatch, inputs, output, flags, message):
     monkeypatch.chdir(tmp_path)

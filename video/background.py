@@ -1,5 +1,6 @@
 """Decoding and encoding beside the network: threads with short queues, whose errors come out on this side."""
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -87,3 +88,13 @@ def _put(waiting: queue.Queue, item: object, is_wanted: Callable[[], bool]) -> b
         except queue.Full:
             continue
     return False
+
+
+@contextlib.contextmanager
+def stopping_on_failure(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` if the block fails."""
+    try:
+        yield
+    except BaseException:
+        stop()
+        raise

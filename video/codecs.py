@@ -2,19 +2,17 @@
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from math import lcm
 from pathlib import Path
-from types import MappingProxyType
-from typing import NamedTuple
 
-from av.video.format import VideoFormat
-
-from .colour import Colour, is_transparent
+from .colour import Colour
 from .encoders import check_encoder, holding, parse_options, with_options
+from .known import ANIMATIONS, CODECS, DEFAULT_CODECS, Codec
 from .pixels import Picture, choose_pixel_format
 from .segments import Format, try_encoder
+from .transparent import ALPHA_CODECS, check_alpha, without_alpha
 
 logger = logging.getLogger("waveletvfi")
 
@@ -22,64 +20,7 @@ os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder prints its settings oth
 
 FINEST_UNIT = 10_000  # at least so many ticks a second: the times of a variable-rate source survive
 MOST_TICKS = 10_000_000  # a second
-SPEEDS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 GIF_RATE = 50  # browsers show anything faster ten times slower
-
-
-class Codec(NamedTuple):
-    """How one codec is used.
-
-    encoder: FFmpeg's name. suffixes: containers it may be in. smallest, largest: sides it takes.
-    needs_even: 4:2:0 only for even sizes. crf, worst: default and largest --crf, None where there is none.
-    preset, presets: default and choice of --preset. preset_key: the encoder's name for it.
-    options: what else the encoder is told. is_lossless: the picture comes back bit for bit.
-    with_alpha: containers in which it keeps alpha.
-    """
-
-    encoder: str
-    suffixes: tuple[str, ...]
-    smallest: int = 1
-    largest: int = 16384
-    needs_even: bool = False
-    crf: int | None = None
-    worst: int | None = None
-    preset: str | None = None
-    presets: tuple[str, ...] = ()
-    preset_key: str = "preset"
-    options: Mapping[str, str] = MappingProxyType({})
-    is_lossless: bool = False
-    with_alpha: tuple[str, ...] = ()
-
-
-# A fixed number of threads, for files that do not depend on the machine; closed groups, for segments that stand alone.
-# x264 without "cpu-independent" reads memory that it never wrote (mbtree with AVX-512): other bytes from run to run.
-CODECS = {
-    "h264": Codec(
-        "libx264", (".mp4", ".m4v", ".mov", ".mkv"), needs_even=True, crf=18, worst=51,
-        preset="medium", presets=SPEEDS, options={"threads": "4", "x264-params": "cpu-independent=1"},
-    ),
-    "h265": Codec(
-        "libx265", (".mp4", ".m4v", ".mov", ".mkv"), smallest=16, largest=8192, needs_even=True, crf=20, worst=51,
-        preset="medium", presets=SPEEDS, options={"x265-params": "log-level=none:open-gop=0:frame-threads=2"},
-    ),
-    "vp9": Codec(
-        "libvpx-vp9", (".webm", ".mkv", ".mp4"), crf=24, worst=63, preset="4", presets=tuple("012345678"),
-        preset_key="cpu-used", options={"b": "0", "deadline": "good", "row-mt": "1", "threads": "4"},
-        with_alpha=(".webm", ".mkv"),
-    ),
-    "av1": Codec(
-        "libsvtav1", (".mp4", ".webm", ".mkv"), smallest=64, largest=8192, crf=26, worst=63,
-        preset="8", presets=tuple(map(str, range(14))),
-    ),
-    "ffv1": Codec("ffv1", (".mkv",), options={"g": "1"}, is_lossless=True, with_alpha=(".mkv",)),
-    "prores": Codec(
-        "prores_ks", (".mov", ".mkv"), options={"vendor": "apl0", "threads": "4"}, with_alpha=(".mov", ".mkv")
-    ),
-}  # fmt: skip
-DEFAULT_CODECS = {".mp4": "h264", ".m4v": "h264", ".mov": "h264", ".mkv": "h264", ".webm": "vp9"}
-ANIMATIONS = (".gif", ".apng")
-ALPHA_CODECS = {".mov": "prores", ".mkv": "ffv1", ".webm": "vp9"}  # where alpha is kept
-ALPHA_KEPT = ".mov (ProRes 4444), .webm (VP9), .mkv (FFV1), .apng, or a folder of PNG files"
 
 
 def choose_format(
@@ -130,11 +71,11 @@ def choose_format(
     settings = CODECS[name] if encoder is None else _of_encoder(encoder, suffix)
     _check_size(name, settings, size)
     given = parse_options(encoder_options or ())
+    if keeps_alpha:
+        check_alpha(settings, suffix, given)
     pixel_format = given.pop("pix_fmt", None)
     if crf is not None and "crf" in given:
         raise ValueError(f"--crf {crf} and -e crf={given['crf']} say the same; give one of them")
-    if keeps_alpha:
-        _check_alpha(settings, suffix, pixel_format)
     usual = _options(name, settings, size, crf, preset, picture.light, keeps_alpha=keeps_alpha)
     form = Format(
         suffix,
@@ -188,18 +129,6 @@ def _of_encoder(encoder: str, suffix: str) -> Codec:
     return settings
 
 
-def _check_alpha(settings: Codec, suffix: str, pixel_format: str | None) -> None:
-    """Raises ValueError where alpha would be lost. pixel_format: the one that a user gave."""
-    if suffix in DEFAULT_CODECS and suffix not in settings.with_alpha:
-        raise _without_alpha(f"{settings.encoder} in {suffix}")
-    if pixel_format is not None and not is_transparent(VideoFormat(pixel_format)):
-        raise _without_alpha(f"-e pix_fmt={pixel_format}")
-
-
-def _without_alpha(what: str) -> ValueError:
-    return ValueError(f"{what} cannot keep an alpha channel; use {ALPHA_KEPT}, or leave --alpha out")
-
-
 def _name_codec(output: Path, suffix: str, codec: str | None, *, is_named: bool, keeps_alpha: bool) -> str | None:
     """The key into CODECS, None for what has no choice of it. is_named: there is an encoder's name instead."""
     if is_named and codec is not None:
@@ -210,7 +139,7 @@ def _name_codec(output: Path, suffix: str, codec: str | None, *, is_named: bool,
     if keeps_alpha and suffix in (".gif", *DEFAULT_CODECS):
         default = ALPHA_CODECS.get(suffix)
         if default is None or (codec in CODECS and suffix not in CODECS[codec].with_alpha):
-            raise _without_alpha(str(output) if default is None else f"{codec} in {suffix}")
+            raise without_alpha(str(output) if default is None else f"{codec} in {suffix}")
         codec = codec or default
     if suffix not in DEFAULT_CODECS:
         if codec is not None:

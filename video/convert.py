@@ -4,8 +4,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
-from fractions import Fraction
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -14,10 +13,11 @@ import torch
 
 from utils import Process
 
-from .background import Behind, ahead
+from .background import Behind, ahead, stopping_on_failure
 from .carry import rehearse
-from .codecs import choose_format, is_animation, is_video
-from .images import TRANSPARENT, ImageReader, is_image, write_picture
+from .checks import check_options
+from .codecs import choose_format, is_video
+from .images import is_image, write_picture
 from .job import Job
 from .mux import join
 from .network import Model, Network
@@ -34,7 +34,7 @@ from .sink import Sink, StreamSink
 from .source import Source
 from .sources import open_reader
 from .summary import Record, Summary, summarise
-from .timeline import DEEPEST, Timeline
+from .timeline import Timeline
 from .y4m import Y4mWriter, y4m_format
 
 logger = logging.getLogger("waveletvfi")
@@ -78,7 +78,7 @@ def convert(
     check_output(output, inputs, overwrite=overwrite)
     check_pipes(inputs, output, resume=resume, keeps_alpha=options.alpha, size=process.world_size if process else 1)
     with contextlib.closing(open_reader(inputs, rate=options.input_fps, **options.reading())) as reader:
-        _check_options(options, reader, output)
+        check_options(options, reader, output)
         source, lost = Source(reader, seconds=options.seconds), []
         if is_image(output):
             records = [_make_middle(source, network, output)]
@@ -90,37 +90,6 @@ def convert(
             records, lost = _make_video(task, output, resume=resume, overwrite=overwrite)
     damage = "; ".join([*([source.damage] if source.damage else []), *lost]) or None
     return summarise(records, output=output, seconds=time.monotonic() - started, damage=damage)
-
-
-def _check_options(options: Options, reader: VideoReader | ImageReader, output: Path) -> None:
-    """Refuse what does not go together, and say what is assumed."""
-    bounds = {"depth": (1, DEEPEST), "scene_threshold": (0, 255), "input_fps": (Fraction(1, 1000), 1000)}
-    for name, (least, most) in bounds.items():
-        value = getattr(options, name)
-        if value is not None and not least <= value <= most:
-            raise ValueError(f"{name} must be from {least} to {most}, got {value}")
-    if options.seconds is not None and options.seconds <= 0:
-        raise ValueError(f"seconds must be above 0, got {options.seconds}")
-    are_images = isinstance(reader, ImageReader)
-    if options.input_fps is not None and not are_images:
-        raise ValueError(f"input_fps is for images; {reader.path} has its own rate")
-    if (options.deinterlace or options.fields) and not isinstance(reader, VideoReader):
-        name = "deinterlace" if options.deinterlace else "fields"
-        raise ValueError(f"{name} is for videos, and {reader.paths[0]} is an image")
-    is_usual = options == replace(
-        Options(), **{name: getattr(options, name) for name in ("ratio", "budget", "tile", "alpha")}
-    )
-    if is_image(output) and not (are_images and len(reader.paths) == 2 and is_usual):
-        raise ValueError(f"{output}: an image holds the middle one of two images, without other options; name a folder")
-    if options.alpha and not reader.has_alpha:
-        if isinstance(reader, PipeReader):
-            raise ValueError(f"{reader.path}: no alpha channel; pipe Matroska with FFV1, or leave --alpha out")
-        logger.warning("%s: no alpha channel, so --alpha changes nothing", reader.paths[0])
-    if reader.has_alpha and is_image(output) and output.suffix.lower() not in TRANSPARENT:
-        kinds = ", ".join(TRANSPARENT)
-        raise ValueError(f"{output} cannot keep an alpha channel; use {kinds}, or leave --alpha out")
-    if are_images and options.input_fps is None and (is_video(output) or is_animation(output) or is_pipe(output)):
-        logger.warning("taken as %s frames per second; --input_fps says otherwise", reader.rate)
 
 
 def _make_middle(source: Source, network: Network, output: Path) -> Record:
@@ -237,23 +206,13 @@ def _make_frames(
     with (
         Behind(sink.write) as encoder,
         contextlib.closing(ahead(spans, let_go=source.reader.close)) as waiting,
-        _stopping(stop),
+        stopping_on_failure(stop),
     ):
         for made in render(waiting, network, depth):
             encoder.put(made)
             done += group.size  # the others are about as fast
             on_progress(done if total is None else min(done, total), total)
     on_progress(done, done)
-
-
-@contextlib.contextmanager
-def _stopping(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` if the block fails."""
-    try:
-        yield
-    except BaseException:
-        stop()
-        raise
 
 
 @contextlib.contextmanager
