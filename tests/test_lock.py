@@ -108,6 +108,21 @@ def test_a_lock_belongs_to_one_and_ends_with_it(tmp_path, caplog, monkeypatch):
     assert "this file system has no locks (No locks available); start no second run" in caplog.text
 
 
+def test_a_holder_is_named_that_writes_its_name_only_after_a_moment(tmp_path, monkeypatch):
+    first, second = Lock(tmp_path / "lock"), Lock(tmp_path / "lock")
+    first.take(tmp_path / "a.mp4")
+    (tmp_path / "lock").write_text("")
+    monkeypatch.setattr("video.lock.time.sleep", lambda _: (tmp_path / "lock").write_text("process 7"))
+    with pytest.raises(OSError, match="is being made by process 7"):
+        second.take(tmp_path / "a.mp4")
+    (tmp_path / "lock").write_text("")
+    monkeypatch.setattr("video.lock.time.sleep", lambda _: None)
+    monkeypatch.setattr("video.lock.PATIENCE", 0)
+    with pytest.raises(OSError, match="is being made by another process"):
+        second.take(tmp_path / "a.mp4")
+    first.release()
+
+
 def test_a_lock_whose_file_is_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch):
     lock, take = Lock(tmp_path / "lock"), video.lock._lock
     calls = []
