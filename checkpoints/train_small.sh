@@ -42,4 +42,4 @@ python -m training.tools average --from "$OUT/run22/last.pth" --output "$OUT/run
 # Run 23: the trunk.
 python train_vimeo90k.py "${FAR[@]}" "${COMMON[@]}" --init_from "$OUT/run22.pth" --scales 210 210 210 321 21 10 \
     --optimizer muon --lr_start 2e-4 --lr_end 2e-4 --time_limit "${TRUNK_MINUTES:-70}" --seed 71 --out "$OUT/trunk" --resume auto
-python -m training.tools pack --from "$OUT/trunk/last.pth" --output training/trunk_small.pth
+python -m training.tools pack --averaged --from "$OUT/trunk/last.pth" --output training/trunk_small.pth

@@ -137,6 +137,10 @@ def test_a_packed_trunk_keeps_weights_and_the_size_of_every_gradient(run, tmp_pa
     with pytest.raises(ValueError, match="holds weights alone"):
         pack({"model": checkpoint["model"], "config": checkpoint["config"]})
     assert SIZES in packed
+    words = ["pack", "--averaged", "--from", str(run), "--output", str(tmp_path / "average.pth")]
+    tools.main(tools.parse_args(words))
+    for name, value in utils.load_checkpoint(tmp_path / "average.pth")["model"].items():
+        torch.testing.assert_close(value.float(), checkpoint["average"][f"module.{name}"], rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("source", ["checkpoint", "packed"])

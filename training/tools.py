@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.source[0][0]} does not say of which configuration it is; give a file of this project")
     config = Config(**content["config"])
     if args.change == "pack":
-        written = pack(content)
+        written = pack(content | {"model": averaged(content)} if args.averaged else content)
     else:
         weights, config = changed(args, [source for source, _ in sources], [share for _, share in sources], config)
         weights = {name: value.half() if args.half else value.float() for name, value in weights.items()}
@@ -110,6 +110,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--data_root", help="rescale: training data")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn (0)")
+    parser.add_argument("--averaged", action="store_true", help="pack: the moving average instead of the last weights")
     parser.add_argument("--half", action="store_true", help="write half precision, as weights are shipped")
     args = parser.parse_args(argv)
     if args.change == "rescale" and not args.data_root:
