@@ -172,6 +172,8 @@ class MotionPerceptionNet(nn.Module):
                 residual, _ = self.decoders[level - 1](self._inputs(level, warped, moved, time))
                 estimate = residual + (estimate if is_large else double_estimate(estimate))
             estimate = estimate[..., : -(-size[0] // 2**scale), : -(-size[1] // 2**scale)]
+        if scales[-1]:
+            passes += _divides(self._at_time(estimate, time), size, scales[-1])
         for _ in range(scales[-1]):
             estimate = double_estimate(estimate)
         flow_t0, flow_t1, occlusion = self._at_time(estimate[..., : size[0], : size[1]], time).split((2, 2, 1), dim=1)

@@ -37,7 +37,8 @@ class Observation(NamedTuple):
 
     motion: flows, occlusion, ratio logits. scales: of MP-Net's passes, see `models.passes`.
     merged: (B, 3, H, W) both frames warped to time t and blended.
-    pyramids: MP-Net's features of the pair, the same for every time. matched: whether they were computed here.
+    pair: MP-Net's features of both frames, the same for every time; None where nobody asked. matched: whether they were
+        computed here.
     features: context features of both frames, each finest first, (B, C, H/2^l, W/2^l): the same in every pair.
     encoded: of how many of the two frames they were computed here; the others were given.
     context: four levels, finest first, of what WS-Net sees.
@@ -46,7 +47,7 @@ class Observation(NamedTuple):
     motion: Motion
     scales: Scales
     merged: Tensor
-    pyramids: Pyramids
+    pair: Pyramids | None
     matched: bool
     features: tuple[Features, Features]
     encoded: int
@@ -142,7 +143,7 @@ class WaveletVFI(Pretrained):
         check_inputs(img0, img1, ratio, budget, temperature)
         observation = self.observe(img0, img1, t=t, passes=passes, known=known)
         output = self.synthesise(observation, ratio=ratio, budget=budget, temperature=temperature)
-        kept = None if known is None else Known(*observation.features, observation.pyramids)
+        kept = None if known is None else Known(*observation.features, observation.pair)
         return output._replace(frame=output.frame.to(img0.dtype), known=kept)
 
     def observe(
@@ -158,15 +159,17 @@ class WaveletVFI(Pretrained):
 
         Arguments: those of `forward`.
         """
-        known = Known(*(known or ()))
         img0, img1 = self._prepare(img0), self._prepare(img1)
         scales = self.scales(img0.shape[-2], img0.shape[-1], passes)
-        pyramids = known.pair or self.motion.encode(img0, img1, scales)
-        motion, merged = self._merge(img0, img1, pyramids, scales, t)
-        features = known.img0 or self.context.encode(img0), known.img1 or self.context.encode(img1)
-        encoded = (known.img0 is None) + (known.img1 is None)
+        features0, features1, pair = known or Known()
+        is_new = pair is None
+        if known is not None and is_new:  # wanted by other calls as well
+            pair = self.motion.encode(img0, img1, scales)
+        motion, merged = self.perceive(img0, img1, t=t, passes=passes, pair=pair)
+        features = features0 or self.context.encode(img0), features1 or self.context.encode(img1)
+        encoded = (features0 is None) + (features1 is None)
         context = self.context(features, merged, motion)
-        return Observation(motion, scales, merged, pyramids, known.pair is None, features, encoded, context)
+        return Observation(motion, scales, merged, pair, is_new, features, encoded, context)
 
     def synthesise(
         self,
@@ -205,16 +208,18 @@ class WaveletVFI(Pretrained):
         *,
         t: float | Tensor | None = None,
         passes: Passes | None = None,
+        pair: Pyramids | None = None,
     ) -> tuple[Motion, Tensor]:
-        """Run MP-Net alone: the motion, and the merged frame (B, 3, H, W). t, passes: as in `forward`."""
-        scales = self.scales(img0.shape[-2], img0.shape[-1], passes)
-        return self._merge(img0, img1, self.motion.encode(img0, img1, scales), scales, t)
+        """Run MP-Net alone: the motion, and the merged frame (B, 3, H, W).
 
-    def _merge(
-        self, img0: Tensor, img1: Tensor, pyramids: Pyramids, scales: Scales, t: float | Tensor | None
-    ) -> tuple[Motion, Tensor]:
+        t, passes: as in `forward`. pair: MP-Net's features of both frames, where they are known.
+        """
+        scales = self.scales(img0.shape[-2], img0.shape[-1], passes)
         time = check_times(t, img0, any_time=self.config.any_time)
-        motion = self.motion.decode(pyramids, img0.shape[-2:], time, scales)
+        if pair is None:
+            motion = self.motion(img0, img1, time, scales)
+        else:
+            motion = self.motion.decode(pair, img0.shape[-2:], time, scales)
         return motion, blend(img0, img1, motion.flow_t0, motion.flow_t1, motion.occlusion)
 
     def scales(self, height: int, width: int, passes: Passes | None = None) -> Scales:

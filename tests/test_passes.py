@@ -97,6 +97,8 @@ def test_what_training_sees_divides_the_frame(any_time):
     assert [tuple(e.shape[-2:]) for e in motion.passes] == [(32, 64)]
     half = any_time.motion(F.avg_pool2d(img0, 2), F.avg_pool2d(img1, 2), torch.tensor([0.4]))
     torch.testing.assert_close(motion.passes[0], torch.cat(half[:3], dim=1), rtol=1e-4, atol=1e-4)
+    ending = any_time.motion(img0, img1, torch.tensor([0.4]), scales=(2, 1))
+    assert [tuple(e.shape[-2:]) for e in ending.passes] == [(16, 32), (32, 64)]  # the last one before it is enlarged
     with torch.no_grad():
         assert any_time.motion(img0, img1, torch.tensor([0.4]), scales=(1, 0))[4:] == ((), ())
 

@@ -146,9 +146,9 @@ def any_time(data):
 def test_passes_and_times_are_drawn_for_every_step(data, any_time, tmp_path, monkeypatch, warm_up):
     seen, observe = [], WaveletVFI.perceive
 
-    def spy(model, img0, img1, *, t=None, passes=None):
+    def spy(model, img0, img1, *, t=None, passes=None, pair=None):
         seen.append((t, passes))
-        return observe(model, img0, img1, t=t, passes=passes)
+        return observe(model, img0, img1, t=t, passes=passes, pair=pair)
 
     monkeypatch.setattr(WaveletVFI, "perceive", spy)
     flags = ["--init_from", any_time, "--epochs", "4", "--any_time", "0.9", "--strides", "1", "2"]
