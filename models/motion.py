@@ -154,31 +154,29 @@ class MotionPerceptionNet(nn.Module):
         ways = None if time is None else flow_ways(time)
         estimate, hidden = self.decoders[-1](self._inputs(4, pyramids[0][-1], None, time))
         logits = self.classifier(hidden)
+        records = torch.is_grad_enabled() and not torch.compiler.is_exporting()
         coarse: list[Tensor] = []
         passes: list[Tensor] = []
         for number, (scale, features) in enumerate(zip(scales, pyramids, strict=True)):
-            if number:
-                passes += _divides(self._at_time(estimate, time), size, scales[number - 1])
-                if scale + len(LATER_LEVELS) > LEVELS[0]:  # the frames were padded
-                    estimate = _fit(estimate, *features[0].shape[-2:])
+            if number and scale + len(LATER_LEVELS) > LEVELS[0]:  # the frames were padded
+                estimate = _fit(estimate, *features[0].shape[-2:])
             for level in LATER_LEVELS if number else LEVELS[1:]:
                 # The pass before has left an estimate that is as large as the one that level 2 puts out.
                 is_large = number > 0 and level == LATER_LEVELS[0]
                 here = halve_estimate(estimate) if is_large else estimate
                 moved = here if ways is None else here * ways
-                if not is_large:
+                if records and not is_large:
                     coarse += _divides(moved, size, scale + level)
                 warped = backward_warp(features[level - 1], torch.cat([moved[:, :2], moved[:, 2:4]]))
                 residual, _ = self.decoders[level - 1](self._inputs(level, warped, moved, time))
                 estimate = residual + (estimate if is_large else double_estimate(estimate))
             estimate = estimate[..., : -(-size[0] // 2**scale), : -(-size[1] // 2**scale)]
-        if scales[-1]:
-            passes += _divides(self._at_time(estimate, time), size, scales[-1])
+            if records and scale:
+                passes += _divides(self._at_time(estimate, time), size, scale)
         for _ in range(scales[-1]):
             estimate = double_estimate(estimate)
         flow_t0, flow_t1, occlusion = self._at_time(estimate[..., : size[0], : size[1]], time).split((2, 2, 1), dim=1)
-        kept = (tuple(coarse), tuple(passes)) if torch.is_grad_enabled() else ()
-        return Motion(flow_t0, flow_t1, occlusion, logits.float(), *kept)
+        return Motion(flow_t0, flow_t1, occlusion, logits.float(), tuple(coarse), tuple(passes))
 
     @staticmethod
     def _at_time(estimate: Tensor, time: Tensor | None) -> Tensor:
@@ -266,7 +264,7 @@ def _divides(estimate: Tensor, size: Sequence[int], halvings: int) -> list[Tenso
     large; else nothing."""
     if any(side % 2**halvings for side in size):
         return []
-    return [estimate[..., : size[0] >> halvings, : size[1] >> halvings]]
+    return [estimate[..., : size[0] // 2**halvings, : size[1] // 2**halvings]]
 
 
 def _mean(image: Tensor) -> Tensor:
