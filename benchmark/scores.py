@@ -82,8 +82,8 @@ def score(
     if details := prediction.details:
         (candidate,) = details.candidates
         columns |= {"ratio": candidate.ratio, "cost": candidate.cost, "gmacs": details.published_gmacs}
-        if details.executed_gmacs is not None:
-            columns["executed_gmacs"] = details.executed_gmacs
+        if (executed := details.executed_gmacs) is not None:
+            columns["executed_gmacs"] = executed
     values = zip(*(column.tolist() for column in columns.values()), strict=True)
     scores = [Scores(**dict(zip(columns, row, strict=True)), ms=ms) for row in values]
     return [one if whole else None for one, whole in zip(scores, finite.tolist(), strict=True)]

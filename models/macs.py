@@ -1,7 +1,7 @@
 """Computation per frame: as the published tables count it, and as it is really executed."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -13,34 +13,33 @@ LEVELS = 4
 Count = Callable[[nn.Module, int], int]
 
 
-class Operations(NamedTuple):
-    """10^9 operations per sample, (B,) float64 on the CPU, as published tables count them and as executed.
-
-    executed is None where it is not known: of a frame whose computation was shared with others, as in a sweep.
-    """
-
-    published: Tensor
-    executed: Tensor | None
-
-
-def count(model: Any, output: Any) -> Operations:
-    """Count the operations behind an `Interpolation`, those of its candidates weighted by their probabilities.
+def count_published(model: Any, output: Any) -> Tensor:
+    """Count the operations behind an `Interpolation` as `published_gmacs` does, candidates weighted by probability.
 
     Counting reads masks, which a GPU has to finish first; so it is done for those who ask, and is no part of `forward`.
 
     Args:
         model: the `WaveletVFI` that made it. output: what it returned, with its padded sizes.
+    Returns:
+        (B,) float64 on the CPU, in units of 10^9.
     """
     height, width = output.merged.shape[-2:]
     weighted = zip(output.probs.double().cpu().unbind(1), output.candidates, strict=True)
-    scales = output.scales
-    published = sum(p * published_gmacs(model, height, width, c.masks, scales=scales) for p, c in weighted)
-    executed = None
-    if output.alone:
-        sparse = sum(candidate.executed for candidate in output.candidates)
-        encoded = {"encoded": output.encoded, "matched": output.matched}
-        executed = executed_gmacs(model, height, width, sparse, scales=scales, **encoded)
-    return Operations(published, executed)
+    counts = (p * published_gmacs(model, height, width, c.masks, scales=output.scales) for p, c in weighted)
+    return cast(Tensor, sum(counts))
+
+
+def count_executed(model: Any, output: Any) -> Tensor | None:
+    """Count what was executed for an `Interpolation`, see `executed_gmacs`; None for one that was computed with others.
+
+    Arguments and result: as of `count_published`.
+    """
+    if not output.alone:
+        return None
+    height, width = output.merged.shape[-2:]
+    sparse = cast(Tensor, sum(candidate.executed for candidate in output.candidates))
+    features = {"encoded": output.encoded, "matched": output.matched}
+    return executed_gmacs(model, height, width, sparse, scales=output.scales, **features)
 
 
 def published_gmacs(
@@ -121,7 +120,7 @@ def _around(
     encoded: int = 2,
     matched: bool = True,
 ) -> int:
-    """All that is not sparse; the context encoder's first pyramid sees `encoded` frames."""
+    """All that is not sparse; encoded, matched: as in `executed_gmacs`."""
     pixels = [h * w for h, w in sizes]
     height, width = sizes[0]
     scales = model.scales(height, width) if scales is None else scales

@@ -11,7 +11,7 @@ from .checks import check_frames, check_inputs, check_times
 from .config import Config, find_config
 from .context import ContextNet, Features, LevelContext
 from .layers import MULTIPLE, blend, channels_last, pad_to_multiple
-from .macs import Operations, count
+from .macs import count_executed, count_published
 from .motion import Motion, MotionPerceptionNet, Pyramids
 from .official import to_ours
 from .passes import Passes, Scales, scales_of
@@ -81,17 +81,13 @@ class Interpolation(NamedTuple):
 
     @property
     def published_gmacs(self) -> Tensor | None:
-        """10^9 operations as published tables count them, (B,), counted now; see `models.macs.count`."""
-        return self._operations and self._operations.published
+        """10^9 operations as published tables count them, (B,), counted now; see `models.macs`."""
+        return count_published(self.network, self) if self.network else None
 
     @property
     def executed_gmacs(self) -> Tensor | None:
         """10^9 multiply-accumulates that were really computed, (B,); None where that is not known, as in a sweep."""
-        return self._operations and self._operations.executed
-
-    @property
-    def _operations(self) -> Operations | None:
-        return count(self.network, self) if self.network else None
+        return count_executed(self.network, self) if self.network else None
 
 
 class WaveletVFI(Pretrained):
