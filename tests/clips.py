@@ -38,8 +38,8 @@ SQUARES = [square(index) for index in range(6)]
 
 def make_clip(path: Path, images: list[np.ndarray], *, times: list[int] | None = None, **options) -> Path:
     """Write a video of uint8 or uint16 images. times: in units of 1/90000 s, default `rate` (an option). Other options:
-    codec, options (of it), pix_fmt, turn, colour (matrix, range, primaries, transfer), aspect, sound (seconds of
-    each of its streams), fast_start, metadata."""
+    codec, options (of it), pix_fmt, turn, colour (matrix, range, primaries, transfer), aspect, sound (seconds of each
+    of its streams), sound_codec, fast_start, metadata."""
     fast_start = {"movflags": "faststart"} if options.get("fast_start") else {}
     rate = Fraction(options.get("rate", RATE))
     with av.open(str(path), "w", options=fast_start) as container:
@@ -58,7 +58,7 @@ def make_clip(path: Path, images: list[np.ndarray], *, times: list[int] | None =
             video.set_display_rotation(options["turn"])
         if "aspect" in options:
             video.sample_aspect_ratio = options["aspect"]
-        sounds = [container.add_stream("aac", rate=48000) for _ in options.get("sound", [])]
+        sounds = [container.add_stream(options.get("sound_codec", "aac"), rate=48000) for _ in options.get("sound", [])]
         for index, image in enumerate(images):
             frame = av.VideoFrame.from_ndarray(image, "rgb24" if image.dtype == np.uint8 else "rgb48le")
             if matrix != 2:

@@ -1,6 +1,7 @@
 """What an output cannot hold is named before the work; what it cannot be closed with is left out, and said."""
 
 import errno
+import random
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -150,3 +151,41 @@ def test_what_is_stored_in_another_way_is_named_once_and_before_the_work(tmp_pat
     assert len(caplog.messages) == 1 and "sound (pcm_s24le) is stored as ALAC, without loss" in caplog.text
     convert([source], tmp_path / "out.mp4", Average())
     assert len(caplog.messages) == 2
+
+
+def with_noise(source: Path, target: Path, spoilt) -> Path:
+    """A copy whose packets of sound are noise where `spoilt` says so of their number."""
+    noise = random.Random(1)
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        copies = {stream: new.add_stream_from_template(stream, opaque=True) for stream in old.streams}
+        number = 0
+        for packet in old.demux():
+            if not packet.size:
+                continue
+            copy = packet
+            if packet.stream.type == "audio":
+                if spoilt(number):
+                    copy = av.Packet(noise.randbytes(packet.size))
+                    copy.pts, copy.dts, copy.duration = packet.pts, packet.dts, packet.duration
+                    copy.time_base, copy.is_keyframe = packet.time_base, True
+                number += 1
+            copy.stream = copies[packet.stream]
+            new.mux(copy)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "line"),
+    [
+        (lambda number: True, "sound left out: .mp4 takes none of the packets, which are damaged"),
+        (lambda number: number < 15, r"0\.\d+ s of sound left out: .mp4 does not take damaged packets"),
+        (lambda number: False, None),
+    ],
+    ids=["all", "beginning", "none"],
+)
+def test_sound_that_the_muxer_drops_without_an_error_is_said(tmp_path, spoilt, line):
+    picture = make_clip(tmp_path / "picture.mkv", SQUARES * 4, rate=25, sound=[1.2], sound_codec="eac3")
+    clip = with_noise(picture, tmp_path / "clip.mkv", spoilt)
+    summary = convert([clip], tmp_path / "out.mp4", Average())
+    assert re.fullmatch(line, summary.damage) if line else summary.damage is None
+    assert summary.frames == 48 and convert([clip], tmp_path / "out.mkv", Average()).damage is None

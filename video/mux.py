@@ -17,8 +17,9 @@ from utils import atomic_path
 
 from .animation import animate
 from .carry import MATROSKA, is_unlisted
-from .closing import Carried, Cut, cut_more
+from .closing import Carried, Cut, Written, cut_more, missing
 from .codecs import ANIMATIONS
+from .copied import span
 from .files import open_handed_on, open_media
 from .reader import VideoReader
 from .segments import FRAMES, QUICK_TIME, SEGMENT, Format, naming_failures, tag_colour
@@ -90,16 +91,19 @@ def _mux(
 ) -> str | None:
     """Write all segments and what is carried. If the output cannot be closed, write it again with less of what is
     carried. Return what was lost by that, None for nothing."""
-    cut, lost, reached, kinds = Cut(), None, {}, set()
+    cut, lost = Cut(), None
+    kinds: set[str] = set()
+    written: dict[int, Written] = {}
     while True:
         carried = None if source is None else Carried(source, last, stretch, cut, is_said)
         try:
-            _write(segments, form, output, end, carried, reached, kinds)
-            return lost
+            _write(segments, form, output, end, carried, written)
+            return lost or missing(output, written)
         except av.FFmpegError as error:
-            following = cut_more(cut, kinds, reached)
+            following = cut_more(cut, written)
             if source is None or error.errno in OF_DISK or following is None:
                 raise
+            kinds |= {stream.kind for stream in written.values()}
             cut, is_said, lost = following, True, following.describe(kinds, error.strerror)
 
 
@@ -109,20 +113,14 @@ def _write(
     output: Path,
     end: Fraction | None,
     carried: Carried | None,
-    reached: dict[int, Fraction],
-    kinds: set[str],
+    written: dict[int, Written],
 ) -> None:
-    """Write the output once.
-
-    Args:
-        reached: takes, by stream of picture and sound, when the last packet so far begins, in seconds.
-        kinds: takes the kinds of all streams that had a packet.
-    """
+    """Write the output once. `written` takes, by stream, what the muxer was given."""
     options = {"fflags": "+bitexact"}  # nothing random, no date of today
     if form.suffix in QUICK_TIME:
         options["movflags"] = "+faststart"
     damaged = 0
-    reached.clear()
+    written.clear()
     with contextlib.ExitStack() as stack:
         if carried is not None and carried.stretch == 1 and is_unlisted(carried.source.path, form.suffix):
             container = stack.enter_context(open_handed_on(output, MATROSKA, options))
@@ -135,11 +133,11 @@ def _write(
             streams.append(carrier.packets(end))
         container.start_encoding()
         for packet in heapq.merge(*streams, key=lambda packet: packet.dts * packet.time_base):
-            kinds.add(packet.stream.type)
-            if packet.stream.type != "subtitle":
-                reached[packet.stream.index] = packet.dts * packet.time_base
+            index, begin, stop = packet.stream.index, packet.dts * packet.time_base, span(packet)[1]
+            first = written[index].first if index in written else begin
             try:
                 container.mux(packet)
+                written[index] = Written(packet.stream.type, first, begin, stop)
             except av.FFmpegError as error:
                 if carried is None or error.errno in OF_DISK:
                     raise
