@@ -40,11 +40,11 @@ def scales_of(passes: Passes, height: int, width: int) -> Scales:
 
 
 def auto_scales(height: int, width: int) -> Scales:
-    """Return the scales that suit frames of this size: three, the finest of which is below 640x480 pixels.
+    """Return the scales that suit frames of this size: four, the finest of which is below 640x480 pixels.
 
     At 1280x720 a pass at full size would cost three quarters of all passes for 0.2 dB (checkpoints/TRAINING.md).
     """
     finest = 0
     while (height >> finest) * (width >> finest) > 640 * 480:
         finest += 1
-    return tuple(range(finest + 2, finest - 1, -1))
+    return tuple(range(finest + 3, finest - 1, -1))

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from runs import MIDDLE
 
-from models import CONFIGS
 from models.exported import HIGHS, MASKS, METADATA, NAMES, Graph
 
 COST = 0.25
@@ -36,7 +36,7 @@ def make_graph(path: Path, *, ratio: float | None = None, metadata: bool = True)
     graph = helper.make_graph(nodes, "average", inputs, outputs, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     if metadata:
-        text = Graph(dataclasses.asdict(CONFIGS["small"]), ratio, "float32").to_json()
+        text = Graph(dataclasses.asdict(MIDDLE), ratio, "float32").to_json()
         helper.set_model_props(model, {METADATA: text})
     onnx.save(model, path)
     return path

@@ -20,8 +20,9 @@ from training.report import read_curves
 
 ROOT = Path(__file__).parent.parent
 LAUNCHED: list[subprocess.Popen] = []
+MIDDLE = dataclasses.replace(CONFIGS["small"], any_time=False, correlation=0, passes=1)  # of one pass and one time
 TINY = dataclasses.replace(
-    CONFIGS["small"], encoder=(4, 4, 4, 4), decoder=(4, 4, 4, 4), context=(4, 4, 4, 4), synthesis=(4, 4, 4, 4)
+    MIDDLE, encoder=(4, 4, 4, 4), decoder=(4, 4, 4, 4), context=(4, 4, 4, 4), synthesis=(4, 4, 4, 4)
 )
 
 

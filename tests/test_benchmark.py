@@ -48,7 +48,7 @@ def assert_close(results, expected):
         pairs = zip((*row.images.values(), row.mean), (*wanted.images.values(), wanted.mean), strict=True)
         for ours, theirs in pairs:
             numbers, others = (tuple(v for v in scores._replace(ms=None) if v is not None) for scores in (ours, theirs))
-            assert numbers == pytest.approx(others, abs=1e-4)
+            assert numbers == pytest.approx(others, rel=1e-5, abs=1e-4)
 
 
 def test_the_scores_are_those_of_the_frame_in_floating_point_and_in_bytes(dataset):
@@ -99,9 +99,10 @@ def test_a_sweep_gives_what_each_ratio_alone_gives_but_for_what_is_executed(data
         assert row.mean.ms is row.memory is None
         known = alone.mean.executed_gmacs if option["ratio"] == 0 else None  # all that a sweep with ratio 0 computes
         assert row.mean.executed_gmacs == (known and pytest.approx(known))
-        for ours, wanted in zip(row.images.values(), alone.images.values(), strict=True):
+        for ours, theirs in zip(row.images.values(), alone.images.values(), strict=True):
             same = ("psnr", "ssim", "psnr8", "ie", "ratio", "cost", "gmacs")
-            assert [getattr(ours, f) for f in same] == pytest.approx([getattr(wanted, f) for f in same], abs=1e-4)
+            wanted = [getattr(theirs, field) for field in same]
+            assert [getattr(ours, field) for field in same] == pytest.approx(wanted, rel=1e-5, abs=1e-4)
 
 
 def test_a_sweep_looks_at_the_motion_once_for_each_batch(dataset):

@@ -1,10 +1,13 @@
 """Operations per frame: published totals, the reference network's own counts, PyTorch's, and how masks scale them."""
 
+from unittest import mock
+
 import pytest
 import torch
 from reference import images, reference_cases
 from torch.utils.flop_counter import FlopCounterMode
 
+import models.motion
 from models import WaveletVFI
 from models.macs import published_gmacs
 
@@ -57,12 +60,25 @@ def linear_flops(rows, *options, out_shape, **more):
 
 
 def counted_gmacs(model, img0, img1, **options):
-    """10^9 multiply-accumulates of a call as PyTorch counts them while it runs, and as the network tells them."""
+    """10^9 multiply-accumulates of a call as PyTorch counts them while it runs, and as the network tells them.
+
+    PyTorch counts no products of elements; those of the correlation are counted where it is called.
+    """
+    products = []
+
+    def correlate(features0, features1, radius):
+        products.append((2 * radius + 1) ** 2 * features0.numel())
+        return usual(features0, features1, radius)
+
+    usual = models.motion.correlate
     known = {torch.ops.mkldnn._linear_pointwise: linear_flops} if torch.backends.mkldnn.is_available() else {}
     model.interpolate_details(img0, img1, **options)  # transforms kernels, which are kept
-    with FlopCounterMode(display=False, custom_mapping=known) as counter:
+    with (
+        FlopCounterMode(display=False, custom_mapping=known) as counter,
+        mock.patch("models.motion.correlate", correlate),
+    ):
         output = model.interpolate_details(img0, img1, **options)
-    return counter.get_total_flops() / 2e9, output.executed_gmacs.sum().item()
+    return (counter.get_total_flops() / 2 + sum(products)) / 1e9, output.executed_gmacs.sum().item()
 
 
 @pytest.mark.parametrize("method", ["masked", "folded", "gather", "auto"])

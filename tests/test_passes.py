@@ -6,6 +6,7 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F
+from runs import MIDDLE
 from shifts import shifted
 
 from models import CONFIGS, Config, WaveletVFI, waveletvfi
@@ -16,6 +17,12 @@ from models.passes import auto_scales, scales_of
 from models.waveletvfi import Known
 
 ANY_TIME = dataclasses.replace(CONFIGS["small"], any_time=True, correlation=2)
+
+
+@pytest.fixture(scope="module")
+def small():
+    torch.manual_seed(1)
+    return WaveletVFI(MIDDLE).eval()
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +70,7 @@ def test_two_passes_are_the_formula(small):
 def test_later_passes_that_refine_nothing_only_enlarge(size):
     """Whatever the scales, and whether frames have to be padded or not."""
     torch.manual_seed(5)
-    net = WaveletVFI("small").motion
+    net = WaveletVFI(MIDDLE).motion
     for decoder in net.decoders[:2]:
         torch.nn.init.zeros_(decoder.output.weight)
         torch.nn.init.zeros_(decoder.output.bias)

@@ -5,16 +5,22 @@ from pathlib import Path
 
 import pytest
 import torch
-from runs import TINY, make_data, train
+from runs import MIDDLE, TINY, make_data, train
 
 import utils
-from models import CONFIGS, Config, WaveletVFI, waveletvfi
+from models import Config, WaveletVFI, waveletvfi
 from models.weights import save_weights
 from training import tools
 from training.surgery import mean, redraw, rescale, resize
 from training.trunk import SCALE, SIZES, optimizer_state, pack
 
-SMALL = CONFIGS["small"]
+SMALL = dataclasses.replace(
+    MIDDLE,
+    encoder=(16, 24, 32, 40),
+    decoder=(24, 40, 56, 64),
+    context=(16, 32, 48, 64),
+    synthesis=(72, 144, 216, 192),
+)
 WIDER = dataclasses.replace(
     SMALL,
     encoder=(16, 32, 40, 56),
@@ -22,6 +28,16 @@ WIDER = dataclasses.replace(
     context=(16, 40, 48, 72),
     synthesis=(80, 144, 224, 200),
 )
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A network with heads that do something."""
+    torch.manual_seed(1)
+    model = WaveletVFI(SMALL).eval()
+    for head in (model.synthesis.low_head, *model.synthesis.high_heads):
+        torch.nn.init.normal_(head.weight, std=0.003)
+    return model
 
 
 def resized(model, config, **options):
