@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from datasets.clips import decode_clip, find_clip
+from datasets.clips import EXAMPLE, decode_clip
 from utils import write_image
 from video import Options
 
@@ -20,8 +20,7 @@ from .jobs import Setup, check_clip, interpolate_clip, interpolate_pair, open_im
 from .previews import playable, write_preview
 from .progress import Countdown, Stopped, Stops
 
-EXAMPLE = ("bikes", 66, 68)  # clip, first and last frame
-EXAMPLE_FRAMES = 50  # of the clip
+EXAMPLE_PAIR = 43, 45  # of the frames of the example clip
 IMAGE = {"format": "png", "height": 240, "min_width": 150}
 ONE_BY_ONE = {"concurrency_id": "network", "concurrency_limit": 1}
 QUIET = {"show_progress": "hidden"}
@@ -182,15 +181,14 @@ def _previewed(setup: Setup, path: str) -> tuple[str | None, gr.Video]:
 
 def _example_pair() -> list[np.ndarray]:
     """Return two frames of a real clip."""
-    name, first, last = EXAMPLE
-    frames = decode_clip(find_clip(name), last + 1)
-    return [frames[index].permute(1, 2, 0).numpy() for index in (first, last)]
+    frames = decode_clip(EXAMPLE, max(EXAMPLE_PAIR) + 1)
+    return [frames[index].permute(1, 2, 0).numpy() for index in EXAMPLE_PAIR]
 
 
 def _example_clip(setup: Setup) -> tuple[str, gr.Video]:
-    """Return the beginning of a real clip, to be used and to be played."""
-    file = _new_folder(setup) / f"{EXAMPLE[0]}.mp4"
-    write_preview(find_clip(EXAMPLE[0]), file, frames=min(EXAMPLE_FRAMES, setup.limits.frames))
+    """Return as much of a real clip as the page takes, to be used and to be played."""
+    file = _new_folder(setup) / EXAMPLE.name
+    write_preview(EXAMPLE, file, frames=setup.limits.frames)
     return str(file), gr.Video(file, visible=True)
 
 
