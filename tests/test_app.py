@@ -1,5 +1,6 @@
 """The web page's jobs: what they refuse, compute and show. The page itself, in a browser: test_app_browser.py."""
 
+import dataclasses
 import struct
 import sys
 import zlib
@@ -10,8 +11,10 @@ import pytest
 import torch
 from clips import make_clip, packets, square
 from PIL import Image
+from runs import TINY
 
 import app
+from models import WaveletVFI
 from utils import read_image, run_script, tensor_to_image
 from video import Options, VideoReader
 from web.figures import figures
@@ -53,6 +56,40 @@ def test_a_pair_is_what_the_network_makes_of_it(setup, images):
 
 def test_a_budget_is_kept(setup, images):
     assert interpolate_pair(setup, images, {"budget": 0.25}).costs[0] <= 0.25
+
+
+@pytest.fixture
+def timed(setup) -> Setup:
+    """With weights that make any time."""
+    return setup._replace(model=WaveletVFI(dataclasses.replace(TINY, any_time=True, passes=2)).eval())
+
+
+def test_a_pair_has_its_frame_at_the_time_and_with_the_passes_asked_for(timed, images):
+    img0, img1 = (read_image(path) for path in images)
+    for options in ({"t": 0.25}, {"t": 0.75, "passes": 1}, {"passes": "auto"}):
+        frame = interpolate_pair(timed, images, {"ratio": 0.0}, **options).liveliest.output.frame
+        torch.testing.assert_close(frame, timed.model.interpolate(img0, img1, ratio=0.0, **options))
+
+
+def test_weights_for_the_middle_alone_make_no_other_time(setup, images):
+    with pytest.raises(ValueError, match="any_time"):
+        interpolate_pair(setup, images, {}, t=0.25)
+
+
+def test_a_clip_has_the_passes_asked_for(timed, tmp_path):
+    clip = make_clip(tmp_path / "clip.mp4", [square(k) for k in range(2)])
+    watched, _ = interpolate_clip(timed, str(clip), tmp_path / "out.mp4", TWICE, report=lambda *_: None, passes=3)
+    assert watched.liveliest.output.scales == (2, 1, 0)
+
+
+@pytest.mark.extra
+def test_only_weights_that_make_any_time_have_a_slider_of_times(setup, timed):
+    pytest.importorskip("gradio")
+    page = pytest.importorskip("web.page")
+    for one, is_shown in ((setup, False), (timed, True)):
+        blocks = page.build_page(one).blocks.values()
+        (slider,) = [block for block in blocks if getattr(block, "elem_id", None) == "time"]
+        assert slider.visible == is_shown and slider.value == 0.5
 
 
 @pytest.mark.parametrize("missing", [0, 1])

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from models.passes import AUTO, Passes
 from video import rational
 
 from .figures import figures
@@ -17,14 +18,17 @@ AMOUNTS = ("Network chooses", "Threshold ratio", "Budget")
 AGAINST = ("average of both", "first frame", "last frame")
 MORE, RATE, SLOW = "More frames", "A frame rate", "Slow motion"
 TIMES, SLOWER = (2, 4, 8), (2, 4, 8)
+PASSES = {"Default": None, "1": 1, "2": 2, "3": 3, "By size": AUTO}
+EDGE = 0.05  # of the slider of times: what is nearer to a frame than this is hardly another one
 
 
 def amount_controls(setup: Setup, ratio: float | None, budget: float | None) -> list[gr.Component]:
-    """Lay out how much is computed: one of `AMOUNTS`; the ratio; the budget. For `chosen_amount`."""
+    """Lay out how much is computed, for `chosen_amount`: one of `AMOUNTS`; the ratio; the budget; one of `PASSES`."""
     start = "Budget" if budget is not None else "Threshold ratio" if ratio is not None else "Network chooses"
     candidates = setup.model.config.ratios
     most = max(4 * max(candidates), ratio or 0) or 1.0
     offered = ", ".join(f"{candidate:g}" for candidate in candidates)
+    default = "by size" if setup.model.config.passes == AUTO else setup.model.config.passes
     with gr.Accordion("How much is computed", open=start != "Network chooses"):
         choice = gr.Radio(AMOUNTS, value=start, show_label=False, container=False)
         ratio_slider = gr.Slider(
@@ -41,13 +45,33 @@ def amount_controls(setup: Setup, ratio: float | None, budget: float | None) -> 
             info="At most this part of all details, for every pair of frames: less is faster.",
             visible=start == "Budget",
         )
+        passes = gr.Radio(
+            tuple(PASSES),
+            value="Default",
+            label="Passes of the motion network",
+            info=f"Three find larger motion than one, and take longer. These weights' default: {default}.",
+            elem_classes="passes",
+        )
     _show_chosen(choice, {"Threshold ratio": ratio_slider, "Budget": budget_slider})
-    return [choice, ratio_slider, budget_slider]
+    return [choice, ratio_slider, budget_slider, passes]
 
 
-def chosen_amount(choice: str, ratio: float, budget: float) -> Amount:
-    """Return what the controls of `amount_controls` ask for."""
-    return {"Threshold ratio": {"ratio": ratio}, "Budget": {"budget": budget}}.get(choice, {})
+def chosen_amount(choice: str, ratio: float, budget: float, passes: str) -> tuple[Amount, Passes | None]:
+    """Return what the controls of `amount_controls` ask for, passes apart."""
+    amount = {"Threshold ratio": {"ratio": ratio}, "Budget": {"budget": budget}}.get(choice, {})
+    return amount, PASSES[passes]
+
+
+def time_slider(setup: Setup) -> gr.Slider:
+    """Lay out when the frame between two images is, 0 to 1; only for weights that make any time."""
+    return gr.Slider(
+        *(EDGE, 1 - EDGE, 0.5),
+        step=EDGE,
+        label="Time of the frame",
+        info="0 is the first frame, 1 the last one, 0.5 the middle.",
+        visible=setup.model.config.any_time,
+        elem_id="time",
+    )
 
 
 def time_controls() -> list[gr.Component]:

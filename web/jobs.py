@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from models import Interpolation, WaveletVFI
+from models.passes import Passes
 from utils import image_to_tensor, read_image, tensor_to_image
 from video import Options, Summary, VideoReader, convert
 from video.timeline import Timeline
@@ -79,8 +80,9 @@ class Pair(NamedTuple):
 class WatchedModel:
     """A network that remembers its cost for every pair, and of the pair with the largest mean motion everything."""
 
-    def __init__(self, model: WaveletVFI):
-        self._model = model
+    def __init__(self, model: WaveletVFI, *, passes: Passes | None = None):
+        """passes: how often the motion network runs; default: as the weights say."""
+        self._model, self._passes = model, passes
         self.config = model.config
         self._motion = -1.0
         self.costs: list[float] = []
@@ -91,7 +93,7 @@ class WatchedModel:
 
     def interpolate_details(self, img0: Tensor, img1: Tensor, **options: float | None) -> Interpolation:
         started = time.monotonic()
-        output = self._model.interpolate_details(img0, img1, **options)
+        output = self._model.interpolate_details(img0, img1, passes=self._passes, **options)
         self.costs.append(output.candidates[0].cost.mean().item())
         motion = output.motion.flow_t0.norm(dim=1).mean().item()
         if motion > self._motion:
@@ -109,16 +111,24 @@ def open_image(path: str | Path, limits: Limits) -> np.ndarray:
     return tensor_to_image(read_image(path))
 
 
-def interpolate_pair(setup: Setup, paths: list[str | None], amount: Amount) -> WatchedModel:
-    """The network after one pair of image files. Raises ValueError: not two, unreadable, too large, of two sizes."""
+def interpolate_pair(
+    setup: Setup, paths: list[str | None], amount: Amount, *, t: float | None = None, passes: Passes | None = None
+) -> WatchedModel:
+    """Return the network after one pair of image files.
+
+    Args:
+        t, passes: as of `WaveletVFI.interpolate`.
+    Raises:
+        ValueError: not two images, unreadable, too large, of two sizes, or a time that the weights do not make.
+    """
     if None in paths:
         raise ValueError("two images are needed: the frame before and the frame after")
     img0, img1 = (image_to_tensor(open_image(path, setup.limits)).to(setup.device) for path in paths)
     if img0.shape != img1.shape:
         first, last = (f"{image.shape[-1]}x{image.shape[-2]}" for image in (img0, img1))
         raise ValueError(f"both frames need one size, the first is {first} and the last {last}: scale them to one size")
-    watched = WatchedModel(setup.model)
-    watched.interpolate(img0, img1, **amount)
+    watched = WatchedModel(setup.model, passes=passes)
+    watched.interpolate(img0, img1, t=t, **amount)
     return watched
 
 
@@ -130,18 +140,18 @@ def check_clip(path: str | Path, limits: Limits) -> None:
 
 
 def interpolate_clip(
-    setup: Setup, path: str | None, output: Path, options: Options, *, report: Report
+    setup: Setup, path: str | None, output: Path, options: Options, *, report: Report, passes: Passes | None = None
 ) -> tuple[WatchedModel, Summary]:
     """Write the smoother or slower clip to `output`; return the network after it, and what was done.
 
-    report: called as `convert` does; what it raises stops the job.
+    report: called as `convert` does; what it raises stops the job. passes: as of `WaveletVFI.interpolate`.
 
     Raises:
         ValueError: no clip, not a video, or beyond the limits.
     """
     if path is None:
         raise ValueError("a clip is needed: drop one, or use the example")
-    name, watched, limits = Path(path).name, WatchedModel(setup.model), setup.limits
+    name, watched, limits = Path(path).name, WatchedModel(setup.model, passes=passes), setup.limits
     check_clip(path, limits)
     with contextlib.closing(VideoReader(path)) as reader:
         timeline = Timeline(multiplier=options.multiplier, fps=options.fps, slow=options.slow)

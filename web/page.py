@@ -11,10 +11,11 @@ import gradio as gr
 import numpy as np
 
 from datasets.clips import EXAMPLE, decode_clip
+from models.passes import Passes
 from utils import write_image
 from video import Options
 
-from .controls import Results, amount_controls, chosen_amount, chosen_times, time_controls
+from .controls import Results, amount_controls, chosen_amount, chosen_times, time_controls, time_slider
 from .figures import in_words
 from .jobs import Setup, check_clip, interpolate_clip, interpolate_pair, open_image, plain_message
 from .previews import playable, write_preview
@@ -72,6 +73,7 @@ def _pair_tab(setup: Setup, ratio: float | None, budget: float | None) -> None:
             with gr.Row():
                 example = gr.Button("Use an example", min_width=140)
                 run = gr.Button("Interpolate", variant="primary", min_width=140)
+            time = time_slider(setup)
             gr.Markdown(f"Two images of one size, up to {setup.limits.megapixels:g} megapixels.")
             amounts = amount_controls(setup, ratio, budget)
         with gr.Column(scale=3, min_width=320):
@@ -84,14 +86,16 @@ def _pair_tab(setup: Setup, ratio: float | None, budget: float | None) -> None:
         image.change(shown.clear, outputs=shown.parts, **QUIET)
     example.click(_example_pair, outputs=[first, last], **QUIET)
 
-    def on_pair(first: str | None, last: str | None, *amount: Any) -> list:
+    def on_pair(first: str | None, last: str | None, t: float, *chosen: Any) -> list:
+        amount, passes = chosen_amount(*chosen)
+        t = t if setup.model.config.any_time else None
         with _told(first, last):
-            watched = interpolate_pair(setup, [first, last], chosen_amount(*amount))
+            watched = interpolate_pair(setup, [first, last], amount, t=t, passes=passes)
             file = _new_folder(setup) / "middle.png"
             write_image(file, watched.liveliest.output.frame)
         return shown.show(watched, file)
 
-    run.click(on_pair, [first, last, *amounts], shown.parts, show_progress_on=shown.waiting, **ONE_BY_ONE)
+    run.click(on_pair, [first, last, time, *amounts], shown.parts, show_progress_on=shown.waiting, **ONE_BY_ONE)
 
 
 def _clip_tab(setup: Setup, stops: Stops, ratio: float | None, budget: float | None) -> None:
@@ -132,8 +136,9 @@ def _connect_job(
         countdown = Countdown(lambda part, text: progress(part, desc=text), event)
         try:
             with _told(clip):
-                options = Options(**chosen_times(*chosen[:times]), **chosen_amount(*chosen[times:]))
-                return _show_clip(setup, shown, clip, options, countdown)
+                amount, passes = chosen_amount(*chosen[times:])
+                options = Options(**chosen_times(*chosen[:times]), **amount)
+                return _show_clip(setup, shown, clip, options, passes, countdown)
         finally:
             stops.finish(request.session_hash, event)
 
@@ -154,11 +159,13 @@ def _connect_job(
     stop.click(end, outputs=stop, queue=False, **QUIET)
 
 
-def _show_clip(setup: Setup, shown: Results, clip: str | None, options: Options, countdown: Countdown) -> list:
+def _show_clip(
+    setup: Setup, shown: Results, clip: str | None, options: Options, passes: Passes | None, countdown: Countdown
+) -> list:
     """Make a clip; return the new state of what shows it, or of what shows none if it was stopped."""
     file = _new_folder(setup) / f"{Path(clip or '').stem}_smooth.mp4"
     try:
-        watched, summary = interpolate_clip(setup, clip, file, options, report=countdown)
+        watched, summary = interpolate_clip(setup, clip, file, options, report=countdown, passes=passes)
     except Stopped:
         shutil.rmtree(file.parent, ignore_errors=True)
         gr.Info("Stopped.")

@@ -15,7 +15,7 @@ WIDEST = 960  # pixels of the loop
 PAUSE = 400  # milliseconds of a frame of the loop
 ACCENT = (31, 95, 168)
 LOOP = ("before", "between", "after")
-LETTERS = 1 / 40, 14  # size of the names below the loop: of its width, and pixels at least
+LETTERS = 1 / 30, 14  # size of the names below the loop: of its width, and pixels at least
 
 
 def write_loop(pair: Pair, path: Path) -> None:
