@@ -126,7 +126,7 @@ def test_two_images_give_the_frame_between_and_how_it_was_found(page, folder):
     for label, name in (("first", "a.png"), ("last", "b.png")):
         upload(page, label, folder / name)
         shown(page, label)
-    page.get_by_role("button", name="How much is computed").click()
+    page.get_by_role("button", name="Amount of computation").click()
     page.get_by_label("Budget").check()
     page.get_by_label("number input for Budget").fill("0.25")
     page.get_by_role("button", name="Interpolate", exact=True).click()

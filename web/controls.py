@@ -29,7 +29,7 @@ def amount_controls(setup: Setup, ratio: float | None, budget: float | None) -> 
     most = max(4 * max(candidates), ratio or 0) or 1.0
     offered = ", ".join(f"{candidate:g}" for candidate in candidates)
     default = "by size" if setup.model.config.passes == AUTO else setup.model.config.passes
-    with gr.Accordion("How much is computed", open=start != "Network chooses"):
+    with gr.Accordion("Amount of computation", open=start != "Network chooses"):
         choice = gr.Radio(AMOUNTS, value=start, show_label=False, container=False)
         ratio_slider = gr.Slider(
             *(0, most, max(candidates) if ratio is None else ratio),
@@ -76,7 +76,7 @@ def time_slider(setup: Setup) -> gr.Slider:
 
 def time_controls() -> list[gr.Component]:
     """Lay out how many frames a clip gets, and when they are shown. For `chosen_times`."""
-    mode = gr.Radio((MORE, RATE, SLOW), value=MORE, label="What to make")
+    mode = gr.Radio((MORE, RATE, SLOW), value=MORE, label="Result to make")
     more = gr.Radio(TIMES, value=TIMES[0], label="Times as many frames")
     rate = gr.Number(60, label="Frames per second", info="Such as 60 or 59.94.", visible=False, elem_id="rate")
     slow = gr.Radio(SLOWER, value=SLOWER[0], label="Times as long", visible=False)
@@ -96,7 +96,7 @@ def chosen_times(mode: str, more: int, rate: float | None, slow: int) -> dict[st
 
 
 class Results:
-    """What is shown of a result. The last of it, `inside`, is rendered by the page where it has room.
+    """The components that show a result. The page renders the last one, `inside`, where it has room.
 
     Attributes:
         parts: all components that a new result changes. waiting: where it is shown how far a job is.
@@ -105,7 +105,7 @@ class Results:
     def __init__(self, *, clip: bool = False):
         """clip: the result is a clip, and the pictures are of the pair in which most moves."""
         self._is_clip = clip
-        label = "Where most moves: before, between, after" if clip else "Before, between, after"
+        label = "The pair with most motion: before, between, after" if clip else "Before, between, after"
         options = {"autoplay": True, "loop": True, "height": 360}
         self._smooth = gr.Video(label="Result", elem_id="result" if clip else None, visible=clip, **options)
         self._file = gr.DownloadButton("Download", visible=False, render=clip)
@@ -123,7 +123,7 @@ class Results:
         self._comparison = gr.ImageSlider(format="png", max_height=460, visible=False, buttons=["fullscreen"])
         self._against = gr.Radio(AGAINST, value=AGAINST[0], label="Compare with", visible=False)
         self._pictures = gr.State({})
-        title = "How it was found"
+        title = "Inside the network"
         self._gallery = gr.Gallery(elem_classes="inside", label=title, columns=4, format="png", render=False)
         self._numbers = gr.HTML(render=False)
         self.inside = gr.Column(visible=False, render=False)

@@ -1,4 +1,4 @@
-"""What the web page of app.py computes: jobs with limits."""
+"""The jobs of the web page of app.py, with limits."""
 
 import contextlib
 import html
@@ -32,7 +32,7 @@ class Limits(NamedTuple):
     frames: int
 
     def check_size(self, width: int, height: int, name: str) -> None:
-        """Raises ValueError for frames that are too large."""
+        """Raise ValueError for frames that are too large."""
         if width * height > self.megapixels * 1e6:
             raise ValueError(
                 f"{name} has {width}x{height} = {width * height / 1e6:.1f} megapixels, this page takes "
@@ -41,7 +41,7 @@ class Limits(NamedTuple):
             )
 
     def check_length(self, frames: int, name: str) -> None:
-        """Raises ValueError for clips that are too long."""
+        """Raise ValueError for clips that are too long."""
         if frames > self.frames:
             raise ValueError(
                 f"{name} has {frames} frames or more, this page takes {self.frames}: cut it, start the page with a "
@@ -49,7 +49,7 @@ class Limits(NamedTuple):
             )
 
     def check_output(self, frames: int, name: str) -> None:
-        """Raises ValueError for clips that would become too long."""
+        """Raise ValueError for clips that would become too long."""
         most = MOST_TIMES * self.frames
         if frames > most:
             raise ValueError(
@@ -59,7 +59,7 @@ class Limits(NamedTuple):
 
 
 class Setup(NamedTuple):
-    """What every job works with. weights: their name. folder: for results."""
+    """The parts that every job needs. weights: their name. folder: for results."""
 
     model: WaveletVFI
     weights: str
@@ -102,7 +102,7 @@ class WatchedModel:
 
 
 def open_image(path: str | Path, limits: Limits) -> np.ndarray:
-    """(H, W, 3) uint8. Raises ValueError: not an image, damaged, or larger than the limit."""
+    """Return (H, W, 3) uint8. Raises ValueError: not an image, damaged, or larger than the limit."""
     width = height = 0
     failures = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # `read_image` says what is wrong
     with contextlib.suppress(*failures), Image.open(path) as image:
@@ -133,7 +133,11 @@ def interpolate_pair(
 
 
 def check_clip(path: str | Path, limits: Limits) -> None:
-    """Raises ValueError: not a video, or beyond the limits as far as the file says; FileNotFoundError: no such file."""
+    """Check a clip as far as its file says.
+
+    Raises:
+        ValueError: not a video, or beyond the limits. FileNotFoundError: no such file.
+    """
     with contextlib.closing(VideoReader(path)) as reader:
         limits.check_size(*reversed(reader.size), Path(path).name)
         limits.check_length(reader.total or 0, Path(path).name)
@@ -171,7 +175,7 @@ def interpolate_clip(
 
 
 def plain_message(error: Exception, *paths: str | Path | None) -> str:
-    """The error's text as HTML, with the names of uploaded files instead of where the server keeps them."""
+    """Return the error's text as HTML, with the names of uploaded files instead of their paths on the server."""
     text = str(error)
     for path in filter(None, paths):
         text = text.replace(str(path), Path(path).name)
