@@ -40,8 +40,8 @@ def gain(checkpoint):
 def test_a_few_hundred_steps_of_training_beat_averaging(tmp_path):
     """A number of steps, not of minutes: a busy machine takes longer and learns as much."""
     rates = "--lr_start 1e-3 --lr_end 1e-5"
-    static = train(tmp_path / "static", f"{rates} --epochs 3 --flow_warmup 0.3 --val_every 3")
+    static = train(tmp_path / "static", f"{rates} --epochs 6 --flow_warmup 0.3 --val_every 3")
     assert gain(static) > MARGIN
     rates = "--lr_start 2e-4 --lr_end 1e-5"
-    dynamic = train(tmp_path / "dynamic", f"{rates} --epochs 1 --dynamic true --init_from {static}")
+    dynamic = train(tmp_path / "dynamic", f"{rates} --epochs 2 --dynamic true --init_from {static} --val_every 2")
     assert gain(dynamic) > MARGIN
