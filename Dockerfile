@@ -43,6 +43,7 @@ COPY LICENSE *.py ./
 COPY benchmark benchmark/
 COPY checkpoints checkpoints/
 COPY datasets datasets/
+COPY examples examples/
 COPY models models/
 COPY pytorch_wavelets pytorch_wavelets/
 COPY training training/

@@ -1,5 +1,5 @@
 """python demo.py
-python demo.py --clip bigbuckbunny --seconds 1
+python demo.py --clip CLIP.mp4 --seconds 1
 
 What `make demo` runs: a real clip at twice its frame rate, and one picture that explains a pair of its frames.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.clips import find_clip
+from datasets.clips import EXAMPLE
 from interpolate import Progress
 from models import default_checkpoint
 from models.options import add_options, network
@@ -31,7 +31,7 @@ CUT = 3  # a difference so many times the usual one is a cut, not motion
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clip", default="bikes", help="bikes (640x272) or bigbuckbunny (1280x720, with sound)")
+    parser.add_argument("--clip", type=Path, default=EXAMPLE, help="a video; default: examples/bird.mp4 (640x360)")
     parser.add_argument("--seconds", type=Fraction, default=Fraction(3), help="how much of the clip; default 3")
     add_options(parser)
     parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder; default: demo_output")
@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> None:
     device = pick_device(args.device)
     checkpoint = args.checkpoint or default_checkpoint()
     model, amount = network(args, device), {"ratio": args.ratio, "budget": args.budget}
-    clip = find_clip(args.clip)
+    clip = args.clip
     smooth, picture = args.output / f"{clip.stem}_x2.mp4", args.output / "demo.png"
 
     with contextlib.closing(Progress(smooth.name)) as progress:

@@ -82,7 +82,7 @@ def compare(model: WaveletVFI, path: Path, *, ratio: float | None, tolerance: fl
 
 
 class Steps:
-    """What is being done and for how long: a line that is rewritten every second, or, where nobody watches, one a step.
+    """Show the step under way and its time: a line rewritten every second or, without a screen, a line per step.
 
     To be called with the name of each of `total` steps as it begins.
     """

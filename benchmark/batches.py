@@ -54,5 +54,5 @@ def _group_by_size(samples: list[tuple[int, Any]]) -> list[tuple[list[int], Fram
 
 
 def _kind(index: int, frames: Frames | Exception) -> Any:
-    """What makes neighbours a batch: number and size of frames; an error stays alone."""
+    """Return what neighbours share in a batch: number and size of frames; an error stays alone."""
     return index if isinstance(frames, Exception) else (len(frames), frames[0].shape)

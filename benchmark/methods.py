@@ -1,4 +1,4 @@
-"""What is compared: our network with one or several ratios, another network as a plain function, the average."""
+"""The methods to compare: our network with one or several ratios, another network as a plain function, the average."""
 
 import hashlib
 import inspect
@@ -120,7 +120,7 @@ def _takes_time(function: Callable) -> bool:
 
 
 def average() -> Function:
-    """What every method has to beat: the plain average of the two frames."""
+    """Return the method that every other has to beat: the plain average of the two frames."""
     return Function(lambda img0, img1: (img0 + img1) / 2, "average of the two frames")
 
 
@@ -137,7 +137,7 @@ def open_peer(text: str) -> Function:
 
 
 def describe(option: dict[str, float | None]) -> str:
-    """What an option asks for, in words."""
+    """Return in words what an option asks for."""
     if option.get("budget") is not None:
         return f"budget {option['budget']:g}"
     return "auto" if option.get("ratio") is None else f"ratio {option['ratio']:g}"

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-#: Of each metric: the class in torchmetrics, its options, and the weights in torchvision that it is built on.
+#: For each metric: the class in torchmetrics, its options, and the weights in torchvision that it is built on.
 METRICS = {
     "lpips": ("torchmetrics.image.lpip", "LearnedPerceptualImagePatchSimilarity", "AlexNet_Weights"),
     "dists": ("torchmetrics.image.dists", "DeepImageStructureAndTextureSimilarity", "VGG16_Weights"),

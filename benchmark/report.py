@@ -1,4 +1,4 @@
-"""What a benchmark leaves behind as text: a table on the screen, and files that say how the numbers came about."""
+"""The results of a benchmark as text: a table on the screen, and files that also tell the origin of the numbers."""
 
 import csv
 import datetime
@@ -66,7 +66,7 @@ def table(results: Results, *, complete: bool = False) -> list[list[str]]:
 
 
 def format_table(lines: list[list[str]]) -> str:
-    """For the screen: names to the left, figures to the right."""
+    """Format a table for the screen: names to the left, figures to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     shown = [
         "  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True)))
@@ -76,7 +76,7 @@ def format_table(lines: list[list[str]]) -> str:
 
 
 def format_markdown(lines: list[list[str]]) -> str:
-    """The same as a table of Markdown."""
+    """Format a table as Markdown."""
     rule = ["---"] + ["---:"] * (len(lines[0]) - 1)
     return "".join(f"| {' | '.join(line)} |\n" for line in (lines[0], rule, *lines[1:]))
 
@@ -96,7 +96,7 @@ def format_failures(results: Results) -> str:
 
 
 def format_perfect(results: Results) -> str:
-    """Which means are infinite, because frames are perfect, and what they are without these; empty where none is."""
+    """Name the means that perfect frames make infinite, with the means of the other frames; empty if there is none."""
     parts = []
     for row in results.rows:
         for column in COLUMNS:
@@ -109,7 +109,7 @@ def format_perfect(results: Results) -> str:
 
 
 def describe_run(setting: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """How the numbers come about: command, date, versions and machine, with what the caller adds."""
+    """Return the origin of the numbers: command, date, versions and machine, with the caller's `setting`."""
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -149,7 +149,7 @@ def write_report(folder: str | os.PathLike, results: Results, run: dict[str, Any
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:
-    """What numbers depend on besides the code: system, versions, threads, and the device's name."""
+    """Return the facts about this machine on which numbers depend: system, versions, threads, and the device's name."""
     return {
         "platform": platform.platform(),
         "python": platform.python_version(),

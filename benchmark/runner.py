@@ -24,7 +24,7 @@ Sample = list[list[Scores | None]]  # scores per predicted frame and row; None w
 
 
 class _Share(NamedTuple):
-    """What a process found, by index: scores, and why others could not be read. memory: as in `Row`."""
+    """The findings of one process, by index: scores, and why others could not be read. memory: as in `Row`."""
 
     scores: dict[int, Sample]
     unreadable: dict[int, str]

@@ -1,4 +1,4 @@
-"""What is measured on every frame, and the means over them."""
+"""The measurements of every frame, and their means."""
 
 import math
 import statistics
@@ -14,7 +14,7 @@ from .perceptual import Metric
 
 
 class Scores(NamedTuple):
-    """What is measured on one frame, or the means over many. None: not measured, or nothing that could be.
+    """The measurements of one frame, or the means over many. None: not measured, or nothing that could be.
 
     psnr (dB), ssim: of the prediction in floating point. psnr8 (dB), ie (grey levels), psnr_luma (dB; sets that publish
     it): of the prediction rounded to 8 bits. lpips, dists: of the former.

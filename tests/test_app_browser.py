@@ -42,7 +42,7 @@ SECOND = 1000  # Playwright's unit is the millisecond
 @pytest.fixture(scope="module")
 def address():
     """Where the page is served; in the end the server must stop when told to, and have been nowhere else."""
-    process = launch("-c", WATCHED, "--port", "0", "--max_frames", "60", "--max_megapixels", "0.2", "--max_mib", "1")
+    process = launch("-c", WATCHED, "--port", "0", "--max_frames", "60", "--max_megapixels", "0.24", "--max_mib", "1")
     lines = iter(process.stdout.readline, "")
     said = []
     url = next((line.split()[0] for line in lines if said.append(line) or line.startswith("http")), None)
@@ -126,7 +126,7 @@ def test_two_images_give_the_frame_between_and_how_it_was_found(page, folder):
     for label, name in (("first", "a.png"), ("last", "b.png")):
         upload(page, label, folder / name)
         shown(page, label)
-    page.get_by_role("button", name="How much is computed").click()
+    page.get_by_role("button", name="Amount of computation").click()
     page.get_by_label("Budget").check()
     page.get_by_label("number input for Budget").fill("0.25")
     page.get_by_role("button", name="Interpolate", exact=True).click()
@@ -147,7 +147,7 @@ def test_the_example_can_be_interpolated(page):
     shown(page, "last")
     page.get_by_role("button", name="Interpolate", exact=True).click()
     page.get_by_text("Download the frame").wait_for()
-    page.get_by_text("640x272 pixels").wait_for()
+    page.get_by_text("640x360 pixels").wait_for()
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_a_page_that_is_loaded_again_ends_its_job_and_the_next_one_does_not_wait
     page.get_by_role("button", name="Interpolate", exact=True).click()
     page.get_by_text("Download the frame").wait_for()
     pair = float(page.locator(".figures b").first.inner_text().removesuffix(" s"))
-    assert time.monotonic() - started < max(20, 50 * pair)  # the job had 343 frames to make
+    assert time.monotonic() - started < max(20, 50 * pair)  # the job had 337 frames to make
 
 
 def test_each_tab_has_its_own_result_which_another_input_removes(page, folder):

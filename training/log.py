@@ -1,4 +1,4 @@
-"""What a training run shows while it works: TensorBoard, and the lines of train.log."""
+"""The log of a training run: TensorBoard, and the lines of train.log."""
 
 import os
 import resource

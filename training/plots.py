@@ -93,7 +93,7 @@ def _figure(width: float, height: float, *, dpi: int) -> Figure:
 
 
 def _median(curve: Curve) -> Curve:
-    """The running median over 1/50 of the curve, at least five points."""
+    """Return the running median over 1/50 of the curve, at least five points."""
     half = max(2, len(curve) // (2 * SMOOTHED_OVER))
     values = [value for _, value in curve]
     windows = (values[max(0, i - half) : i + half + 1] for i in range(len(values)))

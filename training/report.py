@@ -1,4 +1,4 @@
-"""What a finished run leaves for its reader: summary.md and curves.png, from what TensorBoard has of it."""
+"""The report of a finished run, summary.md and curves.png, made from its TensorBoard files."""
 
 import statistics
 from pathlib import Path
@@ -13,7 +13,7 @@ NEEDED = ("loss/total", "loss/reconstruction", "validation/psnr", "validation/ps
 
 
 def read_curves(folder: Path) -> dict[str, Curve]:
-    """All scalars of a run by name, over its interruptions: what a later start did again replaces the earlier."""
+    """Return all scalars of a run by name; steps that a later start repeated replace those of the earlier start."""
     starts = [EventAccumulator(str(file), size_guidance={"scalars": 0}) for file in (folder / "tensorboard").iterdir()]
     curves: dict[str, Curve] = {}
     for start in sorted((start.Reload() for start in starts), key=EventAccumulator.FirstEventTimestamp):

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from models.passes import AUTO, Passes
 from video import rational
 
 from .figures import figures
@@ -17,15 +18,18 @@ AMOUNTS = ("Network chooses", "Threshold ratio", "Budget")
 AGAINST = ("average of both", "first frame", "last frame")
 MORE, RATE, SLOW = "More frames", "A frame rate", "Slow motion"
 TIMES, SLOWER = (2, 4, 8), (2, 4, 8)
+PASSES = {"Default": None, "1": 1, "2": 2, "3": 3, "By size": AUTO}
+EDGE = 0.05  # of the slider of times: what is nearer to a frame than this is hardly another one
 
 
 def amount_controls(setup: Setup, ratio: float | None, budget: float | None) -> list[gr.Component]:
-    """Lay out how much is computed: one of `AMOUNTS`; the ratio; the budget. For `chosen_amount`."""
+    """Lay out how much is computed, for `chosen_amount`: one of `AMOUNTS`; the ratio; the budget; one of `PASSES`."""
     start = "Budget" if budget is not None else "Threshold ratio" if ratio is not None else "Network chooses"
     candidates = setup.model.config.ratios
     most = max(4 * max(candidates), ratio or 0) or 1.0
     offered = ", ".join(f"{candidate:g}" for candidate in candidates)
-    with gr.Accordion("How much is computed", open=start != "Network chooses"):
+    default = "by size" if setup.model.config.passes == AUTO else setup.model.config.passes
+    with gr.Accordion("Amount of computation", open=start != "Network chooses"):
         choice = gr.Radio(AMOUNTS, value=start, show_label=False, container=False)
         ratio_slider = gr.Slider(
             *(0, most, max(candidates) if ratio is None else ratio),
@@ -41,18 +45,38 @@ def amount_controls(setup: Setup, ratio: float | None, budget: float | None) -> 
             info="At most this part of all details, for every pair of frames: less is faster.",
             visible=start == "Budget",
         )
+        passes = gr.Radio(
+            tuple(PASSES),
+            value="Default",
+            label="Passes of the motion network",
+            info=f"Three find larger motion than one, and take longer. These weights' default: {default}.",
+            elem_classes="passes",
+        )
     _show_chosen(choice, {"Threshold ratio": ratio_slider, "Budget": budget_slider})
-    return [choice, ratio_slider, budget_slider]
+    return [choice, ratio_slider, budget_slider, passes]
 
 
-def chosen_amount(choice: str, ratio: float, budget: float) -> Amount:
-    """Return what the controls of `amount_controls` ask for."""
-    return {"Threshold ratio": {"ratio": ratio}, "Budget": {"budget": budget}}.get(choice, {})
+def chosen_amount(choice: str, ratio: float, budget: float, passes: str) -> tuple[Amount, Passes | None]:
+    """Return what the controls of `amount_controls` ask for, passes apart."""
+    amount = {"Threshold ratio": {"ratio": ratio}, "Budget": {"budget": budget}}.get(choice, {})
+    return amount, PASSES[passes]
+
+
+def time_slider(setup: Setup) -> gr.Slider:
+    """Lay out when the frame between two images is, 0 to 1; only for weights that make any time."""
+    return gr.Slider(
+        *(EDGE, 1 - EDGE, 0.5),
+        step=EDGE,
+        label="Time of the frame",
+        info="0 is the first frame, 1 the last one, 0.5 the middle.",
+        visible=setup.model.config.any_time,
+        elem_id="time",
+    )
 
 
 def time_controls() -> list[gr.Component]:
     """Lay out how many frames a clip gets, and when they are shown. For `chosen_times`."""
-    mode = gr.Radio((MORE, RATE, SLOW), value=MORE, label="What to make")
+    mode = gr.Radio((MORE, RATE, SLOW), value=MORE, label="Result to make")
     more = gr.Radio(TIMES, value=TIMES[0], label="Times as many frames")
     rate = gr.Number(60, label="Frames per second", info="Such as 60 or 59.94.", visible=False, elem_id="rate")
     slow = gr.Radio(SLOWER, value=SLOWER[0], label="Times as long", visible=False)
@@ -72,7 +96,7 @@ def chosen_times(mode: str, more: int, rate: float | None, slow: int) -> dict[st
 
 
 class Results:
-    """What is shown of a result. The last of it, `inside`, is rendered by the page where it has room.
+    """The components that show a result. The page renders the last one, `inside`, where it has room.
 
     Attributes:
         parts: all components that a new result changes. waiting: where it is shown how far a job is.
@@ -81,7 +105,7 @@ class Results:
     def __init__(self, *, clip: bool = False):
         """clip: the result is a clip, and the pictures are of the pair in which most moves."""
         self._is_clip = clip
-        label = "Where most moves: before, between, after" if clip else "Before, between, after"
+        label = "The pair with most motion: before, between, after" if clip else "Before, between, after"
         options = {"autoplay": True, "loop": True, "height": 360}
         self._smooth = gr.Video(label="Result", elem_id="result" if clip else None, visible=clip, **options)
         self._file = gr.DownloadButton("Download", visible=False, render=clip)
@@ -99,7 +123,7 @@ class Results:
         self._comparison = gr.ImageSlider(format="png", max_height=460, visible=False, buttons=["fullscreen"])
         self._against = gr.Radio(AGAINST, value=AGAINST[0], label="Compare with", visible=False)
         self._pictures = gr.State({})
-        title = "How it was found"
+        title = "Inside the network"
         self._gallery = gr.Gallery(elem_classes="inside", label=title, columns=4, format="png", render=False)
         self._numbers = gr.HTML(render=False)
         self.inside = gr.Column(visible=False, render=False)

@@ -1,4 +1,4 @@
-"""What the web page says in words and numbers about a result."""
+"""Words and numbers of the web page about a result."""
 
 import functools
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the web page of app.py computes: jobs with limits."""
+"""The jobs of the web page of app.py, with limits."""
 
 import contextlib
 import html
@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from models import Interpolation, WaveletVFI
+from models.passes import Passes
 from utils import image_to_tensor, read_image, tensor_to_image
 from video import Options, Summary, VideoReader, convert
 from video.timeline import Timeline
@@ -31,7 +32,7 @@ class Limits(NamedTuple):
     frames: int
 
     def check_size(self, width: int, height: int, name: str) -> None:
-        """Raises ValueError for frames that are too large."""
+        """Raise ValueError for frames that are too large."""
         if width * height > self.megapixels * 1e6:
             raise ValueError(
                 f"{name} has {width}x{height} = {width * height / 1e6:.1f} megapixels, this page takes "
@@ -40,7 +41,7 @@ class Limits(NamedTuple):
             )
 
     def check_length(self, frames: int, name: str) -> None:
-        """Raises ValueError for clips that are too long."""
+        """Raise ValueError for clips that are too long."""
         if frames > self.frames:
             raise ValueError(
                 f"{name} has {frames} frames or more, this page takes {self.frames}: cut it, start the page with a "
@@ -48,7 +49,7 @@ class Limits(NamedTuple):
             )
 
     def check_output(self, frames: int, name: str) -> None:
-        """Raises ValueError for clips that would become too long."""
+        """Raise ValueError for clips that would become too long."""
         most = MOST_TIMES * self.frames
         if frames > most:
             raise ValueError(
@@ -58,7 +59,7 @@ class Limits(NamedTuple):
 
 
 class Setup(NamedTuple):
-    """What every job works with. weights: their name. folder: for results."""
+    """The parts that every job needs. weights: their name. folder: for results."""
 
     model: WaveletVFI
     weights: str
@@ -79,8 +80,9 @@ class Pair(NamedTuple):
 class WatchedModel:
     """A network that remembers its cost for every pair, and of the pair with the largest mean motion everything."""
 
-    def __init__(self, model: WaveletVFI):
-        self._model = model
+    def __init__(self, model: WaveletVFI, *, passes: Passes | None = None):
+        """passes: how often the motion network runs; default: as the weights say."""
+        self._model, self._passes = model, passes
         self.config = model.config
         self._motion = -1.0
         self.costs: list[float] = []
@@ -91,7 +93,7 @@ class WatchedModel:
 
     def interpolate_details(self, img0: Tensor, img1: Tensor, **options: float | None) -> Interpolation:
         started = time.monotonic()
-        output = self._model.interpolate_details(img0, img1, **options)
+        output = self._model.interpolate_details(img0, img1, passes=self._passes, **options)
         self.costs.append(output.candidates[0].cost.mean().item())
         motion = output.motion.flow_t0.norm(dim=1).mean().item()
         if motion > self._motion:
@@ -100,7 +102,7 @@ class WatchedModel:
 
 
 def open_image(path: str | Path, limits: Limits) -> np.ndarray:
-    """(H, W, 3) uint8. Raises ValueError: not an image, damaged, or larger than the limit."""
+    """Return (H, W, 3) uint8. Raises ValueError: not an image, damaged, or larger than the limit."""
     width = height = 0
     failures = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # `read_image` says what is wrong
     with contextlib.suppress(*failures), Image.open(path) as image:
@@ -109,39 +111,51 @@ def open_image(path: str | Path, limits: Limits) -> np.ndarray:
     return tensor_to_image(read_image(path))
 
 
-def interpolate_pair(setup: Setup, paths: list[str | None], amount: Amount) -> WatchedModel:
-    """The network after one pair of image files. Raises ValueError: not two, unreadable, too large, of two sizes."""
+def interpolate_pair(
+    setup: Setup, paths: list[str | None], amount: Amount, *, t: float | None = None, passes: Passes | None = None
+) -> WatchedModel:
+    """Return the network after one pair of image files.
+
+    Args:
+        t, passes: as of `WaveletVFI.interpolate`.
+    Raises:
+        ValueError: not two images, unreadable, too large, of two sizes, or a time that the weights do not make.
+    """
     if None in paths:
         raise ValueError("two images are needed: the frame before and the frame after")
     img0, img1 = (image_to_tensor(open_image(path, setup.limits)).to(setup.device) for path in paths)
     if img0.shape != img1.shape:
         first, last = (f"{image.shape[-1]}x{image.shape[-2]}" for image in (img0, img1))
         raise ValueError(f"both frames need one size, the first is {first} and the last {last}: scale them to one size")
-    watched = WatchedModel(setup.model)
-    watched.interpolate(img0, img1, **amount)
+    watched = WatchedModel(setup.model, passes=passes)
+    watched.interpolate(img0, img1, t=t, **amount)
     return watched
 
 
 def check_clip(path: str | Path, limits: Limits) -> None:
-    """Raises ValueError: not a video, or beyond the limits as far as the file says; FileNotFoundError: no such file."""
+    """Check a clip as far as its file says.
+
+    Raises:
+        ValueError: not a video, or beyond the limits. FileNotFoundError: no such file.
+    """
     with contextlib.closing(VideoReader(path)) as reader:
         limits.check_size(*reversed(reader.size), Path(path).name)
         limits.check_length(reader.total or 0, Path(path).name)
 
 
 def interpolate_clip(
-    setup: Setup, path: str | None, output: Path, options: Options, *, report: Report
+    setup: Setup, path: str | None, output: Path, options: Options, *, report: Report, passes: Passes | None = None
 ) -> tuple[WatchedModel, Summary]:
     """Write the smoother or slower clip to `output`; return the network after it, and what was done.
 
-    report: called as `convert` does; what it raises stops the job.
+    report: called as `convert` does; what it raises stops the job. passes: as of `WaveletVFI.interpolate`.
 
     Raises:
         ValueError: no clip, not a video, or beyond the limits.
     """
     if path is None:
         raise ValueError("a clip is needed: drop one, or use the example")
-    name, watched, limits = Path(path).name, WatchedModel(setup.model), setup.limits
+    name, watched, limits = Path(path).name, WatchedModel(setup.model, passes=passes), setup.limits
     check_clip(path, limits)
     with contextlib.closing(VideoReader(path)) as reader:
         timeline = Timeline(multiplier=options.multiplier, fps=options.fps, slow=options.slow)
@@ -161,7 +175,7 @@ def interpolate_clip(
 
 
 def plain_message(error: Exception, *paths: str | Path | None) -> str:
-    """The error's text as HTML, with the names of uploaded files instead of where the server keeps them."""
+    """Return the error's text as HTML, with the names of uploaded files instead of their paths on the server."""
     text = str(error)
     for path in filter(None, paths):
         text = text.replace(str(path), Path(path).name)

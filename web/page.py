@@ -10,18 +10,18 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from datasets.clips import decode_clip, find_clip
+from datasets.clips import EXAMPLE, decode_clip
+from models.passes import Passes
 from utils import write_image
 from video import Options
 
-from .controls import Results, amount_controls, chosen_amount, chosen_times, time_controls
+from .controls import Results, amount_controls, chosen_amount, chosen_times, time_controls, time_slider
 from .figures import in_words
 from .jobs import Setup, check_clip, interpolate_clip, interpolate_pair, open_image, plain_message
 from .previews import playable, write_preview
 from .progress import Countdown, Stopped, Stops
 
-EXAMPLE = ("bikes", 66, 68)  # clip, first and last frame
-EXAMPLE_FRAMES = 50  # of the clip
+EXAMPLE_PAIR = 43, 45  # of the frames of the example clip
 IMAGE = {"format": "png", "height": 240, "min_width": 150}
 ONE_BY_ONE = {"concurrency_id": "network", "concurrency_limit": 1}
 QUIET = {"show_progress": "hidden"}
@@ -73,6 +73,7 @@ def _pair_tab(setup: Setup, ratio: float | None, budget: float | None) -> None:
             with gr.Row():
                 example = gr.Button("Use an example", min_width=140)
                 run = gr.Button("Interpolate", variant="primary", min_width=140)
+            time = time_slider(setup)
             gr.Markdown(f"Two images of one size, up to {setup.limits.megapixels:g} megapixels.")
             amounts = amount_controls(setup, ratio, budget)
         with gr.Column(scale=3, min_width=320):
@@ -85,14 +86,16 @@ def _pair_tab(setup: Setup, ratio: float | None, budget: float | None) -> None:
         image.change(shown.clear, outputs=shown.parts, **QUIET)
     example.click(_example_pair, outputs=[first, last], **QUIET)
 
-    def on_pair(first: str | None, last: str | None, *amount: Any) -> list:
+    def on_pair(first: str | None, last: str | None, t: float, *chosen: Any) -> list:
+        amount, passes = chosen_amount(*chosen)
+        t = t if setup.model.config.any_time else None
         with _told(first, last):
-            watched = interpolate_pair(setup, [first, last], chosen_amount(*amount))
+            watched = interpolate_pair(setup, [first, last], amount, t=t, passes=passes)
             file = _new_folder(setup) / "middle.png"
             write_image(file, watched.liveliest.output.frame)
         return shown.show(watched, file)
 
-    run.click(on_pair, [first, last, *amounts], shown.parts, show_progress_on=shown.waiting, **ONE_BY_ONE)
+    run.click(on_pair, [first, last, time, *amounts], shown.parts, show_progress_on=shown.waiting, **ONE_BY_ONE)
 
 
 def _clip_tab(setup: Setup, stops: Stops, ratio: float | None, budget: float | None) -> None:
@@ -133,8 +136,9 @@ def _connect_job(
         countdown = Countdown(lambda part, text: progress(part, desc=text), event)
         try:
             with _told(clip):
-                options = Options(**chosen_times(*chosen[:times]), **chosen_amount(*chosen[times:]))
-                return _show_clip(setup, shown, clip, options, countdown)
+                amount, passes = chosen_amount(*chosen[times:])
+                options = Options(**chosen_times(*chosen[:times]), **amount)
+                return _show_clip(setup, shown, clip, options, passes, countdown)
         finally:
             stops.finish(request.session_hash, event)
 
@@ -155,11 +159,13 @@ def _connect_job(
     stop.click(end, outputs=stop, queue=False, **QUIET)
 
 
-def _show_clip(setup: Setup, shown: Results, clip: str | None, options: Options, countdown: Countdown) -> list:
+def _show_clip(
+    setup: Setup, shown: Results, clip: str | None, options: Options, passes: Passes | None, countdown: Countdown
+) -> list:
     """Make a clip; return the new state of what shows it, or of what shows none if it was stopped."""
     file = _new_folder(setup) / f"{Path(clip or '').stem}_smooth.mp4"
     try:
-        watched, summary = interpolate_clip(setup, clip, file, options, report=countdown)
+        watched, summary = interpolate_clip(setup, clip, file, options, report=countdown, passes=passes)
     except Stopped:
         shutil.rmtree(file.parent, ignore_errors=True)
         gr.Info("Stopped.")
@@ -182,15 +188,14 @@ def _previewed(setup: Setup, path: str) -> tuple[str | None, gr.Video]:
 
 def _example_pair() -> list[np.ndarray]:
     """Return two frames of a real clip."""
-    name, first, last = EXAMPLE
-    frames = decode_clip(find_clip(name), last + 1)
-    return [frames[index].permute(1, 2, 0).numpy() for index in (first, last)]
+    frames = decode_clip(EXAMPLE, max(EXAMPLE_PAIR) + 1)
+    return [frames[index].permute(1, 2, 0).numpy() for index in EXAMPLE_PAIR]
 
 
 def _example_clip(setup: Setup) -> tuple[str, gr.Video]:
-    """Return the beginning of a real clip, to be used and to be played."""
-    file = _new_folder(setup) / f"{EXAMPLE[0]}.mp4"
-    write_preview(find_clip(EXAMPLE[0]), file, frames=min(EXAMPLE_FRAMES, setup.limits.frames))
+    """Return as much of a real clip as the page takes, to be used and to be played."""
+    file = _new_folder(setup) / EXAMPLE.name
+    write_preview(EXAMPLE, file, frames=setup.limits.frames)
     return str(file), gr.Video(file, visible=True)
 
 

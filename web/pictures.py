@@ -15,7 +15,7 @@ WIDEST = 960  # pixels of the loop
 PAUSE = 400  # milliseconds of a frame of the loop
 ACCENT = (31, 95, 168)
 LOOP = ("before", "between", "after")
-LETTERS = 1 / 40, 14  # size of the names below the loop: of its width, and pixels at least
+LETTERS = 1 / 30, 14  # size of the names below the loop: of its width, and pixels at least
 
 
 def write_loop(pair: Pair, path: Path) -> None:
@@ -53,7 +53,7 @@ def inside(pair: Pair) -> list[tuple[np.ndarray, str]]:
         (with_wheel(flow_to_rgb(flows[1])), f"Flow to the last frame, at most {fastest[1]:.1f} pixels"),
         (tensor_to_image(occlusion), "Occlusion: white comes from the first frame, black from the last"),
         (tensor_to_image(merged), "Merged: both frames moved along the flow and blended"),
-        (tensor_to_image(0.5 + gain * correction), f"What the wavelet synthesis changed, {gain:.0f} times as strong"),
+        (tensor_to_image(0.5 + gain * correction), f"Changes by the wavelet synthesis, {gain:.0f} times as strong"),
     ]
     for level, mask in enumerate(synthesis.masks, 1):
         lit = mask.repeat_interleave(2**level, -2).repeat_interleave(2**level, -1)[..., :height, :width]

@@ -1,4 +1,4 @@
-"""How far a job is, when it will be done, and how it is stopped."""
+"""Progress of a job, the time that is left, and its stop."""
 
 import threading
 import time
