@@ -24,6 +24,8 @@ INDEXED = b"ftyp"  # containers of this family, mp4 and mov, may have their inde
 class PipeReader(VideoReader):
     """A `VideoReader` of what a pipe brings: the same attributes; `frames` gives all of it, once."""
 
+    has_places = False
+
     def __init__(self, pipe: PipeIn, *, is_interlaced: bool = False, by_field: bool = False, keeps_alpha: bool = False):
         """Read until the first picture. The others: as of `VideoReader`.
 

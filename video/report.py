@@ -130,7 +130,7 @@ def _say_what_is_missing(cost: Axes, ratio: Axes, calls: list[list[float]]) -> N
 
 
 def _title(summary: Summary) -> str:
-    saved = "" if summary.saved is None else f", {summary.saved:.0%} of the dense network's operations saved"
+    saved = "" if summary.saved is None else f", {summary.saved:.0%} of the operations saved"
     cuts = f", {len(summary.cuts)} {'cut' if len(summary.cuts) == 1 else 'cuts'} held" if summary.cuts else ""
     return f"{summary.output.name}: {summary.made} of {summary.frames} frames made{cuts}{saved}"
 
