@@ -79,7 +79,7 @@ def read_pairs(inputs: Sequence[Path], options: Options, times: Sequence[float])
     waiting = sorted(times)
     reader = open_reader([Path(path) for path in inputs], rate=options.input_fps, **options.reading())
     last = None
-    for frame in reader.frames():
+    for frame in options.source(reader).frames():
         if waiting and last is not None and frame.time > Fraction(waiting[0]):
             yield last, frame
             waiting = [time for time in waiting if Fraction(time) >= frame.time]

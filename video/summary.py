@@ -40,11 +40,11 @@ class Record:
 class Summary(NamedTuple):
     """What became of a conversion.
 
-    output: the file or folder. frames: in it; made: of these between two, by the network; held: repeated, in cuts and at
-    the end. cuts: times in the source, in seconds. seconds: that it took. cost: mean fraction of the dense synthesis,
-    saved: of the operations that computing everything would have taken, None where the model does not say. ratios: how
-    many middle frames had which threshold ratio, to one digit. damage: where the source broke off, None if it did not.
-    records: by segment. calls: of the network.
+    output: the file or folder. frames: in it; made: of these between two, by the network; held: repeated, in cuts and
+    at the end. cuts: times in the source, in seconds. seconds: that it took. cost: mean fraction of the dense
+    synthesis, saved: of the operations that computing everything would have taken, None where the model does not say.
+    ratios: how many middle frames had which threshold ratio, to one digit. damage: where the source broke off, None if
+    it did not. records: by segment. calls: of the network.
     """
 
     output: Path

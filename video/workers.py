@@ -72,7 +72,7 @@ class Workers:
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.count, self._threads = count, threads
-        self._source, self._model = model, b""
+        self.model, self._pickled = model, b""
         self._processes: dict[Connection, BaseProcess] = {}
         self._idle: list[Connection] = []
         self._busy: dict[Connection, Run | None] = {}  # None: it is starting
@@ -89,7 +89,7 @@ class Workers:
                 'belongs below `if __name__ == "__main__":`'
             )
         try:
-            self._model = self._model or pickle.dumps(self._source)
+            self._pickled = self._pickled or pickle.dumps(self.model)
         except Exception as error:  # models are anybody's
             raise ValueError(f"this network cannot be handed to other processes ({error}); try one worker") from error
         context = multiprocessing.get_context("spawn")
@@ -164,7 +164,7 @@ class Workers:
             with self._naming(connection):
                 answer = connection.recv()
                 if answer == READY:
-                    connection.send_bytes(self._model)
+                    connection.send_bytes(self._pickled)
             run = self._busy.pop(connection)
             if isinstance(answer, Exception):
                 raise answer
