@@ -99,8 +99,8 @@ def add_times(parser: argparse.ArgumentParser) -> None:
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument(
         "--multiplier", type=rational,
-        help="how many times as many frames: 2, 3, 5/2, ... (2); with weights that make the middle alone, 3 takes twice "
-        "as long as 4: 7 network calls per pair instead of 3",
+        help="how many times as many frames: 2, 3, 5/2, ... (2); with weights that make the middle alone, 3 takes "
+        "twice as long as 4: 7 network calls per pair instead of 3",
     )  # fmt: skip
     rate.add_argument("--fps", type=rational, help="instead: so many frames per second, as 60 or 60000/1001")
     parser.add_argument("--slow", type=rational, default=1, help="slow motion: so many times as long, without sound")

@@ -1,6 +1,7 @@
 """When the output's frames are due, as exact fractions, and where between two frames each is to be made."""
 
 import math
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
@@ -132,7 +133,6 @@ def moment(text: str) -> Fraction:
     Raises:
         ValueError: neither.
     """
-    *minutes, seconds = text.strip().split(":")
-    if len(minutes) > 2 or not all(part.isdecimal() for part in minutes) or "/" in seconds:
+    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text.strip()):
         raise ValueError(f"{text} is not a time such as 90, 1:30 or 0:01:30.5")
-    return sum((int(part) * Fraction(60**power) for power, part in enumerate(reversed(minutes), 1)), Fraction(seconds))
+    return sum((Fraction(part) * 60**power for power, part in enumerate(reversed(text.split(":")))), Fraction(0))
