@@ -106,9 +106,7 @@ def timed(path: Path, kind: str) -> dict[bytes, tuple[float, float]]:
     """When each packet of the streams of a kind begins and ends, by its content, in seconds."""
     with av.open(str(path)) as container:
         found = [packet for packet in container.demux() if packet.stream.type == kind and packet.size]
-        return {
-            bytes(p): (float(p.pts * p.time_base), float((p.pts + (p.duration or 0)) * p.time_base)) for p in found
-        }
+        return {bytes(p): (float(p.pts * p.time_base), float((p.pts + (p.duration or 0)) * p.time_base)) for p in found}
 
 
 @pytest.mark.parametrize("name", ["out.mkv", "out.mp4"])

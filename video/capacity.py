@@ -21,8 +21,10 @@ def steady_threads(device: torch.device | str, threads: int | None) -> Iterator[
     """Meanwhile, let PyTorch compute with `threads` threads on a CPU; default: 1.
 
     Sums of another number of threads differ in their last bits, and so would the frames on another machine, or with
-    other processes beside.
+    other processes beside. Raises ValueError for fewer than one.
     """
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, got {threads}")
     if torch.device(device).type != "cpu" and threads is None:
         yield
         return

@@ -100,7 +100,7 @@ def _hired(
     """Return the workers to be used; their processes end with the context, unless they were given."""
     if isinstance(workers, Workers) or workers == 1:
         return contextlib.nullcontext(workers if isinstance(workers, Workers) else None)
-    return Workers(model, workers, threads=threads or 1)
+    return Workers(model, workers, threads=1 if threads is None else threads)
 
 
 def _make_video(
