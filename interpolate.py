@@ -3,11 +3,13 @@ python interpolate.py clip.mp4 --output smooth.mp4 --fps 60
 python interpolate.py clip.mp4 --output slow.mp4 --slow 4
 python interpolate.py frames --output smooth.mp4 --input_fps 24
 python interpolate.py a.png b.png --output middle.png
+python interpolate.py a.mp4 b.mkv folder_of_videos "clips/*.mp4" --output smooth_videos
 ffmpeg -i in.mp4 -f yuv4mpegpipe - | python interpolate.py - --output - | ffmpeg -i - out.mp4
 
-A video, a folder of frames or two images in; the same with the frames between them out. Exit status: 0 done, 1 what is
-wrong in one line, 3 done as far as a damaged input can be read, 130 interrupted: --resume continues, 141 if the program
-that reads standard output closes it.
+A video, a folder of frames or two images in; the same with the frames between them out. Several videos go into a
+folder, one after the other. Exit status: 0 done, 1 what is wrong in one line (of several videos: one of them failed),
+3 done as far as a damaged input can be read, 130 interrupted: --resume continues, 141 if the program that reads
+standard output closes it.
 """
 
 from startup import begin_script, run_script
@@ -18,14 +20,34 @@ if __name__ == "__main__":
 import argparse
 import contextlib
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from models.options import add_options, network, spell_out
-from utils import init_distributed
-from video import CODECS, Options, check_report, convert, describe, is_pipe, rational, tells_costs
+from utils import Process, init_distributed
+from video import (
+    CODECS,
+    Group,
+    Options,
+    Summary,
+    Workers,
+    check_report,
+    convert,
+    convert_all,
+    describe,
+    describe_all,
+    find_videos,
+    is_pipe,
+    moment,
+    place_outputs,
+    rational,
+    steady_threads,
+    tells_costs,
+)
 
 DAMAGED = 3  # exit status
 
@@ -36,16 +58,18 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "input",
         nargs="+",
         type=Path,
-        help='a video (-: standard input), a folder of frames, "frames/*.png", or two images',
+        help='a video (-: standard input), a folder of frames, "frames/*.png", or two images; or several videos, '
+        'folders of videos, "clips/*.mp4"',
     )  # fmt: skip
     parser.add_argument(
         "--output", "-o", type=Path, required=True,
         help="a video (.mp4, .mov, .mkv, .webm), .gif, .apng, an image (of two images), a new folder for PNG frames, "
-        "or - for y4m to standard output",
+        "or - for y4m to standard output; of several videos a folder, for NAME.mp4 or the input's container",
     )  # fmt: skip
     add_times(parser)
     add_content(parser)
     add_options(parser)
+    add_processes(parser)
     parser.add_argument("--tile", type=int, help="compute in squares of this many pixels, where memory is short")
     parser.add_argument(
         "--alpha", action="store_true",
@@ -73,13 +97,21 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def add_times(parser: argparse.ArgumentParser) -> None:
     """How many frames, and when."""
     rate = parser.add_mutually_exclusive_group()
-    rate.add_argument("--multiplier", type=rational, help="how many times as many frames: 2, 3, 5/2, ... (2)")
+    rate.add_argument(
+        "--multiplier", type=rational,
+        help="how many times as many frames: 2, 3, 5/2, ... (2); with weights that make the middle alone, 3 takes "
+        "twice as long as 4: 7 network calls per pair instead of 3",
+    )  # fmt: skip
     rate.add_argument("--fps", type=rational, help="instead: so many frames per second, as 60 or 60000/1001")
     parser.add_argument("--slow", type=rational, default=1, help="slow motion: so many times as long, without sound")
     parser.add_argument(
         "--depth", type=int, help="of weights that make the middle alone: frames at the nearest 1/2^depth (4)"
     )
-    parser.add_argument("--seconds", type=rational, help="only so much of the input, from its beginning")
+    parser.add_argument("--start", type=moment, help="only the frames from this time on: 90, 1:30, 0:01:30.5")
+    until = parser.add_mutually_exclusive_group()
+    until.add_argument("--end", type=moment, help="only the frames before this time of the input")
+    until.add_argument("--seconds", type=moment, help="instead: only so much of the input")
+    parser.add_argument("--loop", action="store_true", help="make the frames from the last to the first one, too")
     parser.add_argument("--deinterlace", action="store_true", help="make whole frames of interlaced ones first")
     parser.add_argument(
         "--fields",
@@ -100,32 +132,97 @@ def add_content(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_processes(parser: argparse.ArgumentParser) -> None:
+    """Who computes."""
+    parser.add_argument(
+        "--workers", type=int,
+        help="processes that run the network (on a CPU one per core, if work and memory suffice; 1 on a GPU, with "
+        "--compile and under torchrun)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--threads", type=int,
+        help="of PyTorch in each process, on a CPU (1); with another number, the last bits of frames may differ",
+    )  # fmt: skip
+
+
 def main(args: argparse.Namespace) -> None:
+    videos = find_videos(args.input)
+    if args.report and videos is not None:
+        raise ValueError("--report is of one video; give one, or leave it out")
     if args.report:
         check_report(args.report, args.output, args.input)
+    outputs = [] if videos is None else place_outputs(videos, args.output)
     process = init_distributed(args.device)
-    model = network(args, process.device)
-    if args.report and not tells_costs(model):
-        raise ValueError(f"{args.checkpoint} does not tell what its frames cost; leave --report out, or use a .pth")
+    with steady_threads(process.device, args.threads):
+        model = network(args, process.device)
+        if args.report and not tells_costs(model):
+            raise ValueError(f"{args.checkpoint} does not tell what its frames cost; leave --report out, or use a .pth")
+        count = _count_workers(args, process)
+        with Workers(model, count, threads=args.threads or 1) as workers, logging_redirect_tqdm():
+            if videos is None:
+                summary = run(args, workers, process, is_shown=process.is_main)
+                if process.is_main:
+                    finish(args, summary, workers, process)
+            else:
+                run_all(args, workers, process, videos, outputs)
+
+
+def options_of(args: argparse.Namespace) -> Options:
+    """Return what is chosen about the output."""
     given = {name: getattr(args, name) for name in Options.__dataclass_fields__ if hasattr(args, name)}
-    options = Options(**given, drop_duplicates=args.duplicates == "drop")
-    flags = {"resume": args.resume, "overwrite": args.overwrite}
-    with contextlib.closing(Progress(args.output.name, is_shown=process.is_main)) as progress, logging_redirect_tqdm():
-        summary = convert(
-            args.input, args.output, model, options,
-            device=process.device, **flags, on_progress=progress.show, process=process,
+    return Options(**given, drop_duplicates=args.duplicates == "drop")
+
+
+def run(args: argparse.Namespace, workers: Workers, process: Process, *, is_shown: bool) -> Summary:
+    """Convert the input by all processes of `process`; is_shown: with a progress bar."""
+    flags = {"resume": args.resume, "overwrite": args.overwrite, "threads": args.threads}
+    with contextlib.closing(Progress(args.output.name, is_shown=is_shown)) as progress:
+        return convert(
+            args.input, args.output, workers.model, options_of(args),
+            device=process.device, **flags, on_progress=progress.show, process=process, workers=workers,
         )  # fmt: skip
-    if not process.is_main:
-        return
+
+
+def finish(args: argparse.Namespace, summary: Summary, workers: Workers, process: Process) -> None:
+    """Say what became of the input, and draw the report."""
     print(describe(summary), file=sys.stderr if is_pipe(args.output) else sys.stdout)
     if args.report:
         from video.report import write_report  # Matplotlib takes a second
 
-        write_report(args.report, summary, args.input, model, options, device=process.device)
+        write_report(args.report, summary, args.input, workers.model, options_of(args), device=process.device)
         print(args.report)
     if summary.damage:
         print(f"damaged: {summary.damage}", file=sys.stderr)
         sys.exit(DAMAGED)
+
+
+def run_all(
+    args: argparse.Namespace, workers: Workers, process: Process, videos: Sequence[Path], outputs: Sequence[Path]
+) -> None:
+    """Convert several videos, each by one of the processes of this run, and say what became of them."""
+    started, group = time.monotonic(), Group(process)
+    alone = process._replace(rank=0, world_size=1)
+
+    def convert_one(video: Path, output: Path) -> Summary:
+        one = argparse.Namespace(**vars(args) | {"input": [video], "output": output})
+        return run(one, workers, alone, is_shown=process.is_main)
+
+    share = slice(group.rank, None, group.size)
+    ours = convert_all(videos[share], outputs[share], convert_one, keeps_finished=args.resume)
+    outcomes = [outcome for some in group.gather(ours) for outcome in some]
+    if process.is_main:
+        print(describe_all(outcomes, count=len(videos), seconds=time.monotonic() - started))
+    if any(outcome.error for outcome in outcomes):
+        sys.exit(1)
+    if any(outcome.summary.damage for outcome in outcomes):
+        sys.exit(DAMAGED)
+
+
+def _count_workers(args: argparse.Namespace, process: Process) -> int | None:
+    """Return how many workers there are, None where each conversion decides."""
+    if args.compile and args.workers not in (None, 1):
+        raise ValueError("--compile works in one process; leave --workers or --compile out")
+    return 1 if args.workers is None and (args.compile or process.world_size > 1) else args.workers
 
 
 class Progress:

@@ -27,6 +27,7 @@ from image_files import read_image as read_image
 from image_files import read_layers as read_layers
 from image_files import tensor_to_image as tensor_to_image
 from image_files import write_image as write_image
+from startup import keep_freed_memory as keep_freed_memory
 from startup import run_script as run_script
 from whole_files import STRANGE_HEAD as STRANGE_HEAD
 from whole_files import atomic_path as atomic_path

@@ -60,7 +60,8 @@ class OnnxModel:
         if not Path(path).is_file():
             raise FileNotFoundError(f"no graph at {path}; export_onnx.py makes one")
         self.path = str(path)
-        self._session = _open(self.path, torch.device(device))
+        self._device = torch.device(device)
+        self._session = _open(self.path, self._device)
         text = self._session.get_modelmeta().custom_metadata_map.get(METADATA)
         if text is None or {output.name for output in self._session.get_outputs()} != set(NAMES):
             raise ValueError(f"{path} is a graph, but not of this network; export_onnx.py makes one")
@@ -69,6 +70,10 @@ class OnnxModel:
         self.config = config_of({"config": graph.config}, "base", source=self.path)
         with torch.device("meta"):  # shapes alone, to count operations
             self._shapes = WaveletVFI(self.config)
+
+    def __reduce__(self) -> tuple:
+        """Let another process open the graph again."""
+        return type(self), (self.path, self._device)
 
     def interpolate(
         self,

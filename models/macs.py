@@ -106,6 +106,20 @@ def executed_gmacs(
     return (_around(model, sizes, _products, scales, encoded, matched) + sparse) / 1e9
 
 
+def dense_gmacs(model: Any, height: int, width: int) -> float:
+    """Multiply-accumulates of a pair as they are computed where all details are wanted (ratio 0) and nothing is known.
+
+    Args:
+        model, height, width: as in `published_gmacs`.
+    Returns:
+        In units of 10^9.
+    """
+    net = model.synthesis
+    levels = range(1, LEVELS)
+    products = sum(4.0**-level * sum(conv.products("folded") for conv in net.convolutions(level)) for level in levels)
+    return executed_gmacs(model, height, width, torch.full((1,), products / net.dense_products())).item()
+
+
 def _sizes(height: int, width: int, depth: int = LEVELS) -> list[tuple[int, int]]:
     """Height and width of the levels 0 to `depth`, of a frame that is padded to multiples of 2^depth."""
     padded = [-(-side // 2**depth) * 2**depth for side in (height, width)]

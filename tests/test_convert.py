@@ -109,7 +109,7 @@ class Broken:
     """A reader of eight frames that fails after `good` of them."""
 
     rate, duration, total, is_duration_own = Fraction(10), Fraction(8, 10), 8, True
-    damage = None
+    damage, has_places = None, False
 
     def __init__(self, good: int = 8, times: list[Fraction] | None = None, error: type = DamagedVideo):
         self._error = error
@@ -145,7 +145,7 @@ def test_a_clock_that_jumps_is_damage():
 
 
 def test_only_the_beginning_is_read_if_asked_for():
-    source = Source(Broken(), seconds=Fraction(1, 3))
+    source = Source(Broken(), end=Fraction(1, 3))
     assert [frame.time for frame in source.frames()] == [Fraction(k, 10) for k in range(4)]
     assert source.total == 4 and source.damage is None
     assert source.until(Fraction(3, 10), Fraction(1, 10)) == Fraction(4, 10)
@@ -172,18 +172,22 @@ def test_a_summary_adds_up():
     cost = Call(cost=0.5, ratio=0.0104, executed=2.0, dense=10.0)
     for span, frame, at, calls in (
         (moving, first, 0, []),
-        (moving, Frame(black, Fraction(1, 3), ""), Fraction(1, 3), [cost, Call(0.0, None, 0.0, 10.0)]),
+        (moving, Frame(black, Fraction(1, 3), ""), Fraction(1, 3), [cost, Call(0.0, None, 0.0, 10.0, 0)]),
         (cut, first, 0, []), (cut, first, Fraction(1, 2), []), (Span(second, None, False, 0, []), second, 1, []),
     ):  # fmt: skip
         record.add(Made(frame, Slot(0, 0, Fraction(at), Fraction(at)), span, calls))
     assert (record.frames, record.made, record.held, record.cuts) == (5, 1, 1, [1.0])
     again = Record(**record.to_dict())
     summary = summarise([record, again], output=Path("out.mp4"), seconds=1.5, damage=None)
-    assert summary[1:9] == (10, 2, 2, [1.0], 1.5, 0.25, 0.9, {0.01: 2})
+    assert summary[1:9] == (10, 2, 2, [1.0], 1.5, 0.25, 0.9, {0.01: 2}) and summary.calls == 2
     assert describe(summary) == (
-        "out.mp4: 10 frames, 2 of them made, 1 cut held, 1.5 s\n"
-        "25.0% of the dense synthesis computed, 90.0% of the dense network's operations saved\n"
-        "threshold ratios: 0.01: 100%"
+        "10 frames in out.mp4: 2 made by 2 network calls, 0.75 s each; 90% of the operations saved; 1 cut held"
     )
     silent = summarise([Record(frames=3)], output=Path("out"), seconds=0.1, damage=None)
-    assert describe(silent) == "out: 3 frames, 0 of them made, 0.1 s"
+    assert describe(silent) == "3 frames in out: 0 made by 0 network calls"
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.00004, "0.0000"), (0.31, "0.31"), (3.14, "3.1"), (314.2, "314")])
+def test_seconds_are_said_in_two_digits(seconds, words):
+    record = Record(frames=2, made=1, calls=[[0.5, None, None, None, None, 1]])
+    assert f", {words} s each" in describe(summarise([record], output=Path("o"), seconds=seconds, damage=None))

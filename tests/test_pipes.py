@@ -100,7 +100,7 @@ def test_y4m_goes_through_with_its_tags_and_its_own_frames_untouched():
     header, frames, summary = through(y4m(3))
     assert header == HEADER.replace(b"30000:1001", b"60000:1001")
     assert split(frames)[::2] == split(y4m(3).removeprefix(HEADER)) and len(split(frames)) == 6
-    assert describe(summary).startswith("standard output: 6 frames, 2 of them made")
+    assert describe(summary).startswith("6 frames in standard output: 2 made by ")
 
 
 @pytest.mark.parametrize("siting", ["420mpeg2", "420jpeg", "420paldv"])

@@ -1,5 +1,6 @@
 """What of a source goes into an output as it is: sound, subtitles, chapters, metadata, attachments, cover images."""
 
+import copy
 import io
 import logging
 import os
@@ -116,8 +117,12 @@ class Carrier:
     def _timed(self, packets: Iterable[Packet], copy: Stream) -> Iterator[Packet]:
         """Those that belong into the output, at their times."""
         for packet in packets:
-            is_shown = self._clock.set(packet, copy, start=self._source.start)
-            if is_shown and (self._end is None or span(packet)[0] < self._end):
+            if not self._clock.set(packet, copy, start=self._source.start, is_cut=self._source.is_cut):
+                continue
+            begin, end = span(packet)
+            if self._end is None or begin < self._end:
+                if copy.type == "subtitle" and self._end is not None and end > self._end:
+                    packet.duration = round((self._end - begin) / packet.time_base)
                 yield packet
 
     def close(self) -> None:
@@ -168,10 +173,17 @@ class Carrier:
         for chapter in self._input.chapters():
             unit = chapter["time_base"]
             start, end = ((chapter[key] * unit - self._source.start) * stretch for key in ("start", "end"))
-            if self._end is None or start < self._end:
+            if (self._end is None or start < self._end) and (end > 0 or not self._source.is_cut):
                 end = end if self._end is None else min(end, self._end)
                 times = {"start": round(max(start, Fraction(0)) / unit), "end": round(end / unit)}
                 yield {**chapter, **times, "metadata": dict(chapter["metadata"])}
+
+
+def cut_before(source: VideoReader, time: Fraction) -> VideoReader:
+    """Return a source to carry from of which nothing is carried that ends before the frame at `time`, the new zero."""
+    later = copy.copy(source)
+    later.start, later.is_cut = source.start + time, True
+    return later
 
 
 def rehearse(source: VideoReader, suffix: str, encoder: str, *, stretch: Fraction = Fraction(1)) -> None:

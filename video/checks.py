@@ -23,8 +23,7 @@ def check_options(options: Options, reader: VideoReader | ImageReader, output: P
         value = getattr(options, name)
         if value is not None and not least <= value <= most:
             raise ValueError(f"{name} must be from {least} to {most}, got {value}")
-    if options.seconds is not None and options.seconds <= 0:
-        raise ValueError(f"seconds must be above 0, got {options.seconds}")
+    _check_range(options)
     are_images = isinstance(reader, ImageReader)
     if options.input_fps is not None and not are_images:
         raise ValueError(f"input_fps is for images; {reader.path} has its own rate")
@@ -45,3 +44,15 @@ def check_options(options: Options, reader: VideoReader | ImageReader, output: P
         raise ValueError(f"{output} cannot keep an alpha channel; use {kinds}, or leave --alpha out")
     if are_images and options.input_fps is None and (is_video(output) or is_animation(output) or is_pipe(output)):
         logger.warning("taken as %s frames per second; --input_fps says otherwise", reader.rate)
+
+
+def _check_range(options: Options) -> None:
+    """Refuse times that no frame can lie between."""
+    if options.seconds is not None and options.seconds <= 0:
+        raise ValueError(f"seconds must be above 0, got {options.seconds}")
+    if options.seconds is not None and options.end is not None:
+        raise ValueError("give --seconds or --end, not both")
+    if options.start is not None and options.start < 0:
+        raise ValueError(f"start must be at least 0, got {options.start}")
+    if options.end is not None and options.end <= (options.start or 0):
+        raise ValueError(f"end must be after the start, got {options.end}")

@@ -3,44 +3,37 @@
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
 from utils import Process
 
-from .background import Behind, ahead, stopping_on_failure
-from .carry import rehearse
+from .capacity import steady_threads
+from .carry import cut_before, rehearse
 from .checks import check_options
 from .codecs import choose_format, is_video
-from .images import is_image, write_picture
+from .images import is_image
 from .job import Job
+from .making import OnProgress, Task, make_middle, make_segments, stream
 from .mux import join
 from .network import Model, Network
-from .options import DEFAULTS, Options
+from .options import DEFAULTS, ENCODING, Options
 from .outputs import check_output
 from .piped import PipeReader
-from .pipeline import render
-from .pipes import OUTPUT, check_pipes, claimed_output, is_pipe
-from .plan import SEGMENT, plan
+from .pipes import OUTPUT, check_pipes, is_pipe
+from .plan import SEGMENT
 from .processes import Group
 from .reader import VideoReader
 from .segments import Format
-from .sink import Sink, StreamSink
-from .source import Source
 from .sources import open_reader
 from .summary import Record, Summary, summarise
-from .timeline import Timeline
-from .y4m import Y4mWriter, y4m_format
+from .workers import Workers
 
 logger = logging.getLogger("waveletvfi")
-
-ENCODING = ("codec", "crf", "preset", "encoder", "encoder_options")  # options of `choose_format`
-OnProgress = Callable[[int, int | None], None]
 
 
 def convert(
@@ -54,6 +47,8 @@ def convert(
     overwrite: bool = False,
     on_progress: OnProgress = lambda done, total: None,
     process: Process | None = None,
+    workers: int | Workers | None = 1,
+    threads: int | None = None,
 ) -> Summary:
     """Interpolate a video, a folder of frames, or two images.
 
@@ -66,6 +61,10 @@ def convert(
         resume: continue an unfinished conversion. overwrite: replace an output that exists.
         on_progress: called with the number of frames made, and of those expected, None where that is not known.
         process: of several that share the work; default: this is the only one.
+        workers: processes that run the network, see `Workers`; None: one per core of a CPU, if there is enough work.
+            They import the program that starts them, whose own work therefore belongs below `if __name__ ==
+            "__main__":`. A `Workers` is used as it is, and left running.
+        threads: of PyTorch in each process, on a CPU; another number than 1, the default, may change the last bits.
     Returns:
         What was done; `damage` says where a damaged source broke off, and what the output could not be closed with.
     Raises:
@@ -73,49 +72,42 @@ def convert(
     """
     started = time.monotonic()
     inputs, output = [Path(path) for path in inputs], Path(output)
-    timeline = Timeline(multiplier=options.multiplier, fps=options.fps, slow=options.slow)
+    timeline = options.timeline()
     network = Network(model, ratio=options.ratio, budget=options.budget, device=device, tile=options.tile)
     check_output(output, inputs, overwrite=overwrite)
     check_pipes(inputs, output, resume=resume, keeps_alpha=options.alpha, size=process.world_size if process else 1)
-    with contextlib.closing(open_reader(inputs, rate=options.input_fps, **options.reading())) as reader:
+    with (
+        contextlib.closing(open_reader(inputs, rate=options.input_fps, **options.reading())) as reader,
+        _hired(workers, model, threads) as hired,
+        steady_threads(device, threads),
+    ):
         check_options(options, reader, output)
-        source, lost = Source(reader, seconds=options.seconds), []
+        source, lost = options.source(reader), []
+        task = Task(source, timeline, network, options, on_progress, hired)
         if is_image(output):
-            records = [_make_middle(source, network, output)]
+            records = [make_middle(source, network, output)]
         elif is_pipe(output):
-            timeline = timeline.constant(reader.rate)  # y4m has no other times
-            records, output = [_stream(_Task(source, timeline, network, options, Group(), on_progress))], Path(OUTPUT)
+            records, output = [stream(task._replace(timeline=timeline.constant(reader.rate)))], Path(OUTPUT)
         else:
-            task = _Task(source, timeline, network, options, Group(process), on_progress)
-            records, lost = _make_video(task, output, resume=resume, overwrite=overwrite)
+            records, lost = _make_video(task, Group(process), output, resume=resume, overwrite=overwrite)
     damage = "; ".join([*([source.damage] if source.damage else []), *lost]) or None
     return summarise(records, output=output, seconds=time.monotonic() - started, damage=damage)
 
 
-def _make_middle(source: Source, network: Network, output: Path) -> Record:
-    """The frame between two images, as an image."""
-    timeline, record = Timeline(multiplier=2), Record()
-    spans = plan(source.frames(), timeline, until=source.until)
-    _, made, *_ = render(spans, network, 1)
-    write_picture(output, made.frame.image, made.frame.alpha)
-    record.add(made)
-    return record
+def _hired(
+    workers: int | Workers | None, model: Model, threads: int | None
+) -> contextlib.AbstractContextManager[Workers | None]:
+    """Return the workers to be used; their processes end with the context, unless they were given."""
+    if isinstance(workers, Workers) or workers == 1:
+        return contextlib.nullcontext(workers if isinstance(workers, Workers) else None)
+    return Workers(model, workers, threads=1 if threads is None else threads)
 
 
-class _Task(NamedTuple):
-    """One conversion, from the frames on."""
-
-    source: Source
-    timeline: Timeline
-    network: Network
-    options: Options
-    group: Group
-    on_progress: OnProgress
-
-
-def _make_video(task: _Task, output: Path, *, resume: bool, overwrite: bool) -> tuple[list[Record], list[str]]:
+def _make_video(
+    task: Task, group: Group, output: Path, *, resume: bool, overwrite: bool
+) -> tuple[list[Record], list[str]]:
     """Make a video or a folder. Return the records of its segments, and what of the source it could not hold."""
-    source, timeline, network, options, group, _ = task
+    source, timeline, network, options, on_progress, _ = task
     reader, job = source.reader, Job(output)
     form = choose_format(
         output, reader, rate=timeline.rate(reader.rate), unit=timeline.unit(reader.unit),
@@ -138,8 +130,9 @@ def _make_video(task: _Task, output: Path, *, resume: bool, overwrite: bool) -> 
     def finish() -> None:
         job.check()
         end = timeline.stretch(source.end, source.start)
+        kept = cut_before(carried, source.start) if carried is not None and options.start is not None else carried
         left_out = join(
-            job.folder, form, output, source=carried, end=end, stretch=timeline.slow, is_whole=source.is_whole,
+            job.folder, form, output, source=kept, end=end, stretch=timeline.slow, is_whole=source.is_whole,
             is_said=not is_once,
         )  # fmt: skip
         lost.extend([left_out] if left_out else [])
@@ -150,69 +143,13 @@ def _make_video(task: _Task, output: Path, *, resume: bool, overwrite: bool) -> 
             if is_once and carried is not None:
                 carried = reader.keep_rest(job.folder)
             group.once(say_what_is_lost)
-            _make_segments(task, form, job)
+            make_segments(task, form, job, group)
             group.once(finish)
             records = job.records()
             group.once(job.remove)
+    if group.size > 1:
+        on_progress(*2 * [sum(record.frames for record in records)])
     return records, lost
-
-
-def _make_segments(task: _Task, form: Format, job: Job) -> None:
-    """All segments that are this process's and not there yet."""
-    done = sum(record.frames for record in job.records())
-    with Sink(job, form, compare=task.options.compare) as sink:
-        _make_frames(
-            task, sink, done=done, is_wanted=lambda segment: job.is_missing(segment) and task.group.owns(segment)
-        )
-
-
-def _stream(task: _Task) -> Record:
-    """All frames, into standard output."""
-    source, timeline, _, options, *_ = task
-    form = y4m_format(
-        source.reader, rate=timeline.rate(source.reader.rate), columns=1 + options.compare,
-        given=[name for name in ENCODING if getattr(options, name) is not None],
-    )  # fmt: skip
-    with claimed_output() as pipe:
-        sink = StreamSink(Y4mWriter(pipe, form), compare=options.compare)
-        _make_frames(task, sink, pipe.close)
-    return sink.record
-
-
-def _make_frames(
-    task: _Task,
-    sink: Sink | StreamSink,
-    stop: Callable[[], None] = lambda: None,
-    *,
-    done: int = 0,
-    is_wanted: Callable[[int], bool] = lambda segment: True,
-) -> None:
-    """Make the frames of all segments that are wanted; decoding and encoding run beside the network.
-
-    stop: lets a `sink` that waits go on, when nothing that it has is wanted any more. done: frames that are there.
-    """
-    source, timeline, network, options, group, on_progress = task
-    total = source.total and timeline.total(source.total, source.reader.rate)
-    spans = plan(
-        source.frames(),
-        timeline,
-        until=source.until,
-        threshold=options.scene_threshold,
-        drop_duplicates=options.drop_duplicates,
-        is_wanted=is_wanted,
-    )
-    on_progress(done, total)
-    depth = options.depth or timeline.halvings(source.reader.rate)
-    with (
-        Behind(sink.write) as encoder,
-        contextlib.closing(ahead(spans, let_go=source.reader.close)) as waiting,
-        stopping_on_failure(stop),
-    ):
-        for made in render(waiting, network, depth):
-            encoder.put(made)
-            done += group.size  # the others are about as fast
-            on_progress(done if total is None else min(done, total), total)
-    on_progress(done, done)
 
 
 @contextlib.contextmanager

@@ -17,11 +17,11 @@ class OutputClock:
         self._takes_negative = Flags.ts_negative in flags  # as what is decoded, but not shown
         self._last: dict[int, int] = {}
 
-    def set(self, packet: Packet, copy: Stream, *, start: Fraction) -> bool:
+    def set(self, packet: Packet, copy: Stream, *, start: Fraction, is_cut: bool = False) -> bool:
         """Move a packet into the stream `copy`, whose unit of time is known when the head of the output is written.
 
         Args:
-            start: the source's first moment, in seconds.
+            start: the source's first moment, in seconds. is_cut: what ends before it is left out.
         Returns:
             False for a packet that is not to be written: it has no time, or the source hides it.
         """
@@ -34,7 +34,9 @@ class OutputClock:
         lasts = (packet.duration or 0) * packet.time_base
         if packet.is_discard and shown >= 0:
             return False
-        if shown < 0 and not self._takes_negative:
+        if is_cut and shown < 0 and shown + lasts <= 0 and not is_cover:
+            return False
+        if shown < 0 and (not self._takes_negative or (is_cut and copy.type == "subtitle")):
             if copy.type == "subtitle" and shown + lasts > 0:
                 shown, decoded, lasts = Fraction(0), Fraction(0), lasts + shown
             elif shown + _padding(packet.stream) < -packet.time_base:

@@ -35,6 +35,7 @@ class ImageReader:
     colour = None  # images do not say how a video of them should store colour
     aspect = None
     light = ""
+    has_places = True
     damage = None  # an image that cannot be read ends the frames
 
     def __init__(self, paths: Sequence[str | os.PathLike], *, rate: Fraction = DEFAULT_RATE, keeps_alpha: bool = False):

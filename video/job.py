@@ -3,7 +3,7 @@
 import json
 import logging
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from utils import atomic_path, short_name
@@ -91,6 +91,11 @@ class Job:
         """Of all finished segments, in order."""
         loaded = (_load(path) for path in self._records())
         return [Record(**content["record"]) for content in loaded if content]
+
+    def frames(self, is_counted: Callable[[int], bool]) -> int:
+        """Return the number of frames in the finished segments that are counted."""
+        loaded = (_load(path) for path in self._records() if is_counted(int(path.stem)))
+        return sum(content["record"]["frames"] for content in loaded if content)
 
     def remove(self) -> None:
         """Delete the folder and all segments."""

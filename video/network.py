@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from models import WaveletVFI
-from models.macs import published_gmacs
+from models.macs import dense_gmacs
 from models.waveletvfi import Known
 
 from .tiles import SMALLEST, in_tiles
@@ -34,19 +34,22 @@ class Call(NamedTuple):
     """What one middle frame cost.
 
     cost: fraction of the dense operations of the sparse convolutions. ratio: the threshold ratio. executed, dense: 10^9
-    operations, and those of the dense network as published. None: the model does not say.
+    multiply-accumulates that were computed, and those of the same frame if everything were. None: the model does not
+    say. calls: how often the network was called for it; 0 where the frames are equal.
     """
 
     cost: float | None = None
     ratio: float | None = None
     executed: float | None = None
     dense: float | None = None
+    calls: int = 1
 
 
 class Network:
     """A model with its options: the frame between two, and what it cost.
 
-    any_time: whether frames are made at any time, or in the middle alone.
+    any_time: whether frames are made at any time, or in the middle alone. settings: all but the model, to make another
+    one of it.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Network:
         if tile is not None and tile < SMALLEST:
             raise ValueError(f"tiles need at least {SMALLEST} pixels, got {tile}")
         self.device = torch.device(device)
+        self.settings = {"ratio": ratio, "budget": budget, "device": self.device, "tile": tile}
         self._model, self._tile = model, tile
         self.any_time = bool(getattr(getattr(model, "config", None), "any_time", False))
         self._options = {"ratio": ratio} if budget is None else {"budget": budget}
@@ -88,7 +92,7 @@ class Network:
         """
         height, width = img0.shape[-2:]
         if torch.equal(img0, img1):
-            return img0, Call(cost=0.0, executed=0.0, dense=self._dense(height, width))
+            return img0, Call(cost=0.0, executed=0.0, dense=self._dense(height, width), calls=0)
         top, bottom, left, right = box = find_picture(img0, img1)
         y0, x0 = top // CROP * CROP, left // CROP * CROP
         y1, x1 = min(-(-bottom // CROP) * CROP, height), min(-(-right // CROP) * CROP, width)
@@ -134,7 +138,7 @@ class Network:
             raise ValueError(f"not enough memory for frames of {width}x{height}; try --tile {tile}") from error
         if calls[0].cost is None:
             return made, calls[0]
-        costs, ratios, executed, _ = zip(*calls, strict=True)
+        costs, ratios, executed, *_ = zip(*calls, strict=True)
         return made, Call(sum(costs) / len(costs), sum(ratios) / len(ratios), sum(executed))
 
     def _recall(self, img0: Tensor, img1: Tensor, part: Part) -> Known:
@@ -155,12 +159,12 @@ class Network:
         return output.frame, call, output.known if known else None
 
     def _dense(self, height: int, width: int) -> float | None:
-        """10^9 operations of the dense network, as published."""
+        """10^9 operations of a frame of which everything is computed."""
         if not isinstance(self._model, WaveletVFI):
             return None
         size = height, width
         if size not in self._dense_of:
-            self._dense_of = {size: published_gmacs(self._model, *size).item()}
+            self._dense_of = {size: dense_gmacs(self._model, *size)}
         return self._dense_of[size]
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from .content import SCENE_THRESHOLD
+from .source import Reader, Source
+from .timeline import Timeline
 
 
 @dataclass(frozen=True)
@@ -14,8 +16,9 @@ class Options:
     multiplier, fps, slow: see `Timeline`; default: twice as many frames. depth: frames are made at multiples of
         1/2^depth between two; default: see `Timeline.halvings`.
     alpha: interpolate the alpha channel, where the input has one, too.
-    input_fps: rate of images. seconds: only so much of the input, from its beginning. deinterlace: make whole frames of
-        interlaced ones first; fields: one of each field.
+    input_fps: rate of images. start, end: only the frames from this time on, and before that one; seconds: instead of
+        an end, so much of the input. loop: make the frames between the last and the first one, too.
+    deinterlace: make whole frames of interlaced ones first; fields: one of each field.
     scene_threshold, drop_duplicates: see `video.content`.
     ratio, budget, tile: see `Network`. compare: the source beside the output.
     codec, crf, preset, encoder, encoder_options: see `choose_format`.
@@ -26,7 +29,10 @@ class Options:
     slow: Fraction | int = 1
     depth: int | None = None
     input_fps: Fraction | None = None
+    start: Fraction | None = None
+    end: Fraction | None = None
     seconds: Fraction | None = None
+    loop: bool = False
     deinterlace: bool = False
     fields: bool = False
     alpha: bool = False
@@ -42,9 +48,21 @@ class Options:
     encoder: str | None = None
     encoder_options: Sequence[str] | None = None
 
+    def timeline(self) -> Timeline:
+        """Return when the output's frames are due."""
+        return Timeline(
+            multiplier=self.multiplier, fps=self.fps, slow=self.slow, from_zero=self.start is not None or self.loop
+        )
+
+    def source(self, reader: Reader) -> Source:
+        """Return what is used of the frames of `reader`."""
+        end = self.end if self.seconds is None else (self.start or 0) + self.seconds
+        return Source(reader, start=self.start, end=end, loops=self.loop)
+
     def reading(self) -> dict[str, bool]:
         """Return what `open_reader` is told."""
         return {"is_interlaced": self.deinterlace, "by_field": self.fields, "keeps_alpha": self.alpha}
 
 
 DEFAULTS = Options()
+ENCODING = ("codec", "crf", "preset", "encoder", "encoder_options")  # options of `choose_format`

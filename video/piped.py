@@ -24,6 +24,8 @@ INDEXED = b"ftyp"  # containers of this family, mp4 and mov, may have their inde
 class PipeReader(VideoReader):
     """A `VideoReader` of what a pipe brings: the same attributes; `frames` gives all of it, once."""
 
+    has_places = False
+
     def __init__(self, pipe: PipeIn, *, is_interlaced: bool = False, by_field: bool = False, keeps_alpha: bool = False):
         """Read until the first picture. The others: as of `VideoReader`.
 
@@ -87,11 +89,13 @@ class PipeReader(VideoReader):
         return "; the index of an mp4 may be at its end: give the file's name, or pipe Matroska" if is_indexed else ""
 
     def _decode(self, start: Fraction | None, damage: Damage) -> Iterator[Decoded]:
-        with self._container:
-            pictures = self._pictures
-            yield from deinterlace(pictures, period=self._period) if self._is_deinterlaced else pictures
-            self._end_of(self._all, self._container, self._video, damage, is_all=True)
-        self._pipe.flush()
+        try:
+            with self._container:
+                pictures = self._pictures
+                yield from deinterlace(pictures, period=self._period) if self._is_deinterlaced else pictures
+                self._end_of(self._all, self._container, self._video, damage, is_all=True)
+        finally:
+            self._pipe.flush()  # also where no more is wanted
 
     def _missing(self, pictures: Pictures) -> str:
         pipe = self._pipe

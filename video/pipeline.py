@@ -1,9 +1,11 @@
 """From the plan to frames: source frames as they are, and those between them: at their times, or by halving."""
 
-from collections.abc import Iterable, Iterator
+import contextlib
+from collections.abc import Callable, Generator, Iterable, Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from .alpha import Picture, between, to_images, to_picture
@@ -12,6 +14,31 @@ from .frame import Frame
 from .network import Call, Model, Network
 from .plan import Span, plan
 from .timeline import Slot, Timeline, place_of
+
+
+class Step(NamedTuple):
+    """A span with the places, 0 to 1 between its two frames, at which its slots' frames are made."""
+
+    span: Span
+    places: list[Fraction]
+
+    @property
+    def wanted(self) -> list[Fraction]:
+        """Places at which a frame has to be made, in order; none where source frames do."""
+        return sorted(set(self.places) - {0, 1})
+
+
+class Between(NamedTuple):
+    """A frame that was made. place: 0 to 1. image, alpha: as of a `Frame`. calls: what it cost, with those on the way
+    to it."""
+
+    place: Fraction
+    image: np.ndarray
+    alpha: np.ndarray | None
+    calls: list[Call]
+
+
+Way = Callable[[Iterable[Step], Network], Generator[tuple[Step, Iterator[Between]], None, None]]
 
 
 class Made(NamedTuple):
@@ -57,38 +84,70 @@ def interpolate_frames(
             yield made.frame
 
 
-def render(spans: Iterable[Span], network: Network, depth: int) -> Iterator[Made]:
+def render(spans: Iterable[Span], network: Network, depth: int, way: Way | None = None) -> Iterator[Made]:
     """Make the frames of `spans`, each at its time between its two source frames.
 
     A network that makes the middle alone halves again and again: each frame is made at the nearest of 2^depth places.
     Middle frames on the way are made once for all frames of a span, and not rounded before they are halved again.
+
+    way: makes what each step wants, in order; default: `make_here`.
     """
-    last: tuple[Frame, Picture] | None = None  # the next span begins where this one ends
-    for span in spans:
-        frame0, frame1 = span.frame0, span.frame1
-        if frame1 is None or span.is_cut:
-            places = [Fraction(0)] * len(span.slots)
-        else:
-            steps = None if network.any_time else 2**depth
-            places = [place_of(slot.at, frame0.time, frame1.time, steps) for slot in span.slots]
-        pictures: Iterator[tuple[Fraction, Picture]] = iter(())
+    steps = None if network.any_time else 2**depth
+    planned = (Step(span, _places(span, steps)) for span in spans)
+    with contextlib.closing((way or make_here)(planned, network)) as steps_made:
+        for step, found in steps_made:
+            yield from _fill_slots(step, found)
+
+
+def _fill_slots(step: Step, found: Iterator[Between]) -> Iterator[Made]:
+    """Give the frames of a step's slots; found: what it wants, in order."""
+    span, done = step.span, None
+    frame0, frame1 = span.frame0, span.frame1
+    for slot, place in zip(span.slots, step.places, strict=True):
         calls: list[Call] = []
-        if wanted := sorted(set(places) - {0, 1}):
-            img0 = last[1] if last and last[0] is frame0 else to_picture(frame0, network)
-            img1 = to_picture(frame1, network)
-            last = frame1, img1
-            pictures = make_between(img0, img1, wanted, network, calls)
-        done, image, alpha = Fraction(0), None, None
-        for slot, place in zip(span.slots, places, strict=True):
-            if place in (0, 1):
-                frame = (frame1 if place else frame0)._replace(time=slot.time)
-            else:
-                if place != done:
-                    done, picture = next(pictures)
-                    image, alpha = to_images(picture, frame0.image.dtype)
-                frame = Frame(image, slot.time, f"between {frame0.source} and {frame1.source}", alpha=alpha)
-            yield Made(frame, slot, span, calls.copy())
+        if place in (0, 1):
+            frame = (frame1 if place else frame0)._replace(time=slot.time)
+        else:
+            if done is None or place != done.place:
+                done = next(found)
+                calls = done.calls
+            frame = Frame(done.image, slot.time, f"between {frame0.source} and {frame1.source}", alpha=done.alpha)
+        yield Made(frame, slot, span, calls)
+
+
+def make_here(planned: Iterable[Step], network: Network) -> Generator[tuple[Step, Iterator[Between]], None, None]:
+    """Give each step with what it wants, made in this process when it is asked for."""
+    maker = Maker(network)
+    for step in planned:
+        yield step, maker.make(step.span.frame0, step.span.frame1, step.wanted)
+
+
+class Maker:
+    """Makes frames between two; keeps the second one as the network takes it, for the next two."""
+
+    def __init__(self, network: Network):
+        self._network = network
+        self._last: tuple[Frame, Picture] | None = None
+
+    def make(self, frame0: Frame, frame1: Frame | None, wanted: list[Fraction]) -> Iterator[Between]:
+        """Make the frames at the `wanted` places, in order; `frame1` may be None where there are none."""
+        if not wanted:
+            return
+        last = self._last
+        img0 = last[1] if last and last[0] is frame0 else to_picture(frame0, self._network)
+        img1 = to_picture(frame1, self._network)
+        self._last = frame1, img1
+        calls: list[Call] = []
+        for place, picture in make_between(img0, img1, wanted, self._network, calls):
+            yield Between(place, *to_images(picture, frame0.image.dtype), calls.copy())
             calls.clear()
+
+
+def _places(span: Span, steps: int | None) -> list[Fraction]:
+    """Return where each slot's frame is made; steps: as of `place_of`."""
+    if span.frame1 is None or span.is_cut:
+        return [Fraction(0)] * len(span.slots)
+    return [place_of(slot.at, span.frame0.time, span.frame1.time, steps) for slot in span.slots]
 
 
 def make_between(

@@ -40,7 +40,8 @@ def plan(
 
     Args:
         frames: at least two.
-        until: from the time of the last frame and the longest time between two, when the last one ends.
+        until: from the time of the last frame and the longest time between two, when the last one ends. If that is at
+            once, it only ends the time of the one before, and is no frame of the output.
         threshold: of cuts, see `video.content`.
         drop_duplicates: leave repeated frames out; those in their place are interpolated.
         is_wanted: whether a segment is to be made.
@@ -63,7 +64,8 @@ def plan(
     if index < 1:
         found = f"{last.source} is the only frame" if last else "there are no frames"
         raise ValueError(f"{found}; at least two are needed")
-    slots += timeline.slots(index, last.time, until(last.time, longest), first)
+    if (end := until(last.time, longest)) > last.time:
+        slots += timeline.slots(index, last.time, end, first)
     yield from _by_segment(kept, None, False, slots, is_wanted)
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import TypeVar
 
 import torch.distributed as dist
 
 from utils import Process
 
+T = TypeVar("T")
 PATIENCE = timedelta(days=30)  # segments take as long as they take
 
 
@@ -21,6 +23,13 @@ class Group:
     def owns(self, segment: int) -> bool:
         """Whether this process makes a segment."""
         return segment % self.size == self.rank
+
+    def gather(self, value: T) -> list[T]:
+        """When all processes are here, return what each of them gave, in their order."""
+        values = [value] * self.size
+        if self._group is not None:
+            dist.all_gather_object(values, value, group=self._group)
+        return values
 
     def once(self, action: Callable[[], None]) -> None:
         """When all processes are here, the first one does it, and the others wait; its ValueError or OSError is raised

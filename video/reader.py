@@ -58,10 +58,13 @@ class VideoReader:
         pixel_format: as stored. colour: how the file stores colour. aspect: width/height of a pixel when upright,
         None if unknown. start: what the file calls the first moment; the frames' times count from there.
         light: what screen a HDR picture was made for, as x265 takes it. picture: index of its video stream.
+        has_places: frames can be read from a time on. is_cut: what comes before the first moment is not wanted.
         siting: where the samples of chroma lie, see `find_siting`.
         coded_rate: nominal pictures per second in the file, which are half as many as frames where these are of fields.
         has_alpha: the frames have alpha: there is some, and it is kept.
     """
+
+    has_places, is_cut = True, False
 
     def __init__(
         self,

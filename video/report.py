@@ -79,7 +79,7 @@ def read_pairs(inputs: Sequence[Path], options: Options, times: Sequence[float])
     waiting = sorted(times)
     reader = open_reader([Path(path) for path in inputs], rate=options.input_fps, **options.reading())
     last = None
-    for frame in reader.frames():
+    for frame in options.source(reader).frames():
         if waiting and last is not None and frame.time > Fraction(waiting[0]):
             yield last, frame
             waiting = [time for time in waiting if Fraction(time) >= frame.time]
@@ -130,7 +130,7 @@ def _say_what_is_missing(cost: Axes, ratio: Axes, calls: list[list[float]]) -> N
 
 
 def _title(summary: Summary) -> str:
-    saved = "" if summary.saved is None else f", {summary.saved:.0%} of the dense network's operations saved"
+    saved = "" if summary.saved is None else f", {summary.saved:.0%} of the operations saved"
     cuts = f", {len(summary.cuts)} {'cut' if len(summary.cuts) == 1 else 'cuts'} held" if summary.cuts else ""
     return f"{summary.output.name}: {summary.made} of {summary.frames} frames made{cuts}{saved}"
 

@@ -19,31 +19,54 @@ class Reader(Protocol):
     duration: Fraction | None
     is_duration_own: bool
     damage: str | None
+    has_places: bool
 
-    def frames(self) -> Iterator[Frame]:
-        """In the order of their times."""
+    def frames(self, *, start: Fraction | None = None) -> Iterator[Frame]:
+        """In the order of their times; start: from then on, only where the reader has places."""
 
 
 class Source:
     """Attributes, known when the frames have ended: damage, what is wrong with the input, None for nothing; start, end:
     times at which the first one begins and the last one ends; is_whole: they go on to the end of the input."""
 
-    def __init__(self, reader: Reader, *, seconds: Fraction | None = None):
-        """seconds: only the frames before this time."""
-        self.reader, self._seconds = reader, seconds
+    def __init__(
+        self, reader: Reader, *, start: Fraction | None = None, end: Fraction | None = None, loops: bool = False
+    ):
+        """start, end: only the frames from this time on, and before that one. loops: the first one comes again at the
+        end, when the last one ends, so that frames between both can be made."""
+        self.reader, self._from, self._end, self._loops = reader, start, end, loops
         self._next: Fraction | None = None  # time of the first frame left out
         self._last: Frame | None = None
         self.damage: str | None = None
         self.start = self.end = Fraction(0)
-        self.is_whole = seconds is None
+        self.is_whole = end is None and not loops
         self._lost_until: Fraction | None = None  # pictures that cannot be decoded, at the end
 
     def frames(self) -> Iterator[Frame]:
-        """The reader's, up to the damage, if there is any behind the first two. Raises ValueError for damage before."""
+        """The reader's, up to the damage, if there is any behind the first two. Raises ValueError for damage before,
+        and if there is none from `start` on."""
+        first, last, longest = None, Fraction(0), Fraction(0)
+        for frame in self._known():
+            if first is None:
+                first = frame
+            else:
+                longest = max(longest, frame.time - last)
+            last = frame.time
+            yield frame
+        if first is None and self._from is not None:
+            lasts = "" if self.reader.duration is None else f"; the input lasts {float(self.reader.duration):.3f} s"
+            raise ValueError(f"there is no frame from {float(self._from):.3f} s on{lasts}")
+        if self._loops and first is not None:
+            yield first._replace(time=self._ends(last, longest), lasts=None, is_after_gap=False)
+
+    def _known(self) -> Iterator[Frame]:
+        """All frames that are wanted and can be read, each once."""
         count, last = 0, None
         try:
-            for frame in self.reader.frames():
-                if self._seconds is not None and frame.time >= self._seconds:
+            for frame in self._read():
+                if self._from is not None and frame.time < self._from:
+                    continue
+                if self._end is not None and frame.time >= self._end:
                     self._next = frame.time
                     self.damage = self.reader.damage
                     return
@@ -65,29 +88,36 @@ class Source:
             if not isinstance(error, DamagedVideo) or error.breaks_off:
                 self.is_whole = False
 
+    def _read(self) -> Iterator[Frame]:
+        """The reader's frames; those before the start are passed over where the file can be entered in the middle."""
+        return self.reader.frames(start=self._from) if self._from and self.reader.has_places else self.reader.frames()
+
     @property
     def total(self) -> int | None:
         """Expected number of frames, None if the file does not say."""
-        total = self.reader.total
-        if total and self._seconds is not None:
-            total = min(total, math.ceil(self._seconds * self.reader.rate))
-        return total
+        total, rate = self.reader.total, self.reader.rate
+        if total and self._end is not None:
+            total = min(total, math.ceil(self._end * rate))
+        return total and max(0, total - math.ceil((self._from or 0) * rate))
 
     def until(self, last: Fraction, longest: Fraction) -> Fraction:
-        """When the frame at `last` ends: as the file says, if that can be believed, else after a period.
+        """When the frame at `last` ends: as the file says, if that can be believed, else after a period; at once if it
+        is the first one again.
 
         Args:
             longest: time between two frames, in seconds.
         """
+        self.end = last if self._loops else self._ends(last, longest)
+        return self.end
+
+    def _ends(self, last: Fraction, longest: Fraction) -> Fraction:
         period = lasts = 1 / self.reader.rate
         if self._lost_until is not None and last < self._lost_until <= last + LONGEST_PAUSE:
             lasts = max(period, self._lost_until - last)
         elif self.damage is None or self.is_whole:
             lasts = self._lasts(last, longest) or period
-        self.end = last + lasts if self._next is None else self._next
-        if self._seconds is not None:
-            self.end = min(self.end, max(self._seconds, last + min(lasts, longest)))
-        return self.end
+        end = last + lasts if self._next is None else self._next
+        return end if self._end is None else min(end, max(self._end, last + min(lasts, longest)))
 
     def _lasts(self, last: Fraction, longest: Fraction) -> Fraction | None:
         """How long the last frame is shown, said by the file of its picture or of this frame; None for nothing usable.

@@ -48,7 +48,7 @@ def open_reader(
         folder = next((path for path in inputs if path.is_dir()), None)
         if folder is not None:
             raise ValueError(f"{folder} is a folder; give one folder, or two images")
-        other = next((path for path in inputs if not _is_still(_existing(path))), None)
+        other = next((path for path in inputs if not is_still(_existing(path))), None)
         if other is not None:
             raise ValueError(
                 f"{other} is not an image, but several inputs are taken as images in their order; "
@@ -82,7 +82,7 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _is_still(path: Path) -> bool:
+def is_still(path: Path) -> bool:
     """Return True for an image by its name or, where that does not tell, by its content."""
     return is_image(path) or _count_pictures(path) == 1
 

@@ -40,10 +40,11 @@ class Record:
 class Summary(NamedTuple):
     """What became of a conversion.
 
-    output: the file or folder. frames: in it; made: of these by the network; held: repeated, in cuts and at the end.
-    cuts: times in the source, in seconds. seconds: that it took. cost: mean fraction of the dense synthesis, saved: of
-    the operations of the published dense network, None where the model does not say. ratios: how many middle frames had
-    which threshold ratio, to one digit. damage: where the source broke off, None if it did not. records: by segment.
+    output: the file or folder. frames: in it; made: of these between two, by the network; held: repeated, in cuts and
+    at the end. cuts: times in the source, in seconds. seconds: that it took. cost: mean fraction of the dense
+    synthesis, saved: of the operations that computing everything would have taken, None where the model does not say.
+    ratios: how many middle frames had which threshold ratio, to one digit. damage: where the source broke off, None if
+    it did not. records: by segment. calls: of the network.
     """
 
     output: Path
@@ -57,6 +58,7 @@ class Summary(NamedTuple):
     ratios: dict[float, int]
     damage: str | None
     records: list[Record]
+    calls: int = 0
 
 
 def summarise(records: list[Record], *, output: Path, seconds: float, damage: str | None) -> Summary:
@@ -75,22 +77,30 @@ def summarise(records: list[Record], *, output: Path, seconds: float, damage: st
         dict(sorted(ratios.items())),
         damage,
         records,
+        sum(call.calls for call in calls),
     )
 
 
 def describe(summary: Summary) -> str:
-    """In words, a few lines."""
-    cuts = f", {_count(len(summary.cuts), 'cut')} held" if summary.cuts else ""
-    frames = _count(summary.frames, "frame")
-    lines = [f"{summary.output}: {frames}, {summary.made} of them made{cuts}, {summary.seconds:.1f} s"]
-    if summary.cost is not None:
-        saved = "" if summary.saved is None else f", {summary.saved:.1%} of the dense network's operations saved"
-        lines.append(f"{summary.cost:.1%} of the dense synthesis computed{saved}")
-    if summary.ratios:
+    """In words, a line or two."""
+    facts = [f"{summary.made} made by {_count(summary.calls, 'network call')}"]
+    if summary.calls:
+        facts[0] += f", {_digits(summary.seconds / summary.calls)} s each"
+    if summary.saved is not None and summary.calls:
+        facts.append(f"{summary.saved:.0%} of the operations saved")
+    if summary.cuts:
+        facts.append(f"{_count(len(summary.cuts), 'cut')} held")
+    lines = [f"{_count(summary.frames, 'frame')} in {summary.output}: {'; '.join(facts)}"]
+    if len(summary.ratios) > 1:
         total = sum(summary.ratios.values())
         shares = ", ".join(f"{ratio:g}: {count / total:.0%}" for ratio, count in summary.ratios.items())
         lines.append(f"threshold ratios: {shares}")
     return "\n".join(lines)
+
+
+def _digits(seconds: float) -> str:
+    """Two digits, at least; never an exponent."""
+    return f"{seconds:.2g}" if 0.001 <= seconds < 10 else f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.4f}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,6 +1,7 @@
 """When the output's frames are due, as exact fractions, and where between two frames each is to be made."""
 
 import math
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
@@ -33,9 +34,15 @@ class Timeline:
     """
 
     def __init__(
-        self, *, multiplier: Fraction | int | None = None, fps: Fraction | int | None = None, slow: Fraction | int = 1
+        self,
+        *,
+        multiplier: Fraction | int | None = None,
+        fps: Fraction | int | None = None,
+        slow: Fraction | int = 1,
+        from_zero: bool = False,
     ):
-        """Raises ValueError for both multiplier and fps, or values out of range."""
+        """from_zero: the output's first frame is at 0; else where the source's is. Raises ValueError for both
+        multiplier and fps, or values out of range."""
         if multiplier is not None and fps is not None:
             raise ValueError(f"give a multiplier ({multiplier}) or a rate ({fps}), not both")
         for name, value, least in (("multiplier", multiplier, 1), ("fps", fps, 0), ("slow", slow, 0)):
@@ -43,14 +50,14 @@ class Timeline:
                 bound = f"at least {least}" if least else f"above {least}"
                 raise ValueError(f"{name} must be {bound} and at most {LARGEST}, got {value}")
         self.fps = None if fps is None else Fraction(fps)
-        self.slow = Fraction(slow)
+        self.slow, self._from_zero = Fraction(slow), from_zero
         self._multiplier = Fraction(multiplier or (max(slow, 1) if slow != 1 else 2))
 
     def slots(self, index: int, start: Fraction, end: Fraction, first: Fraction) -> Iterator[Slot]:
         """The output's frames from source frame `index`, at `start`, until before the next one, at `end`.
 
         Args:
-            first: the time of the source's first frame, which is also that of the output's.
+            first: the time of the source's first frame, from which the output's are counted.
         """
         if self.fps is None:
             number = math.ceil(index * self._multiplier)
@@ -71,7 +78,7 @@ class Timeline:
 
     def constant(self, source: Fraction) -> "Timeline":
         """Return the timeline with as many frames per second, given the source's, at even times."""
-        return Timeline(fps=self.rate(source), slow=self.slow)
+        return Timeline(fps=self.rate(source), slow=self.slow, from_zero=self._from_zero)
 
     def total(self, count: int, source: Fraction) -> int:
         """How many frames `count` source frames at a constant rate become."""
@@ -83,7 +90,7 @@ class Timeline:
 
     def stretch(self, at: Fraction, first: Fraction) -> Fraction:
         """The time in the output of a time on the source's clock."""
-        return first + (at - first) * self.slow
+        return (0 if self._from_zero else first) + (at - first) * self.slow
 
     def halvings(self, source: Fraction) -> int:
         """The depth at which neighbours in the output differ, at least `DEPTH`."""
@@ -118,3 +125,14 @@ def rational(text: str) -> Fraction:
     whole = Fraction(math.ceil(rate) * 1000, 1001)
     is_television = "." in text and math.ceil(rate) in (24, 30, 48, 60, 120) and abs(rate - whole) < Fraction(1, 200)
     return whole if is_television else rate
+
+
+def moment(text: str) -> Fraction:
+    """Seconds, or hours, minutes and seconds: 90, 1:30, 0:01:30.5.
+
+    Raises:
+        ValueError: neither.
+    """
+    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text.strip()):
+        raise ValueError(f"{text} is not a time such as 90, 1:30 or 0:01:30.5")
+    return sum((Fraction(part) * 60**power for power, part in enumerate(reversed(text.split(":")))), Fraction(0))

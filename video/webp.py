@@ -28,7 +28,7 @@ class WebpReader:
     light = ""
     damage = None
     bits, pixel_format = 8, "rgb24"
-    is_duration_own = True
+    is_duration_own = has_places = True
 
     def __init__(self, path: str | os.PathLike, *, keeps_alpha: bool = False):
         """Open `path`. `keeps_alpha`: read alpha, where there is some, too.

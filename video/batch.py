@@ -1,0 +1,130 @@
+"""Several videos into one folder: which they are, where each goes, and what became of them."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from utils import natural_order
+
+from .codecs import is_animation, is_video
+from .images import is_image
+from .pipes import is_pipe
+from .sources import is_still
+from .summary import Summary, describe
+
+logger = logging.getLogger("waveletvfi")
+
+# Of files that are taken for videos where a folder or a pattern names them.
+SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".vob", ".wmv"}
+SUFFIXES |= {".flv", ".ogv", ".3gp", ".mxf", ".y4m", ".gif", ".apng"}
+USUAL = ".mp4"  # the container of an output where the input's is not written
+
+
+class Outcome(NamedTuple):
+    """What became of one video. summary: None where it failed. error: why it failed, in one line, "" if it did not."""
+
+    video: Path
+    summary: Summary | None
+    error: str
+
+
+def find_videos(inputs: Sequence[Path]) -> list[Path] | None:
+    """Return the videos that the inputs name; None where they are one input of `convert`: a video, or frames.
+
+    Several videos, a folder that holds videos and no image, and a pattern that matches no image, are videos.
+
+    Raises:
+        ValueError: videos beside images, frames or standard input.
+        FileNotFoundError: one of several inputs is not there.
+    """
+    found = [_videos_of(path) for path in inputs]
+    if len(inputs) == 1:
+        return found[0] if inputs[0].is_dir() or _is_pattern(inputs[0]) else None
+    videos = [path for path, some in zip(inputs, found, strict=True) if some is not None]
+    if not any(path.is_dir() or _is_pattern(path) or path.suffix.lower() in SUFFIXES for path in videos):
+        return None  # images, or nothing of which is known; `convert` says so
+    for path in inputs:
+        if not (path.exists() or _is_pattern(path) or is_pipe(path)):
+            raise FileNotFoundError(f"no such file or folder: {path}")
+    if other := next((path for path, some in zip(inputs, found, strict=True) if some is None), None):
+        raise ValueError(f"{videos[0]} means videos, and {other} does not; convert videos and frames one after another")
+    return [video for some in found for video in some]
+
+
+def place_outputs(videos: Sequence[Path], folder: Path) -> list[Path]:
+    """Return where each video goes in the folder: its name, in the same container if that is written, else .mp4.
+
+    Raises:
+        ValueError: two have one place, or `folder` is a file, or named like one.
+    """
+    if folder.is_file() or is_video(folder) or is_image(folder) or is_animation(folder) or is_pipe(folder):
+        raise ValueError(f"several videos go into a folder, and {folder} is a file; give --output a folder")
+    places: dict[Path, Path] = {}
+    for video in videos:
+        kept = is_video(video) or is_animation(video)
+        place = folder / (video.name if kept else f"{video.stem}{USUAL}")
+        if other := places.get(place):
+            raise ValueError(f"{other} and {video} would both become {place}; convert them into two folders")
+        places[place] = video
+    return list(places)
+
+
+def convert_all(
+    videos: Sequence[Path],
+    outputs: Sequence[Path],
+    convert_one: Callable[[Path, Path], Summary],
+    *,
+    keeps_finished: bool = False,
+    say: Callable[[str], None] = print,
+) -> list[Outcome]:
+    """Convert the videos one after the other; one that fails does not end the work.
+
+    Args:
+        convert_one: makes an output of a video; raises ValueError or OSError where it cannot.
+        keeps_finished: leave out those whose output is there, as it is when a run is continued.
+        say: is called with what is to be told after each.
+    """
+    outcomes = []
+    for video, output in zip(videos, outputs, strict=True):
+        if keeps_finished and output.exists():
+            say(f"{output} is there already")
+            continue
+        try:
+            summary = convert_one(video, output)
+            outcomes.append(Outcome(video, summary, ""))
+            say(describe(summary))
+        except BrokenPipeError:
+            raise
+        except (ValueError, OSError) as error:
+            outcomes.append(Outcome(video, None, str(error)))
+            logger.error("%s failed: %s", video, error)
+    return outcomes
+
+
+def describe_all(outcomes: Sequence[Outcome], *, count: int, seconds: float) -> str:
+    """Return in words how many of `count` videos are done, and why the others are not."""
+    failed = [outcome for outcome in outcomes if outcome.error]
+    lines = [f"{count - len(failed)} of {count} videos done in {seconds:.0f} s"]
+    lines += [f"failed: {outcome.video}: {outcome.error}" for outcome in failed]
+    lines += [f"damaged: {one.summary.damage}" for one in outcomes if one.summary and one.summary.damage]
+    return "\n".join(lines)
+
+
+def _videos_of(path: Path) -> list[Path] | None:
+    """Return the videos that one input means, None where it means images."""
+    if is_pipe(path):
+        return None
+    if path.is_dir() or _is_pattern(path):
+        inside = list(path.iterdir() if path.is_dir() else path.parent.glob(path.name))
+        shown = [one for one in inside if not one.name.startswith(".") and one.is_file()]
+        videos = natural_order(one for one in shown if one.suffix.lower() in SUFFIXES)
+        if videos and any(map(is_image, shown)):
+            logger.warning("%s is taken as frames: the videos in it are left out", path)
+            return None
+        return videos or None
+    return None if not path.exists() or is_still(path) else [path]
+
+
+def _is_pattern(path: Path) -> bool:
+    return not path.exists() and bool(set(path.name) & set("*?["))
