@@ -39,7 +39,16 @@ python train_vimeo90k.py "${FAR[@]}" "${COMMON[@]}" --init_from "$OUT/wide.pth" 
     --optimizer muon --lr_start 3e-4 --lr_end 3e-4 --time_limit 45 --seed 61 --out "$OUT/run22"
 python -m training.tools average --from "$OUT/run22/last.pth" --output "$OUT/run22.pth"
 
-# Run 23: the trunk.
+# Run 23: the flow alone.
 python train_vimeo90k.py "${FAR[@]}" "${COMMON[@]}" --init_from "$OUT/run22.pth" --scales 210 210 210 321 21 10 \
-    --optimizer muon --lr_start 2e-4 --lr_end 2e-4 --time_limit "${TRUNK_MINUTES:-70}" --seed 71 --out "$OUT/trunk" --resume auto
+    --optimizer muon --lr_start 2e-4 --lr_end 2e-4 --time_limit 70 --seed 71 --out "$OUT/run23"
+python -m training.tools average --from "$OUT/run23/last.pth" --output "$OUT/run23.pth"
+
+# The synthesis narrower, a third of its operations.
+python -m training.tools resize --set synthesis=32,64,96,96 --from "$OUT/run23.pth" --output "$OUT/narrow.pth"
+
+# Run 24: the trunk, flow and synthesis together. From step 978 on also with passes 3210 and 4321.
+python train_vimeo90k.py "${FAR[@]}" "${COMMON[@]}" --flow_warmup 0 --init_from "$OUT/narrow.pth" --lr_warmup 100 \
+    --scales 210 210 3210 3210 321 4321 21 10 --optimizer muon --lr_start 3e-4 --lr_end 3e-4 \
+    --time_limit "${TRUNK_MINUTES:-150}" --seed 81 --out "$OUT/trunk" --resume auto
 python -m training.tools pack --averaged --from "$OUT/trunk/last.pth" --output training/trunk_small.pth
