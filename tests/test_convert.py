@@ -184,7 +184,7 @@ def test_a_summary_adds_up():
         "10 frames in out.mp4: 2 made by 2 network calls, 0.75 s each; 90% of the operations saved; 1 cut held"
     )
     silent = summarise([Record(frames=3)], output=Path("out"), seconds=0.1, damage=None)
-    assert describe(silent) == "3 frames in out: 0 made by 0 network calls"
+    assert describe(silent) == "3 frames in out: 0 made without the network"
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.00004, "0.0000"), (0.31, "0.31"), (3.14, "3.1"), (314.2, "314")])

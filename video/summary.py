@@ -83,9 +83,10 @@ def summarise(records: list[Record], *, output: Path, seconds: float, damage: st
 
 def describe(summary: Summary) -> str:
     """In words, a line or two."""
-    facts = [f"{summary.made} made by {_count(summary.calls, 'network call')}"]
+    facts = [f"{summary.made} made without the network"]  # copied, as nothing moves
     if summary.calls:
-        facts[0] += f", {_digits(summary.seconds / summary.calls)} s each"
+        each = _digits(summary.seconds / summary.calls)
+        facts = [f"{summary.made} made by {_count(summary.calls, 'network call')}, {each} s each"]
     if summary.saved is not None and summary.calls:
         facts.append(f"{summary.saved:.0%} of the operations saved")
     if summary.cuts:
