@@ -56,6 +56,12 @@ def test_a_budget_is_kept(setup, images):
 
 
 @pytest.fixture
+def untimed(setup) -> Setup:
+    """With weights that make the middle alone."""
+    return setup._replace(model=WaveletVFI(TINY).eval())
+
+
+@pytest.fixture
 def timed(setup) -> Setup:
     """With weights that make any time."""
     return setup._replace(model=WaveletVFI(dataclasses.replace(TINY, any_time=True, passes=2)).eval())
@@ -68,9 +74,9 @@ def test_a_pair_has_its_frame_at_the_time_and_with_the_passes_asked_for(timed, i
         torch.testing.assert_close(frame, timed.model.interpolate(img0, img1, ratio=0.0, **options))
 
 
-def test_weights_for_the_middle_alone_make_no_other_time(setup, images):
+def test_weights_for_the_middle_alone_make_no_other_time(untimed, images):
     with pytest.raises(ValueError, match="any_time"):
-        interpolate_pair(setup, images, {}, t=0.25)
+        interpolate_pair(untimed, images, {}, t=0.25)
 
 
 def test_a_clip_has_the_passes_asked_for(timed, tmp_path):
@@ -80,10 +86,10 @@ def test_a_clip_has_the_passes_asked_for(timed, tmp_path):
 
 
 @pytest.mark.extra
-def test_only_weights_that_make_any_time_have_a_slider_of_times(setup, timed):
+def test_only_weights_that_make_any_time_have_a_slider_of_times(untimed, timed):
     pytest.importorskip("gradio")
     page = pytest.importorskip("web.page")
-    for one, is_shown in ((setup, False), (timed, True)):
+    for one, is_shown in ((untimed, False), (timed, True)):
         blocks = page.build_page(one).blocks.values()
         (slider,) = [block for block in blocks if getattr(block, "elem_id", None) == "time"]
         assert slider.visible == is_shown and slider.value == 0.5
