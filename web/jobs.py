@@ -167,7 +167,10 @@ def interpolate_clip(
             limits.check_length(math.floor(done / factor), name)  # what a file says about itself may be wrong
             report(done, expected)
 
-        summary = convert([Path(path)], output, watched, options, device=setup.device, on_progress=on_progress)
+        threads = torch.get_num_threads()  # all: nobody compares the bytes, and a model that is watched stays here
+        summary = convert(
+            [Path(path)], output, watched, options, device=setup.device, on_progress=on_progress, threads=threads
+        )
         if watched.liveliest is None:  # nothing moves: the network was not needed
             image = image_to_tensor(next(reader.frames()).image).to(setup.device)
             watched.interpolate(image, image, ratio=options.ratio)
