@@ -85,6 +85,7 @@ def test_a_clip_has_the_passes_asked_for(timed, tmp_path):
     assert watched.liveliest.output.scales == (2, 1, 0)
 
 
+@pytest.mark.slow  # Gradio takes seconds to be imported
 @pytest.mark.extra
 def test_only_weights_that_make_any_time_have_a_slider_of_times(untimed, timed):
     pytest.importorskip("gradio")
