@@ -177,7 +177,7 @@ def test_impossible_arguments_are_refused(arguments, message, capsys):
 def test_nothing_to_measure_is_said(capsys):
     with pytest.raises(SystemExit):
         script.parse_args([])
-    assert "nothing to measure: give --network or --wavelets" in capsys.readouterr().err
+    assert "nothing to measure: give --network, --tune or --wavelets" in capsys.readouterr().err
 
 
 def test_missing_frames_are_named(tmp_path):
