@@ -45,9 +45,7 @@ def backward_warp(image: Tensor, flow: Tensor) -> Tensor:
 def blend(img0: Tensor, img1: Tensor, flow_t0: Tensor, flow_t1: Tensor, occlusion: Tensor) -> Tensor:
     """merged = occlusion * warp(img0, flow_t0) + (1 - occlusion) * warp(img1, flow_t1), (B, 3, H, W)."""
     # Rows after rows: as its wavelet bands are read.
-    warped0, warped1 = (
-        backward_warp(image.contiguous(), flow) for image, flow in ((img0, flow_t0), (img1, flow_t1))
-    )
+    warped0, warped1 = (backward_warp(image.contiguous(), flow) for image, flow in ((img0, flow_t0), (img1, flow_t1)))
     return torch.lerp(warped1, warped0, occlusion)
 
 
@@ -62,8 +60,8 @@ def channels_last(image: Tensor) -> Tensor:
 
 def concatenate(parts: list[Tensor], like: Tensor) -> Tensor:
     """(B, C_i, H, W) each -> (B, sum of C_i, H, W), as `like` in dtype and memory format: warps lose channels last."""
-    is_last = like.is_contiguous(memory_format=torch.channels_last) and not like.is_contiguous()
-    if not is_last or torch.is_grad_enabled():
+    is_last = is_channels_last(like)
+    if not is_last or torch.is_grad_enabled() or not any(map(is_channels_last, parts)):
         whole = torch.cat([part.to(like.dtype) for part in parts], dim=1)
         return whole.contiguous(memory_format=torch.channels_last) if is_last else whole
     # Written once, where it belongs: `cat` and `contiguous` take up to three times as long.
@@ -73,6 +71,11 @@ def concatenate(parts: list[Tensor], like: Tensor) -> Tensor:
     for place, part in zip(whole.split(channels, dim=1), parts, strict=True):
         place.copy_(part)
     return whole
+
+
+def is_channels_last(image: Tensor) -> bool:
+    """Return True if (B, C, H, W) is channels last in memory, and not in the usual order too."""
+    return image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous()
 
 
 def halves(pair: Tensor) -> tuple[Tensor, ...]:

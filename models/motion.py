@@ -138,7 +138,7 @@ class MotionPerceptionNet(nn.Module):
         dtype = self.encoder.levels[0][0][0].weight.dtype  # type: ignore[index]
         pyramids: Pyramids = []
         finer = scales[-1]
-        # Nobody sees them at their full size where the last pass is on smaller ones: smaller first, then less their mean.
+        # Where the last pass is on smaller frames, nobody sees the mean subtracted from the large ones.
         frames = torch.cat([_shrink(image, finer, ceil=finer > LEVELS[0]) - mean for image in (img0, img1)])
         for scale in reversed(scales):
             frames, finer = _shrink(frames, scale - finer, ceil=scale > LEVELS[0]), scale

@@ -13,10 +13,10 @@ WITHOUT_GRADIENTS = ("gather", "triton", "windows", "winograd")
 
 
 def choose(method: str, mask: Tensor, dtype: torch.dtype, width: int) -> str:
-    """The way for a level with this mask (B, 1, h, w) and `width` outputs, one of `WAYS`, all of which may be asked for.
+    """Return the way, one of `WAYS`, for a level with this mask (B, 1, h, w) and `width` outputs.
 
-    "auto" takes what is estimated to be fastest on this kind of processor, see `costs.py`; on CUDA the kernel, which no
-    density makes slower than the folded convolution in theory (it has not been timed); and for gradients "folded".
+    method: one of `METHODS`, or a way itself. "auto" takes the way that is estimated to be fastest on this kind of
+    processor, see `costs.py`; "folded" for gradients; and on CUDA the kernel, at any density: it has not been timed.
 
     Raises:
         RuntimeError: gradients are recorded, and the method has none.

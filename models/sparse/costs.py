@@ -1,7 +1,7 @@
 """What a sparse level costs by each way of gathering tiles, beside the folded convolution of the whole level.
 
-`python benchmark/speed.py --tune` measures a machine and prints the rows. Nothing is measured when the network runs: the
-same machine and input always give the same bytes.
+`python benchmark/speed.py --tune` measures a machine and prints the rows. Nothing is measured when the network runs:
+the same machine and input always give the same bytes.
 """
 
 import functools
@@ -22,8 +22,8 @@ class Row(NamedTuple):
     winograd: tuple[float, float]
 
 
-#: AMD EPYC (Zen 5) with AVX-512 bf16, one thread, PyTorch 2.14.1, November 2026. Levels of networks with synthesis widths
-#: 32, 64, 96, 96 (1280x720), of `small` (1280x720) and of `base` (640x360).
+#: AMD EPYC (Zen 5) with AVX-512 bf16, one thread, PyTorch 2.14.1, November 2026. Levels of a network with synthesis
+#: widths 32, 64, 96, 96 and of `small`, at 1280x720, and of `base`, at 640x360.
 MEASURED = {
     torch.float32: (
         Row(32, (0.13, 2.17), (0.13, 2.41)),

@@ -84,7 +84,7 @@ def tile_conv(
     for start in range(0, count, step):
         if start == 0 or start + step > count:
             size, bias = min(step, count - start), bias.to(values.dtype)
-            chunk = (_Chunk if isinstance(kernel, TileKernel) else _Windows)(kernel, bias, *inputs, size)
+            chunk = _chunk(kernel, bias, *inputs, size)
         result = F.leaky_relu_(chunk.compute(start), slope)  # (n, 2, 2, C_out)
         tiles.clear_beyond(start, result)
         if head is not None:
@@ -92,6 +92,14 @@ def tile_conv(
         if keep:
             values[4 * start : 4 * (start + len(result))].view_as(result).copy_(result)
     return Rows.in_tiles(tiles, values) if keep else None
+
+
+def _chunk(
+    kernel: TileKernel | WindowKernel, bias: Tensor, fine: Windows, coarse: Windows | None, size: int
+) -> "_Chunk | _Windows":
+    if isinstance(kernel, TileKernel):
+        return _Chunk(kernel, bias, fine, coarse, size)
+    return _Windows(kernel, bias, fine, coarse, size)
 
 
 class _Chunk:
