@@ -87,6 +87,7 @@ def compare_paths(args: argparse.Namespace) -> None:
         parts=args.parts,
         memory=not args.no_memory,
         tf32=args.tf32,
+        cpu_time=args.cpu_time,
     )
     costs = args.costs or (SWEEP if args.plot else (1.0, 0.4, 0.2))
     rows = measure_network(setting, args.paths or [NetworkPath.parse(path) for path in PATHS], args.sizes, costs)
@@ -120,6 +121,9 @@ def _add_network_options(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         metavar="METHOD[:PRECISION]",
         help=f"besides the published formula ({' '.join(PATHS[1:])})",
+    )
+    group.add_argument(
+        "--cpu_time", "--cpu-time", action="store_true", help="measure CPU time, with --threads 1 on a busy machine"
     )
     group.add_argument("--parts", action="store_true", help="also the time of each part")
     group.add_argument("--no_memory", "--no-memory", action="store_true", help="leave out the peak memory")

@@ -14,7 +14,7 @@ from benchmark import speed as script
 from benchmark import timing, training_speed
 from benchmark.speed_cases import find_ratios, load_frames
 from benchmark.speed_network import NetworkPath, Setting, measure_network
-from benchmark.speed_report import format_tables
+from benchmark.speed_report import describe, format_tables
 from datasets.clips import find_clip
 from models import default_checkpoint, waveletvfi
 
@@ -117,6 +117,13 @@ def test_the_ratio_found_costs_what_was_asked_for(network, frames):
 def test_a_cost_that_cannot_be_reached_is_told_with_the_one_that_was(rows):
     missed = rows[0]._replace(asked=0.5, cost=0.31)
     assert "| 0.310 (asked 0.5) |" in format_tables([missed]) and "(asked" not in format_tables([rows[0]])
+
+
+def test_cpu_time_does_not_count_what_others_take(frames):
+    (waited,) = timing.interleaved_medians([lambda: time.sleep(0.2)], repeats=1, warmup=0, clock=time.process_time)
+    assert waited < 0.1
+    setting = Setting(default_checkpoint(), frames=frames, threads=1, repeats=1, memory=False, cpu_time=True)
+    assert "medians of CPU time of 1 interleaved calls" in describe(setting)
 
 
 def test_memory_grows_by_what_a_call_writes():

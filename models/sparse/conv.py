@@ -87,7 +87,10 @@ class SparseConv2d(nn.Conv2d):
                 out.add_(conv_of_upsampled(coarse, kernel))
         # A full mask changes nothing; on a CPU it costs next to nothing to know.
         is_full = x.device.type == "cpu" and not torch.compiler.is_compiling() and bool(mask.all())
-        return out if is_full else out * mask.to(x.dtype)
+        if is_full:
+            return out
+        is_plain = torch.is_grad_enabled() or torch.compiler.is_compiling()
+        return out * mask.to(x.dtype) if is_plain else out.mul_(mask.to(x.dtype))
 
     def triton(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None, *, slope: float = 1.0) -> Tensor:
         """leaky_relu(conv * mask, slope) by the GPU kernel. Shapes as in `forward`."""

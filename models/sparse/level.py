@@ -60,8 +60,10 @@ def sparse_level(
         rows = conv.on_tiles(way, context.rows(tiles), coarse, tiles, slope=slope, head=outputs, keep=keep)
         return Level(rows, outputs.finish(mask), tiles.share() * (conv.products(way) + outputs.products))
     coarse = coarse.dense() if isinstance(coarse, Rows) else coarse
-    features = conv.everywhere(way, context.dense, halo, coarse, slope=slope)
+    # Where its mask is 1, the head reads nothing outside the halo: features that nobody keeps need no zeros there.
+    limit = halo if keep or way != "folded" else torch.ones_like(halo)
+    features = conv.everywhere(way, context.dense, limit, coarse, slope=slope)
     # The kernel for GPUs computes the active pixels alone.
     shares = [m.mean((1, 2, 3)) if way == "triton" else torch.ones_like(m[:, 0, 0, 0]) for m in (halo, mask)]
     executed = shares[0] * conv.products(way) + shares[1] * head.products(way)
-    return Level(features, head.everywhere(way, features, mask), executed)
+    return Level(features if keep else None, head.everywhere(way, features, mask), executed)
