@@ -2,6 +2,7 @@
 
     python benchmark/speed.py --network --sizes 448x256 1280x720 --costs 1 0.4 0.2 \\
         --paths masked auto folded gather auto:bf16 --threads 2 --repeats 5
+    python benchmark/speed.py --tune
     python benchmark/speed.py --network --plot --parts --sizes 448x256 --paths auto folded
     pip install --no-deps --target reference_wavelets pytorch_wavelets==1.3.0 "setuptools<81"
     python benchmark/speed.py --wavelets --reference_wavelets reference_wavelets --threads 2
@@ -10,6 +11,9 @@
 frames, with the same threshold ratios: medians, their ratio, operations, peak memory, and how far the frame is from
 that of the published formula. On a CPU the memory is what a new process grows by in its first call. All is written to
 results/speed: table.md, speed.json and, with --plot, speed.png.
+
+--tune: the rows of the table by which `--sparse auto` chooses (models/sparse/costs.py), measured on this machine, as
+shares of CPU time of one thread, so that other load matters little; about ten minutes.
 
 --wavelets: one Haar level, our `pytorch_wavelets` beside PyPI's of the same name.
 """
@@ -31,6 +35,7 @@ import torch
 
 from benchmark.speed_network import NetworkPath, Setting, measure_network
 from benchmark.speed_report import describe, draw, format_tables, write_report
+from benchmark.speed_tune import tune
 from benchmark.speed_wavelets import load_reference_wavelets, measure_wavelets
 from models import CONFIGS, default_checkpoint
 from utils import pick_device
@@ -43,16 +48,17 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", action="store_true", help="compare the paths of the network")
     parser.add_argument("--wavelets", action="store_true", help="compare the Haar transforms")
+    parser.add_argument("--tune", action="store_true", help="measure the table by which --sparse auto chooses")
     parser.add_argument("--threads", type=_count, default=torch.get_num_threads(), help="CPU threads of PyTorch")
-    parser.add_argument("--repeats", type=_count, help="timed calls of each (network: 5, wavelets: 200)")
+    parser.add_argument("--repeats", type=_count, help="timed calls of each (network, tune: 5, wavelets: 200)")
     _add_network_options(parser.add_argument_group("--network"))
     group = parser.add_argument_group("--wavelets")
     group.add_argument(
         "--reference_wavelets", "--reference-wavelets", type=Path, metavar="DIR", help="folder with PyPI's package"
     )
     args = parser.parse_args(arguments)
-    if not (args.network or args.wavelets):
-        parser.error("nothing to measure: give --network or --wavelets")
+    if not (args.network or args.wavelets or args.tune):
+        parser.error("nothing to measure: give --network, --tune or --wavelets")
     return args
 
 
@@ -64,6 +70,8 @@ def main(args: argparse.Namespace) -> None:
         measure_wavelets(load_reference_wavelets(args.reference_wavelets), repeats=repeats)
     if args.network:
         compare_paths(args)
+    if args.tune:
+        tune(repeats=args.repeats or 5)
 
 
 def compare_paths(args: argparse.Namespace) -> None:
@@ -79,6 +87,7 @@ def compare_paths(args: argparse.Namespace) -> None:
         parts=args.parts,
         memory=not args.no_memory,
         tf32=args.tf32,
+        cpu_time=args.cpu_time,
     )
     costs = args.costs or (SWEEP if args.plot else (1.0, 0.4, 0.2))
     rows = measure_network(setting, args.paths or [NetworkPath.parse(path) for path in PATHS], args.sizes, costs)
@@ -112,6 +121,9 @@ def _add_network_options(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         metavar="METHOD[:PRECISION]",
         help=f"besides the published formula ({' '.join(PATHS[1:])})",
+    )
+    group.add_argument(
+        "--cpu_time", "--cpu-time", action="store_true", help="measure CPU time, with --threads 1 on a busy machine"
     )
     group.add_argument("--parts", action="store_true", help="also the time of each part")
     group.add_argument("--no_memory", "--no-memory", action="store_true", help="leave out the peak memory")

@@ -3,9 +3,10 @@
 import concurrent.futures
 import functools
 import multiprocessing
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -50,6 +51,7 @@ class Setting(NamedTuple):
     """What all measurements share. frames: two image files, or none for the default ones. threads: on the CPU.
 
     repeats: timed calls of each path. parts, memory: whether these are measured. tf32: let a GPU use it for float32.
+    cpu_time: seconds are those of the process, of all its threads, instead of those that pass.
     """
 
     checkpoint: Path
@@ -61,6 +63,7 @@ class Setting(NamedTuple):
     parts: bool = False
     memory: bool = True
     tf32: bool = False
+    cpu_time: bool = False
 
 
 class Row(NamedTuple):
@@ -136,7 +139,9 @@ def _measure_case(
     ratio: float,
 ) -> Iterator[Row]:
     """The rows of one size and cost, the published formula first."""
-    each = {"repeats": setting.repeats, "warmup": 1, "device": setting.device}
+    each: dict[str, Any] = {"repeats": setting.repeats, "warmup": 1, "device": setting.device}
+    if setting.cpu_time:
+        each["clock"] = time.process_time
     call = functools.partial(_interpolate, frames=frames, ratio=ratio)
     outputs = [_summary(network, frames, ratio) for network in networks.values()]
     seconds = interleaved_medians([functools.partial(call, n) for n in networks.values()], **each)

@@ -42,9 +42,10 @@ def describe(setting: Setting) -> str:
     machine = describe_machine(setting.device)
     frames = " and ".join(path.name for path in setting.frames) or f"frames {FIRST} and {FIRST + 1} of the clip {CLIP}"
     tf32 = ", TF32" if setting.tf32 else ""
+    calls = f"medians{' of CPU time' if setting.cpu_time else ''} of {setting.repeats} interleaved calls"
     return (
         f"{setting.checkpoint.name}; {frames}, scaled; {machine['device']}{tf32}, {setting.threads} threads, "
-        f"PyTorch {machine['torch']}; medians of {setting.repeats} interleaved calls. Published: path {PUBLISHED}."
+        f"PyTorch {machine['torch']}; {calls}. Published: path {PUBLISHED}."
     )
 
 
@@ -63,6 +64,7 @@ def write_report(folder: Path, setting: Setting, rows: list[Row]) -> dict[str, A
         "frames": [path.name for path in setting.frames] or [f"{CLIP}:{FIRST}", f"{CLIP}:{FIRST + 1}"],
         "repeats": setting.repeats,
         "tf32": setting.tf32,
+        "cpu_time": setting.cpu_time,
         "machine": describe_machine(setting.device),
         "rows": [_jsonable(row) for row in rows],
     }

@@ -15,6 +15,7 @@ import models.synthesis
 from models import WaveletVFI
 
 CPU = torch.device("cpu")
+Clock = Callable[[], float]  # seconds
 MIB = 2**20
 REST = "wavelets, masks"
 PARTS = ("motion", "context", "level 4", "level 3", "level 2", "level 1", REST)
@@ -22,13 +23,18 @@ STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def interleaved_medians(
-    calls: list[Callable[[], object]], *, repeats: int, warmup: int = 3, device: torch.device = CPU
+    calls: list[Callable[[], object]],
+    *,
+    repeats: int,
+    warmup: int = 3,
+    device: torch.device = CPU,
+    clock: Clock = time.perf_counter,
 ) -> list[float]:
     """Median seconds of each call, the calls taking turns (A B C A B C ...), after `warmup` untimed rounds."""
     seconds = [[] for _ in calls]
     for turn in range(warmup + repeats):
         for call, taken in zip(calls, seconds, strict=True):
-            watch = Stopwatch(device)
+            watch = Stopwatch(device, clock)
             with watch.measure("call"):
                 call()
             if turn >= warmup:
@@ -37,10 +43,10 @@ def interleaved_medians(
 
 
 class Stopwatch:
-    """Seconds by name: of the host, or on a GPU of its stream, without making the host wait in between."""
+    """Seconds by name: of the host by a clock, or on a GPU of its stream, without making the host wait in between."""
 
-    def __init__(self, device: torch.device):
-        self.device = device
+    def __init__(self, device: torch.device, clock: Clock = time.perf_counter):
+        self.device, self.clock = device, clock
         self._marks: list[tuple] = []
 
     @contextlib.contextmanager
@@ -70,7 +76,7 @@ class Stopwatch:
 
     def _mark(self) -> "float | torch.cuda.Event":
         if self.device.type != "cuda":
-            return time.perf_counter()
+            return self.clock()
         event = torch.cuda.Event(enable_timing=True)
         event.record(torch.cuda.current_stream(self.device))
         return event
@@ -83,6 +89,7 @@ def interleaved_parts(
     repeats: int,
     warmup: int = 1,
     device: torch.device = CPU,
+    clock: Clock = time.perf_counter,
 ) -> list[dict[str, float]]:
     """Median seconds of each of PARTS, and of the "whole", inside `call(network)`, the networks taking turns.
 
@@ -91,7 +98,7 @@ def interleaved_parts(
     """
     measured = [[] for _ in networks]
     for turn, (network, results) in itertools.product(range(warmup + repeats), zip(networks, measured, strict=True)):
-        watch = Stopwatch(device)
+        watch = Stopwatch(device, clock)
         with _measured_parts(network, watch), watch.measure("whole"):
             call(network)
         seconds = watch.seconds()

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import SLOPE, backward_warp, concatenate, conv_lrelu, halves, pad_to_multiple
+from .layers import SLOPE, backward_warp, concatenate, conv_lrelu, halves, mean_of_squares, pad_to_multiple
 from .passes import Scales
 
 LEVELS = (4, 3, 2, 1)  # of the first pass
@@ -136,9 +136,10 @@ class MotionPerceptionNet(nn.Module):
         """Return the features of both frames, which are the same for every time. Arguments: those of `forward`."""
         mean = (_mean(img0) + _mean(img1)) / 2
         dtype = self.encoder.levels[0][0][0].weight.dtype  # type: ignore[index]
-        frames = torch.cat([img0 - mean, img1 - mean])
         pyramids: Pyramids = []
-        finer = 0
+        finer = scales[-1]
+        # Where the last pass is on smaller frames, nobody sees the mean subtracted from the large ones.
+        frames = torch.cat([_shrink(image, finer, ceil=finer > LEVELS[0]) - mean for image in (img0, img1)])
         for scale in reversed(scales):
             frames, finer = _shrink(frames, scale - finer, ceil=scale > LEVELS[0]), scale
             depth = len(LEVELS if scale == scales[0] else LATER_LEVELS)
@@ -172,20 +173,21 @@ class MotionPerceptionNet(nn.Module):
                 estimate = residual + (estimate if is_large else double_estimate(estimate))
             estimate = estimate[..., : -(-size[0] // 2**scale), : -(-size[1] // 2**scale)]
             if records and scale:
-                passes += _divides(self._at_time(estimate, time), size, scale)
+                passes += _divides(torch.cat(self._at_time(estimate, time), dim=1), size, scale)
         for _ in range(scales[-1]):
             estimate = double_estimate(estimate)
-        flow_t0, flow_t1, occlusion = self._at_time(estimate[..., : size[0], : size[1]], time).split((2, 2, 1), dim=1)
-        return Motion(flow_t0, flow_t1, occlusion, logits.float(), tuple(coarse), tuple(passes))
+        parts = self._at_time(estimate[..., : size[0], : size[1]], time)
+        return Motion(*parts, logits.float(), tuple(coarse), tuple(passes))
 
     @staticmethod
-    def _at_time(estimate: Tensor, time: Tensor | None) -> Tensor:
-        """From an estimate, which is that of t = 1/2, to the flows of t and the occlusion, (B, 5, h, w)."""
-        flows, logit = estimate.split((4, 1), dim=1)
+    def _at_time(estimate: Tensor, time: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """From an estimate (B, 5, h, w), which is that of t = 1/2, to both flows of t and the occlusion."""
+        flow_t0, flow_t1, logit = estimate.split((2, 2, 1), dim=1)
         if time is not None:
-            flows = flows * flow_ways(time)[:, :4]
+            ways = flow_ways(time)
+            flow_t0, flow_t1 = flow_t0 * ways[:, :2], flow_t1 * ways[:, 2:4]
             logit = logit + torch.log((1 - time) / time).view(-1, 1, 1, 1)
-        return torch.cat([flows, logit.sigmoid()], dim=1)
+        return flow_t0, flow_t1, logit.sigmoid()
 
     def _inputs(self, level: int, features: Tensor, estimate: Tensor | None, time: Tensor | None) -> Tensor:
         """The input of a level's decoder, from features of both frames (2B, C, h, w) and the estimate (B, 5, h, w)."""
@@ -237,20 +239,25 @@ def correlate(features0: Tensor, features1: Tensor, radius: int) -> Tensor:
 
 def double_estimate(estimate: Tensor) -> Tensor:
     """Resize (B, 5, h, w) to twice the size; the four flow channels grow with it, the occlusion logit does not."""
-    doubled = F.interpolate(estimate, scale_factor=2, mode="bilinear", align_corners=False)
-    return torch.cat([doubled[:, :4] * 2, doubled[:, 4:]], dim=1)
+    # Twice as long first: the same numbers, and a quarter of the work.
+    longer = torch.cat([estimate[:, :4] * 2, estimate[:, 4:]], dim=1)
+    return F.interpolate(longer, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def halve_estimate(estimate: Tensor) -> Tensor:
     """Resize (B, 5, h, w) to half the size, the inverse of `double_estimate` where the estimate is smooth."""
-    halved = F.avg_pool2d(estimate, 2)
+    halved = mean_of_squares(estimate)
     return torch.cat([halved[:, :4] / 2, halved[:, 4:]], dim=1)
 
 
 def _shrink(image: Tensor, halvings: int, *, ceil: bool) -> Tensor:
     """Halve the sides of (B, C, H, W) so often, with `ceil` rounded up; means of squares, or of what there is."""
     # Up to 1/16, frames divide evenly; an exported graph need not be told how to round.
-    return F.avg_pool2d(image, 2**halvings, ceil_mode=ceil) if halvings else image
+    if ceil or torch.compiler.is_compiling():
+        return F.avg_pool2d(image, 2**halvings, ceil_mode=ceil) if halvings else image
+    for _ in range(halvings):
+        image = mean_of_squares(image)
+    return image
 
 
 def _fit(estimate: Tensor, height: int, width: int) -> Tensor:

@@ -73,7 +73,7 @@ class WaveletSynthesisNet(nn.Module):
         """
         coarsest = self.coarsest(context[3].dense)
         # Orthonormal Haar doubles the low band per level, so the heads predict in image range and we scale back.
-        low = self.low_head(coarsest).float() * 2**4
+        low = self.low_head(coarsest).float().contiguous() * 2**4
         head = cast(SparseConv2d, self.high_heads[3])
         high = _as_bands(head.masked(coarsest, torch.ones_like(coarsest[:, :1])), 4)
         lows, highs = haar_pyramid(merged) if self.correction else ([0] * 5, [0] * 4)
@@ -166,5 +166,5 @@ class WaveletSynthesisNet(nn.Module):
 
 
 def _as_bands(head: Tensor, level: int) -> Tensor:
-    """(B, 9, h, w) as a head returns them -> detail bands (B, 3, 3, h, w) of a level."""
-    return head.float().unflatten(1, (3, 3)) * 2 ** (level - 1)
+    """(B, 9, h, w) as a head returns them -> detail bands (B, 3, 3, h, w) of a level, rows after rows in memory."""
+    return head.float().contiguous().unflatten(1, (3, 3)) * 2 ** (level - 1)

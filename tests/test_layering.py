@@ -33,8 +33,9 @@ MAY_IMPORT = {
 }
 #: Inside `models`, from the bottom up.
 MODEL_ORDER = [
-    "official", "passes", "config", "weights", "hub", "pretrained", "layers", "checks", "bands", "sparse", "motion",
-    "context", "macs", "synthesis", "waveletvfi", "exported", "export", "loading", "losses", "options", "__init__",
+    "official", "passes", "config", "weights", "hub", "pretrained", "bilinear", "layers", "checks", "bands", "sparse",
+    "motion", "context", "macs", "synthesis", "waveletvfi", "exported", "export", "loading", "losses", "options",
+    "__init__",
 ]  # fmt: skip
 
 

@@ -1,10 +1,13 @@
 """Warping, resizing and padding."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from models.layers import backward_warp, blend, channels_last, halve_flow, pad_to_multiple
+from models import bilinear
+from models.layers import backward_warp, blend, channels_last, concatenate, halve_flow, mean_of_squares, pad_to_multiple
 
 
 def uniform_flow(dx, dy, height=12, width=16):
@@ -29,6 +32,43 @@ def test_half_a_pixel_is_the_mean_of_two():
 def test_frames_of_one_row_or_column_warp_to_themselves_under_zero_flow(size):
     image = torch.rand(2, 3, *size)
     torch.testing.assert_close(backward_warp(image, torch.zeros(2, 2, *size)), image)
+
+
+@pytest.mark.parametrize("size", [(1, 9), (7, 1), (2, 2), (12, 17)])
+def test_without_gradients_maps_warp_as_with_them(size):
+    """Sums of rows (`bilinear.py`) against `grid_sample`, positions far outside included."""
+    image, flow = channels_last(torch.rand(2, 8, *size)), 6 * torch.randn(2, 2, *size)
+    assert not bilinear.pays(image)
+    expected = backward_warp(image, flow)
+    with torch.no_grad():
+        assert bilinear.pays(image)
+        torch.testing.assert_close(backward_warp(image, flow), expected, atol=1e-5, rtol=0)
+        halved = backward_warp(image.bfloat16(), flow)
+    assert halved.dtype == torch.bfloat16
+    torch.testing.assert_close(halved.float(), expected, atol=1e-2, rtol=0)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e30])
+def test_a_flow_without_end_reads_no_pixel_outside(value):
+    image = channels_last(torch.rand(1, 8, 5, 6))
+    with torch.no_grad():
+        warped = backward_warp(image, torch.full((1, 2, 5, 6), value))
+    assert warped.min() >= image.min() - 1e-6 and warped.max() <= image.max() + 1e-6
+
+
+@pytest.mark.parametrize("like", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("part", [torch.contiguous_format, torch.channels_last])
+def test_concatenation_takes_the_form_of_its_model(part, like):
+    parts = [torch.rand(1, 8, 5, 6).contiguous(memory_format=part), torch.rand(1, 3, 5, 6)]
+    model = torch.zeros(1, 4, 5, 6, dtype=torch.bfloat16).contiguous(memory_format=like)
+    with torch.no_grad():
+        whole = concatenate(parts, like=model)
+    assert torch.equal(whole, torch.cat(parts, dim=1).bfloat16()) and whole.is_contiguous(memory_format=like)
+
+
+def test_the_mean_of_squares_is_that_of_pooling():
+    image = torch.randn(2, 3, 6, 10)
+    torch.testing.assert_close(mean_of_squares(image), F.avg_pool2d(image, 2))
 
 
 def test_occlusion_one_shows_img0_and_zero_img1():

@@ -15,9 +15,11 @@ from models import WaveletVFI, default_checkpoint, waveletvfi
 from models.bands import dilate
 from models.context import LevelContext
 from models.sparse import METHODS, Rows, SparseConv2d, Tiles, gradient
+from models.sparse.choose import WAYS
 from models.sparse.phases import conv_of_upsampled, pack_folded
 
 CPU_METHODS = sorted(set(METHODS) - {"triton"})  # for which see test_triton.py
+CPU_WAYS = sorted({*CPU_METHODS, *WAYS} - {"triton"})
 
 
 def meaning(conv, x, mask, coarse=None):
@@ -38,7 +40,7 @@ def test_folding_the_upsampling_into_the_kernel_changes_nothing(size):
 
 @pytest.mark.parametrize("active", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("with_coarse", [False, True])
-@pytest.mark.parametrize("method", CPU_METHODS)
+@pytest.mark.parametrize("method", CPU_WAYS)
 def test_every_method_equals_the_masked_dense_convolution(method, with_coarse, active):
     """Several samples, odd sizes where there is no coarse input, more active pixels than one chunk."""
     conv = SparseConv2d(7, 5, coarse_channels=3 if with_coarse else 0)
@@ -120,13 +122,20 @@ def test_the_whole_network_is_the_same_for_every_method(config, ratio):
         torch.nn.init.normal_(head.weight, std=0.003)
     img0, img1 = torch.rand(2, 2, 3, 48, 80)
     outputs = {}
-    for method in CPU_METHODS:
-        model.sparse = method
+    for method in CPU_WAYS:
+        for level in model.synthesis.levels:
+            level.method = method
         assert model.sparse == method
         with torch.no_grad():
             outputs[method] = model(img0, img1, ratio=ratio).frame
-    for method in CPU_METHODS:
+    for method in CPU_WAYS:
         torch.testing.assert_close(outputs[method], outputs["masked"], atol=1e-4, rtol=0)
+
+
+def test_the_method_of_the_network_is_that_of_every_convolution():
+    model = WaveletVFI("small")
+    model.sparse = "gather"
+    assert {module.method for module in model.modules() if isinstance(module, SparseConv2d)} == {"gather"}
 
 
 def test_an_unknown_method_is_named():

@@ -14,7 +14,7 @@ from benchmark import speed as script
 from benchmark import timing, training_speed
 from benchmark.speed_cases import find_ratios, load_frames
 from benchmark.speed_network import NetworkPath, Setting, measure_network
-from benchmark.speed_report import format_tables
+from benchmark.speed_report import describe, format_tables
 from models import default_checkpoint, waveletvfi
 
 CPU = torch.device("cpu")
@@ -118,6 +118,13 @@ def test_a_cost_that_cannot_be_reached_is_told_with_the_one_that_was(rows):
     assert "| 0.310 (asked 0.5) |" in format_tables([missed]) and "(asked" not in format_tables([rows[0]])
 
 
+def test_cpu_time_does_not_count_what_others_take(frames):
+    (waited,) = timing.interleaved_medians([lambda: time.sleep(0.2)], repeats=1, warmup=0, clock=time.process_time)
+    assert waited < 0.1
+    setting = Setting(default_checkpoint(), frames=frames, threads=1, repeats=1, memory=False, cpu_time=True)
+    assert "medians of CPU time of 1 interleaved calls" in describe(setting)
+
+
 def test_memory_grows_by_what_a_call_writes():
     grown = timing.memory_growth(lambda: bytearray(b"1") * (200 * timing.MIB))
     assert 199 < grown < 230
@@ -176,7 +183,7 @@ def test_impossible_arguments_are_refused(arguments, message, capsys):
 def test_nothing_to_measure_is_said(capsys):
     with pytest.raises(SystemExit):
         script.parse_args([])
-    assert "nothing to measure: give --network or --wavelets" in capsys.readouterr().err
+    assert "nothing to measure: give --network, --tune or --wavelets" in capsys.readouterr().err
 
 
 def test_missing_frames_are_named(tmp_path):

@@ -4,19 +4,19 @@ import torch
 from torch import Tensor
 
 from . import triton_kernels
+from .costs import gathering, processor
 
 METHODS = ("auto", "folded", "gather", "masked", "triton")
-WITHOUT_GRADIENTS = ("gather", "triton")
-
-
-# With few channels, the additions of the tiles' transforms weigh more than the products that they save.
-# Measured with `small` (72 to 216 channels) and `base` (216 to 648) on a CPU with AVX-512 bf16.
-NARROW = 200  # output channels
-NARROW_ACTIVE = {torch.float32: 0.9, torch.bfloat16: 0.5}  # active fraction above which folding is faster
+#: What a method comes to. "windows" and "winograd" are the ways of "gather".
+WAYS = ("folded", "masked", "triton", "windows", "winograd")
+WITHOUT_GRADIENTS = ("gather", "triton", "windows", "winograd")
 
 
 def choose(method: str, mask: Tensor, dtype: torch.dtype, width: int) -> str:
-    """The method for a level with this mask (B, 1, h, w) and `width` outputs; `method` itself unless it is "auto".
+    """Return the way, one of `WAYS`, for a level with this mask (B, 1, h, w) and `width` outputs.
+
+    method: one of `METHODS`, or a way itself. "auto" takes the way that is estimated to be fastest on this kind of
+    processor, see `costs.py`; "folded" for gradients; and on CUDA the kernel, at any density: it has not been timed.
 
     Raises:
         RuntimeError: gradients are recorded, and the method has none.
@@ -25,11 +25,12 @@ def choose(method: str, mask: Tensor, dtype: torch.dtype, width: int) -> str:
         raise RuntimeError(
             f"sparse={method!r} has no gradients; use torch.no_grad() or model.interpolate(), or sparse='auto' to train"
         )
-    if method != "auto":
+    if method in WAYS:
         return method
-    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+    if method == "auto" and (torch.is_grad_enabled() or torch.compiler.is_compiling()):
         return "folded"
-    if mask.device.type == "cpu":
-        is_folded = width < NARROW and mask.mean() > NARROW_ACTIVE.get(dtype, 1)
-        return "folded" if is_folded else "gather"
-    return "triton" if triton_kernels.is_available(mask.device) else "folded"
+    if method == "auto" and mask.device.type != "cpu":
+        return "triton" if triton_kernels.is_available(mask.device) else "folded"
+    kind = processor() if mask.device.type == "cpu" else mask.device.type
+    time, way = gathering(mask.mean().item(), dtype, width, kind)
+    return "folded" if method == "auto" and time >= 1 else way

@@ -11,8 +11,10 @@ from . import gradient
 from .choose import choose
 from .phases import conv_of_upsampled, pack_folded
 from .rows import Rows, Tiles
-from .tiles import pack_kernel, tile_conv
+from .tiles import pack_kernel, pack_windows, tile_conv
 from .triton_kernels import pack_weights, triton_conv
+
+GATHERING = {"windows": pack_windows, "winograd": pack_kernel}  # ways on tiles, and what packs their weights
 
 
 class SparseConv2d(nn.Conv2d):
@@ -22,9 +24,9 @@ class SparseConv2d(nn.Conv2d):
     equal:
         "masked": as it is written above, like the published code.
         "folded": everywhere, without upsampling (`phases.py`).
-        "gather": on the active tiles alone (`tiles.py`), without gradients.
+        "gather": on the active tiles alone, by one of two ways (`tiles.py`), without gradients.
         "triton": on the active pixels alone, on a CUDA GPU (`triton_kernels.py`), without gradients.
-        "auto": one of these, by density and device (`choose.py`). The default.
+        "auto": one of these, by density and processor (`choose.py`, `costs.py`). The default.
     """
 
     bias: Tensor
@@ -35,26 +37,42 @@ class SparseConv2d(nn.Conv2d):
         self.method = "auto"
         self._packed: dict[Callable, tuple[tuple, Any]] = {}
 
+    def way(self, mask: Tensor, dtype: torch.dtype) -> str:
+        """Decide how to compute where `mask` (B, 1, h, w) is 1: one of `choose.WAYS`. The only place that decides."""
+        return choose(self.method, mask, dtype, self.out_channels)
+
     def forward(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None) -> Tensor:  # type: ignore[override]
         """x: (B, C, H, W); mask: (B, 1, H, W) in {0, 1}; coarse: (B, C', H/2, W/2) -> (B, C_out, H, W)."""
-        method = choose(self.method, mask, x.dtype, self.out_channels)
-        if method == "gather":
-            kernel, tiles = self.packed(pack_kernel, x.dtype), Tiles.covering(mask)
-            coarse_rows = None if coarse is None else Rows.of(coarse)
-            rows = cast(Rows, tile_conv(kernel, self.bias, Rows.of(x), coarse_rows, tiles))
-            return rows.dense() * mask.to(x.dtype)
-        if method == "triton":
-            return self.triton(x, mask, coarse)
-        return self.masked(x, mask, coarse) if method == "masked" else self.folded(x, mask, coarse)
+        way = self.way(mask, x.dtype)
+        if way not in GATHERING:
+            return self.everywhere(way, x, mask, coarse)
+        coarse_rows = None if coarse is None else Rows.of(coarse)
+        rows = self.on_tiles(way, Rows.of(x), coarse_rows, Tiles.covering(mask))
+        return cast(Rows, rows).dense() * mask.to(x.dtype)
+
+    def everywhere(
+        self, way: str, x: Tensor, mask: Tensor, coarse: Tensor | None = None, *, slope: float = 1.0
+    ) -> Tensor:
+        """leaky_relu(conv * mask, slope) of whole maps, by one of the ways that take them. Shapes as in `forward`."""
+        if way == "triton":
+            return self.triton(x, mask, coarse, slope=slope)
+        out = self.masked(x, mask, coarse) if way == "masked" else self.folded(x, mask, coarse)
+        return out if slope == 1 else F.leaky_relu(out, slope, inplace=True)
+
+    def on_tiles(self, way: str, x: Rows, coarse: Rows | None, tiles: Tiles, **options: Any) -> Rows | None:
+        """The convolution on the tiles alone, by a way of `GATHERING`. options: of `tile_conv`."""
+        kernel = self.packed(GATHERING[way], x.values.dtype)
+        return tile_conv(kernel, self.bias, x, coarse, tiles, **options)
 
     def masked(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None) -> Tensor:
         """The meaning. Shapes as in `forward`."""
         parts = [x] if coarse is None else [x, F.interpolate(coarse, scale_factor=2, mode="nearest")]
         return super().forward(torch.cat(parts, dim=1)) * mask.to(x.dtype)
 
-    def products(self, method: str) -> float:
+    def products(self, way: str) -> float:
         """Multiply-accumulates per pixel that is computed."""
-        fine, coarse = {"masked": (9, 9), "folded": (9, 4), "triton": (9, 4), "gather": (4, 9 / 4)}[method]
+        of_ways = {"masked": (9, 9), "folded": (9, 4), "triton": (9, 4), "windows": (16, 4), "winograd": (4, 9 / 4)}
+        fine, coarse = of_ways[way]
         return (fine * self.fine_channels + coarse * (self.in_channels - self.fine_channels)) * self.out_channels
 
     def folded(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None) -> Tensor:
@@ -69,7 +87,10 @@ class SparseConv2d(nn.Conv2d):
                 out.add_(conv_of_upsampled(coarse, kernel))
         # A full mask changes nothing; on a CPU it costs next to nothing to know.
         is_full = x.device.type == "cpu" and not torch.compiler.is_compiling() and bool(mask.all())
-        return out if is_full else out * mask.to(x.dtype)
+        if is_full:
+            return out
+        is_plain = torch.is_grad_enabled() or torch.compiler.is_compiling()
+        return out * mask.to(x.dtype) if is_plain else out.mul_(mask.to(x.dtype))
 
     def triton(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None, *, slope: float = 1.0) -> Tensor:
         """leaky_relu(conv * mask, slope) by the GPU kernel. Shapes as in `forward`."""

@@ -3,14 +3,11 @@
 from typing import NamedTuple, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from .choose import choose
-from .conv import SparseConv2d
+from .conv import GATHERING, SparseConv2d
 from .head import TileHead
 from .rows import Rows, Tiles
-from .tiles import pack_kernel, tile_conv
 
 
 class Context(Protocol):
@@ -55,22 +52,18 @@ def sparse_level(
         mask, halo: (B, 1, h, w) in {0, 1}, `halo` being `mask` dilated 3x3.
         keep: whether the features themselves are needed.
     """
-    method = choose(conv.method, halo, context.dtype, conv.out_channels)
-    if method == "gather":
+    way = conv.way(halo, context.dtype)
+    if way in GATHERING:
         tiles = Tiles.covering(halo)
-        x, coarse = context.rows(tiles), coarse if isinstance(coarse, Rows) else Rows.of(coarse)
+        coarse = coarse if isinstance(coarse, Rows) else Rows.of(coarse)
         outputs = TileHead(head.weight.to(context.dtype), head.bias.to(context.dtype), tiles)
-        kernel = conv.packed(pack_kernel, context.dtype)
-        rows = tile_conv(kernel, conv.bias, x, coarse, tiles, slope=slope, head=outputs, keep=keep)
-        executed = tiles.share() * (conv.products(method) + outputs.products)
-        return Level(rows, outputs.finish(mask), executed)
+        rows = conv.on_tiles(way, context.rows(tiles), coarse, tiles, slope=slope, head=outputs, keep=keep)
+        return Level(rows, outputs.finish(mask), tiles.share() * (conv.products(way) + outputs.products))
     coarse = coarse.dense() if isinstance(coarse, Rows) else coarse
-    if method == "triton":
-        features = conv.triton(context.dense, halo, coarse, slope=slope)
-        executed = halo.mean((1, 2, 3)) * conv.products(method) + mask.mean((1, 2, 3)) * head.products(method)
-        return Level(features, head.triton(features, mask), executed)
-    is_folded = method == "folded"
-    compute, finish = (conv.folded, head.folded) if is_folded else (conv.masked, head.masked)
-    features = F.leaky_relu(compute(context.dense, halo, coarse), slope, inplace=True)
-    executed = torch.full_like(mask[:, 0, 0, 0], conv.products(method) + head.products(method))
-    return Level(features, finish(features, mask), executed)
+    # Where its mask is 1, the head reads nothing outside the halo: features that nobody keeps need no zeros there.
+    limit = halo if keep or way != "folded" else torch.ones_like(halo)
+    features = conv.everywhere(way, context.dense, limit, coarse, slope=slope)
+    # The kernel for GPUs computes the active pixels alone.
+    shares = [m.mean((1, 2, 3)) if way == "triton" else torch.ones_like(m[:, 0, 0, 0]) for m in (halo, mask)]
+    executed = shares[0] * conv.products(way) + shares[1] * head.products(way)
+    return Level(features if keep else None, head.everywhere(way, features, mask), executed)

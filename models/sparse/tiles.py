@@ -1,9 +1,12 @@
-"""Sparse convolution where it is wanted alone: gather tiles, transform, matrix products, transform back.
+"""Sparse convolution where it is wanted alone: gather tiles, multiply matrices, and leave out the rest.
 
-The transforms are those of `winograd.py`. Tiles are taken some hundred at a time, into buffers that stay in the
+There are two ways to multiply. With many channels, products take the time: those of `winograd.py` are the fewest, and
+transforms surround them. With few channels, transforms take the time: there the whole window of a tile is one row, and
+one matrix gives the tile's four pixels. Tiles are taken some hundred at a time, into buffers that stay in the
 processor's cache. Nothing here is differentiable.
 """
 
+import itertools
 from typing import NamedTuple
 
 import torch
@@ -36,8 +39,26 @@ def pack_kernel(weight: Tensor, fine_channels: int, dtype: torch.dtype | None = 
     return TileKernel(*([[lay_out(matrix) for matrix in row] for row in part] for part in matrices))
 
 
+class WindowKernel(NamedTuple):
+    """A 3x3 kernel as matrices from a tile's window to its pixels. fine: (16 C, 4 C_out). coarse: (4 C', 4 C_out)."""
+
+    fine: Tensor
+    coarse: Tensor
+
+
+def pack_windows(weight: Tensor, fine_channels: int, dtype: torch.dtype | None = None) -> WindowKernel:
+    """(C_out, C + C', 3, 3), of which C' belong to the upsampled input -> whole windows, in `dtype`."""
+    outputs, inputs = weight.shape[:2]
+    kernel = weight.new_zeros(4, 4, inputs, 2, 2, outputs)
+    for u, v in itertools.product(range(2), repeat=2):
+        kernel[u : u + 3, v : v + 3, :, u, v] = weight.permute(2, 3, 1, 0)
+    fine, coarse = kernel.flatten(3).split([fine_channels, inputs - fine_channels], dim=2)
+    coarse = coarse.unflatten(1, (2, 2)).unflatten(0, (2, 2)).sum((1, 3))  # two rows and columns of each pixel
+    return WindowKernel(*(lay_out(part.flatten(0, 2).to(dtype or weight.dtype)) for part in (fine, coarse)))
+
+
 def tile_conv(
-    kernel: TileKernel,
+    kernel: TileKernel | WindowKernel,
     bias: Tensor,
     x: Rows,
     coarse: Rows | None,
@@ -50,7 +71,7 @@ def tile_conv(
     """leaky_relu(conv3x3(cat(x, nearest x2 of coarse)), slope) on the tiles.
 
     Args:
-        kernel, bias: from `pack_kernel`, in the dtype of x; (C_out,).
+        kernel, bias: from `pack_kernel` or `pack_windows`, in the dtype of x; (C_out,).
         x: (B, C, h, w). coarse: (B, C', h / 2, w / 2) or None.
         head: a convolution of the result; takes it chunk by chunk, while it is in the cache.
         keep: return the result, (B, C_out, h, w); else None, and it is never there as a whole.
@@ -60,10 +81,10 @@ def tile_conv(
     values[-1] = 0
     inputs = Windows(x, tiles, scale=2), None if coarse is None else Windows(coarse, tiles, scale=1)
     step = min(max(BUFFER // (16 * max(x.values.shape[1], width)), LEAST), max(count, 1))
-    chunk = _Chunk(kernel, bias.to(values.dtype), *inputs, step)
     for start in range(0, count, step):
-        if start + step > count:
-            chunk = _Chunk(kernel, bias.to(values.dtype), *inputs, count - start)
+        if start == 0 or start + step > count:
+            size, bias = min(step, count - start), bias.to(values.dtype)
+            chunk = _chunk(kernel, bias, *inputs, size)
         result = F.leaky_relu_(chunk.compute(start), slope)  # (n, 2, 2, C_out)
         tiles.clear_beyond(start, result)
         if head is not None:
@@ -71,6 +92,14 @@ def tile_conv(
         if keep:
             values[4 * start : 4 * (start + len(result))].view_as(result).copy_(result)
     return Rows.in_tiles(tiles, values) if keep else None
+
+
+def _chunk(
+    kernel: TileKernel | WindowKernel, bias: Tensor, fine: Windows, coarse: Windows | None, size: int
+) -> "_Chunk | _Windows":
+    if isinstance(kernel, TileKernel):
+        return _Chunk(kernel, bias, fine, coarse, size)
+    return _Windows(kernel, bias, fine, coarse, size)
 
 
 class _Chunk:
@@ -116,3 +145,23 @@ class _Chunk:
             plus = product(self.coarse_domain[j // 2, i // 2], self.kernel.coarse[i][j], plus=plus)
         bias = self.bias if i == j == 2 else None  # m1 m1 enters all four pixels with weight 1
         return product(self.domain[j, i], self.kernel.fine[i][j], plus=plus, bias=bias)
+
+
+class _Windows:
+    """The same by whole windows."""
+
+    def __init__(self, kernel: WindowKernel, bias: Tensor, fine: Windows, coarse: Windows | None, size: int):
+        self.kernel, self.bias, self.fine, self.coarse = kernel, bias.repeat(4), fine, coarse
+        self.read = fine.values.new_empty(size, 4, 4, fine.values.shape[1])
+        if coarse is not None:
+            self.coarse_read = coarse.values.new_empty(size, 2, 2, coarse.values.shape[1])
+
+    def compute(self, start: int) -> Tensor:
+        """(size, 2, 2, C_out)."""
+        plus = None
+        if self.coarse is not None:
+            self.coarse.read(start, self.coarse_read)
+            plus = product(self.coarse_read.flatten(1), self.kernel.coarse)
+        self.fine.read(start, self.read)
+        result = product(self.read.flatten(1), self.kernel.fine, plus=plus, bias=self.bias)
+        return result.view(len(result), 2, 2, -1)

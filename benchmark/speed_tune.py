@@ -1,0 +1,124 @@
+"""The table of `models/sparse/costs.py` for this machine: a level by every way, at several densities of its mask."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from models import find_config
+from models.bands import dilate
+from models.config import Config
+from models.context import LevelContext
+from models.layers import SLOPE, channels_last
+from models.sparse import SparseConv2d, sparse_level
+from models.sparse.costs import Row, processor
+from models.synthesis import SPARSE_LEVELS
+
+WAYS = ("folded", "windows", "winograd")
+DENSITIES = (0.03, 0.1, 0.25, 0.5, 0.75, 1.0)  # of masks; their halos are denser
+DTYPES = (torch.float32, torch.bfloat16)
+SPOT = 16  # pixels of a cell that the masks' blobs are about as large as
+NARROW = Config(context=(16, 32, 48, 64), synthesis=(32, 64, 96, 96))
+
+
+class Shape(NamedTuple):
+    """One sparse level: its context's, coarse features' and own channels, and the size of its maps."""
+
+    context: int
+    coarse: int
+    width: int
+    height: int
+    columns: int
+
+
+def shapes(scale: float = 1.0) -> list[Shape]:
+    """Levels of a narrow network, of `small` and of `base`, one per width, narrow ones first.
+
+    scale: of the frames' sides; 1 stands for 1280x720, and 640x360 for `base`.
+    """
+    found: dict[int, Shape] = {}
+    for config, size in ((NARROW, 1.0), (find_config("small"), 1.0), (find_config("base"), 0.5)):
+        for level in SPARSE_LEVELS:
+            height, columns = (int(side * size * scale / 2**level) // 4 * 4 for side in (720, 1280))
+            width, coarse = config.synthesis[level - 1], config.synthesis[level]
+            found.setdefault(width, Shape(3 * config.context[level - 1], coarse, width, height, columns))
+    return [found[width] for width in sorted(found)]
+
+
+def random_mask(shape: Shape, density: float) -> Tensor:
+    """A mask of 2x2 cells with smooth borders, like a network's: (1, 1, h, w), about `density` of it active."""
+    generator = torch.Generator().manual_seed(1)
+    cells = shape.height // 2, shape.columns // 2
+    blobs = torch.randn(1, 1, cells[0] // SPOT + 2, cells[1] // SPOT + 2, generator=generator)
+    noise = F.interpolate(blobs, size=cells, mode="bicubic") + 0.15 * torch.randn(1, 1, *cells, generator=generator)
+    least = noise.quantile(1 - density) if density < 1 else noise.min()
+    return F.interpolate((noise >= least).float(), scale_factor=2)
+
+
+@torch.inference_mode()
+def measure(shape: Shape, dtype: torch.dtype, repeats: int) -> Iterator[tuple[float, dict[str, float]]]:
+    """The density of the halo, and the median of CPU seconds by way, for each of `DENSITIES`."""
+    conv = SparseConv2d(shape.context, shape.width, coarse_channels=shape.coarse).to(dtype)
+    head = SparseConv2d(shape.width, 9).to(dtype)
+    size = shape.height, shape.columns
+    features = [channels_last(torch.randn(1, shape.context // 3, *size).to(dtype)) for _ in range(3)]
+    flows = [torch.randn(1, 2, *size) for _ in range(2)]
+    coarse = channels_last(torch.randn(1, shape.coarse, size[0] // 2, size[1] // 2).to(dtype))
+    for density in DENSITIES:
+        mask = random_mask(shape, density)
+        halo = dilate(mask)
+
+        def level(way: str, mask: Tensor = mask, halo: Tensor = halo) -> None:
+            conv.method = way
+            context = LevelContext(features[:2], flows, features[2])
+            sparse_level(conv, head, context, coarse, mask, halo, slope=SLOPE, keep=True)
+
+        yield halo.mean().item(), dict(zip(WAYS, cpu_medians(level, WAYS, repeats), strict=True))
+
+
+def cpu_medians(call: Callable[[str], None], ways: Sequence[str], repeats: int) -> list[float]:
+    """Median seconds of the process's CPU time of each way, the ways taking turns, after an untimed round."""
+    taken: dict[str, list[float]] = {way: [] for way in ways}
+    for turn in range(repeats + 1):
+        for way in ways:
+            start = time.process_time()
+            call(way)
+            if turn:
+                taken[way].append(time.process_time() - start)
+    return [statistics.median(seconds) for seconds in taken.values()]
+
+
+def fit(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """The line (start, slope), neither negative, with the least squares of errors relative to the share."""
+    x, y = torch.tensor(points, dtype=torch.double).T
+    design = torch.stack([torch.ones_like(x), x], dim=1) / y[:, None]
+    start, slope = torch.linalg.lstsq(design, torch.ones_like(y)).solution.tolist()
+    return round(max(start, 0.0), 2), round(max(slope, 0.0), 2)
+
+
+def row_of(shape: Shape, dtype: torch.dtype, repeats: int) -> Row:
+    """Measure one row of the table."""
+    measured = list(measure(shape, dtype, repeats))
+    folded = statistics.median(times["folded"] for _, times in measured)  # no density changes it
+    lines = (fit([(density, times[way] / folded) for density, times in measured]) for way in WAYS[1:])
+    return Row(shape.width, *lines)
+
+
+def tune(*, repeats: int, scale: float = 1.0) -> None:
+    """Measure this machine and print the rows, as they are pasted into the table."""
+    torch.set_num_threads(1)
+    print(f"# {processor()}, one thread, PyTorch {torch.__version__}")
+    levels = shapes(scale)
+    with tqdm(total=len(DTYPES) * len(levels), unit="level", disable=None) as bar:
+        for dtype in DTYPES:
+            print(f"    {dtype}: (")
+            for shape in levels:
+                row = row_of(shape, dtype, repeats)
+                print(f"        Row({row.width}, {row.windows}, {row.winograd}),", flush=True)
+                bar.update()
+            print("    ),")

@@ -1,0 +1,100 @@
+"""What a sparse level costs by each way of gathering tiles, beside the folded convolution of the whole level.
+
+`python benchmark/speed.py --tune` measures a machine and prints the rows. Nothing is measured when the network runs:
+the same machine and input always give the same bytes.
+"""
+
+import functools
+from typing import NamedTuple
+
+import torch
+
+
+class Row(NamedTuple):
+    """Time of one level, with its context and head, as a share of the time of the folded convolution.
+
+    width: output channels of the level. windows, winograd: the ways of `tiles.py`, as (start, slope): a share of
+    start + slope * density, where the density is the fraction of the level's pixels in the halo.
+    """
+
+    width: int
+    windows: tuple[float, float]
+    winograd: tuple[float, float]
+
+
+#: AMD EPYC (Zen 5) with AVX-512 bf16, one thread, PyTorch 2.14.1, November 2026. Levels of a network with synthesis
+#: widths 32, 64, 96, 96 and of `small`, at 1280x720, and of `base`, at 640x360.
+MEASURED = {
+    torch.float32: (
+        Row(32, (0.13, 2.17), (0.13, 2.41)),
+        Row(64, (0.08, 1.97), (0.08, 1.68)),
+        Row(72, (0.05, 1.64), (0.05, 1.59)),
+        Row(96, (0.1, 1.93), (0.11, 1.44)),
+        Row(144, (0.04, 1.71), (0.04, 1.25)),
+        Row(216, (0.05, 1.58), (0.05, 1.07)),
+        Row(432, (0.02, 1.49), (0.02, 0.83)),
+        Row(648, (0.05, 1.46), (0.04, 0.67)),
+    ),
+    torch.bfloat16: (
+        Row(32, (0.22, 1.96), (0.19, 3.13)),
+        Row(64, (0.14, 1.89), (0.17, 2.06)),
+        Row(72, (0.12, 1.41), (0.12, 1.8)),
+        Row(96, (0.19, 1.75), (0.21, 1.63)),
+        Row(144, (0.07, 1.58), (0.06, 1.38)),
+        Row(216, (0.09, 1.45), (0.09, 1.07)),
+        Row(432, (0.03, 1.45), (0.03, 0.83)),
+        Row(648, (0.09, 1.28), (0.09, 0.59)),
+    ),
+}
+#: Factor for other processors on every share above. Only those with "AVX-512 bf16" are measured.
+FACTORS = {
+    ("AVX-512 bf16", torch.float32): 1.0,
+    ("AVX-512 bf16", torch.bfloat16): 1.0,
+    # The same products at the same speed; with AVX2 slower ones, so that the rest of the gathering weighs less.
+    ("AVX-512", torch.float32): 1.0,
+    ("AVX2", torch.float32): 1.0,
+    # Xeon with AMX, two threads, `small`, 1280x720: at cost 0.4 float32 took 0.94 of its time at cost 1, and bf16 1.2,
+    # when both were gathered at densities of 0.25 to 0.33, where the rows above say 0.45 to 0.6.
+    ("AMX", torch.float32): 1.2,
+    ("AMX", torch.bfloat16): 3.0,
+}
+SAFE = 2.0  # for every other processor and dtype
+MARGIN = 1.05  # by which gathering must win; a line is not all that there is to a processor
+
+
+@functools.cache
+def processor() -> str:
+    """Return the kind of this machine's CPU, a name as in `FACTORS`; another name if there is no row for it."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    if capability != "AVX512":
+        return capability
+    if _has("amx_tile"):
+        return "AMX"
+    return "AVX-512 bf16" if _has("avx512_bf16") else "AVX-512"
+
+
+def _has(feature: str) -> bool:
+    """Ask PyTorch for a feature of the CPU; where it cannot tell, there is none."""
+    ask = getattr(torch.cpu, f"_is_{feature}_supported", None)
+    return ask is not None and ask()
+
+
+def gathering(density: float, dtype: torch.dtype, width: int, kind: str) -> tuple[float, str]:
+    """Return the estimated time of the faster way of gathering tiles as a share of the folded time, and its name.
+
+    Args:
+        density: the fraction of the level's pixels in the halo. width: output channels. kind: see `processor`.
+    """
+    rows = MEASURED.get(dtype, MEASURED[torch.bfloat16])
+    # Gathering pays more in wide levels: the next narrower row is on the safe side.
+    row = next((row for row in reversed(rows) if row.width <= width), rows[0])
+    shares = {"windows": row.windows, "winograd": row.winograd}
+    factor = FACTORS.get((kind, dtype), SAFE) * MARGIN
+    times = {way: factor * (start + slope * density) for way, (start, slope) in shares.items()}
+    way = min(times, key=lambda name: times[name])
+    return times[way], way
+
+
+def estimate(density: float, dtype: torch.dtype, width: int, kind: str) -> float:
+    """Return the estimated time of a level as a share of the folded time: by the fastest way, folding included."""
+    return min(1.0, gathering(density, dtype, width, kind)[0])
