@@ -23,7 +23,7 @@ WAYS = ("folded", "windows", "winograd")
 DENSITIES = (0.03, 0.1, 0.25, 0.5, 0.75, 1.0)  # of masks; their halos are denser
 DTYPES = (torch.float32, torch.bfloat16)
 SPOT = 16  # pixels of a cell that the masks' blobs are about as large as
-NARROW = Config(context=(16, 32, 48, 64), synthesis=(32, 64, 96, 96))
+BETWEEN = Config(context=(16, 32, 48, 64), synthesis=(72, 144, 216, 192))  # widths of weights of other configurations
 
 
 class Shape(NamedTuple):
@@ -37,12 +37,12 @@ class Shape(NamedTuple):
 
 
 def shapes(scale: float = 1.0) -> list[Shape]:
-    """Levels of a narrow network, of `small` and of `base`, one per width, narrow ones first.
+    """Levels of `small`, of a network between, and of `base`, one per width, narrow ones first.
 
     scale: of the frames' sides; 1 stands for 1280x720, and 640x360 for `base`.
     """
     found: dict[int, Shape] = {}
-    for config, size in ((NARROW, 1.0), (find_config("small"), 1.0), (find_config("base"), 0.5)):
+    for config, size in ((find_config("small"), 1.0), (BETWEEN, 1.0), (find_config("base"), 0.5)):
         for level in SPARSE_LEVELS:
             height, columns = (int(side * size * scale / 2**level) // 4 * 4 for side in (720, 1280))
             width, coarse = config.synthesis[level - 1], config.synthesis[level]
