@@ -32,7 +32,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--max_megapixels", type=float, default=2.1, help="of a frame; default 2.1, for 1920x1080")
     parser.add_argument("--max_frames", type=int, default=300, help="of a clip; default 300")
     parser.add_argument("--max_mib", type=int, default=200, help="of a file; default 200")
-    add_options(parser)
+    add_options(parser, precision="auto")
     return parser.parse_args(argv)
 
 

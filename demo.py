@@ -33,7 +33,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clip", type=Path, default=EXAMPLE, help="a video; default: examples/bird.mp4 (640x360)")
     parser.add_argument("--seconds", type=Fraction, default=Fraction(3), help="how much of the clip; default 3")
-    add_options(parser)
+    add_options(parser, precision="auto")
     parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder; default: demo_output")
     return parser.parse_args(argv)
 

@@ -68,7 +68,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     add_times(parser)
     add_content(parser)
-    add_options(parser)
+    add_options(parser, precision="auto")
     add_processes(parser)
     parser.add_argument("--tile", type=int, help="compute in squares of this many pixels, where memory is short")
     parser.add_argument(

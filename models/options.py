@@ -10,7 +10,7 @@ import torch
 
 from .config import CONFIGS
 from .exported import OnnxModel
-from .loading import PRECISIONS, default_checkpoint, waveletvfi
+from .loading import AUTO, PRECISIONS, choose_precision, default_checkpoint, waveletvfi
 from .passes import check_passes
 from .sparse import METHODS
 from .waveletvfi import WaveletVFI
@@ -45,8 +45,11 @@ def passes_option(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_options(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
-    """Which weights (`several`: a list of them), how much computation, and how it is done."""
+def add_options(parser: argparse.ArgumentParser, *, several: bool = False, precision: str = "float32") -> None:
+    """Add the options that say which weights (`several`: a list of them), how much computation, and how it is done.
+
+    precision: the default one, of `PRECISIONS` or "auto", which is a choice only then.
+    """
     add_weights(parser, several=several)
     amount = parser.add_mutually_exclusive_group()
     ratio_option(amount)
@@ -57,8 +60,14 @@ def add_options(parser: argparse.ArgumentParser, *, several: bool = False) -> No
     )
     passes_option(parser)
     parser.add_argument("--sparse", choices=METHODS, default="auto", help="how sparse convolutions are computed (auto)")
+    precisions, meaning = list(PRECISIONS), ""
+    if precision == AUTO:
+        precisions, meaning = [*PRECISIONS, AUTO], "auto: bf16 where the CPU computes it natively, else float32; "
     parser.add_argument(
-        "--precision", choices=PRECISIONS, default="float32", help="of the convolutions; fp16 needs a GPU (float32)"
+        "--precision",
+        choices=precisions,
+        default=precision,
+        help=f"of the convolutions; {meaning}fp16 needs a GPU (%(default)s)",
     )
     parser.add_argument("--compile", action="store_true", help="torch.compile for the dense parts; for long runs")
     parser.set_defaults(onnx=False)
@@ -88,7 +97,7 @@ def network(args: argparse.Namespace, device: torch.device) -> WaveletVFI | Onnx
     """
     checkpoint = args.checkpoint or default_checkpoint()
     if checkpoint.suffix == GRAPH:
-        if args.compile or args.sparse != "auto" or args.precision != "float32" or args.passes is not None:
+        if args.compile or args.sparse != "auto" or args.precision not in ("float32", AUTO) or args.passes is not None:
             raise ValueError(
                 f"{checkpoint} is a graph: --passes, --sparse, --precision and --compile were decided when it was made"
             )
@@ -100,7 +109,7 @@ def network(args: argparse.Namespace, device: torch.device) -> WaveletVFI | Onnx
         config=args.config,
         device=device,
         sparse=args.sparse,
-        precision=args.precision,
+        precision=choose_precision(device) if args.precision == AUTO else args.precision,
         compile=args.compile,
         passes=args.passes,
     )

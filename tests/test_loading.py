@@ -1,15 +1,20 @@
 """Networks from files: every kind of checkpoint, and the ways to compute."""
 
+import argparse
 import dataclasses
 import sys
 
 import pytest
 import torch
 from reference import frames, known_state_dict
+from runs import TINY
 
 import utils
 from models import WaveletVFI, default_checkpoint, waveletvfi
+from models.loading import choose_precision
 from models.official import to_official
+from models.options import add_options, network
+from models.weights import save_weights
 
 
 @pytest.mark.parametrize("kind", ["ours", "plain", "released", "released with module."])
@@ -105,3 +110,34 @@ def test_compiled_dense_parts_give_the_same_frame_without_a_graph_break(tmp_path
     img0, img1 = frames()
     torch.testing.assert_close(compiled.interpolate(img0, img1), small.interpolate(img0, img1), atol=1e-4, rtol=0)
     assert compiled.state_dict().keys() == small.state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    ("kind", "device", "expected"),
+    [
+        ("AVX-512 bf16", "cpu", "bf16"),
+        ("AMX", "cpu", "bf16"),
+        ("AVX2", "cpu", "float32"),
+        ("something new", "cpu", "float32"),
+        ("AVX-512 bf16", "cuda", "float32"),
+    ],
+)
+def test_the_default_precision_is_bf16_where_the_cpu_computes_it(monkeypatch, kind, device, expected):
+    monkeypatch.setattr("models.loading.processor", lambda: kind)
+    assert choose_precision(device) == expected
+
+
+def test_the_video_tool_takes_the_default_precision_and_benchmarks_float32(monkeypatch, tmp_path):
+    monkeypatch.setattr("models.loading.processor", lambda: "AMX")
+    save_weights(WaveletVFI(TINY), tmp_path / "tiny.pth")
+    for options, given, expected in (
+        ({"precision": "auto"}, [], torch.bfloat16),
+        ({"precision": "auto"}, ["--precision", "float32"], torch.float32),
+        ({}, [], torch.float32),
+    ):
+        parser = argparse.ArgumentParser()
+        add_options(parser, **options)
+        args = parser.parse_args(["--checkpoint", str(tmp_path / "tiny.pth"), *given])
+        assert next(network(args, torch.device("cpu")).parameters()).dtype == expected
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--precision", "auto"])
