@@ -7,6 +7,7 @@ size is the published network. `models.motion.MotionPerceptionNet` is the loop.
 
 AUTO = "auto"  # passes from the frame's size
 MOST_PASSES = 7
+MOST, LEAST = 960 * 540, 1700  # pixels of the frames of the last pass of "auto", and of the first one
 Passes = int | str | tuple[int, ...]  # a number, "auto", or scales
 Scales = tuple[int, ...]  # of the passes, coarse to fine: s stands for frames of 1/2^s of the size
 
@@ -27,7 +28,8 @@ def scales_of(passes: Passes, height: int, width: int) -> Scales:
     """Return the scales of `passes` passes for frames of this size.
 
     Args:
-        passes: their number, the last one at full size; or "auto": from the frame's size; or the scales themselves.
+        passes: their number at most, the last one at full size: frames too small to tell anything are left out. Or
+            "auto": from the frame's size. Or the scales themselves.
     Raises:
         ValueError: none of these, see `check_passes`.
     """
@@ -35,16 +37,20 @@ def scales_of(passes: Passes, height: int, width: int) -> Scales:
     if isinstance(passes, tuple):
         return passes
     if passes == AUTO:
-        return auto_scales(height, width)
-    return tuple(range(int(passes) - 1, -1, -1))
+        return tuple(range(_coarsest(height, width), _finest(height, width) - 1, -1))
+    return tuple(range(min(int(passes) - 1, _coarsest(height, width)), -1, -1))
 
 
-def auto_scales(height: int, width: int) -> Scales:
-    """Return the scales that suit frames of this size: four, the finest of which is below 640x480 pixels.
+def _finest(height: int, width: int) -> int:
+    """Return the finest scale of "auto": that of at most 960x540 pixels.
 
-    At 1280x720 a pass at full size would cost three quarters of all passes for 0.2 dB (checkpoints/TRAINING.md).
+    At 1280x720 a pass at full size would cost as much as all else for 0.2 dB (checkpoints/TRAINING.md).
     """
-    finest = 0
-    while (height >> finest) * (width >> finest) > 640 * 480:
-        finest += 1
-    return tuple(range(finest + 3, finest - 1, -1))
+    return next(
+        scale for scale in range(MOST_PASSES) if scale == MOST_PASSES - 1 or height * width >> 2 * scale <= MOST
+    )
+
+
+def _coarsest(height: int, width: int) -> int:
+    """Return the coarsest scale whose frames still tell about motion; smaller ones cost 2 dB on 448x256."""
+    return max(scale for scale in range(MOST_PASSES) if scale == 0 or height * width >> 2 * scale >= LEAST)

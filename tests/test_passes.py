@@ -13,7 +13,7 @@ from models import CONFIGS, Config, WaveletVFI, waveletvfi
 from models.layers import backward_warp, halves
 from models.macs import published_gmacs
 from models.motion import correlate, flow_ways
-from models.passes import auto_scales, scales_of
+from models.passes import scales_of
 from models.waveletvfi import Known
 
 ANY_TIME = dataclasses.replace(CONFIGS["small"], any_time=True, correlation=2)
@@ -153,11 +153,19 @@ def test_other_passes_are_refused(small, passes):
 
 
 def test_auto_depends_on_the_size_alone_and_grows_with_it():
-    scales = [auto_scales(*size) for size in ((256, 448), (720, 1280), (1080, 1920), (2160, 3840))]
-    assert all(fine[0] <= coarse[0] for fine, coarse in itertools.pairwise(scales))
-    assert scales_of("auto", 720, 1280) == scales_of("auto", 1280, 720) == auto_scales(720, 1280)
-    assert scales_of(3, 720, 1280) == (2, 1, 0)
-    assert scales_of((2, 1), 720, 1280) == (2, 1)
+    sizes = ((64, 64), (256, 448), (720, 1280), (1080, 1920), (2160, 3840))
+    scales = [scales_of("auto", *size) for size in sizes]
+    assert scales == [(0,), (3, 2, 1, 0), (4, 3, 2, 1), (5, 4, 3, 2, 1), (6, 5, 4, 3, 2)]
+    assert scales_of("auto", 720, 1280) == scales_of("auto", 1280, 720)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (64, 64), (256, 448), (720, 1280), (9000, 12000)])
+def test_a_number_of_passes_ends_at_full_size_and_stops_where_frames_become_too_small(size):
+    scales = [scales_of(passes, *size) for passes in range(1, 8)]
+    assert scales[0] == (0,) and all(found[-1] == 0 for found in scales)
+    assert all(len(more) - len(fewer) in (0, 1) for fewer, more in itertools.pairwise(scales))
+    assert max(found[0] for found in scales) == scales_of("auto", *size)[0]
+    assert scales_of((2, 1), *size) == (2, 1)
 
 
 def test_the_operations_of_every_pass_are_counted():
