@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from clips import RATE, SQUARES, convert, encode_tone, make_clip, packets, read, square, write
 
-from video.clock import Clock
-from video.reader import DamagedVideo, VideoReader
+from video.read.reader import DamagedVideo, VideoReader
+from video.read.times import Clock
 
 
 def test_moving_square_is_decoded_in_place_and_in_time(tmp_path):

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from utils import natural_order
 
-from .codecs import is_animation, is_video
-from .images import is_image
-from .pipes import is_pipe
-from .sources import is_still
-from .summary import Summary, describe
+from .read.files import is_pipe
+from .read.images import is_image
+from .read.source import is_still
+from .render.summary import Summary, describe
+from .write.codecs import is_animation, is_video
 
 logger = logging.getLogger("waveletvfi")
 

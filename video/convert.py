@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -12,26 +12,24 @@ import torch
 
 from utils import Process
 
-from .capacity import steady_threads
-from .carry import cut_before, rehearse
-from .checks import check_options
-from .codecs import choose_format, is_video
-from .images import is_image
-from .job import Job
-from .making import OnProgress, Task, make_middle, make_segments, stream
-from .mux import join
-from .network import Model, Network
+from .checks import check_options, check_output, check_pipes
+from .making import Group, OnProgress, Task, holding, keeping, make_middle, make_segments, stream
 from .options import DEFAULTS, ENCODING, Options
-from .outputs import check_output
-from .piped import PipeReader
-from .pipes import OUTPUT, check_pipes, is_pipe
-from .plan import SEGMENT
-from .processes import Group
-from .reader import VideoReader
-from .segments import Format
-from .sources import open_reader
-from .summary import Record, Summary, summarise
-from .workers import Workers
+from .read.files import OUTPUT, is_pipe
+from .read.images import is_image
+from .read.piped import PipeReader
+from .read.reader import VideoReader
+from .read.source import open_reader
+from .render.capacity import steady_threads
+from .render.network import Model, Network
+from .render.summary import Record, Summary, summarise
+from .render.workers import Workers
+from .schedule.plan import SEGMENT
+from .write.codecs import choose_format, is_video
+from .write.job import Job
+from .write.mux import join
+from .write.segments import Format
+from .write.streams import cut_before, rehearse
 
 logger = logging.getLogger("waveletvfi")
 
@@ -137,9 +135,9 @@ def _make_video(
         )  # fmt: skip
         lost.extend([left_out] if left_out else [])
 
-    with _holding(job, group):
+    with holding(job, group):
         group.once(begin)
-        with _keeping(job, group, is_once=is_once):
+        with keeping(job, group, is_once=is_once):
             if is_once and carried is not None:
                 carried = reader.keep_rest(job.folder)
             group.once(say_what_is_lost)
@@ -150,31 +148,6 @@ def _make_video(
     if group.size > 1:
         on_progress(*2 * [sum(record.frames for record in records)])
     return records, lost
-
-
-@contextlib.contextmanager
-def _holding(job: Job, group: Group) -> Iterator[None]:
-    """Meanwhile, no other run makes this output."""
-    group.once(job.hold)
-    try:
-        yield
-    finally:
-        job.release()
-
-
-@contextlib.contextmanager
-def _keeping(job: Job, group: Group, *, is_once: bool) -> Iterator[None]:
-    """When the block fails, say that what is finished is kept; nothing finished, nothing kept, and nothing of a source
-    that can be read only once."""
-    try:
-        yield
-    except BaseException:
-        finished = 0 if is_once else len(job.records())
-        if finished and group.rank == 0:
-            logger.warning("%s keeps what is finished; --resume continues there", job.folder)
-        elif not finished and group.size == 1:
-            job.remove()
-        raise
 
 
 def _describe(paths: Sequence[Path], form: Format, options: Options, network: Network) -> dict[str, str]:

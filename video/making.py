@@ -1,31 +1,78 @@
-"""The frames of an output: made by this process, with workers or without, beside decoding and encoding."""
+"""The frames of an output: made by this process, with workers or without, beside decoding and encoding.
+One conversion by several processes: who makes which segment, and what one does while the others wait."""
 
 import contextlib
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from .background import Behind, ahead, stopping_on_failure
-from .capacity import choose_workers
-from .images import write_picture
-from .job import Job
-from .network import Network
+import torch.distributed as dist
+
+from utils import Process
+
 from .options import ENCODING, Options
-from .pipeline import Way, render
-from .pipes import claimed_output
-from .plan import plan
-from .processes import Group
-from .segments import Format
-from .sink import Sink, StreamSink
-from .source import Source
-from .summary import Record
-from .timeline import Timeline
-from .workers import Workers
-from .y4m import Y4mWriter, y4m_format
+from .read.files import claimed_output
+from .read.images import write_picture
+from .read.source import Source
+from .render.background import Behind, ahead, stopping_on_failure
+from .render.capacity import choose_workers
+from .render.network import Network
+from .render.pipeline import Way, render
+from .render.summary import Record
+from .render.workers import Workers
+from .schedule.plan import plan
+from .schedule.timeline import Timeline
+from .write.job import Job, Sink, StreamSink
+from .write.segments import Format
+from .write.y4m import Y4mWriter, y4m_format
+
+logger = logging.getLogger("waveletvfi")
 
 OnProgress = Callable[[int, int | None], None]
 PAUSE = 1  # seconds between looks at what other processes have finished
+
+T = TypeVar("T")
+PATIENCE = timedelta(days=30)  # segments take as long as they take
+
+
+class Group:
+    """The processes of a run; a single one where there is no `process`. All of them must make one."""
+
+    def __init__(self, process: Process | None = None):
+        self.rank, self.size = (process.rank, process.world_size) if process else (0, 1)
+        # gloo, as NCCL gives up waiting after ten minutes
+        self._group = dist.new_group(backend="gloo", timeout=PATIENCE) if self.size > 1 else None
+
+    def owns(self, segment: int) -> bool:
+        """Whether this process makes a segment."""
+        return segment % self.size == self.rank
+
+    def gather(self, value: T) -> list[T]:
+        """When all processes are here, return what each of them gave, in their order."""
+        values = [value] * self.size
+        if self._group is not None:
+            dist.all_gather_object(values, value, group=self._group)
+        return values
+
+    def once(self, action: Callable[[], None]) -> None:
+        """When all processes are here, the first one does it, and the others wait; its ValueError or OSError is raised
+        in all."""
+        if self._group is None:
+            action()
+            return
+        dist.barrier(self._group)
+        failure: list[Exception | None] = [None]
+        if self.rank == 0:
+            try:
+                action()
+            except (ValueError, OSError) as error:
+                failure = [error]
+        dist.broadcast_object_list(failure, src=0, group=self._group)
+        if failure[0] is not None:
+            raise failure[0]
 
 
 class Task(NamedTuple):
@@ -135,3 +182,28 @@ def make_frames(
             on_progress(done + theirs if total is None else min(done + theirs, total), total)
     if others is None:
         on_progress(done, done)
+
+
+@contextlib.contextmanager
+def holding(job: Job, group: Group) -> Iterator[None]:
+    """Meanwhile, no other run makes this output."""
+    group.once(job.hold)
+    try:
+        yield
+    finally:
+        job.release()
+
+
+@contextlib.contextmanager
+def keeping(job: Job, group: Group, *, is_once: bool) -> Iterator[None]:
+    """When the block fails, say that what is finished is kept; nothing finished, nothing kept, and nothing of a source
+    that can be read only once."""
+    try:
+        yield
+    except BaseException:
+        finished = 0 if is_once else len(job.records())
+        if finished and group.rank == 0:
+            logger.warning("%s keeps what is finished; --resume continues there", job.folder)
+        elif not finished and group.size == 1:
+            job.remove()
+        raise

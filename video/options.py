@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from .content import SCENE_THRESHOLD
-from .source import Reader, Source
-from .timeline import Timeline
+from .read.source import Reader, Source
+from .schedule.scenes import SCENE_THRESHOLD
+from .schedule.timeline import Timeline
 
 
 @dataclass(frozen=True)

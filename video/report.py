@@ -15,13 +15,13 @@ from PIL import Image
 from models import WaveletVFI
 from utils import atomic_path
 
-from .alpha import seen
 from .frame import Frame
-from .network import tells_costs
 from .options import Options
 from .picture import MARGIN, explain
-from .sources import open_reader
-from .summary import Record, Summary
+from .read.source import open_reader
+from .render.alpha import seen
+from .render.network import tells_costs
+from .render.summary import Record, Summary
 
 PAIRS = 3
 HEIGHT, DPI = 5, 160  # inches of the drawing; pixels per inch
