@@ -34,7 +34,7 @@ class PipeReader(VideoReader):
         """
         self.path = Path(INPUT)
         self.paths: list[Path] = []
-        self._end, self._first_time = None, None
+        self._first_time = None
         self._is_deinterlaced, self._keeps_alpha = is_interlaced or by_field, keeps_alpha
         self._pipe, self._damage = pipe, Damage()
         with self._naming():

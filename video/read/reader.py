@@ -69,22 +69,23 @@ class VideoReader:
         self,
         path: str | os.PathLike,
         *,
-        seconds: Fraction | None = None,
         is_interlaced: bool = False,
         keeps_alpha: bool = False,
         by_field: bool = False,
     ):
-        """Open `path`; with `seconds`, only the frames before that time are read. `is_interlaced`: make whole
-        frames of interlaced ones, see `video.deinterlace`. `keeps_alpha`: read alpha, where there is some, too.
-        `by_field`: make a whole frame of each field, twice as many.
+        """Open a file, and learn what it and its first frame say.
 
+        Args:
+            is_interlaced: make whole frames of interlaced ones, see `read/deinterlace.py`.
+            by_field: make a whole frame of each field, which gives twice as many.
+            keeps_alpha: read alpha, too, if the file has some.
         Raises:
             FileNotFoundError: there is no such file.
             ValueError: not a video, truncated or corrupt, or without a picture.
         """
         self.path = Path(path)
         self.paths = [self.path]
-        self._end, self._is_deinterlaced, self._keeps_alpha = seconds, is_interlaced or by_field, keeps_alpha
+        self._is_deinterlaced, self._keeps_alpha = is_interlaced or by_field, keeps_alpha
         if not self.path.is_file():
             raise FileNotFoundError(f"no video at {self.path}")
         first = self._first_frame()
@@ -95,9 +96,6 @@ class VideoReader:
             if (shown := find_delays(container, self.rate)) is not None:
                 self.rate, self.duration, self.total = shown
         self._count_fields(by_field=by_field)
-        if seconds is not None:
-            self.total = self.total and min(self.total, math.ceil(seconds * self.rate))
-            self.duration = self.duration and min(self.duration, seconds)
         self._first_time = None if first.pts is None else first.pts * first.time_base - self.start
         self._damage = Damage()
 
@@ -233,10 +231,7 @@ class VideoReader:
 
     def _ticks(self, clock: Clock, damage: Damage, start: Fraction | None = None) -> Iterator[tuple[Fraction, Decoded]]:
         for decoded in self._decode(start, damage):
-            time = clock.tick(None if decoded.time is None else decoded.time - self.start)
-            if self._end is not None and time >= self._end:
-                return
-            yield time, decoded
+            yield clock.tick(None if decoded.time is None else decoded.time - self.start), decoded
 
     def _decode(self, start: Fraction | None, damage: Damage) -> Iterator[Decoded]:
         """Decoded frames, from the key frame before `start` on; an early end is damage."""
