@@ -1,4 +1,9 @@
-"""Videos, folders of frames and image pairs: read, interpolate, write, one frame at a time."""
+"""Interpolate videos, folders of frames and image pairs: read, schedule, render and write one frame at a time.
+
+Begin with `convert.py`, the whole way from an input to an output. Its four rooms are folders: `read/` decodes files to
+frames; `schedule/` finds cuts and decides when the output has frames; `render/` runs the network between two frames;
+`write/` encodes the result and copies sound and subtitles. `frame.py` says what a frame is.
+"""
 
 from .batch import convert_all, describe_all, find_videos, place_outputs
 from .checks import check_report

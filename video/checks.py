@@ -1,5 +1,4 @@
-"""Which options go together, with each other, the input and the output: said before any work.
-Whether an output can be written, said before anything is computed."""
+"""Check options, input and output before any work: what goes together, and what can be written."""
 
 import logging
 import os
@@ -20,7 +19,7 @@ logger = logging.getLogger("waveletvfi")
 
 
 def check_options(options: Options, reader: VideoReader | ImageReader, output: Path) -> None:
-    """Refuse what does not go together, and say what is assumed."""
+    """Refuse options that do not go together, and tell what is assumed."""
     bounds = {"depth": (1, DEEPEST), "scene_threshold": (0, 255), "input_fps": (Fraction(1, 1000), 1000)}
     for name, (least, most) in bounds.items():
         value = getattr(options, name)
@@ -50,7 +49,7 @@ def check_options(options: Options, reader: VideoReader | ImageReader, output: P
 
 
 def _check_range(options: Options) -> None:
-    """Refuse times that no frame can lie between."""
+    """Refuse times between which no frame can be."""
     if options.seconds is not None and options.seconds <= 0:
         raise ValueError(f"seconds must be above 0, got {options.seconds}")
     if options.seconds is not None and options.end is not None:
@@ -65,8 +64,8 @@ def check_output(output: Path, inputs: Sequence[Path], *, overwrite: bool) -> No
     """Refuse an output that is in the way or cannot be written.
 
     Raises:
-        ValueError, FileExistsError, OSError: it is the input; it exists; it is a folder that is not empty, or one where
-            a file belongs, or the other way round; no files can be made there.
+        ValueError, FileExistsError, OSError: it is the input; it exists; it is a folder that is not empty, or a
+            folder in place of a file, or the other way round; no files can be made there.
     """
     if is_pipe(output):
         return
@@ -104,7 +103,7 @@ def check_report(report: Path, output: Path, inputs: Sequence[Path]) -> None:
 
 
 def check_pipes(inputs: Sequence[Path], output: Path, *, resume: bool, keeps_alpha: bool, size: int) -> None:
-    """Refuse what a pipe cannot do: it is read or written once, from its beginning, by one process.
+    """Refuse what a pipe cannot do: one process reads or writes it once, from its beginning.
 
     Args:
         size: number of processes of this run.
@@ -125,7 +124,7 @@ def check_pipes(inputs: Sequence[Path], output: Path, *, resume: bool, keeps_alp
 
 
 def check_place(path: Path) -> None:
-    """Raises OSError where no file of this name can be made."""
+    """Raise OSError if no file of this name can be made."""
     folder = next(folder for folder in path.absolute().parents if _exists(folder))
     longest = os.pathconf(folder, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
     for name in path.absolute().relative_to(folder).parts:

@@ -1,4 +1,13 @@
-"""A file, a folder or two images in, the interpolated one out: all of `interpolate.py`, for other programs too."""
+"""Convert a file, a folder or two images into the interpolated one: all of `interpolate.py`, for other programs, too.
+
+options and their checks      options.py, checks.py
+open the input                read/source.py
+choose codec and format       write/codecs.py
+resume what is finished       write/job.py
+make the frames               making.py: decode, schedule/plan.py, render/pipeline.py, encode
+join segments and sound       write/mux.py
+count what was done           render/summary.py
+"""
 
 import contextlib
 import logging
@@ -50,21 +59,23 @@ def convert(
 ) -> Summary:
     """Interpolate a video, a folder of frames, or two images.
 
-    What is finished is kept in a part folder beside the output until that is complete, see `Job`.
+    Finished parts are kept in a folder beside the output until the output is complete, see `Job`.
 
     Args:
-        inputs: one video, one folder, or images. output: a video, GIF or APNG, an image (of two), or a new folder.
-            "-": standard input, and standard output, into which y4m is written; see `video.pipes`.
+        inputs: one video, one folder, or images. "-" is standard input.
+        output: a video, GIF or APNG, an image (of two), or a new folder. "-" is standard output, which gets y4m.
         model: in evaluation mode, on `device`.
-        resume: continue an unfinished conversion. overwrite: replace an output that exists.
-        on_progress: called with the number of frames made, and of those expected, None where that is not known.
-        process: of several that share the work; default: this is the only one.
-        workers: processes that run the network, see `Workers`; None: one per core of a CPU, if there is enough work.
-            They import the program that starts them, whose own work therefore belongs below `if __name__ ==
-            "__main__":`. A `Workers` is used as it is, and left running.
-        threads: of PyTorch in each process, on a CPU; another number than 1, the default, may change the last bits.
+        resume: continue an unfinished conversion.
+        overwrite: replace an output that exists.
+        on_progress: called with the number of frames made, and of those expected (None if unknown).
+        process: one of several processes that share the work; default: this is the only one.
+        workers: number of processes that run the network, or a `Workers`, which is used and left running. None: one per
+            core of a CPU, if there is enough work. They import the program that starts them, so its own work belongs
+            below `if __name__ == "__main__":`.
+        threads: PyTorch's threads in each process, on a CPU; another number than 1, the default, may change the last
+            bits.
     Returns:
-        What was done; `damage` says where a damaged source broke off, and what the output could not be closed with.
+        What was done. `damage` says where a damaged source broke off, and what the output could not be closed with.
     Raises:
         ValueError, OSError: in one line what is wrong with the input, the output or the options.
     """
@@ -95,7 +106,7 @@ def convert(
 def _hired(
     workers: int | Workers | None, model: Model, threads: int | None
 ) -> contextlib.AbstractContextManager[Workers | None]:
-    """Return the workers to be used; their processes end with the context, unless they were given."""
+    """Return the workers to use. Their processes end with the context, unless they were given."""
     if isinstance(workers, Workers) or workers == 1:
         return contextlib.nullcontext(workers if isinstance(workers, Workers) else None)
     return Workers(model, workers, threads=1 if threads is None else threads)
@@ -104,7 +115,7 @@ def _hired(
 def _make_video(
     task: Task, group: Group, output: Path, *, resume: bool, overwrite: bool
 ) -> tuple[list[Record], list[str]]:
-    """Make a video or a folder. Return the records of its segments, and what of the source it could not hold."""
+    """Make a video or a folder. Return the records of its segments, and the parts of the source it could not hold."""
     source, timeline, network, options, on_progress, _ = task
     reader, job = source.reader, Job(output)
     form = choose_format(
@@ -151,7 +162,7 @@ def _make_video(
 
 
 def _describe(paths: Sequence[Path], form: Format, options: Options, network: Network) -> dict[str, str]:
-    """All that decides about the output's bytes."""
+    """Return all that decides about the output's bytes."""
     files = "\n".join(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths)
     fixed = {"format": str(form), "weights": network.fingerprint(), "segment": str(SEGMENT)}
     chosen = {name: str(value) for name, value in asdict(options).items()}

@@ -1,5 +1,4 @@
-"""The frames of an output: made by this process, with workers or without, beside decoding and encoding.
-One conversion by several processes: who makes which segment, and what one does while the others wait."""
+"""Make the frames of an output beside decoding and encoding: in this process, in workers, or in several processes."""
 
 import contextlib
 import logging
@@ -39,7 +38,7 @@ PATIENCE = timedelta(days=30)  # segments take as long as they take
 
 
 class Group:
-    """The processes of a run; a single one where there is no `process`. All of them must make one."""
+    """The processes of a run; a single one without `process`. All of them must make one."""
 
     def __init__(self, process: Process | None = None):
         self.rank, self.size = (process.rank, process.world_size) if process else (0, 1)
@@ -47,19 +46,21 @@ class Group:
         self._group = dist.new_group(backend="gloo", timeout=PATIENCE) if self.size > 1 else None
 
     def owns(self, segment: int) -> bool:
-        """Whether this process makes a segment."""
+        """Return True if this process makes a segment."""
         return segment % self.size == self.rank
 
     def gather(self, value: T) -> list[T]:
-        """When all processes are here, return what each of them gave, in their order."""
+        """Wait until all processes are here. Return what each of them gave, in their order."""
         values = [value] * self.size
         if self._group is not None:
             dist.all_gather_object(values, value, group=self._group)
         return values
 
     def once(self, action: Callable[[], None]) -> None:
-        """When all processes are here, the first one does it, and the others wait; its ValueError or OSError is raised
-        in all."""
+        """Wait until all processes are here, and let the first one act while the others wait.
+
+        A ValueError or OSError of it is raised in all.
+        """
         if self._group is None:
             action()
             return
@@ -76,7 +77,14 @@ class Group:
 
 
 class Task(NamedTuple):
-    """One conversion, from the frames on. workers: None where this process makes all."""
+    """One conversion, from the frames on.
+
+    source: the input's frames.
+    timeline: when the output's frames are due.
+    network, options: how they are made.
+    on_progress: see `convert`.
+    workers: None if this process makes all frames.
+    """
 
     source: Source
     timeline: Timeline
@@ -86,7 +94,7 @@ class Task(NamedTuple):
     workers: Workers | None = None
 
     def total(self) -> int | None:
-        """Return the expected number of frames, None if the input does not say."""
+        """Return the expected number of frames; None if the input does not say."""
         total = self.source.total
         return total and self.timeline.total(total, self.source.reader.rate)
 
@@ -94,7 +102,8 @@ class Task(NamedTuple):
         """Return how frames are made, see `render`.
 
         Args:
-            missing: how many, None where that is not known. is_alone: no other processes share the work.
+            missing: number of frames to make; None if unknown.
+            is_alone: no other processes share the work.
         """
         if self.workers is None:
             return None
@@ -107,7 +116,7 @@ class Task(NamedTuple):
 
 
 def make_middle(source: Source, network: Network, output: Path) -> Record:
-    """The frame between two images, as an image."""
+    """Make the frame between two images, as an image."""
     timeline, record = Timeline(multiplier=2), Record()
     spans = plan(source.frames(), timeline, until=source.until)
     _, made, *_ = render(spans, network, 1)
@@ -117,7 +126,7 @@ def make_middle(source: Source, network: Network, output: Path) -> Record:
 
 
 def make_segments(task: Task, form: Format, job: Job, group: Group) -> None:
-    """All segments that are this process's and not there yet."""
+    """Make all segments that belong to this process and do not exist yet."""
     with Sink(job, form, compare=task.options.compare) as sink:
         make_frames(
             task,
@@ -129,7 +138,7 @@ def make_segments(task: Task, form: Format, job: Job, group: Group) -> None:
 
 
 def stream(task: Task) -> Record:
-    """All frames, into standard output."""
+    """Write all frames into standard output."""
     source, timeline, _, options, *_ = task
     form = y4m_format(
         source.reader, rate=timeline.rate(source.reader.rate), columns=1 + options.compare,
@@ -152,8 +161,11 @@ def make_frames(
 ) -> None:
     """Make the frames of all segments that are wanted; decoding and encoding run beside the network.
 
-    stop: lets a `sink` that waits go on, when nothing that it has is wanted any more. done: frames that are there.
-    others: counts the frames that other processes of this run have finished; None: there are no others.
+    Args:
+        stop: wakes a `sink` that waits, when its frames are not wanted any more.
+        done: number of frames that exist.
+        others: counts the frames that other processes of this run have finished; None: there are no others.
+        is_wanted: returns True if a segment is to be made.
     """
     source, timeline, network, options, on_progress, _ = task
     total, theirs, looked = task.total(), others() if others else 0, time.monotonic()
@@ -186,7 +198,7 @@ def make_frames(
 
 @contextlib.contextmanager
 def holding(job: Job, group: Group) -> Iterator[None]:
-    """Meanwhile, no other run makes this output."""
+    """Let no other run make this output meanwhile."""
     group.once(job.hold)
     try:
         yield
@@ -196,8 +208,10 @@ def holding(job: Job, group: Group) -> Iterator[None]:
 
 @contextlib.contextmanager
 def keeping(job: Job, group: Group, *, is_once: bool) -> Iterator[None]:
-    """When the block fails, say that what is finished is kept; nothing finished, nothing kept, and nothing of a source
-    that can be read only once."""
+    """If the block fails, say that the finished segments are kept.
+
+    They are removed if none is finished, or if the source can be read only once.
+    """
     try:
         yield
     except BaseException:

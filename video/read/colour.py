@@ -1,4 +1,4 @@
-"""How a video file stores colour and orientation, and the way to upright full-range RGB and back."""
+"""Convert between the colours and orientation that a video file stores, and upright full-range RGB."""
 
 from fractions import Fraction
 from functools import lru_cache
@@ -23,15 +23,19 @@ MATRICES = {
     10: Colorspace.BT2020,
 }
 HD_LINES = 720  # from here on, untagged video is BT.709, below BT.601
-# Without these flags the converter cuts off fractions: everything would be one grey level darker. To 16 bits it does
-# not, but confuses the matrices with them.
+# Without these flags the converter cuts off fractions, and everything gets one grey level darker. It does not do so to
+# 16 bits, but there these flags make it confuse the matrices.
 ROUNDED = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 LIMITED_WHITE = 255 * 256  # the converter's white in 16-bit RGB: 8-bit white, shifted
 
 
 class Colour(NamedTuple):
-    """Codes of H.273. matrix: RGB <-> YCbCr, one of MATRICES. primaries, transfer: carried, 2 where unknown.
-    is_full: whether YCbCr uses all codes (0 to 255 in 8 bits) instead of the limited range (16 to 235)."""
+    """How a video stores colour, in codes of ITU-T H.273.
+
+    matrix: RGB <-> YCbCr, one of MATRICES.
+    primaries, transfer: passed on to the output; 2 if unknown.
+    is_full: YCbCr uses all codes (0 to 255 in 8 bits), not the limited range (16 to 235).
+    """
 
     matrix: int
     primaries: int = UNSPECIFIED
@@ -40,12 +44,12 @@ class Colour(NamedTuple):
 
     @classmethod
     def of_size(cls, height: int) -> "Colour":
-        """The usual choice for untagged pictures of this many lines."""
+        """Return the usual choice for a picture of this many lines that says nothing."""
         return cls(BT709 if height >= HD_LINES else SMPTE170M)
 
     @classmethod
     def of_stream(cls, stream: VideoStream) -> "Colour":
-        """As the stream is tagged. Raises ValueError for a matrix that cannot be converted."""
+        """Return the choice of a stream, by its tags. Raises ValueError for a matrix that cannot be converted."""
         context = stream.codec_context
         matrix = context.colorspace
         if matrix in (RGB, UNSPECIFIED, 3):  # stored as RGB, or not said
@@ -59,15 +63,15 @@ class Colour(NamedTuple):
 
 
 def depth(pixel_format: VideoFormat) -> int:
-    """Bits of the deepest component."""
+    """Return the bits of the deepest component."""
     return max(part.bits for part in pixel_format.components)
 
 
 def decode_rgb(frame: VideoFrame, colour: Colour, *, is_deep: bool = False) -> np.ndarray:
-    """A decoded frame as (H, W, 3) full-range RGB, in the orientation in which it is stored.
+    """Return a decoded frame as (H, W, 3) full-range RGB, in the orientation in which it is stored.
 
     Args:
-        is_deep: uint16, white at 65535, instead of uint8.
+        is_deep: return uint16, white at 65535, instead of uint8.
     """
     matrix = MATRICES[colour.matrix]
     frame = _without_siting(frame)
@@ -90,8 +94,11 @@ def is_transparent(pixel_format: VideoFormat) -> bool:
 
 
 def decode_alpha(frame: VideoFrame, *, is_deep: bool = False) -> np.ndarray:
-    """Return a decoded frame's alpha, (H, W) uint8 or, if `is_deep`, uint16, in the orientation in which it is stored:
-    the largest value is opaque."""
+    """Return the alpha of a decoded frame, in the orientation in which it is stored.
+
+    Returns:
+        (H, W) uint8, or uint16 if `is_deep`. The largest value is opaque.
+    """
     most, form = 65535 if is_deep else 255, frame.format
     if not is_transparent(form):
         return np.full((frame.height, frame.width), most, np.uint16 if is_deep else np.uint8)
@@ -105,7 +112,7 @@ def decode_alpha(frame: VideoFrame, *, is_deep: bool = False) -> np.ndarray:
 
 
 def encode_picture(image: np.ndarray, pixel_format: str, colour: Colour, alpha: np.ndarray | None = None) -> VideoFrame:
-    """(H, W, 3) uint8 or uint16 RGB -> a frame of `pixel_format`, stored with `colour`'s matrix and range.
+    """Convert (H, W, 3) uint8 or uint16 RGB to a frame of `pixel_format`, stored with the matrix and range of `colour`.
 
     Args:
         alpha: (H, W) of the image's type, for a format that has it; default: opaque.
@@ -136,12 +143,12 @@ def encode_picture(image: np.ndarray, pixel_format: str, colour: Colour, alpha: 
 
 
 def to_8_bits(image: np.ndarray) -> np.ndarray:
-    """uint16 of any shape -> uint8, rounded; uint8 as it is."""
+    """Round uint16 of any shape to uint8; return uint8 as it is."""
     return _gain(65535, to=255)[image].astype(np.uint8) if image.dtype == np.uint16 else image
 
 
 def upright(image: np.ndarray, frame: VideoFrame) -> np.ndarray:
-    """Turn (and mirror) a decoded image, (H, W, 3) or (H, W), the way a player shows `frame`."""
+    """Turn and mirror a decoded image, (H, W, 3) or (H, W), as a player does for `frame`."""
     (a, b), (c, d) = orientation(frame)
     if a == 0:  # x' comes from y: transpose, then the signs are those of a plain mirror
         image, a, d = image.swapaxes(0, 1), c, b
@@ -149,10 +156,10 @@ def upright(image: np.ndarray, frame: VideoFrame) -> np.ndarray:
 
 
 def orientation(frame: VideoFrame) -> np.ndarray:
-    """(2, 2) of -1, 0, 1: (x, y) as stored, times this, is (x, y) as shown; y points down.
+    """Return the (2, 2) matrix of -1, 0, 1 that maps (x, y) as stored to (x, y) as shown; y points down.
 
     Raises:
-        ValueError: a display matrix that is not made of quarter turns and mirrors.
+        ValueError: a display matrix that does not consist of quarter turns and mirrors.
     """
     try:
         data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
@@ -170,7 +177,7 @@ def orientation(frame: VideoFrame) -> np.ndarray:
 
 
 def upright_aspect(aspect: Fraction | None, frame: VideoFrame) -> Fraction | None:
-    """Width/height of a pixel after `upright`, which is known to work then (else ValueError)."""
+    """Return width/height of a pixel after `upright`. Raises ValueError where `upright` does."""
     is_on_its_side = orientation(frame)[0][0] == 0
     return 1 / aspect if aspect and is_on_its_side else aspect
 
@@ -195,15 +202,18 @@ def _alpha_plane(frame: VideoFrame) -> np.ndarray:
 
 
 def _rescale(values: np.ndarray, largest: int, to: int) -> np.ndarray:
-    """Return whole numbers up to `largest` as such up to `to`, rounded."""
+    """Map whole numbers from the range 0 to `largest` to the range 0 to `to`, rounded."""
     if largest == to:
         return values
     return (values.astype(np.uint32) * to + largest // 2) // largest
 
 
 def _without_siting(frame: VideoFrame) -> VideoFrame:
-    """The same planes without the position of chroma samples: the converter minds it on the way to RGB but not on the
-    way back, and made frames' chroma would be a quarter of a sample beside that of the others."""
+    """Return the same planes without the position of chroma samples.
+
+    The converter respects that position on the way to RGB, but not on the way back: the chroma of made frames would
+        be a quarter of a sample beside that of the others.
+    """
     if not _has_chroma(frame.format):
         return frame
     fresh = VideoFrame(frame.width, frame.height, frame.format.name)
@@ -216,7 +226,7 @@ def _without_siting(frame: VideoFrame) -> VideoFrame:
 
 
 def _white(frame: VideoFrame) -> int:
-    """What the converter makes of white in `frame` in 16-bit RGB: it shifts codes, where white is all ones."""
+    """Return the 16-bit RGB value that the converter gives for white: it shifts codes, so white is not all ones."""
     bits = depth(frame.format)
     if _has_chroma(frame.format) and frame.color_range != ColorRange.JPEG:
         return LIMITED_WHITE
@@ -225,5 +235,5 @@ def _white(frame: VideoFrame) -> int:
 
 @lru_cache(8)
 def _gain(white: int, *, to: int = 65535) -> np.ndarray:
-    """Table of 65536 uint16: what of `white` becomes what of `to`, rounded."""
+    """Return a table of 65536 uint16 that scales `white` to `to`, rounded."""
     return np.clip(np.rint(np.arange(65536) * (to / white)), 0, 65535).astype(np.uint16)

@@ -1,8 +1,9 @@
-"""Packets on one clock: where a file's clock jumps, picture, sound and subtitles go on together.
+"""Put packets on one clock: where a file's clock jumps, picture, sound and subtitles go on together.
 
-Recordings, and transport streams put behind one another, begin to count again in the middle. The file is then a row of
-stretches, each with a clock of its own. All streams of a stretch are moved by one amount, so that they stay together:
-the smallest that lets none of them overlap with the stretch before, and keeps the picture in its rhythm.
+Recordings, and transport streams that were put behind one another, begin to count again in the middle. Such a file is a
+row of stretches, each with a clock of its own. All streams of a stretch are moved by one amount, so that they stay
+together. It is the smallest amount with which none of them overlaps with the stretch before, and the picture stays in
+its rhythm.
 """
 
 import itertools
@@ -20,18 +21,21 @@ from av.video.stream import VideoStream
 
 from .times import LONGEST, Delays, Indexed
 
-BACK = Fraction(1, 10)  # seconds that the times of decoding may go back without being of another clock
+BACK = Fraction(1, 10)  # seconds by which times of decoding may go back on one and the same clock
 FORWARD = 10  # seconds of a jump ahead, in containers whose clock may jump
-AHEAD = 3  # seconds of a stream in which it has to jump after another one did
-MOST = 2000  # packets that are looked at for that
-FEW = 500  # packets among which the next one of a stream is looked for
-STEADY = 1  # seconds that a stream goes on for, if it does not jump
-NEAR = Fraction(1, 2)  # seconds behind the end of a stretch, in which a clock that had been left is taken up again
+AHEAD = 3  # seconds in which a stream jumps, too, after another one did
+MOST = 2000  # packets that are looked at to find that out, at most
+FEW = 500  # packets among which the next one of a stream is searched
+STEADY = 1  # seconds of a stream after which it is known to go on without a jump
+NEAR = Fraction(1, 2)  # seconds after the end of a stretch in which an earlier clock may be taken up again
 
 
 class Place(NamedTuple):
-    """How far a stream has come, in seconds of the repaired clock: decoding of its last packet begins and ends, and the
-    last of its content ends."""
+    """How far a stream has come, in seconds of the repaired clock.
+
+    begin, end: when the decoding of its last packet begins and ends.
+    shown: when the last of its content ends.
+    """
 
     begin: Fraction
     end: Fraction
@@ -42,12 +46,12 @@ class Continuity:
     """The packets of a container with repaired times, in the order of the file.
 
     Attributes:
-        joints: repaired times at which all stretches so far begin, but for the first.
+        joints: repaired times at which the stretches found so far begin, without the first stretch.
         reached, picture: when the last packet ended, of all streams and of the picture, as the file says.
     """
 
     def __init__(self, container: InputContainer, video: VideoStream, rate: Fraction):
-        """rate: of the picture, whose frames stay in its rhythm."""
+        """Start at the beginning. `rate`: frames per second of the picture, the rhythm in which it stays."""
         self.joints: list[Fraction] = []
         self.reached = self.picture = Fraction(0)
         self._demuxed = self._demux(container)
@@ -74,7 +78,7 @@ class Continuity:
         while True:
             try:
                 packet = next(packets)
-            except (StopIteration, IndexError):  # PyAV flushes streams that appeared while it read, but knows them not
+            except (StopIteration, IndexError):  # PyAV fails to flush streams that appeared while it read
                 return
             indexed.correct(packet)
             delays.correct(packet)
@@ -87,7 +91,11 @@ class Continuity:
             self.picture = max(self.picture, end)
 
     def _offset(self, packet: Packet) -> Fraction:
-        """The offset of the packet's stretch: of the last two, where the picture goes on, and the others do best."""
+        """Return the offset of the packet's stretch.
+
+        The picture belongs to the last stretch. Another stream belongs to the one of the last two that fits its
+        times better.
+        """
         index = packet.stream.index
         place = self._places.get(index if index in self._followed else self._video.index)
         if index == self._video.index or place is None:
@@ -95,7 +103,7 @@ class Continuity:
         return min(self._offsets[:-3:-1], key=lambda offset: abs(_decoded(packet) + offset - place.end))
 
     def _jumps(self, packet: Packet, offset: Fraction, places: dict[int, Place]) -> int:
-        """-1: the clock of the packet's stream jumps back; 1: ahead; 0: it does not."""
+        """Return -1 if the clock of the packet's stream jumps back, 1 if it jumps ahead, 0 if it does not jump."""
         place = places.get(packet.stream.index)
         if place is None or packet.dts is None or packet.stream.index not in self._followed:
             return 0
@@ -103,7 +111,7 @@ class Continuity:
         return 1 if time - place.end > self._forward else -1 if time - place.begin < -BACK else 0
 
     def _repair(self, packet: Packet, offset: Fraction) -> Fraction:
-        """The offset of a packet that jumps: one of its own if the next one of its stream does not."""
+        """Return the offset of a packet that jumps: one for it alone if the next packet of its stream does not jump."""
         place = self._places[packet.stream.index]
         coming = itertools.islice(self._peek(), FEW)
         same = (other for other in coming if other.stream.index == packet.stream.index and other.dts is not None)
@@ -130,7 +138,11 @@ class Continuity:
         self.joints.append(_shown(picture) + self._offsets[-1])
 
     def _look_ahead(self, packet: Packet, offset: Fraction) -> tuple[dict[int, Packet], dict[int, Place]]:
-        """By stream, the first packet of those that jump, and how far all have come before; none is given out."""
+        """Look at the packets to come, which are kept for later.
+
+        Returns:
+            By stream, the first packet of each stream that jumps; and how far all streams have come before that.
+        """
         first: dict[int, Packet] = {}
         places = dict(self._places)
         for number, coming in enumerate(itertools.chain([packet], self._peek())):
@@ -148,14 +160,14 @@ class Continuity:
         return first, places
 
     def _peek(self) -> Iterator[Packet]:
-        """The packets to come, which are not given out by that."""
+        """Give the packets to come; they are kept, and given out later."""
         yield from tuple(self._queue)
         for coming in self._demuxed:
             self._queue.append(coming)
             yield coming
 
     def _fit(self, first: dict[int, Packet], places: dict[int, Place]) -> Fraction:
-        """The smallest offset with which none of the streams overlaps, and the picture stays in its rhythm."""
+        """Return the smallest offset with which no stream overlaps, and the picture stays in its rhythm."""
         least = {
             index: max(places[index].end - _decoded(packet), places[index].shown - _shown(packet))
             for index, packet in first.items()
@@ -174,7 +186,7 @@ class Continuity:
             packet.dts = None if packet.dts is None else packet.dts + ticks
 
     def _place(self, packet: Packet, offset: Fraction, before: Place | None) -> Place:
-        """How far the stream has come with a packet that is not moved yet."""
+        """Return how far the stream has come with a packet that has not been moved yet."""
         lasts = (packet.duration or 0) * packet.time_base
         if packet.stream.index == self._video.index:
             lasts = lasts or 1 / self._rate

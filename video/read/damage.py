@@ -1,20 +1,24 @@
-"""Notes of what is wrong with a file, taken while it is read and said in one line at its end."""
+"""Collect what is wrong with a file while it is read, and say it in one line at its end."""
 
 from collections import Counter
 from fractions import Fraction
 
 from av.packet import Packet
 
-AROUND = Fraction(1)  # seconds around a joint of two recordings: packets there are marked, but only out of sequence
-DOUBTFUL = 2  # packets behind a marked one: a file may end with the first of them
+AROUND = Fraction(
+    1
+)  # seconds around a joint of two recordings, where packets are marked only because they are out of order
+DOUBTFUL = 2  # packets after a marked one that decide if it counts: a file may end with the first of them
 NAMED = 3  # holes: more are counted
 
 
 class DamagedVideo(ValueError):
-    """A video that ends too early or is damaged, said after its last frame.
+    """A video that ends too early or is damaged; raised after its last frame.
 
-    count: frames given out; time: of the last one, or None. breaks_off: it does not go on to the end of the file.
-    end: seconds until which there were pictures, though they could not be decoded; None where this is not known.
+    count: number of frames read.
+    time: time of the last one, or None.
+    breaks_off: the picture does not go on to the end of the file.
+    end: seconds until which there were pictures, though they could not be decoded; None if unknown.
     """
 
     def __init__(
@@ -34,11 +38,12 @@ class Damage:
     """The notes on one file. Times are in seconds.
 
     Attributes:
-        reason: the first thing that is wrong with the picture, "" for nothing. missing: what is not there of the file.
+        reason: the first thing that is wrong with the picture; "" for nothing.
+        missing: the part of the file that is not there.
         after: number of frames before either.
         breaks_off: the picture does not go on to the end.
-        lost_until: end of the last picture that is lost without a later one that is not; None if there is none.
-        joints: times at which another recording begins, so that packets are marked corrupt that are whole.
+        lost_until: end of the last lost picture, if no good one follows; else None.
+        joints: times at which another recording begins; packets near them are marked as corrupt though they are whole.
     """
 
     def __init__(self) -> None:
@@ -53,37 +58,37 @@ class Damage:
         self._disturbed: Fraction | None = None
 
     def note(self, reason: str, *, after: int) -> None:
-        """Note what is wrong with the picture; the first reason counts."""
+        """Note what is wrong with the picture; only the first reason is kept."""
         if not self.reason:
             self.reason, self.after = reason, after
 
     def end_early(self, missing: str, *, after: int, breaks_off: bool) -> None:
-        """Note what is missing of the file, "" for nothing, and whether that is its end."""
+        """Note what is missing of the file ("" for nothing), and if it is the file's end."""
         self.missing = missing
         if missing:
             self.breaks_off = breaks_off
             self.after = self.after if self.reason else after
 
     def lose(self, until: Fraction | None) -> None:
-        """Note one picture that is lost, and when it would have ended."""
+        """Note one lost picture, and when it would have ended."""
         self._lost += 1
         if until is not None:
             self.lost_until = max(until, self.lost_until or until)
 
     def fill(self, start: Fraction, end: Fraction) -> None:
-        """Note a hole that is over: the frame at `start` is held until `end`."""
+        """Note a hole that has ended: the frame at `start` is held until `end`."""
         self._holes.append((start, end))
         self.lost_until = None
 
     def disturb(self, time: Fraction) -> None:
-        """Note that pictures from `time` on refer to lost ones: there is none soon that does not."""
+        """Note that pictures from `time` on may refer to lost ones, as none that refers to no other comes soon."""
         self._disturbed = time if self._disturbed is None else self._disturbed
 
     def mark(self, packet: Packet, *, is_picture: bool) -> None:
-        """Note a packet if the demuxer marks it corrupt.
+        """Note a packet that the demuxer marks as corrupt.
 
-        Where two files meet, one of the last packets of the picture before is marked, too, though it is whole: it
-        counts only if a few of the next ones refer to others.
+        Where two files meet, one of the last packets of the picture before is marked, too, though it is whole. It
+        counts only if some of the next packets refer to others.
         """
         if is_picture and packet.size and self._doubtful is not None:
             self._since += 1
@@ -100,10 +105,10 @@ class Damage:
                 self._marked.append(marked)
 
     def describe(self, start: Fraction) -> str:
-        """All that is wrong, "" for nothing.
+        """Return all that is wrong in words; "" for nothing.
 
         Args:
-            start: the file's first moment, from which times are said.
+            start: the file's first moment, from which times are counted.
         """
         last = [] if self._doubtful is None else [self._doubtful]
         marked = [

@@ -1,4 +1,4 @@
-"""From packets to pictures, on past damage: a picture that refers to a lost one is lost, too."""
+"""Decode packets to pictures, and go on after damage: a picture that refers to a lost one is lost, too."""
 
 import logging
 from collections.abc import Iterator
@@ -23,15 +23,19 @@ logger = logging.getLogger("waveletvfi")
 # Streams that may be joined at any moment: recordings begin in the middle of a group of pictures.
 RECORDED = {"mpegts", "mpeg", "mpegvideo", "h264", "hevc", "vvc"}
 SURE = {"h264"}  # decoders that give no picture before one that refers to no other
-PATIENCE = Fraction(2)  # seconds of pictures that are left out, at most, until one refers to no other
-HEAD = Fraction(10)  # the same at the beginning of a recording
-GAPLESS = "matroska"  # a packet follows the one before closely in such a file
+PATIENCE = Fraction(2)  # seconds of pictures that are left out, at most, while waiting for one that refers to no other
+HEAD = Fraction(10)  # the same limit at the beginning of a recording
+GAPLESS = "matroska"  # in such a file, there are few bytes between packets
 REMEMBERED = 64  # packets: more than any decoder holds back
 
 
 class Decoded(NamedTuple):
-    """A picture. time: in seconds, as the file says, None where it does not. lasts: seconds, None if not said.
-    is_after_gap: pictures are missing before it."""
+    """A decoded picture.
+
+    time: seconds, as the file says; None if it does not.
+    lasts: seconds for which it is shown; None if not said.
+    is_after_gap: pictures are missing before it.
+    """
 
     picture: VideoFrame
     time: Fraction | None
@@ -53,13 +57,23 @@ class Pictures:
         *,
         is_pipe: bool = False,
     ):
-        """rate: nominal, of the picture. damage: takes notes. path: for messages; `is_pipe`: there is no such file.
-        decoder: default: the stream's."""
+        """Start at the beginning.
+
+        Args:
+            rate: nominal frames per second of the picture.
+            damage: takes notes of what is wrong.
+            path: the file, for messages.
+            decoder: default: the stream's own.
+            is_pipe: there is no file at `path`.
+        """
         self.continuity = Continuity(container, video, rate)
         self.packets = 0  # of the picture
         self.reached = 0  # bytes of the file that end with the last packet
         self._decoder = decoder or video.codec_context
-        self._says_keys = decoder in (None, video.codec_context)  # others do not say which pictures refer to no other
+        self._says_keys = decoder in (
+            None,
+            video.codec_context,
+        )  # other decoders do not say which pictures refer to no other
         self._key: int | None = None  # time of the last packet that refers to no other
         self._video, self._period, self._damage, self._path = video, 1 / rate, damage, path
         kinds = set(container.format.name.split(","))
@@ -132,13 +146,13 @@ class Pictures:
         self._next = number + 1
 
     def _repeat(self, packet: Packet) -> Iterator[Decoded]:
-        """An empty packet shows the picture before it again, which is known where pictures come in order."""
+        """Show the picture before again, as an empty packet asks; it is known where pictures come in order."""
         if self._last is not None and not self._is_waiting and not self._video.codec_context.has_b_frames:
             lasts = packet.duration * packet.time_base if packet.duration else None
             yield self._give(self._last.picture, packet_time(packet), lasts)
 
     def _is_usable(self, picture: VideoFrame, time: Fraction | None) -> bool:
-        """Whether all is known that a picture refers to, as far as can be told."""
+        """Return True if all that a picture refers to is known, as far as can be told."""
         if picture.is_corrupt:
             self._lose(time, "the next one cannot be decoded completely")
             return False
@@ -191,7 +205,7 @@ class Pictures:
             )  # fmt: skip
 
     def _lose(self, time: Fraction | None, reason: str) -> None:
-        """A picture cannot be decoded, and those that refer to it will be wrong."""
+        """Note that a picture cannot be decoded: those that refer to it will be wrong."""
         self._reason = self._reason or reason
         if not self._is_joining(time):
             self._damage.note(reason, after=self.count)
@@ -211,7 +225,7 @@ class Pictures:
             self._damage.lose(None if time is None else time + self._period)
 
     def _is_joining(self, time: Fraction | None) -> bool:
-        """Whether a picture at `time` may refer to one before the beginning of a recording."""
+        """Return True if a picture at `time` may refer to one before the beginning of a recording."""
         is_late = self._is_late and self.count == 0
         return self._is_recorded and (not self._has_key or self._is_before_key(time) or is_late)
 
@@ -219,7 +233,7 @@ class Pictures:
         return self._key_time is not None and time is not None and time < self._key_time
 
     def _note_key(self, packet: Packet) -> None:
-        """Note the first packet that refers to no other, and whether pictures are missing before it."""
+        """Note the first packet that refers to no other; until then, pictures are missing before it."""
         if packet.is_keyframe and not self._has_key:
             self._has_key, self._key_time = True, packet_time(packet)
         if self.count == 0 and (not self._has_key or self._is_before_key(packet_time(packet))):

@@ -1,4 +1,4 @@
-"""Whole frames from interlaced ones, by FFmpeg's filter bwdif: as many, at the same times, or one for each field."""
+"""Make whole frames of interlaced ones with FFmpeg's filter bwdif: one for each frame, or one for each field."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -15,12 +15,14 @@ UNIT = Fraction(1, 25)  # of the filter's clock, which only numbers the frames
 
 
 def deinterlace(pictures: Iterator[Decoded], *, period: Fraction | None = None) -> Iterator[Decoded]:
-    """Every picture with its missing lines made anew. Those that are not marked as interlaced stay as they are, unless
-    the first one is not: then all are taken as interlaced. Frames across a gap do not mix.
+    """Give every picture with its missing lines made anew.
+
+    If the first picture is marked as interlaced, unmarked ones stay as they are. If it is not, all are taken as
+    interlaced. Frames on both sides of a gap do not mix.
 
     Args:
-        period: make a picture of each field, the second one half way to the next picture, or half of these seconds
-            later if there is none; default: one picture of both fields.
+        period: make a picture of each field. The second one comes half way to the next picture, or half of these
+            seconds later if there is none. Default: one picture of both fields.
     """
     filter_: _Filter | None = None
     for decoded in pictures:
@@ -64,7 +66,7 @@ class _Filter:
         self._count = self._done = 0  # pictures in; of these, how many have been given out or begun
 
     def push(self, decoded: Decoded) -> Iterator[Decoded]:
-        """Give it a picture; gives those that are ready."""
+        """Put a picture in; give the pictures that are ready."""
         decoded.picture.pts, decoded.picture.time_base = self._count, UNIT
         self._count += 1
         self._waiting.append(decoded)
@@ -72,7 +74,7 @@ class _Filter:
         return self._ready()
 
     def finish(self) -> Iterator[Decoded]:
-        """Those that are left."""
+        """Give the pictures that are left."""
         self._input.push(None)
         return self._ready()
 
@@ -92,7 +94,7 @@ class _Filter:
             yield self._at_field(field)._replace(picture=picture)
 
     def _at_field(self, field: int) -> Decoded:
-        """Return the first of those that wait, or half of it, for one of its fields: 0 is the earlier."""
+        """Return the first picture that waits, with the time of one of its fields: 0 is the earlier one."""
         decoded, following = self._waiting[0], self._waiting[1] if len(self._waiting) > 1 else None
         if decoded.time is None or following is None or following.time is None:
             half = self._period / 2

@@ -1,5 +1,4 @@
-"""Opening media files.
-Standard input and output as files of media: `-` on the command line."""
+"""Open media files, and read and write standard input and output (`-` on the command line)."""
 
 import contextlib
 import os
@@ -23,15 +22,16 @@ TAIL = 2**16  # bytes from each end that are remembered
 
 
 def open_media(path: str | os.PathLike, mode: str = "r", **options: Any) -> InputContainer | OutputContainer:
-    """`av.open` for a file: a colon in its name makes no protocol, and odd bytes in its metadata no error."""
+    """Open a file with `av.open`: a colon in its name starts no protocol, and odd bytes in its metadata raise no
+    error."""
     return av.open(str(Path(path).absolute()), mode, metadata_errors="replace", **options)
 
 
 def open_handed_on(path: str | os.PathLike, kind: str, options: dict[str, str] | None = None) -> OutputContainer:
-    """Open an output of FFmpeg's format `kind` that takes every stream which its muxer takes, chapters left out.
+    """Open an output of FFmpeg's format `kind` that takes every stream that its muxer takes; chapters are left out.
 
-    `av.open` asks a list of codecs first, on which some are missing. FFmpeg's muxer "tee" has no such list, and hands
-    all but chapters on to another.
+    `av.open` first checks a list of codecs, and some are missing from it. FFmpeg's muxer "tee" has no such list: it
+    hands everything but chapters on to another muxer.
     """
     settings = ":".join(f"{key}={value}" for key, value in {"f": kind, **(options or {})}.items())
     place = re.sub(r"([\\'|\s])", r"\\\1", str(Path(path).absolute()))
@@ -48,15 +48,18 @@ def is_pipe(path: str | os.PathLike) -> bool:
 
 
 class PipeIn:
-    """Bytes from a descriptor, for a demuxer. It only goes forward.
+    """Bytes of a descriptor, for a demuxer. It only goes forward.
 
-    Attributes: name: for messages. count: bytes read. head, tail: the first and the last of them, up to `TAIL`.
+    Attributes:
+        name: name for messages.
+        count: number of bytes read so far.
+        head, tail: the first and the last of them, up to `TAIL` each.
     """
 
     name = INPUT
 
     def __init__(self, descriptor: int = 0):
-        """Raises ValueError if there is nobody to write into it."""
+        """Start to read a descriptor. Raises ValueError if it is a terminal, where no program writes into it."""
         if os.isatty(descriptor):
             raise ValueError(f"{INPUT} is a terminal; pipe a video into it, or give a file's name")
         self._descriptor, self._is_closed = descriptor, threading.Event()
@@ -65,7 +68,7 @@ class PipeIn:
         self.count, self.head, self.tail = 0, b"", b""
 
     def read(self, size: int) -> bytes:
-        """Return the next bytes, at most `size`: as soon as there are any, none at the end or after `close`."""
+        """Return the next bytes, at most `size`, as soon as there are some; return none at the end or after `close`."""
         if not _wait(self._descriptor, select.POLLIN if hasattr(select, "poll") else 0, self._is_closed):
             return b""
         data = os.read(self._descriptor, size)
@@ -79,8 +82,10 @@ class PipeIn:
         return data
 
     def keep(self, path: Path | None) -> None:
-        """Copy all that was and will be read into a file; None: nowhere. Until the first call, it is held in memory;
-        later ones change nothing."""
+        """Copy all bytes, those already read included, into a file; with None, into no file.
+
+        Before the first call, all bytes are held in memory. Later calls change nothing.
+        """
         if path is not None and self._held is not None:
             self._copy = path.open("wb")
             self._copy.write(self._held)
@@ -93,18 +98,18 @@ class PipeIn:
             self._copy = None
 
     def close(self) -> None:
-        """Let a `read` that waits return, and all later ones at once."""
+        """Make a `read` that waits return, and all later ones return at once."""
         self._is_closed.set()
 
 
 class PipeOut:
-    """A descriptor to write into: slowly if its reader is slow."""
+    """A descriptor to write into. A slow reader makes it wait."""
 
     def __init__(self, descriptor: int):
         self._descriptor, self._is_closed = descriptor, threading.Event()
 
     def write(self, data: bytes | memoryview) -> None:
-        """Write all of it. Raises ClosedPipeError if nobody reads."""
+        """Write all bytes. Raises ClosedPipeError if nobody reads them."""
         rest = memoryview(data).cast("B")
         while rest and _wait(self._descriptor, select.POLLOUT if hasattr(select, "poll") else 0, self._is_closed):
             try:
@@ -113,16 +118,17 @@ class PipeOut:
                 raise ClosedPipeError(error.errno, f"{OUTPUT} was closed by the program that reads it") from error
 
     def close(self) -> None:
-        """Let a `write` that waits return."""
+        """Make a `write` that waits return."""
         self._is_closed.set()
 
 
 @contextlib.contextmanager
 def claimed_output(descriptor: int = 1) -> Iterator[PipeOut]:
-    """Yield standard output for one use alone: whatever else writes into it meanwhile goes to standard error.
+    """Yield standard output for one use alone: everything else that is written into it meanwhile goes to standard
+    error.
 
     Raises:
-        ValueError: it is a terminal.
+        ValueError: standard output is a terminal.
     """
     if os.isatty(descriptor):
         raise ValueError(f"{OUTPUT} is a terminal; pipe it into a program, or give a file's name as --output")
@@ -140,7 +146,7 @@ def claimed_output(descriptor: int = 1) -> Iterator[PipeOut]:
 
 
 def _wait(descriptor: int, event: int, is_closed: threading.Event) -> bool:
-    """Wait until the descriptor is ready, or at its end: True. False: it is closed on this side."""
+    """Wait until the descriptor is ready or at its end. Return False if it is closed on this side."""
     if not event:  # Windows cannot wait for a pipe in pieces
         return not is_closed.is_set()
     poll = select.poll()

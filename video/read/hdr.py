@@ -1,4 +1,4 @@
-"""What screen a HDR picture was made for, as the HEVC encoder takes it."""
+"""Read for which screen a HDR picture was made, in the words of the HEVC encoder."""
 
 import struct
 from fractions import Fraction
@@ -10,7 +10,7 @@ CHROMATICITY, LUMINANCE = 50_000, 10_000  # units a whole, of SMPTE ST 2086 in H
 
 
 def read_light(frame: VideoFrame) -> str:
-    """Mastering display and light levels of a decoded frame as parameters of x265, "" where it says nothing."""
+    """Return mastering display and light levels of a decoded frame as parameters of x265; "" if it has none."""
     try:
         display = frame.side_data.get(Type.MASTERING_DISPLAY_METADATA)
         levels = frame.side_data.get(Type.CONTENT_LIGHT_LEVEL)
@@ -26,7 +26,12 @@ def read_light(frame: VideoFrame) -> str:
 
 
 def _describe(numbers: tuple[int, ...]) -> str:
-    """numbers: ten fractions (red, green, blue, white: x and y; least and most light), and which of both are known."""
+    """Return the mastering display as x265 takes it; "" if it is not complete or not valid.
+
+    Args:
+        numbers: ten fractions (x and y of red, green, blue and white; least and most light), and which of both are
+            known.
+    """
     *fractions, has_colours, has_light = numbers
     tops, bottoms = fractions[::2], fractions[1::2]
     if not (has_colours and has_light and all(bottoms)):

@@ -1,5 +1,4 @@
-"""Frames as image files, in and out.
-What the numbers in the names of a folder's frames say about frames that are not there."""
+"""Read and write frames as image files, and find them in a folder."""
 
 import logging
 import os
@@ -26,16 +25,18 @@ logger = logging.getLogger("waveletvfi")
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 TIFF_FORMATS = ("tiff", "rgb48le", "rgba64le")
-# Those that hold 16 bits: encoder, pixel format without and with alpha.
+# Formats with 16 bits: encoder, pixel format without and with alpha.
 DEEP = {".png": ("png", "rgb48be", "rgba64be"), ".tif": TIFF_FORMATS, ".tiff": TIFF_FORMATS}
-TRANSPARENT = (".png", ".tif", ".tiff", ".webp")  # images that hold alpha and that this module writes with it
+TRANSPARENT = (".png", ".tif", ".tiff", ".webp")  # images that this module writes with alpha
 
-NAMED = 3  # gaps that are told one by one
+NAMED = 3  # gaps that are named one by one; more are counted
 
 
 class ImageReader:
-    """The frames of image files, in the given order, `rate` per second. Attributes as in `VideoReader`; those of a
-    picture are the first one's."""
+    """The frames of image files in the given order, `rate` per second.
+
+    The attributes are those of `VideoReader`; those of a picture describe the first image.
+    """
 
     colour = None  # images do not say how a video of them should store colour
     aspect = None
@@ -44,11 +45,11 @@ class ImageReader:
     damage = None  # an image that cannot be read ends the frames
 
     def __init__(self, paths: Sequence[str | os.PathLike], *, rate: Fraction = DEFAULT_RATE, keeps_alpha: bool = False):
-        """Open images. `keeps_alpha`: read alpha, if any of them has some, too.
+        """Open images. With `keeps_alpha`, read alpha, too, if any of them has some.
 
         Raises:
-            FileNotFoundError: names a file that is not there.
-            ValueError: names a first one that is no image.
+            FileNotFoundError: names a file that is missing.
+            ValueError: names the first file if it is no image.
         """
         self.paths = [Path(path) for path in paths]
         for path in self.paths:
@@ -65,7 +66,7 @@ class ImageReader:
         self.pixel_format = "rgb24" if self.bits == 8 else "rgb48le"
 
     def frames(self, *, start: Fraction | None = None) -> Iterator[Frame]:
-        """The frames, or those at or after `start` seconds.
+        """Read the frames, or those at or after `start` seconds.
 
         Raises:
             ValueError: names a file that cannot be read.
@@ -76,7 +77,7 @@ class ImageReader:
                 yield Frame(image, index / self.rate, str(path), alpha=alpha)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is held open."""
 
     def _read(self, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         logger.addFilter(self._is_new)
@@ -91,7 +92,10 @@ class ImageReader:
         return image, alpha
 
     def _is_new(self, record: logging.LogRecord) -> bool:
-        """A folder of a thousand grey frames says so once: records are told apart by all but the file's name."""
+        """Return True for the first of similar log records, so that a folder of a thousand grey frames is told once.
+
+        Records are similar if they differ in the file's name alone.
+        """
         kind = (record.msg, *record.args[1:])
         is_new = kind not in self._said
         self._said.add(kind)
@@ -99,8 +103,10 @@ class ImageReader:
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """(H, W, 3) upright RGB of an image file: uint16 where it has 16 bits or floating point, else uint8.
+    """Read the upright RGB of an image file.
 
+    Returns:
+        (H, W, 3) uint16 if the file has 16 bits or floating point, else uint8.
     Raises:
         ValueError: the file is not an image, or is truncated or corrupt.
     """
@@ -109,7 +115,7 @@ def read_picture(path: Path) -> np.ndarray:
 
 
 def _read_layers(path: Path, *, keeps_alpha: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the colour of an image file as `read_picture` does, and if wanted its alpha, None where there is none."""
+    """Read the colour of an image file as `read_picture` does, and its alpha if wanted; None if it has none."""
     if (pixels := read_float(path)) is not None:
         return (pixels * 65535).round().astype(np.uint16), None
     orientation = _deep_orientation(path)
@@ -156,13 +162,13 @@ def save_picture(path: Path, image: np.ndarray, alpha: np.ndarray | None = None)
 
 
 def write_picture(path: Path, image: np.ndarray, alpha: np.ndarray | None = None) -> None:
-    """As `save_picture`, but the file appears under its name only when it is complete."""
+    """Do as `save_picture`, but let the file appear under its name only when it is complete."""
     with atomic_path(path) as temporary:
         save_picture(temporary, image, alpha)
 
 
 def list_frames(folder: str | os.PathLike) -> list[Path]:
-    """The image files of a folder in natural order (2 before 10), hidden files skipped.
+    """Return the image files of a folder in natural order (2 before 10), without hidden files.
 
     Raises:
         ValueError: there is none.
@@ -174,22 +180,22 @@ def list_frames(folder: str | os.PathLike) -> list[Path]:
 
 
 def is_image(path: str | os.PathLike) -> bool:
-    """Whether the suffix is that of a still image."""
+    """Return True if the suffix is that of a still image."""
     return Path(path).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _deep_orientation(path: Path) -> int | None:
-    """EXIF's code of the orientation of a 16-bit image; None for any other file."""
+    """Return EXIF's code of the orientation of a 16-bit image; None for any other file."""
     try:
         with Image.open(path) as image:
             raw_mode = str(image.tile[0][3]) if image.tile else ""
             return image.getexif().get(ORIENTATION, 1) if "16" in raw_mode else None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return None  # whatever it is, `read_image` says it
+        return None  # `read_layers` reports the error
 
 
 def _is_transparent(path: Path) -> bool:
-    """Return True if the head of an image file says so; what is wrong with it is said when it is read."""
+    """Return True if the head of an image file says so. Errors are reported later, when it is read."""
     try:
         with Image.open(path) as image:
             return has_alpha(image)
@@ -202,9 +208,9 @@ def _to_bits(image: np.ndarray, bits: int) -> np.ndarray:
 
 
 def describe_gaps(paths: Sequence[Path]) -> str:
-    """Which numbers lack between those of the files, in words; empty if none does, or the names are of several kinds.
+    """Return in words which numbers are missing between those in the files' names; "" if none is.
 
-    Numbers that rise evenly, as 0, 5, 10, have no gap.
+    Numbers that rise evenly, as 0, 5, 10, have no gap. Names of several kinds are not compared.
     """
     numbers = _numbers(paths)
     if len(numbers) < 3:
@@ -219,7 +225,7 @@ def describe_gaps(paths: Sequence[Path]) -> str:
 
 
 def _numbers(paths: Sequence[Path]) -> list[int]:
-    """The number that distinguishes the files, of each in order; none where they differ in more than that."""
+    """Return the number in which the files' names differ, in order; none if they differ in more than that."""
     names = [split_numbers(path.name) for path in paths]
     if len({len(parts) for parts in names}) != 1:
         return []

@@ -1,4 +1,4 @@
-"""Parts of a file that are missing, found out by what its header promises."""
+"""Find parts of a file that are missing by comparing it with what its header promises."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +11,7 @@ from .probe import MICROSECOND
 
 UNREAD = 512  # bytes between two packets: more than the headers there
 INDEXED = "mov"  # containers of this family (mp4, mov, m4v) list every packet in advance
-COUNTED = "avi"  # these say how many frames they hold, also where the index at the end is cut off
+COUNTED = "avi"  # this one says how many frames it holds, even if the index at its end is cut off
 TIMED = {"matroska", "avi", "flv", "asf", "ogg", "mxf"}  # these declare a duration in their header
 ROUNDING = Fraction(1, 5)  # seconds by which a declared duration may be too long
 HEAD = 4096  # bytes in which a file's size is declared
@@ -20,23 +20,23 @@ ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 PIPED = "yuv4mpegpipe"
 BLOCK_HEAD = 4  # bytes between a packet's place and its content in Matroska
-# Blocks, what stands beside them in a group, clusters and their times, and what may follow the last of them.
+# IDs of blocks, of the other elements in their groups, of clusters and their times, and of what may follow them.
 AFTER_BLOCK = tuple(map(bytes.fromhex, ("a3", "a0", "a1", "9b", "fb", "75a2", "1f43b675", "e7", "a7", "ab", "ec")))
 AFTER_BLOCK += (bytes.fromhex("1c53bb6b"), bytes.fromhex("1254c367"))
 EBML, SEGMENT = bytes.fromhex("1a45dfa3"), bytes.fromhex("18538067")
 
 
 def missing_bytes(path: Path) -> int:
-    """How many bytes shorter a file is than its header says; 0 where it says nothing, or is right."""
+    """Return how many bytes a file is shorter than its header says; 0 if the header is silent or right."""
     with path.open("rb") as file:
         return _bytes_behind(file.read(HEAD), path.stat().st_size)
 
 
 class Bytes:
-    """The bytes between the packets of a file that has none there, but for some of its own headers."""
+    """Watches the bytes between packets in a format that has none there except some headers of its own."""
 
     def __init__(self, *, missing: int):
-        """missing: how many bytes shorter the file is than it says."""
+        """Start at the beginning. `missing`: how many bytes the file is shorter than it says."""
         self._are_missing = missing > 0
         self._end = 0  # of the packet before
         self._holes: list[Fraction] = []  # times of packets after bytes that were not read
@@ -52,8 +52,11 @@ class Bytes:
         self._end = max(self._end, packet.pos + packet.size)
 
     def are_missing(self, last: Fraction | None, time: Fraction | None, period: Fraction) -> bool:
-        """Whether there were pictures between those at `last` and `time`: bytes there were not read, or the file is
-        too short, and had one period between all of them."""
+        """Return True if there were pictures between those at `last` and `time`.
+
+        That is so if bytes between them were not read, or if the file is too short and all pictures so far were one
+        period apart.
+        """
         if last is None or time is None:
             return False
         is_gap = time - last > 3 * period / 2
@@ -65,31 +68,36 @@ class Bytes:
 
 
 def packet_time(packet: Packet) -> Fraction | None:
-    """Return when a packet is shown, or decoded where that is not said; None for neither."""
+    """Return when a packet is shown, or else decoded; None if it says neither."""
     ticks = packet.dts if packet.pts is None else packet.pts
     return None if ticks is None else ticks * packet.time_base
 
 
 def missing_size(path: Path) -> str:
-    """In words, "" for nothing."""
+    """Return in words how many bytes of a file are missing; "" for none."""
     return _in_words(missing_bytes(path))
 
 
 def missing_frame(kinds: set[str], *, count: int, reached: int) -> str:
-    """What is missing of the last frame of uncompressed video, in words; "" for nothing, and for other containers.
+    """Return in words what is missing of the last frame of uncompressed video; "" for nothing, and for other
+    containers.
 
     Args:
-        kinds: FFmpeg's names of the container. count: bytes of it. reached: how many of them end with a whole frame.
+        kinds: FFmpeg's names of the container.
+        count: number of bytes of the file.
+        reached: number of bytes until the end of the last whole frame.
     """
     rest = count - reached
     return f"of its last frame, only the first {rest} bytes are there" if PIPED in kinds and rest > 0 else ""
 
 
 def missing_in_pipe(kinds: set[str], *, head: bytes, tail: bytes, count: int, reached: int) -> str:
-    """What is missing of a file that came through a pipe, in words; "" for nothing.
+    """Return in words what is missing of a file that came through a pipe; "" for nothing.
 
     Args:
-        head, tail: its first and last bytes. kinds, count: as of `missing_frame`. reached: the last packet's end.
+        kinds, count: as in `missing_frame`.
+        head, tail: its first and last bytes.
+        reached: number of bytes until the end of the last packet.
     """
     if missing := _bytes_behind(head, count):
         return _in_words(missing)
@@ -114,7 +122,7 @@ def _is_cut(content: bytes) -> bool:
 
 
 def _bytes_behind(head: bytes, size: int) -> int:
-    """How many bytes more than `size` a file has by its head; 0 where it does not say, or not more."""
+    """Return how many bytes more than `size` a file has by its header; 0 if the header is silent, or for none."""
     declared = next((found for read in (_riff, _asf, _matroska) if (found := read(head))), 0)
     missing = declared - size
     return missing if missing > SLACK else 0
@@ -127,10 +135,11 @@ def _in_words(missing: int) -> str:
 def missing_end(
     container: InputContainer, video: VideoStream, *, packets: int, reached: Fraction, picture: Fraction
 ) -> str:
-    """What is missing after the last packet, "" for nothing.
+    """Return in words what is missing after the last packet; "" for nothing.
 
     Args:
-        packets: of the picture. reached, picture: when the last packet ended, of all and of the picture, in seconds.
+        packets: number of packets of the picture.
+        reached, picture: seconds at which the last packet ended: of all streams, and of the picture.
     """
     kinds = set(container.format.name.split(","))
     if INDEXED in kinds and packets < len(video.index_entries):
@@ -170,7 +179,7 @@ def _matroska(head: bytes) -> int:
 
 
 def _number(head: bytes, place: int) -> tuple[int, int]:
-    """An EBML number of one to eight bytes and the place behind it; 0 for "unknown"."""
+    """Read an EBML number of one to eight bytes. Return it (0 for "unknown") and the place behind it."""
     first = head[place] if place < len(head) else 0
     length = 9 - first.bit_length()
     if length > 8:

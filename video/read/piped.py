@@ -1,4 +1,4 @@
-"""A video that comes through a pipe: read once, from its beginning, and never held as a whole."""
+"""Read a video that comes through a pipe: once, from its beginning, without ever holding all of it."""
 
 import copy
 import itertools
@@ -22,12 +22,12 @@ INDEXED = b"ftyp"  # containers of this family, mp4 and mov, may have their inde
 
 
 class PipeReader(VideoReader):
-    """A `VideoReader` of what a pipe brings: the same attributes; `frames` gives all of it, once."""
+    """A `VideoReader` of the bytes that a pipe brings. It has the same attributes; `frames` reads all of it, once."""
 
     has_places = False
 
     def __init__(self, pipe: PipeIn, *, is_interlaced: bool = False, by_field: bool = False, keeps_alpha: bool = False):
-        """Read until the first picture. The others: as of `VideoReader`.
+        """Read up to the first picture. The options are those of `VideoReader`.
 
         Raises:
             ValueError: not a video, or one that cannot be read without going back.
@@ -54,10 +54,10 @@ class PipeReader(VideoReader):
         self._pictures = itertools.chain([first], pictures)
 
     def keep_rest(self, folder: Path) -> VideoReader | None:
-        """Keep what comes beside the picture, in `folder` for as long as the frames are read.
+        """Keep the other streams in `folder`, for as long as the frames are read.
 
         Returns:
-            A reader to copy sound, subtitles and metadata from afterwards. None: there can be none.
+            A reader from which sound, subtitles and metadata can be copied afterwards; None if there can be none.
         """
         if PIPED in self._kinds:
             self._pipe.keep(None)
@@ -68,14 +68,14 @@ class PipeReader(VideoReader):
         return kept
 
     def frames(self, *, start: Fraction | None = None) -> Iterator:
-        """All frames in order. Raises as `VideoReader.frames`, and ValueError for a `start`."""
+        """Read all frames in order. Raises as `VideoReader.frames`, and ValueError for a `start`."""
         if start is not None:
             raise ValueError(f"{self.path} is read from its beginning, not from {start} s on")
         self._pipe.keep(None)
         return super().frames()
 
     def close(self) -> None:
-        """Read no more: a thread that waits for the next bytes goes on without them."""
+        """Stop reading: a thread that waits for the next bytes goes on without them."""
         self._pipe.close()
 
     def _new_damage(self) -> Damage:

@@ -1,5 +1,4 @@
-"""What a video file says about itself, as far as it can be believed.
-Decoders of a stream: FFmpeg's choice, or one that gives alpha, too."""
+"""Probe a video file: find its picture, a decoder for it, and what it says of itself as far as that can be believed."""
 
 import io
 import logging
@@ -33,12 +32,13 @@ MATROSKA_SITING = (b"\x55\xb7\x81", b"\x55\xb8\x81")  # horizontal, vertical; on
 MATROSKA_PLACES = {(1, 2): "left", (2, 2): "center", (1, 1): "topleft"}
 SLOWEST, FASTEST = Fraction(1, 1000), 1000  # frames per second; beyond, the file is wrong
 
-# Decoders that give alpha, which is a picture of its own in a packet's side data; FFmpeg's own leave it out.
+# Decoders that give alpha. In these codecs it is a second picture in a packet's side data, and FFmpeg's own ignore it.
 WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 def find_picture(container: InputContainer, path: Path) -> VideoStream:
-    """The first video stream that is not a cover image and can be decoded. Raises ValueError if there is none."""
+    """Return the first video stream that can be decoded and is not a cover image. Raises ValueError if there is
+    none."""
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None:
             return stream
@@ -46,13 +46,13 @@ def find_picture(container: InputContainer, path: Path) -> VideoStream:
 
 
 def find_start(container: InputContainer, video: VideoStream) -> Fraction:
-    """What the file calls its first moment, in seconds: later times are counted from here."""
+    """Return the seconds that the file calls its first moment; later times are counted from there."""
     first = (video.start_time or 0) * video.time_base
     return first if first < 0 else max((container.start_time or 0) * MICROSECOND, Fraction(0))
 
 
 def find_rate(video: VideoStream, path: Path) -> Fraction:
-    """Nominal frames per second, the default where the file says nothing or nonsense."""
+    """Return the nominal frames per second; the default if the file says nothing or nonsense."""
     for rate in (video.guessed_rate, video.average_rate):
         if rate and SLOWEST <= rate <= FASTEST:
             return _usual_rate(Fraction(rate))
@@ -61,12 +61,12 @@ def find_rate(video: VideoStream, path: Path) -> Fraction:
 
 
 def find_duration(container: InputContainer, video: VideoStream, rate: Fraction) -> tuple[Fraction | None, bool]:
-    """When the picture, or else the file, is said to end, and whether the picture is said to.
+    """Return when the picture, or else the file, ends according to the file.
 
     Returns:
-        end: in seconds from `find_start`, None where nothing is said. A whole number of frames of `rate` where that is
-            what the file says, but for its coarser unit.
-        is_own: the file says it of the picture, so that another stream cannot be what lasts so long.
+        end: seconds from `find_start`; None if nothing is said. If it is, within the file's coarser unit, a whole
+            number of frames of `rate`, it is exactly that.
+        is_own: the file says it of the picture itself, so it cannot be the end of a longer other stream.
     """
     start = find_start(container, video)
     own = (video.duration or 0) * video.time_base
@@ -83,7 +83,7 @@ def find_duration(container: InputContainer, video: VideoStream, rate: Fraction)
 
 
 def _tagged_duration(metadata: Mapping[str, str]) -> Fraction:
-    """Seconds of Matroska's tag "DURATION" ("00:00:02.700000000"), 0 where it is missing or no time."""
+    """Return the seconds of Matroska's tag "DURATION" ("00:00:02.700000000"); 0 if it is missing or no time."""
     parts = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", metadata.get("DURATION", ""))
     if parts is None:
         return Fraction(0)
@@ -100,7 +100,7 @@ def say_what_is_lost(
     is_deinterlaced: bool,
     keeps_alpha: bool,
 ) -> None:
-    """Log what of the picture will not be in the output."""
+    """Warn of each part of the picture that will not be in the output."""
     pictures = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     shows_combs = first.interlaced_frame or (video.codec_context.field_order or 0) > PROGRESSIVE
     notes = {
@@ -114,8 +114,10 @@ def say_what_is_lost(
 
 
 def has_alpha(container: InputContainer, video: VideoStream, first: VideoFrame) -> bool:
-    """Return True if the picture is transparent in places: its frames say so, or for VP8 and VP9, whose decoders leave
-    alpha out, a tag of Matroska and WebM."""
+    """Return True if the picture is transparent in places.
+
+    Its frames say so. For VP8 and VP9, whose decoders leave alpha out, a tag of Matroska and WebM says so.
+    """
     if container.format.name == "gif":  # there every file seems to have alpha
         return False
     return is_transparent(first.format) or says_alpha(video)
@@ -127,9 +129,9 @@ def says_alpha(video: VideoStream) -> bool:
 
 
 def find_siting(video: VideoStream) -> str:
-    """Return where samples of halved chroma lie, in FFmpeg's words: "left", "center", "topleft", "" if nothing is said.
+    """Return where samples of halved chroma lie, in FFmpeg's words: "left", "center", "topleft"; "" if nothing is said.
 
-    PyAV does not tell; muxers that write it down do: Matroska's in half pixels, 1 and 2, and that of y4m in words.
+    PyAV does not tell, but some muxers write it down: Matroska's in half pixels, 1 and 2, and that of y4m in words.
     """
     is_raw = video.codec_context.name in UNCOMPRESSED
     buffer = io.BytesIO()
@@ -149,14 +151,14 @@ def find_siting(video: VideoStream) -> str:
 
 
 def _usual_rate(rate: Fraction) -> Fraction:
-    """The whole number, or that times 1000/1001 as in television, which a file may say only nearly."""
+    """Return the nearest whole rate or television rate (whole * 1000/1001), if the file's is nearly that."""
     usual = (Fraction(round(rate)), Fraction(round(rate * 1001 / 1000) * 1000, 1001))
     nearest = min(usual, key=lambda candidate: abs(candidate - rate))
     return nearest if abs(nearest - rate) <= NEARLY * rate else rate.limit_denominator(1001)
 
 
 def open_decoder(video: VideoStream, options: dict[str, str], *, keeps_alpha: bool = False) -> VideoCodecContext:
-    """Return a decoder for a stream's packets; with `keeps_alpha`, one that gives alpha too, where that is another."""
+    """Return a decoder of a stream's packets; with `keeps_alpha`, one that decodes alpha, too."""
     decoder = video.codec_context
     if keeps_alpha and decoder.name in WITH_ALPHA:
         decoder = cast(VideoCodecContext, CodecContext.create(WITH_ALPHA[decoder.name], "r"))

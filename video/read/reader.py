@@ -1,4 +1,4 @@
-"""A video file as frames, in one streaming pass from any time on."""
+"""Read the frames of a video file in one streaming pass, from the beginning or from any time on."""
 
 import contextlib
 import itertools
@@ -50,17 +50,25 @@ class VideoReader:
     """The frames of a video file.
 
     Attributes:
-        path: the file. paths: the same, in a list. rate: nominal frames per second. unit: seconds, of which the file's
-        times are multiples. total: expected number of frames, duration: when the last one ends, in seconds; None if it
-        does not say. is_duration_own: this is said of the picture, not only of the whole file.
-        size: (H, W) when upright. bits: per component as stored; more than 8 give uint16 frames.
-        pixel_format: as stored. colour: how the file stores colour. aspect: width/height of a pixel when upright,
-        None if unknown. start: what the file calls the first moment; the frames' times count from there.
-        light: what screen a HDR picture was made for, as x265 takes it. picture: index of its video stream.
-        has_places: frames can be read from a time on. is_cut: what comes before the first moment is not wanted.
+        path, paths: the file, and the same in a list.
+        rate: nominal frames per second.
+        unit: seconds; all times in the file are multiples of it.
+        total: expected number of frames; None if the file does not say.
+        duration: seconds at which the last frame ends; None if the file does not say.
+        is_duration_own: the file says the duration of the picture, not only of the whole file.
+        size: (H, W) when upright.
+        bits: bits of a component as stored; more than 8 give uint16 frames.
+        pixel_format: as stored.
+        colour: how the file stores colour.
+        aspect: width/height of a pixel when upright; None if unknown.
+        start: what the file calls the first moment; the frames' times count from there.
+        light: for which screen a HDR picture was made, as x265 takes it.
+        picture: index of the video stream.
+        has_places: frames can be read from a time on.
+        is_cut: content before the first moment is not wanted.
         siting: where the samples of chroma lie, see `find_siting`.
-        coded_rate: nominal pictures per second in the file, which are half as many as frames where these are of fields.
-        has_alpha: the frames have alpha: there is some, and it is kept.
+        coded_rate: nominal pictures per second in the file: half of `rate` if each field becomes a frame.
+        has_alpha: the frames have alpha, as the file has it and it is kept.
     """
 
     has_places, is_cut = True, False
@@ -109,7 +117,7 @@ class VideoReader:
         self.total = video.frames or (round(self.duration * self.rate) if self.duration else None)
 
     def _count_fields(self, *, by_field: bool) -> None:
-        """Take down how times of frames follow from those of the file's pictures; `by_field`: there are two of each."""
+        """Take down how frames follow from the file's pictures; with `by_field`, there are two of each picture."""
         self.coded_rate, self._coded_unit = self.rate, self.unit
         self._period = 1 / self.rate if by_field else None
         if by_field:
@@ -128,7 +136,7 @@ class VideoReader:
         self.size = self._stored if orientation(first)[0][0] else self._stored[::-1]
 
     def frames(self, *, start: Fraction | None = None) -> Iterator[Frame]:
-        """The frames in order, from the beginning or from the first at or after `start`; may be called again.
+        """Read the frames in order, from the beginning or from the first one at or after `start`. May be called again.
 
         Raises:
             DamagedVideo: the file ends too early or is damaged; says after which frame.
@@ -153,11 +161,11 @@ class VideoReader:
 
     @property
     def damage(self) -> str | None:
-        """What is wrong with the file, as far as it has been read the last time."""
+        """Return what is wrong with the file, as far as the last reading has found out; None for nothing."""
         return self._describe(self._damage, None) or None
 
     def _new_damage(self) -> Damage:
-        """For the notes of one reading."""
+        """Return an empty set of notes for one reading."""
         return Damage()
 
     def _describe(self, damage: Damage, last: Fraction | None) -> str:
@@ -170,10 +178,10 @@ class VideoReader:
         return f"{self.path} is truncated or corrupt{after}: {text}"
 
     def close(self) -> None:
-        """Nothing is held open between the frames."""
+        """Do nothing: no file is held open between frames."""
 
     def _first_frame(self) -> VideoFrame:
-        """Decoded on its own: only the first frame tells the orientation."""
+        """Decode the first frame on its own: only a frame tells the orientation."""
         with self._naming(), open_media(self.path) as container:
             video = find_picture(container, self.path)
             decoder = self._decoder(video, {})
@@ -193,7 +201,7 @@ class VideoReader:
         return container, *self._find(container)
 
     def _find(self, container: InputContainer) -> tuple[VideoStream, VideoCodecContext]:
-        """The picture of a container, and its decoder."""
+        """Return the picture of a container, and its decoder."""
         video = find_picture(container, self.path)
         # A wrong frame is worse than none: the decoder reports damage instead of guessing the missing blocks.
         return video, self._decoder(video, {"err_detect": "explode"})
@@ -211,15 +219,16 @@ class VideoReader:
             ) from error
 
     def _describe_stranger(self) -> str:
-        """Return what the file is instead of a video, "" if its content does not tell."""
+        """Return what the file is instead of a video; "" if its content does not tell."""
         return describe_stranger(self.path)
 
     def _advice(self) -> str:
-        """Return what to do about an input that cannot be opened, "" where that is plain."""
+        """Return what to do about an input that cannot be opened; "" if that is plain."""
         return ""
 
     def _timed(self, start: Fraction | None, damage: Damage) -> Iterator[tuple[Fraction, Decoded]]:
-        """(time, decoded frame), from a key frame not after `start` where one is known, else from the first."""
+        """Give (time, decoded frame), from a key frame at or before `start` if one is known, else from the first
+        frame."""
         if start is not None and self._first_time is not None and self._kinds & set(SEEKABLE):
             pictures = self._ticks(Clock(self.rate, self._coded_unit, self.path, first=self._first_time), damage, start)
             head = _first_of(pictures)
@@ -234,7 +243,7 @@ class VideoReader:
             yield clock.tick(None if decoded.time is None else decoded.time - self.start), decoded
 
     def _decode(self, start: Fraction | None, damage: Damage) -> Iterator[Decoded]:
-        """Decoded frames, from the key frame before `start` on; an early end is damage."""
+        """Decode frames, from the key frame before `start` on. Note it as damage if they end early."""
         container, video, decoder = self._open()
         with container:
             if start is not None:
@@ -247,7 +256,7 @@ class VideoReader:
     def _end_of(
         self, pictures: Pictures, container: InputContainer, video: VideoStream, damage: Damage, *, is_all: bool
     ) -> None:
-        """Note what is missing behind the last picture; `is_all`: they were read from the first on."""
+        """Note what is missing after the last picture. `is_all`: pictures were read from the first one on."""
         clock = pictures.continuity
         if is_all and not clock.joints:
             end = missing_end(container, video, packets=pictures.packets, reached=clock.reached, picture=clock.picture)
@@ -257,7 +266,7 @@ class VideoReader:
             self.duration = None  # it counts with the clock that jumped
 
     def _missing(self, pictures: Pictures) -> str:
-        """Return in words what is missing of the file, found out by its size; "" for nothing."""
+        """Return in words what is missing of the file, found by its size; "" for nothing."""
         size = self.path.stat().st_size
         return missing_size(self.path) or missing_frame(self._kinds, count=size, reached=pictures.reached)
 
@@ -276,7 +285,7 @@ class VideoReader:
 
 
 def _first_of(pictures: Iterator[tuple[Fraction, Decoded]]) -> tuple[Fraction, Decoded] | None:
-    """The first, None where there is none or it cannot be decoded."""
+    """Return the first item; None if there is none, or if it cannot be decoded."""
     with contextlib.suppress(av.FFmpegError, ValueError):
         return next(pictures, None)
     return None

@@ -1,5 +1,4 @@
-"""From what stands on the command line to a reader.
-The frames of a reader as far as they can be read, and when the last one ends."""
+"""Open the reader of an input, and read the part of its frames that is used."""
 
 import logging
 import math
@@ -36,16 +35,16 @@ def open_reader(
     by_field: bool = False,
     keeps_alpha: bool = False,
 ) -> VideoReader | ImageReader | WebpReader:
-    """A reader of one video (`-`: of standard input), of the images of a folder or of a pattern such as "frames/*.png",
-    or of several images.
+    """Return a reader of a video (`-`: of standard input), of an image folder, of a pattern as "frames/*.png", or of
+    images.
 
     Args:
-        rate: frames per second of images; a video has its own. is_interlaced, by_field: see `VideoReader`,
-            which alone can be.
-        keeps_alpha: give frames their alpha, where the input has some.
+        rate: frames per second of images; a video has its own.
+        is_interlaced, by_field: for videos, see `VideoReader`.
+        keeps_alpha: give frames their alpha, if the input has some.
     Raises:
-        FileNotFoundError: nothing is there, with the path.
-        ValueError: one image alone, a folder or a video beside something else, or what cannot be read.
+        FileNotFoundError: nothing is at a path, which is named.
+        ValueError: one image alone, a folder or a video beside something else, or an input that cannot be read.
     """
     if is_pipe(inputs[0]):
         return PipeReader(PipeIn(), is_interlaced=is_interlaced, by_field=by_field, keeps_alpha=keeps_alpha)
@@ -89,7 +88,7 @@ def _existing(path: Path) -> Path:
 
 
 def is_still(path: Path) -> bool:
-    """Return True for an image by its name or, where that does not tell, by its content."""
+    """Return True for an image, by its name or, if that does not tell, by its content."""
     return is_image(path) or _count_pictures(path) == 1
 
 
@@ -98,7 +97,7 @@ def _is_animated(path: Path) -> bool:
 
 
 def _count_pictures(path: Path) -> int:
-    """Return how many pictures Pillow finds in a file: 0 where it does not read it."""
+    """Return how many pictures Pillow finds in a file; 0 if Pillow does not read it."""
     try:
         with Image.open(path) as image:
             return getattr(image, "n_frames", 1)
@@ -107,7 +106,7 @@ def _count_pictures(path: Path) -> int:
 
 
 class Reader(Protocol):
-    """What of a reader is used here."""
+    """The part of a reader that `Source` needs."""
 
     rate: Fraction
     total: int | None
@@ -117,18 +116,27 @@ class Reader(Protocol):
     has_places: bool
 
     def frames(self, *, start: Fraction | None = None) -> Iterator[Frame]:
-        """In the order of their times; start: from then on, only where the reader has places."""
+        """Read frames in the order of their times; `start`: from then on, if the reader `has_places`."""
 
 
 class Source:
-    """Attributes, known when the frames have ended: damage, what is wrong with the input, None for nothing; start, end:
-    times at which the first one begins and the last one ends; is_whole: they go on to the end of the input."""
+    """The frames of a reader that are used: those in a range of times, up to damage.
+
+    Attributes, known after the last frame:
+        damage: what is wrong with the input; None for nothing.
+        start, end: times at which the first frame begins and the last one ends.
+        is_whole: the frames go on to the end of the input.
+    """
 
     def __init__(
         self, reader: Reader, *, start: Fraction | None = None, end: Fraction | None = None, loops: bool = False
     ):
-        """start, end: only the frames from this time on, and before that one. loops: the first one comes again at the
-        end, when the last one ends, so that frames between both can be made."""
+        """Choose a part of the frames.
+
+        Args:
+            start, end: use the frames from this time on, and before that one.
+            loops: the first frame comes again when the last one ends, so that frames between both can be made.
+        """
         self.reader, self._from, self._end, self._loops = reader, start, end, loops
         self._next: Fraction | None = None  # time of the first frame left out
         self._last: Frame | None = None
@@ -138,8 +146,11 @@ class Source:
         self._lost_until: Fraction | None = None  # pictures that cannot be decoded, at the end
 
     def frames(self) -> Iterator[Frame]:
-        """The reader's, up to the damage, if there is any behind the first two. Raises ValueError for damage before,
-        and if there is none from `start` on."""
+        """Read the frames, up to damage if there is any after the first two.
+
+        Raises:
+            ValueError: damage before that, or no frame from `start` on.
+        """
         first, last, longest = None, Fraction(0), Fraction(0)
         for frame in self._known():
             if first is None:
@@ -155,7 +166,7 @@ class Source:
             yield first._replace(time=self._ends(last, longest), lasts=None, is_after_gap=False)
 
     def _known(self) -> Iterator[Frame]:
-        """All frames that are wanted and can be read, each once."""
+        """Read all frames that are wanted and not damaged, each once."""
         count, last = 0, None
         try:
             for frame in self._read():
@@ -184,23 +195,25 @@ class Source:
                 self.is_whole = False
 
     def _read(self) -> Iterator[Frame]:
-        """The reader's frames; those before the start are passed over where the file can be entered in the middle."""
+        """Read the reader's frames; frames before the start are skipped if the file can be entered in the middle."""
         return self.reader.frames(start=self._from) if self._from and self.reader.has_places else self.reader.frames()
 
     @property
     def total(self) -> int | None:
-        """Expected number of frames, None if the file does not say."""
+        """Return the expected number of frames; None if the file does not say."""
         total, rate = self.reader.total, self.reader.rate
         if total and self._end is not None:
             total = min(total, math.ceil(self._end * rate))
         return total and max(0, total - math.ceil((self._from or 0) * rate))
 
     def until(self, last: Fraction, longest: Fraction) -> Fraction:
-        """When the frame at `last` ends: as the file says, if that can be believed, else after a period; at once if it
-        is the first one again.
+        """Return when the frame at `last` ends.
+
+        It ends when the file says so, if that can be believed, else after one period. If it is the first frame
+        again, it ends at once.
 
         Args:
-            longest: time between two frames, in seconds.
+            longest: the longest time between two frames, in seconds.
         """
         self.end = last if self._loops else self._ends(last, longest)
         return self.end
@@ -215,10 +228,11 @@ class Source:
         return end if self._end is None else min(end, max(self._end, last + min(lasts, longest)))
 
     def _lasts(self, last: Fraction, longest: Fraction) -> Fraction | None:
-        """How long the last frame is shown, said by the file of its picture or of this frame; None for nothing usable.
+        """Return how long the last frame is shown, as the file says of its picture or of this frame; None for
+        nothing usable.
 
-        The file's word is more exact. It is also taken of a file with other streams, but then only for a usual time:
-        sound may last longer than the picture.
+        The file's word is more exact. If the file has other streams, it is taken only for a usual time: sound may
+        last longer than the picture.
         """
         usual = 2 * longest
         rest = (self.reader.duration or last) - last

@@ -1,6 +1,7 @@
-"""Times of frames, exact where the file rounds them, and sane where it lies.
-How long moving images show each frame: as browsers do, not always as the file says.
-Times of AVI's packets from its index: the demuxer counts packets, and counts wrongly where some are unreadable."""
+"""Repair the times of frames and packets: make rounded times exact, and replace times that cannot be true.
+
+`Clock` repairs the times of any file's frames, `Delays` those of GIF and APNG, `Indexed` those of AVI.
+"""
 
 import contextlib
 import logging
@@ -25,16 +26,17 @@ HEAD = 8  # bytes of a chunk before its packet
 
 
 class Clock:
-    """Times of frames: exactly on the grid of the nominal rate where the file, in its coarser unit, says about that."""
+    """Times of frames. Where the file rounds them to its coarser unit, they are put exactly on the grid of the
+    nominal rate."""
 
     def __init__(self, rate: Fraction, unit: Fraction, path: Path, *, first: Fraction | None = None):
-        """first: time of the file's first frame where the ticks begin later (after a seek)."""
+        """Set up a clock. `first`: time of the file's first frame, if the ticks begin later (after a seek)."""
         self._rate, self._unit, self._path, self._first = rate, unit, path, first
         self._last: Fraction | None = None
         self._is_steady = True
 
     def tick(self, time: Fraction | None) -> Fraction:
-        """The time of the next frame, given what the file says (None: nothing)."""
+        """Return the time of the next frame. `time`: what the file says, None for nothing."""
         if self._first is None:
             self._first = self._last = time if time is not None and abs(time) <= LONGEST else Fraction(0)
             return self._first
@@ -56,12 +58,12 @@ class Clock:
 
 
 def shown_for(seconds: Fraction) -> Fraction:
-    """Seconds that a browser shows a frame whose file says `seconds`."""
+    """Return the seconds for which a browser shows a frame whose file says `seconds`."""
     return USUAL if seconds <= SHORT else seconds
 
 
 class Delays:
-    """Moves the packets of a moving image to where browsers show them; other packets stay as they are."""
+    """Moves the packets of a GIF or APNG to the times at which browsers show them; leaves other packets alone."""
 
     def __init__(self, container: InputContainer):
         self._is_moving = container.format.name in MOVING
@@ -80,8 +82,11 @@ class Delays:
 
 
 def find_delays(container: InputContainer, rate: Fraction) -> tuple[Fraction, Fraction, int] | None:
-    """Usual frames per second, duration in seconds, and frames of a moving image, None for another file. The rate is
-    `rate` unless browsers show frames slower than the file says. Reads the file to its end."""
+    """Read a GIF or APNG to its end. Return its usual frames per second, its seconds and its frames; None for other
+    files.
+
+    The rate is `rate` unless browsers show frames more slowly than the file says.
+    """
     if container.format.name not in MOVING:
         return None
     said = []
@@ -95,7 +100,7 @@ def find_delays(container: InputContainer, rate: Fraction) -> tuple[Fraction, Fr
 
 
 def packet_order(container: InputContainer, video: VideoStream) -> dict[int, int]:
-    """By the position of a packet, its number in the index, if there is one."""
+    """Return the number of each packet in the index of an AVI by its position; empty if there is no index."""
     if container.format.name != "avi":
         return {}
     places = [entry.pos + HEAD for entry in video.index_entries if entry.size]
@@ -103,7 +108,10 @@ def packet_order(container: InputContainer, video: VideoStream) -> dict[int, int
 
 
 class Indexed:
-    """What the index says of every packet, if there is one."""
+    """Times of AVI's packets from its index, if there is one.
+
+    The demuxer counts packets, and counts wrongly where some cannot be read.
+    """
 
     def __init__(self, container: InputContainer):
         self._times: dict[int, dict[int, int]] = {}
@@ -113,7 +121,7 @@ class Indexed:
                 self._times[stream.index] = {entry.pos: entry.timestamp for entry in stream.index_entries}
 
     def correct(self, packet: Packet) -> None:
-        """Move a packet to where the index has it."""
+        """Move a packet to its time in the index."""
         index = packet.stream.index
         time = self._times.get(index, {}).get((packet.pos or 0) - HEAD)
         if time is None or packet.dts is None:

@@ -1,4 +1,4 @@
-"""Animated WebP, which FFmpeg does not read, through Pillow."""
+"""Read animated WebP through Pillow, as FFmpeg does not read it."""
 
 import io
 import os
@@ -31,10 +31,10 @@ class WebpReader:
     is_duration_own = has_places = True
 
     def __init__(self, path: str | os.PathLike, *, keeps_alpha: bool = False):
-        """Open `path`. `keeps_alpha`: read alpha, where there is some, too.
+        """Open an animated WebP, see `is_animated_webp`. With `keeps_alpha`, read alpha, too, if it has some.
 
         Raises:
-            ValueError: the first frame cannot be decoded; for what is no such file see `is_animated_webp`.
+            ValueError: the first frame cannot be decoded.
         """
         self.path = Path(path)
         self.has_alpha = keeps_alpha and bool(self.path.read_bytes()[FLAGS] & ALPHA)
@@ -45,7 +45,7 @@ class WebpReader:
         self.size = next(self.frames()).image.shape[:2]
 
     def frames(self, *, start: Fraction | None = None) -> Iterator[Frame]:
-        """The frames, or those at or after `start` seconds.
+        """Read the frames, or those at or after `start` seconds.
 
         Raises:
             DamagedVideo: the file ends too early or is damaged; says after which frame.
@@ -71,17 +71,20 @@ class WebpReader:
             raise DamagedVideo(message, count=count, time=last)
 
     def close(self) -> None:
-        """Nothing is held open between the frames."""
+        """Do nothing: no file is held open between frames."""
 
 
 def is_animated_webp(path: Path) -> bool:
-    """Whether a file is a WebP of more than one frame."""
+    """Return True if a file is a WebP of more than one frame."""
     return len(durations(path.read_bytes())) > 1
 
 
 def durations(content: bytes) -> list[Fraction]:
-    """Seconds that each frame of an animated WebP is to be shown, as the file says; empty for another file. A frame
-    that is cut off does not count."""
+    """Return for how many seconds each frame of an animated WebP is to be shown, as the file says; empty for another
+    file.
+
+    A frame that is cut off does not count.
+    """
     found = []
     for kind, begin, end in _chunks(content):
         if kind == FRAME and end <= len(content):
@@ -90,7 +93,7 @@ def durations(content: bytes) -> list[Fraction]:
 
 
 def whole_chunks(content: bytes) -> tuple[bytes, int]:
-    """A WebP without a last chunk that is cut off, and how many bytes are missing."""
+    """Return a WebP without its last chunk if that is cut off, and how many bytes are missing."""
     declared = HEAD + int.from_bytes(content[4:HEAD], "little")
     missing = declared - len(content)
     if missing <= 0:
@@ -100,7 +103,7 @@ def whole_chunks(content: bytes) -> tuple[bytes, int]:
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind of every chunk, and where what it holds begins and ends."""
+    """Give the kind of every chunk, and where its content begins and ends."""
     place = HEAD + 4 if content[:4] == b"RIFF" and content[HEAD : HEAD + 4] == b"WEBP" else len(content)
     while place + HEAD <= len(content):
         size = int.from_bytes(content[place + 4 : place + HEAD], "little")

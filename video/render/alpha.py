@@ -1,4 +1,4 @@
-"""Transparent frames: the network sees them over black and over white, and the difference of both gives their alpha.
+"""Make transparent frames: the network sees them over black and over white, and the difference gives their alpha.
 
 Over black, a frame is its premultiplied colour: transparent places are black, so no colour can bleed from them.
 The alpha of a made frame is 1 minus (the frame over white minus the frame over black). This way came closest to the
@@ -26,11 +26,15 @@ from utils import image_to_tensor, tensor_to_image
 from ..frame import Frame
 from .network import Call, Network
 
-SLACK = 2 / 255  # as far as the network's two frames may differ by chance, alpha is none, or all
+SLACK = 2 / 255  # the network's two frames may differ by so much by chance: within it, alpha is 0 or 1
 
 
 class Layers(NamedTuple):
-    """A transparent picture, in [0, 1]. black, white: (1, 3, H, W) over these colours; alpha: (1, 1, H, W)."""
+    """A transparent picture, in [0, 1].
+
+    black, white: (1, 3, H, W), the picture over these colours.
+    alpha: (1, 1, H, W).
+    """
 
     black: Tensor
     white: Tensor
@@ -41,13 +45,13 @@ Picture = Tensor | Layers  # (1, 3, H, W) where there is no alpha
 
 
 def seen(frame: Frame) -> Tensor:
-    """Return a frame (1, 3, H, W) as the network sees it first: over black, where it is transparent."""
+    """Return a frame (1, 3, H, W) as the network sees it first: over black where it is transparent."""
     image = image_to_tensor(frame.image)
     return image if frame.alpha is None else image * image_to_tensor(frame.alpha[..., None])
 
 
 def to_picture(frame: Frame, network: Network) -> Picture:
-    """Return a frame as the network takes it, on its device."""
+    """Return a frame in the form that the network takes, on its device."""
     black = seen(frame).to(network.device)
     if frame.alpha is None:
         return black
@@ -56,7 +60,7 @@ def to_picture(frame: Frame, network: Network) -> Picture:
 
 
 def to_images(picture: Picture, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return what a `Frame` holds: (H, W, 3) colour, straight, and (H, W) alpha, None where there is none."""
+    """Return the parts of a `Frame`: (H, W, 3) straight colour, and (H, W) alpha, None if there is none."""
     if isinstance(picture, Tensor):
         return tensor_to_image(picture, dtype), None
     alpha = tensor_to_image(picture.alpha.expand(-1, 3, -1, -1), dtype)[..., 0].copy()
@@ -67,7 +71,7 @@ def to_images(picture: Picture, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray
 
 
 def between(network: Network, img0: Picture, img1: Picture, t: float = 0.5) -> tuple[Picture, Call]:
-    """Make the picture at time t of two of one kind, see `Network.between`. Equal alpha is copied, at half the cost."""
+    """Make the picture at time t of two, see `Network.between`. Equal alpha is copied, at half the cost."""
     if isinstance(img0, Tensor) or isinstance(img1, Tensor):
         return network.between(img0, img1, t)
     black, call = network.between(img0.black, img1.black, t)
@@ -79,7 +83,10 @@ def between(network: Network, img0: Picture, img1: Picture, t: float = 0.5) -> t
 
 
 def fill(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Return (H, W, 3) with colours from nearby where alpha, (H, W), is 0: codecs mix the colours of neighbours."""
+    """Return (H, W, 3) with colours from nearby where alpha, (H, W), is 0.
+
+    Codecs mix the colours of neighbours, so invisible colours would show at the edges.
+    """
     if alpha.all():
         return image
     share = image_to_tensor(alpha[..., None])
@@ -93,8 +100,10 @@ def _difference(black: Tensor, white: Tensor) -> Tensor:
 
 
 def _spread(premultiplied: Tensor, alpha: Tensor) -> Tensor:
-    """Return the straight colour (1, 3, H, W); where alpha is 0, that of the nearest half, quarter, ... of the size
-    that has one."""
+    """Return the straight colour (1, 3, H, W).
+
+    Where alpha is 0, it is the colour of the same place at the nearest half, quarter, ... of the size that has one.
+    """
     if min(alpha.shape[-2:]) == 0 or alpha.max() == 0:
         return torch.zeros_like(premultiplied)
     colour = premultiplied / torch.where(alpha > 0, alpha, 1)
@@ -106,7 +115,7 @@ def _spread(premultiplied: Tensor, alpha: Tensor) -> Tensor:
 
 
 def _together(call: Call, other: Call) -> Call:
-    """Return the cost of two calls as of one."""
+    """Return the cost of two calls as that of one."""
     costs = [cost for cost in (call.cost, other.cost) if cost is not None]
     sums = [None if a is None or b is None else a + b for a, b in zip(call[2:], other[2:], strict=True)]
     return Call(

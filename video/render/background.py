@@ -1,4 +1,4 @@
-"""Decoding and encoding beside the network: threads with short queues, whose errors come out on this side."""
+"""Decode and encode beside the network, in threads with short queues whose errors are raised in this one."""
 
 import contextlib
 import queue
@@ -13,9 +13,10 @@ END = object()
 
 
 def ahead(items: Iterable[T], size: int = SIZE, *, let_go: Callable[[], None] = lambda: None) -> Iterator[T]:
-    """The same items, made in a thread of their own, up to `size` ahead. Its errors are raised here.
+    """Give the same items, made in a thread of their own, up to `size` ahead. Its errors are raised here.
 
-    let_go: lets that thread go on where it waits for another program; called when no more items are wanted.
+    Args:
+        let_go: wakes that thread if it waits for another program; called when no more items are wanted.
     """
     waiting: queue.Queue = queue.Queue(size)
     stop = threading.Event()
@@ -47,8 +48,11 @@ def ahead(items: Iterable[T], size: int = SIZE, *, let_go: Callable[[], None] = 
 
 
 class Behind(Generic[T]):
-    """Hands items to `consume` in a thread of its own. Leaving it as a context waits for the last item. Errors of
-    `consume` are raised by the next `put`, or on leaving."""
+    """Hands items to `consume` in a thread of its own.
+
+    At the end of a `with` block, it waits for the last item. Errors of `consume` are raised by the next `put`, or
+    there.
+    """
 
     def __init__(self, consume: Callable[[T], None], size: int = SIZE):
         self._consume = consume
@@ -57,7 +61,7 @@ class Behind(Generic[T]):
         self._thread = threading.Thread(target=self._work, name="encode", daemon=True)
 
     def put(self, item: T) -> None:
-        """Wait for room, and queue the item. Raises what `consume` raised."""
+        """Wait for room, and queue the item. Raises the error of `consume`."""
         if not _put(self._waiting, item, self._thread.is_alive):
             raise self._error
 
@@ -80,7 +84,7 @@ class Behind(Generic[T]):
 
 
 def _put(waiting: queue.Queue, item: object, is_wanted: Callable[[], bool]) -> bool:
-    """Queue the item as soon as there is room; False if it is no longer wanted."""
+    """Queue the item as soon as there is room. Return False if it is no longer wanted."""
     while is_wanted():
         try:
             waiting.put(item, timeout=PAUSE)

@@ -1,4 +1,4 @@
-"""How many worker processes a conversion pays for: cores, memory and the amount of work decide."""
+"""Choose how many worker processes a conversion uses, by cores, memory and amount of work."""
 
 import contextlib
 import os
@@ -9,19 +9,19 @@ from pathlib import Path
 import torch
 
 # Peak memory of a process that made 640x272 to 1280x720 frames with the networks `small` and `base`, rounded up.
-PROCESS, PER_PIXEL = 500 * 2**20, 1000  # bytes: PyTorch and the weights; what a pixel of a frame takes
+PROCESS, PER_PIXEL = 500 * 2**20, 1000  # bytes: of PyTorch and the weights; of each pixel of a frame
 SHARE = Fraction(3, 4)  # of the memory that is available
-# A worker takes about as long to start as the network takes for so many pixels: about 3 s. It has to make more.
+# A worker starts in about 3 s, in which the network makes so many pixels. A worker has to make more to pay off.
 LEAST = 8_000_000  # pixels of frames between, per worker
-UNKNOWN = 60  # seconds that a video is taken to last if it does not say
+UNKNOWN = 60  # seconds that a video is assumed to last if it does not say
 
 
 @contextlib.contextmanager
 def steady_threads(device: torch.device | str, threads: int | None) -> Iterator[None]:
-    """Meanwhile, let PyTorch compute with `threads` threads on a CPU; default: 1.
+    """Let PyTorch compute with `threads` threads on a CPU meanwhile; default: 1.
 
-    Sums of another number of threads differ in their last bits, and so would the frames on another machine, or with
-    other processes beside. Raises ValueError for fewer than one.
+    Sums of another number of threads differ in their last bits. So would the frames on another machine, or beside other
+    processes. Raises ValueError for fewer than one.
     """
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1, got {threads}")
@@ -37,11 +37,13 @@ def steady_threads(device: torch.device | str, threads: int | None) -> Iterator[
 
 
 def choose_workers(frames: int | None, size: tuple[int, int], *, tile: int | None = None, rate: Fraction) -> int:
-    """Return how many processes are worth their start on this machine's CPU; 1: none beside the first.
+    """Return how many processes are worth starting on this machine's CPU; 1: none besides the first.
 
     Args:
-        frames: to be made, None where that is not known. size: (H, W). tile: side of the squares that are computed at
-            a time. rate: frames per second of the output.
+        frames: number of frames to make; None if unknown.
+        size: (H, W).
+        tile: side of the squares that are computed one at a time.
+        rate: frames per second of the output.
     """
     pixels = size[0] * size[1]
     count = round(UNKNOWN * rate) if frames is None else frames
@@ -74,7 +76,7 @@ def available_memory() -> int | None:
 
 
 def _read(path: str) -> str | None:
-    """Return the text of a small file of the system; None where there is no such file."""
+    """Return the text of a small file of the system; None if there is no such file."""
     try:
         return Path(path).read_text().strip()
     except OSError:

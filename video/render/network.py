@@ -1,4 +1,5 @@
-"""The middle of two frames: the network where something moves, copies elsewhere, tiles where memory is short."""
+"""Make the frame between two: by the network where something moves, by copies elsewhere, in tiles if memory is
+short."""
 
 import weakref
 from hashlib import sha256
@@ -14,28 +15,30 @@ from models.waveletvfi import Known
 
 from .tiles import SMALLEST, in_tiles
 
-CROP = 64  # crops grow to multiples of this, so that few sizes occur
+CROP = 64  # crops grow to multiples of this many pixels, so that few sizes occur
 Part = tuple[slice, slice]  # rows, columns
 
 
 class Model(Protocol):
-    """What is needed of a network: the middle frame of two (1, 3, H, W) in [0, 1].
+    """The part of a network that is needed: it makes the middle frame of two (1, 3, H, W) in [0, 1].
 
-    One with a `config` that says `any_time` is also asked for other times, by t=.
-    One with `interpolate_details`, as of `models.WaveletVFI`, also says what its frames cost. One without `state_dict`
-    may have a `fingerprint`, a string that tells its weights from others when a conversion is resumed.
+    Some attributes are optional. A model with a `config` that says `any_time` is asked for other times, too, by t=. One
+    with `interpolate_details`, as `models.WaveletVFI` has it, also says what its frames cost. One without
+    `state_dict` may have a `fingerprint`: a string that identifies its weights when a conversion is resumed.
     """
 
     def interpolate(self, img0: Tensor, img1: Tensor, **options: float | None) -> Tensor:
-        """The middle frame; options: ratio, budget, where one is given."""
+        """Return the middle frame. Options: `ratio` and `budget`, if one is given."""
 
 
 class Call(NamedTuple):
-    """What one middle frame cost.
+    """The cost of one middle frame. None: the model does not say.
 
-    cost: fraction of the dense operations of the sparse convolutions. ratio: the threshold ratio. executed, dense: 10^9
-    multiply-accumulates that were computed, and those of the same frame if everything were. None: the model does not
-    say. calls: how often the network was called for it; 0 where the frames are equal.
+    cost: fraction of the dense operations of the sparse convolutions.
+    ratio: the threshold ratio.
+    executed: 10^9 multiply-accumulates that were computed.
+    dense: 10^9 multiply-accumulates of the same frame if everything were computed.
+    calls: how often the network was called for it; 0 if the frames are equal.
     """
 
     cost: float | None = None
@@ -46,10 +49,10 @@ class Call(NamedTuple):
 
 
 class Network:
-    """A model with its options: the frame between two, and what it cost.
+    """A model with its options: makes the frame between two, and says what it cost.
 
-    any_time: whether frames are made at any time, or in the middle alone. settings: all but the model, to make another
-    one of it.
+    any_time: frames are made at any time, not in the middle alone.
+    settings: all arguments but the model, to set up the same network elsewhere.
     """
 
     def __init__(
@@ -61,13 +64,12 @@ class Network:
         device: torch.device | str = "cpu",
         tile: int | None = None,
     ):
-        """
-        Args:
-            ratio: threshold ratio. budget: or the cost at most. Neither: the network's choice per pair.
-            device: where `model` is.
-            tile: compute frames in overlapping squares of this many pixels, see `video.tiles`.
+        """Args:
+            ratio: threshold ratio. budget: the largest cost, instead. Neither: the network chooses for each pair.
+            device: the device of `model`.
+            tile: compute frames in overlapping squares of this many pixels, see `render/tiles.py`.
         Raises:
-            ValueError: tiles too small.
+            ValueError: tiles that are too small.
         """
         if tile is not None and tile < SMALLEST:
             raise ValueError(f"tiles need at least {SMALLEST} pixels, got {tile}")
@@ -77,15 +79,16 @@ class Network:
         self.any_time = bool(getattr(getattr(model, "config", None), "any_time", False))
         self._options = {"ratio": ratio} if budget is None else {"budget": budget}
         self._dense_of: dict[tuple[int, int], float] = {}
-        # By frame, while it is around: which part of it, its context features, and MP-Net's features of it and of the
-        # frame behind it, as (that frame, features).
+        # By frame, as long as it exists: the part of it that was computed, its context features, and MP-Net's features
+        # of it and the frame after it, as (that frame, features).
         self._features = WeakIdKeyDictionary()
 
     def between(self, img0: Tensor, img1: Tensor, t: float = 0.5) -> tuple[Tensor, Call]:
         """Make the frame at time t, 0 < t < 1, of two (1, 3, H, W) in [0, 1]; other times than 1/2 need `any_time`.
 
-        Equal frames are copied, and so is a border of one-coloured rows or columns that both share, as of a letterbox:
-        it stays what it is, and costs nothing. What a frame's pairs share is computed once: do not change it in place.
+        Equal frames are copied. So is a border of one-coloured rows or columns that both share, such as a letterbox:
+        it stays as it is, and costs nothing. Features of a frame that belongs to several pairs are computed once, so
+        do not change a frame in place.
 
         Raises:
             ValueError: not enough memory.
@@ -105,7 +108,7 @@ class Network:
         return imgt, call
 
     def fingerprint(self) -> str:
-        """Tells networks apart that make other frames: by weights, precision, and how they are computed."""
+        """Return a text that differs for networks that make other frames: weights, precision, ways to compute."""
         model, digest = self._model, sha256()
         for name, value in model.state_dict().items() if hasattr(model, "state_dict") else ():
             digest.update(name.encode())
@@ -142,7 +145,7 @@ class Network:
         return made, Call(sum(costs) / len(costs), sum(ratios) / len(ratios), sum(executed))
 
     def _recall(self, img0: Tensor, img1: Tensor, part: Part) -> Known:
-        """What was computed of this part of the frames, in this pair or in others."""
+        """Return what has been computed of this part of the frames, in this pair or in others."""
         empty = (None, None, None)
         (place0, features0, behind), (place1, features1, _) = (self._features.get(i, empty) for i in (img0, img1))
         pair = behind[1] if behind and place0 == part and behind[0]() is img1 else None
@@ -159,7 +162,7 @@ class Network:
         return output.frame, call, output.known if known else None
 
     def _dense(self, height: int, width: int) -> float | None:
-        """10^9 operations of a frame of which everything is computed."""
+        """Return the 10^9 operations of a frame of which everything is computed."""
         if not isinstance(self._model, WaveletVFI):
             return None
         size = height, width
@@ -174,8 +177,10 @@ def tells_costs(model: Model) -> bool:
 
 
 def find_inside(img0: Tensor, img1: Tensor) -> tuple[int, int, int, int]:
-    """Top, bottom, left and right (ends excluded) of what is left of two different (1, 3, H, W) without their border:
-    the outer rows, and the outer columns, each of one colour and the same in both frames."""
+    """Return top, bottom, left and right (ends excluded) of two different (1, 3, H, W) without their common border.
+
+    The border is made of the outer rows, and the outer columns, that are of one colour and the same in both frames.
+    """
     same = (img0 == img1)[0].all(0)  # (H, W)
     rows = (same & (img0 == img0[..., :1])[0].all(0)).all(1)
     columns = (same & (img0 == img0[..., :1, :])[0].all(0)).all(0)
@@ -184,6 +189,6 @@ def find_inside(img0: Tensor, img1: Tensor) -> tuple[int, int, int, int]:
 
 
 def _inner(border: Tensor) -> tuple[int, int]:
-    """First and one past the last place that is not border."""
+    """Return the first place that is not border, and the place after the last one."""
     inside = (~border).nonzero()[:, 0]
     return inside[0].item(), inside[-1].item() + 1

@@ -1,4 +1,4 @@
-"""From the plan to frames: source frames as they are, and those between them: at their times, or by halving."""
+"""Turn the plan into frames: copy source frames, and make those between, at their times or by halving."""
 
 import contextlib
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -24,13 +24,17 @@ class Step(NamedTuple):
 
     @property
     def wanted(self) -> list[Fraction]:
-        """Places at which a frame has to be made, in order; none where source frames do."""
+        """Return the places at which a frame has to be made, in order; source frames are copied."""
         return sorted(set(self.places) - {0, 1})
 
 
 class Between(NamedTuple):
-    """A frame that was made. place: 0 to 1. image, alpha: as of a `Frame`. calls: what it cost, with those on the way
-    to it."""
+    """A frame that was made.
+
+    place: 0 to 1 between its two frames.
+    image, alpha: as in a `Frame`.
+    calls: cost of it, and of the frames made on the way to it.
+    """
 
     place: Fraction
     image: np.ndarray
@@ -44,8 +48,9 @@ Way = Callable[[Iterable[Step], Network], Generator[tuple[Step, Iterator[Between
 class Made(NamedTuple):
     """One frame of the output.
 
-    frame: the picture, with its time in the output. slot, span: where it comes from. calls: what the middle frames
-    computed for it, and for those after it, cost.
+    frame: the picture, with its time in the output.
+    slot, span: its place in the plan.
+    calls: cost of the middle frames that were computed for it, and for those after it.
     """
 
     frame: Frame
@@ -64,15 +69,16 @@ def interpolate_frames(
     device: torch.device | str = "cpu",
     threshold: float = SCENE_THRESHOLD,
 ) -> Iterator[Frame]:
-    """Frames with those between them, in memory; files are for `video.convert`. Ends with the last of `frames`.
+    """Interpolate frames in memory; `video.convert` does it with files. Ends with the last of `frames`.
 
-    Holds a few given frames and one per halving, however long `frames` is. Where frames have alpha, so do those made.
+    Holds a few given frames and one per halving, however long `frames` is. If frames have alpha, so do those made.
 
     Args:
         multiplier: how many times as many frames.
-        ratio, budget, device: as in `Network`. threshold: of cuts, which are held, see `video.content`.
+        ratio, budget, device: as in `Network`.
+        threshold: threshold of cuts, which are held, see `schedule/scenes.py`.
     Raises:
-        ValueError: a multiplier below 1; while iterating: fewer than two frames, sizes that change, a middle frame
+        ValueError: a multiplier below 1. While iterating: fewer than two frames, sizes that change, a middle frame
             that is not finite or needs more memory than there is.
     """
     timeline = Timeline(multiplier=multiplier)
@@ -87,10 +93,12 @@ def interpolate_frames(
 def render(spans: Iterable[Span], network: Network, depth: int, way: Way | None = None) -> Iterator[Made]:
     """Make the frames of `spans`, each at its time between its two source frames.
 
-    A network that makes the middle alone halves again and again: each frame is made at the nearest of 2^depth places.
-    Middle frames on the way are made once for all frames of a span, and not rounded before they are halved again.
+    A network that makes the middle alone halves again and again: each frame is made at the nearest of 2^depth
+        places. Middle frames on the way are made once for all frames of a span, and are not rounded before they are
+        halved again.
 
-    way: makes what each step wants, in order; default: `make_here`.
+    Args:
+        way: makes the frames that each step wants, in order; default: `make_here`.
     """
     steps = None if network.any_time else 2**depth
     planned = (Step(span, _places(span, steps)) for span in spans)
@@ -100,7 +108,7 @@ def render(spans: Iterable[Span], network: Network, depth: int, way: Way | None 
 
 
 def _fill_slots(step: Step, found: Iterator[Between]) -> Iterator[Made]:
-    """Give the frames of a step's slots; found: what it wants, in order."""
+    """Give the frames of a step's slots. `found`: the frames that it wants, in order."""
     span, done = step.span, None
     frame0, frame1 = span.frame0, span.frame1
     for slot, place in zip(span.slots, step.places, strict=True):
@@ -116,21 +124,21 @@ def _fill_slots(step: Step, found: Iterator[Between]) -> Iterator[Made]:
 
 
 def make_here(planned: Iterable[Step], network: Network) -> Generator[tuple[Step, Iterator[Between]], None, None]:
-    """Give each step with what it wants, made in this process when it is asked for."""
+    """Give each step with its frames, which this process makes when they are asked for."""
     maker = Maker(network)
     for step in planned:
         yield step, maker.make(step.span.frame0, step.span.frame1, step.wanted)
 
 
 class Maker:
-    """Makes frames between two; keeps the second one as the network takes it, for the next two."""
+    """Makes frames between two. Keeps the second one in the network's form, for the next two."""
 
     def __init__(self, network: Network):
         self._network = network
         self._last: tuple[Frame, Picture] | None = None
 
     def make(self, frame0: Frame, frame1: Frame | None, wanted: list[Fraction]) -> Iterator[Between]:
-        """Make the frames at the `wanted` places, in order; `frame1` may be None where there are none."""
+        """Make the frames at the `wanted` places, in order; `frame1` may be None if there are none."""
         if not wanted:
             return
         last = self._last
@@ -144,7 +152,7 @@ class Maker:
 
 
 def _places(span: Span, steps: int | None) -> list[Fraction]:
-    """Return where each slot's frame is made; steps: as of `place_of`."""
+    """Return where each slot's frame is made. `steps`: as in `place_of`."""
     if span.frame1 is None or span.is_cut:
         return [Fraction(0)] * len(span.slots)
     return [place_of(slot.at, span.frame0.time, span.frame1.time, steps) for slot in span.slots]
@@ -156,8 +164,8 @@ def make_between(
     """Make the wanted frames (place, frame) between img0, at 0, and img1, at 1, in order: see `render`.
 
     Args:
-        wanted: places in order; of a network that makes the middle alone, multiples of some 1 / 2^depth.
-        calls: what they cost is put here.
+        wanted: places in order; multiples of some 1 / 2^depth for a network that makes the middle alone.
+        calls: takes the costs.
     """
     way = _at_times if network.any_time else _halve
     return way(img0, img1, wanted, network, calls)
@@ -166,7 +174,7 @@ def make_between(
 def _at_times(
     img0: Picture, img1: Picture, wanted: list[Fraction], network: Network, calls: list[Call]
 ) -> Iterator[tuple[Fraction, Picture]]:
-    """Make the wanted frames (place, frame) between img0, at 0, and img1, at 1, each by one call."""
+    """Make each wanted frame (place, frame) by one call, in order."""
     for place in wanted:
         imgt, call = between(network, img0, img1, float(place))
         calls.append(call)
@@ -182,7 +190,7 @@ def _halve(
     start: Fraction = Fraction(0),
     end: Fraction = Fraction(1),
 ) -> Iterator[tuple[Fraction, Picture]]:
-    """Make the wanted frames (place, frame) between `start`, where img0 is, and `end`, where img1 is, in order."""
+    """Make the wanted frames (place, frame) between `start`, the place of img0, and `end`, that of img1, in order."""
     if not any(start < place < end for place in wanted):
         return
     imgt, call = between(network, img0, img1)

@@ -1,4 +1,4 @@
-"""What an output cost, segment by segment and in all."""
+"""Count frames and costs, segment by segment and in all."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -11,8 +11,14 @@ from .pipeline import Made
 
 @dataclass
 class Record:
-    """Of one segment. frames: in the output. made: by the network, or copied where nothing moves. held: in cuts and at
-    the end. calls: time in the source and a `Call`'s fields, per middle frame. cuts: times in the source in seconds."""
+    """The counts of one segment.
+
+    frames: frames in the output.
+    made: frames made by the network, or copied where nothing moves.
+    held: frames repeated, in cuts and at the end.
+    calls: for each middle frame, its time in the source and the fields of a `Call`.
+    cuts: times in the source in seconds.
+    """
 
     frames: int = 0
     made: int = 0
@@ -33,18 +39,25 @@ class Record:
             self.cuts.append(float(span.frame1.time))
 
     def to_dict(self) -> dict:
-        """As JSON holds it."""
+        """Return the record as JSON holds it."""
         return asdict(self)
 
 
 class Summary(NamedTuple):
-    """What became of a conversion.
+    """The result of a conversion.
 
-    output: the file or folder. frames: in it; made: of these between two, by the network; held: repeated, in cuts and
-    at the end. cuts: times in the source, in seconds. seconds: that it took. cost: mean fraction of the dense
-    synthesis, saved: of the operations that computing everything would have taken, None where the model does not say.
-    ratios: how many middle frames had which threshold ratio, to one digit. damage: where the source broke off, None if
-    it did not. records: by segment. calls: of the network.
+    output: the file or folder.
+    frames: number of frames in it.
+    made: number of frames between two, made by the network.
+    held: number of frames repeated, in cuts and at the end.
+    cuts: times in the source, in seconds.
+    seconds: time that it took.
+    cost: mean fraction of the dense synthesis; None if the model does not say.
+    saved: fraction of all operations that was saved; None if the model does not say.
+    ratios: how many middle frames had which threshold ratio, to one digit.
+    damage: where the source broke off; None if it did not.
+    records: one of each segment.
+    calls: number of calls of the network.
     """
 
     output: Path
@@ -62,7 +75,7 @@ class Summary(NamedTuple):
 
 
 def summarise(records: list[Record], *, output: Path, seconds: float, damage: str | None) -> Summary:
-    """All segments together."""
+    """Add up the records of all segments."""
     calls = [Call(*call[1:]) for record in records for call in record.calls]
     costs = [call.cost for call in calls if call.cost is not None]
     counted = [call for call in calls if call.executed is not None and call.dense]
@@ -82,7 +95,7 @@ def summarise(records: list[Record], *, output: Path, seconds: float, damage: st
 
 
 def describe(summary: Summary) -> str:
-    """In words, a line or two."""
+    """Describe a conversion in a line or two."""
     facts = [f"{summary.made} made without the network"]  # copied, as nothing moves
     if summary.calls:
         each = _digits(summary.seconds / summary.calls)
@@ -100,7 +113,7 @@ def describe(summary: Summary) -> str:
 
 
 def _digits(seconds: float) -> str:
-    """Two digits, at least; never an exponent."""
+    """Format with at least two digits, and never an exponent."""
     return f"{seconds:.2g}" if 0.001 <= seconds < 10 else f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.4f}"
 
 

@@ -1,4 +1,4 @@
-"""Frames larger than memory: overlapping tiles, blended where they overlap, so that no seam shows."""
+"""Compute frames that are too large for memory in overlapping tiles, blended so that no seam shows."""
 
 from collections.abc import Callable
 
@@ -6,15 +6,16 @@ import torch
 from torch import Tensor
 
 SMALLEST = 128  # pixels
-OVERLAP = 8  # a tile's share: motion farther than that across a border is not seen
+OVERLAP = 8  # share of a tile; motion that crosses a border by more is not seen
 MULTIPLE = 16  # of tiles' sizes, as the network pads to it
 
 
 def in_tiles(run: Callable[[Tensor, Tensor], Tensor], img0: Tensor, img1: Tensor, tile: int) -> Tensor:
-    """`run(img0, img1)`, computed on overlapping rectangles whose sides are at most `tile` pixels.
+    """Compute `run(img0, img1)` on overlapping rectangles whose sides are at most `tile` pixels.
 
     Args:
-        run: from two (1, 3, h, w) to one. img0, img1: (1, 3, H, W).
+        run: makes one (1, 3, h, w) of two.
+        img0, img1: (1, 3, H, W).
     Returns:
         (1, 3, H, W): where tiles overlap, they are weighted by the distance from their borders.
     """
@@ -34,7 +35,7 @@ def in_tiles(run: Callable[[Tensor, Tensor], Tensor], img0: Tensor, img1: Tensor
 
 
 def _cover(size: int, tile: int, overlap: int) -> list[slice]:
-    """As few equal pieces of at most `tile` as cover `size` with that overlap, evenly spaced."""
+    """Return the fewest equal pieces of at most `tile` that cover `size` with that overlap, evenly spaced."""
     if size <= tile:
         return [slice(0, size)]
     count = -(-(size - overlap) // (tile - overlap))
@@ -45,6 +46,6 @@ def _cover(size: int, tile: int, overlap: int) -> list[slice]:
 
 
 def _ramp(size: int, overlap: int, like: Tensor) -> Tensor:
-    """(size,) weights, growing from both ends to 1 over the overlap."""
+    """Return (size,) weights that grow from both ends to 1 over the overlap."""
     place = torch.arange(1, size + 1, device=like.device, dtype=like.dtype)
     return torch.minimum(place, size + 1 - place).clamp(max=overlap) / overlap

@@ -1,4 +1,4 @@
-"""A process that runs the network for another one: it gets pairs of frames, and gives those between them."""
+"""Run the network in a process for another one: take pairs of frames, and return the frames between them."""
 
 import multiprocessing
 import os
@@ -22,7 +22,11 @@ READY = "ready"
 
 
 class Order(NamedTuple):
-    """frame0, frame1: the frames around. wanted: places between them, see `Maker.make`."""
+    """One pair of frames to interpolate.
+
+    frame0, frame1: the frames around.
+    wanted: places between them, see `Maker.make`.
+    """
 
     frame0: Frame
     frame1: Frame
@@ -30,10 +34,10 @@ class Order(NamedTuple):
 
 
 def work(connection: Connection, threads: int) -> None:
-    """Make what comes through the connection, until that is closed; the target of a worker's process.
+    """Make what the connection asks for until it is closed; the target of a worker's process.
 
-    First comes the model as bytes of `pickle`, then runs: settings of `Network`, and consecutive orders. Each run is
-    answered by the frames of each order, or by the error that they ended in.
+    The model comes first, as bytes of `pickle`. Then runs come: settings of `Network`, and consecutive orders. Each
+    run is answered by the frames of each order, or by the error that ended it.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if hasattr(signal, "SIGINT"):
@@ -58,7 +62,7 @@ def _answer(model: object, settings: dict, orders: Sequence[Order]) -> list[list
 
 
 def _portable(error: Exception) -> Exception:
-    """Return the error, or one that says the same, as it can be sent."""
+    """Return the error, or one with the same message that can be sent."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:  # whatever the class of the error is
@@ -67,6 +71,6 @@ def _portable(error: Exception) -> Exception:
 
 
 def _end_with_parent() -> None:
-    """End at once when the process that started this one has ended, however it did."""
+    """End at once when the process that started this one has ended, for whatever reason."""
     wait([multiprocessing.parent_process().sentinel])
     os._exit(1)

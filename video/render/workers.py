@@ -1,7 +1,7 @@
-"""The network in several processes on one machine: runs of pairs go out, and frames come back in their order.
+"""Run the network in several processes on one machine: runs of pairs go out, and frames come back in their order.
 
-Only the network runs there. Decoding, the plan and encoding stay in the first process, so that all else is as without
-workers, and so are the bytes: each worker computes with as many threads as one process alone would.
+Only the network runs there. Decoding, the plan and encoding stay in the first process, so all else is as without
+workers. The bytes are the same, too: each worker computes with as many threads as one process alone would.
 """
 
 import contextlib
@@ -20,17 +20,17 @@ from .network import Network
 from .pipeline import Between, Step, Way
 from .worker import READY, Order, work
 
-PAIRS, FRAMES = 4, 8  # of a run, at most; one pair may make more frames
-AHEAD = 2  # runs per worker, whose frames wait at most
+PAIRS, FRAMES = 4, 8  # of a run, at most; a single pair may need more frames
+AHEAD = 2  # runs per worker that may be waiting
 PATIENCE = 5  # seconds until a process that does not end is killed
 
 
 class LostWorkerError(OSError):
-    """A worker has ended before its work."""
+    """A worker has ended before its work was done."""
 
 
 class Run:
-    """Consecutive steps for one worker, and what it made of them, None before."""
+    """Consecutive steps for one worker, and the frames that it made of them, None before."""
 
     def __init__(self, steps: list[Step]):
         self.steps = steps
@@ -39,7 +39,7 @@ class Run:
             self.made = [[] for _ in steps]
 
     def orders(self) -> list[Order]:
-        """Return what a worker is told. Frames lose what only the first process needs."""
+        """Return the orders for the worker. Frames lose the parts that only the first process needs."""
         bare: dict[int, Frame] = {}  # a frame of two pairs is sent once
 
         def strip(frame: Frame) -> Frame:
@@ -48,7 +48,7 @@ class Run:
         return [Order(*map(strip, (s.span.frame0, s.span.frame1)), s.wanted) for s in self.steps if s.wanted]
 
     def take(self, answer: list[list[Between]]) -> None:
-        """Note what a worker made of the orders."""
+        """Take the frames that a worker made."""
         found = iter(answer)
         self.made = [next(found) if step.wanted else [] for step in self.steps]
 
@@ -56,15 +56,14 @@ class Run:
 class Workers:
     """Processes that run a model. They start when they are first needed, and serve any number of conversions.
 
-    As a context, it ends them. An error ends them, too; the next conversion starts them anew.
+    At the end of a `with` block, they end. An error ends them, too; the next conversion starts them again.
     """
 
     def __init__(self, model: Any, count: int | None = None, *, threads: int = 1):
-        """
-        Args:
-            model: can be pickled, where more than one process is wanted.
-            count: of processes; 1: none beside the first. None: decided by each conversion, see `choose_workers`.
-            threads: of each process.
+        """Args:
+            model: can be pickled, if more than one process is wanted.
+            count: number of processes; 1: none besides the first. None: each conversion decides, see `choose_workers`.
+            threads: threads of each process.
         Raises:
             ValueError: a count or threads below 1.
         """
@@ -78,10 +77,10 @@ class Workers:
         self._busy: dict[Connection, Run | None] = {}  # None: it is starting
 
     def start(self, count: int) -> Way:
-        """Have at least `count` processes, and return the way of `render` that uses them all.
+        """Start processes until there are `count`, and return the way for `render` that uses them all.
 
         Raises:
-            ValueError: in a process that may not start others; the model cannot be handed to them.
+            ValueError: in a process that must not start others, or if the model cannot be sent to them.
         """
         if multiprocessing.parent_process() is not None:
             raise ValueError(
@@ -104,7 +103,7 @@ class Workers:
         return self._make
 
     def close(self) -> None:
-        """End all processes, whatever they do."""
+        """End all processes, whatever they are doing."""
         for process in self._processes.values():
             if process.pid is not None:
                 process.terminate()
@@ -123,10 +122,10 @@ class Workers:
         self.close()
 
     def _make(self, planned: Iterable[Step], network: Network) -> Generator[tuple[Step, Iterator[Between]], None, None]:
-        """Give each step with what it wants, in order, made by the processes that there are.
+        """Give each step with the frames that it wants, in order, made by the processes.
 
         Raises:
-            LostWorkerError: one of them has ended. Whatever an error of the network was.
+            LostWorkerError: one of them has ended. Errors of the network are raised as they are.
         """
         runs = gather(planned)
         waiting: deque[Run] = deque()
@@ -143,7 +142,7 @@ class Workers:
             raise
 
     def _fill(self, waiting: deque[Run], runs: Iterator[Run], settings: dict[str, Any]) -> bool:
-        """Hand out runs, as long as somebody is idle. Return False at the end of the runs."""
+        """Hand out runs while a process is idle. Return False at the end of the runs."""
         while len(waiting) < AHEAD * len(self._processes) and (self._idle or not waiting):
             run = next(runs, None)
             if run is None:
@@ -159,7 +158,7 @@ class Workers:
         return True
 
     def _listen(self) -> None:
-        """Wait for an answer, and take all that are there."""
+        """Wait for an answer, and take all that have come."""
         for connection in wait(list(self._busy)):
             with self._naming(connection):
                 answer = connection.recv()
@@ -186,7 +185,7 @@ class Workers:
 
 
 def gather(planned: Iterable[Step]) -> Iterator[Run]:
-    """Put up to `PAIRS` consecutive steps together that want up to `FRAMES` frames; one step may want more."""
+    """Put up to `PAIRS` consecutive steps that want up to `FRAMES` frames into a run; one step may want more."""
     steps: list[Step] = []
     for step in planned:
         wanted = sum(len(other.wanted) for other in (*steps, step))
@@ -200,7 +199,8 @@ def gather(planned: Iterable[Step]) -> Iterator[Run]:
 
 @contextlib.contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Processes started meanwhile do not get Ctrl-C, not even while they import; this one gets it afterwards."""
+    """Let processes that are started meanwhile get no Ctrl-C, not even while they import; this one gets it
+    afterwards."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

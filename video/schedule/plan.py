@@ -1,4 +1,4 @@
-"""Which frames the output has, and between which two of the source's each is to be made."""
+"""Plan the output's frames: which there are, and between which two source frames each is made."""
 
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -9,15 +9,16 @@ from ..frame import Frame
 from .scenes import SCENE_THRESHOLD, watch
 from .timeline import Slot, Timeline
 
-SEGMENT = 32  # source frames whose output is encoded on its own: what a crash loses, and what processes share out
+SEGMENT = 32  # source frames whose output is encoded on its own: a crash loses no more, and processes share these out
 
 
 class Span(NamedTuple):
-    """Consecutive frames of the output between two of the source.
+    """Consecutive frames of the output between two frames of the source.
 
-    frame0, frame1: the frames before and after; frame1 is None after the last. is_cut: they are of different scenes, or
-    pictures between them are lost.
-    segment: number of the output's segment. slots: the output's frames from frame0 until before frame1.
+    frame0, frame1: the frames before and after; frame1 is None after the last.
+    is_cut: they belong to different scenes, or pictures between them are lost.
+    segment: number of the output's segment.
+    slots: the output's frames from frame0 until before frame1.
     """
 
     frame0: Frame
@@ -36,17 +37,17 @@ def plan(
     drop_duplicates: bool = False,
     is_wanted: Callable[[int], bool] = lambda segment: True,
 ) -> Iterator[Span]:
-    """The output's frames in order, as soon as the frames they lie between are known.
+    """Give the output's frames in order, as soon as the frames on both sides of them are known.
 
     Args:
         frames: at least two.
-        until: from the time of the last frame and the longest time between two, when the last one ends. If that is at
-            once, it only ends the time of the one before, and is no frame of the output.
-        threshold: of cuts, see `video.content`.
-        drop_duplicates: leave repeated frames out; those in their place are interpolated.
-        is_wanted: whether a segment is to be made.
+        until: returns when the last frame ends, given its time and the longest time between two frames. If it ends at
+            once, it only ends the frame before, and is not in the output.
+        threshold: threshold of cuts, see `schedule/scenes.py`.
+        drop_duplicates: leave repeated frames out, and interpolate the frames in their place.
+        is_wanted: returns True if a segment is to be made.
     Raises:
-        ValueError: fewer than two frames, sizes that change.
+        ValueError: fewer than two frames, or sizes that change.
     """
     index, first, longest, last, verdict = -1, Fraction(0), Fraction(0), None, None
     kept: Frame | None = None

@@ -1,9 +1,10 @@
-"""What happens between the frames: cuts, which are held instead of morphed, and duplicates of animation on twos.
+"""Find cuts, which are held instead of interpolated, and duplicates, as of animation that is drawn for every second
+frame.
 
 A pair of frames is a cut if it differs much, motion allowed for, and stands out from the pairs before and after it.
-Fades do not stand out, and a flash is two cuts: it stays. At 149 joins of real shots, 147 are found, and none in the
-4,600 pairs inside of the shots; the HSV difference of PySceneDetect's detector (whose package needs OpenCV), judged the
-same way, finds 148, but calls a pair in fast motion a cut, too.
+Fades do not stand out. A flash is two cuts, so it stays. At 149 joins of real shots, 147 are found, and none in the
+4,600 pairs inside of the shots. The HSV difference of PySceneDetect's detector (whose package needs OpenCV), judged in
+the same way, finds 148, but takes a pair in fast motion for a cut, too.
 """
 
 from collections import deque
@@ -19,35 +20,46 @@ SCENE_THRESHOLD = 12.0  # of 255
 STANDS_OUT = 1.75  # times the mean change of the two pairs before, and of the two after
 SIDE = 2
 SMALL, BLOCK, SEARCH = 64, 8, 5  # pixels: width of what is compared; how far its blocks may move
-DUPLICATE_BLOCK, DUPLICATE = 16, 4  # no block of so many pixels may differ by more: lossy codecs disturb copies
-LONGEST_RUN = 3  # duplicates in a row that are animation (on fours); more are a still picture
-REACH = max(SIDE, LONGEST_RUN)  # pairs before and after that decide about one
+DUPLICATE_BLOCK, DUPLICATE = 16, 4  # side of a block; by how much it may differ, as lossy codecs disturb copies
+LONGEST_RUN = 3  # duplicates in a row that may be animation, drawn for every fourth frame; more are a still picture
+REACH = max(SIDE, LONGEST_RUN)  # pairs before and after one that decide about it
 
 
 class View(NamedTuple):
-    """A frame as it is compared: luma (H, W), and the same about 64 pixels wide, (h, w) int16 in multiples of BLOCK."""
+    """A frame as it is compared.
+
+    luma: (H, W) brightness.
+    small: (h, w) int16, the same about 64 pixels wide; both sides are multiples of BLOCK.
+    """
 
     luma: Image.Image
     small: np.ndarray
 
 
 class Change(NamedTuple):
-    """What differs between a frame and the next. content: 0 to 255, the mean difference after motion.
-    block: 0 to 255, the difference of the block that differs most, motion included."""
+    """The difference between a frame and the next.
+
+    content: 0 to 255, the mean difference that remains after motion.
+    block: 0 to 255, the difference of the block that differs most, motion included.
+    """
 
     content: float
     block: float
 
 
 class Verdict(NamedTuple):
-    """is_cut: the next frame belongs to another scene. is_duplicate: it repeats this one."""
+    """The verdict on the step from a frame to the next.
+
+    is_cut: the next frame belongs to another scene.
+    is_duplicate: the next frame repeats this one.
+    """
 
     is_cut: bool
     is_duplicate: bool
 
 
 def watch(frames: Iterable[Frame], *, threshold: float = SCENE_THRESHOLD) -> Iterator[tuple[Frame, Verdict | None]]:
-    """Every frame with the verdict on the step to the next (None for the last). Holds `REACH` + 2 frames.
+    """Give every frame with the verdict on the step to the next (None for the last). Holds `REACH` + 2 frames.
 
     Raises:
         ValueError: sizes that change.
@@ -74,7 +86,7 @@ def watch(frames: Iterable[Frame], *, threshold: float = SCENE_THRESHOLD) -> Ite
 
 
 def look(image: np.ndarray) -> View:
-    """(H, W, 3) uint8 or uint16 -> what is compared of it."""
+    """Return what is compared of a frame, (H, W, 3) uint8 or uint16."""
     rgb = Image.fromarray(image if image.dtype == np.uint8 else (image >> 8).astype(np.uint8))
     width = min(rgb.width, SMALL)
     small = rgb.resize((width, max(1, round(rgb.height * width / rgb.width))), Image.Resampling.BOX).convert("L")
@@ -83,14 +95,14 @@ def look(image: np.ndarray) -> View:
 
 
 def compare(view0: View, view1: View) -> Change:
-    """The change from one frame to the next; both have one size."""
+    """Return the change from one frame to the next; both have the same size."""
     content = max(_moved(view0.small, view1.small), _moved(view1.small, view0.small))
     difference = ImageChops.difference(view0.luma, view1.luma).reduce(DUPLICATE_BLOCK)
     return Change(content, difference.getextrema()[1])
 
 
 def judge(changes: Sequence[Change], place: int, *, threshold: float = SCENE_THRESHOLD) -> Verdict:
-    """The verdict on one of consecutive changes; those up to `REACH` away count."""
+    """Return the verdict on one of consecutive changes; those up to `REACH` away count."""
     content = [change.content for change in changes]
     sides = content[max(0, place - SIDE) : place], content[place + 1 : place + 1 + SIDE]
     usual = max((sum(side) / len(side) for side in sides if side), default=None)  # None: nothing to stand out from
@@ -100,7 +112,7 @@ def judge(changes: Sequence[Change], place: int, *, threshold: float = SCENE_THR
 
 
 def _run(changes: Sequence[Change], place: int) -> int:
-    """How many duplicates in a row the one at `place` belongs to, as far as `LONGEST_RUN` away; 0: it is none."""
+    """Return how many duplicates in a row include the one at `place`, at most `LONGEST_RUN` away; 0 if it is none."""
 
     def count(step: int) -> int:
         n = 0
@@ -116,7 +128,7 @@ def _is_same(change: Change) -> bool:
 
 
 def _moved(small0: np.ndarray, small1: np.ndarray) -> float:
-    """Mean over the blocks of small0 of the smallest difference to a place nearby in small1."""
+    """Return the mean over the blocks of small0 of the smallest difference to a place nearby in small1."""
     height, width = small0.shape
     places = np.lib.stride_tricks.sliding_window_view(np.pad(small1, SEARCH, mode="edge"), small0.shape)
     differences = np.abs(places - small0)  # (11, 11, h, w)

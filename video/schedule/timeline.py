@@ -1,4 +1,4 @@
-"""When the output's frames are due, as exact fractions, and where between two frames each is to be made."""
+"""Compute when the output's frames are due, as exact fractions, and where between two frames each is made."""
 
 import math
 import re
@@ -6,18 +6,20 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
-LARGEST = 1000  # of multipliers, rates and stretches: beyond it, a slip of the hand
+LARGEST = 1000  # multiplier, rate or stretch; a larger one is a typing error
 DEPTH = 4  # halvings, unless more are needed for neighbours to differ
 DEEPEST = 10
 HALF = Fraction(1, 2)
-NEAR = Fraction(1, 64)  # of the time between two frames: closer to one, a frame is copied
+NEAR = Fraction(1, 64)  # of the time between two frames; a frame that is closer to one of them is a copy of it
 
 
 class Slot(NamedTuple):
     """One frame of the output.
 
-    number: counted from 0. index: of the last source frame at or before it, counted from 0.
-    at: its time on the source's clock, in seconds. time: its time in the output, in seconds.
+    number: counted from 0.
+    index: number of the last source frame at or before it, counted from 0.
+    at: its time on the source's clock, in seconds.
+    time: its time in the output, in seconds.
     """
 
     number: int
@@ -27,10 +29,11 @@ class Slot(NamedTuple):
 
 
 class Timeline:
-    """Which frames an output has: `multiplier` times as many as the source, or `fps` per second.
+    """The times of an output's frames: `multiplier` times as many as the source has, or `fps` per second.
 
-    Multiplied frames lie between the source's own times, so a variable rate stays what it is; with `fps` the output's
-    rate is constant. `slow` stretches time; without a multiplier it also is one, and the rate stays as it was.
+    Multiplied frames lie between the source's own times, so a variable rate stays variable. With `fps`, the output's
+    rate is constant. `slow` stretches time. Without a multiplier, `slow` also is the multiplier, and the rate stays
+    as it was.
     """
 
     def __init__(
@@ -41,8 +44,13 @@ class Timeline:
         slow: Fraction | int = 1,
         from_zero: bool = False,
     ):
-        """from_zero: the output's first frame is at 0; else where the source's is. Raises ValueError for both
-        multiplier and fps, or values out of range."""
+        """Choose the times.
+
+        Args:
+            from_zero: the output's first frame is at 0; default: at the time of the source's first frame.
+        Raises:
+            ValueError: both multiplier and fps, or values out of range.
+        """
         if multiplier is not None and fps is not None:
             raise ValueError(f"give a multiplier ({multiplier}) or a rate ({fps}), not both")
         for name, value, least in (("multiplier", multiplier, 1), ("fps", fps, 0), ("slow", slow, 0)):
@@ -54,7 +62,7 @@ class Timeline:
         self._multiplier = Fraction(multiplier or (max(slow, 1) if slow != 1 else 2))
 
     def slots(self, index: int, start: Fraction, end: Fraction, first: Fraction) -> Iterator[Slot]:
-        """The output's frames from source frame `index`, at `start`, until before the next one, at `end`.
+        """Give the output's frames from source frame `index`, at `start`, until before the next one, at `end`.
 
         Args:
             first: the time of the source's first frame, from which the output's are counted.
@@ -73,27 +81,27 @@ class Timeline:
                 number += 1
 
     def rate(self, source: Fraction) -> Fraction:
-        """Nominal frames per second of the output, given the source's."""
+        """Return the nominal frames per second of the output, given those of the source."""
         return self.fps or source * self._multiplier / self.slow
 
     def constant(self, source: Fraction) -> "Timeline":
-        """Return the timeline with as many frames per second, given the source's, at even times."""
+        """Return a timeline with the same number of frames per second at even times, given the source's rate."""
         return Timeline(fps=self.rate(source), slow=self.slow, from_zero=self._from_zero)
 
     def total(self, count: int, source: Fraction) -> int:
-        """How many frames `count` source frames at a constant rate become."""
+        """Return how many frames `count` source frames at a constant rate become."""
         return math.ceil(count / source * self.slow * self.rate(source))
 
     def unit(self, source: Fraction) -> Fraction:
-        """Seconds of which the output's times are multiples, where the source's are multiples of `source`."""
+        """Return the seconds of which the output's times are multiples, if the source's are multiples of `source`."""
         return source / self.slow.denominator / (1 if self.fps else self._multiplier.numerator)
 
     def stretch(self, at: Fraction, first: Fraction) -> Fraction:
-        """The time in the output of a time on the source's clock."""
+        """Return the time in the output of a time on the source's clock."""
         return (0 if self._from_zero else first) + (at - first) * self.slow
 
     def halvings(self, source: Fraction) -> int:
-        """The depth at which neighbours in the output differ, at least `DEPTH`."""
+        """Return the depth of halving at which neighbours in the output differ, at least `DEPTH`."""
         return min(max(DEPTH, math.ceil(math.log2(self.rate(source) * self.slow / source))), DEEPEST)
 
     def _slot(self, number: int, index: int, at: Fraction, first: Fraction) -> Slot:
@@ -103,8 +111,9 @@ class Timeline:
 def place_of(at: Fraction, start: Fraction, end: Fraction, steps: int | None) -> Fraction:
     """Return where between two frames, 0 to 1, the frame of the time `at` is made.
 
-    steps: at the nearest multiple of 1 / steps; of two, the later. None: exactly there, but what is nearer to a source
-    frame than `NEAR` is that frame.
+    Args:
+        steps: choose the nearest multiple of 1 / steps; of two, the later. None: choose the exact place, but copy a
+            source frame that is nearer than `NEAR`.
     """
     place = (at - start) / (end - start)
     if steps is None:
@@ -113,7 +122,9 @@ def place_of(at: Fraction, start: Fraction, end: Fraction, steps: int | None) ->
 
 
 def rational(text: str) -> Fraction:
-    """A number such as 60, 2.5 or 60000/1001; decimals of television's rates (23.976, 29.97, 59.94) mean n * 1000/1001.
+    """Parse a number such as 60, 2.5 or 60000/1001.
+
+    Decimals of television's rates (23.976, 29.97, 59.94) mean n * 1000/1001.
 
     Raises:
         ValueError: not a number.
@@ -128,10 +139,10 @@ def rational(text: str) -> Fraction:
 
 
 def moment(text: str) -> Fraction:
-    """Seconds, or hours, minutes and seconds: 90, 1:30, 0:01:30.5.
+    """Parse a time: seconds, or hours, minutes and seconds, as 90, 1:30 or 0:01:30.5.
 
     Raises:
-        ValueError: neither.
+        ValueError: not such a time.
     """
     if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text.strip()):
         raise ValueError(f"{text} is not a time such as 90, 1:30 or 0:01:30.5")

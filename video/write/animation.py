@@ -1,4 +1,4 @@
-"""GIF and APNG from lossless segments, in two streaming passes."""
+"""Make GIF and APNG of lossless segments, in two streaming passes."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -11,13 +11,18 @@ from av.video.frame import VideoFrame
 from ..read.files import open_media
 from .segments import Format
 
-STORED = {"bgr0": "rgb24", "gbrp16le": "rgb48be", "bgra": "rgba"}  # of segments: in an APNG
+STORED = {"bgr0": "rgb24", "gbrp16le": "rgb48be", "bgra": "rgba"}  # pixel formats of segments, and of their APNG
 CENTISECOND = Fraction(1, 100)  # the unit of a GIF
 
 
 def animate(segments: list[Path], form: Format, output: Path, *, end: Fraction | None = None) -> None:
-    """Write the frames of all segments as a moving image that repeats for ever and lasts until `end` (default: one
-    period after the last frame). A GIF gets one palette of 256 colours, chosen from all frames."""
+    """Write the frames of all segments as a moving image that repeats for ever.
+
+    A GIF gets one palette of 256 colours, chosen from all frames.
+
+    Args:
+        end: seconds that it lasts; default: until one period after the last frame.
+    """
     is_gif = form.suffix == ".gif"
     unit = CENTISECOND if is_gif else form.unit
     times = [round(time / unit) for time in _times(segments)]
@@ -40,7 +45,7 @@ def animate(segments: list[Path], form: Format, output: Path, *, end: Fraction |
 
 
 def _times(segments: list[Path]) -> Iterator[Fraction]:
-    """Of all frames, in seconds."""
+    """Give the times of all frames, in seconds."""
     for segment in segments:
         with open_media(segment) as container:
             for packet in container.demux(video=0):
@@ -55,13 +60,13 @@ def _frames(segments: list[Path]) -> Iterator[VideoFrame]:
 
 
 def _with_palette(segments: list[Path]) -> Iterator[VideoFrame]:
-    """The frames in 256 colours, chosen in a first pass over all of them."""
+    """Give the frames in 256 colours, which are chosen in a first pass over all of them."""
     (palette,) = _filter(_frames(segments), "palettegen")
     yield from _filter(_frames(segments), "paletteuse", palette)
 
 
 def _filter(frames: Iterator[VideoFrame], name: str, second: VideoFrame | None = None) -> Iterator[VideoFrame]:
-    """What FFmpeg's filter `name` makes of the frames, and of `second` on its second input."""
+    """Apply FFmpeg's filter `name` to the frames; `second` is its second input."""
     graph = inputs = None
     for index, frame in enumerate(frames):
         frame.pts, frame.time_base = index, Fraction(1, 25)

@@ -1,4 +1,4 @@
-"""What is carried into an output, and what of it is left out: on purpose to close the output, or by its muxer."""
+"""Decide what is left out of an output: streams with which it cannot be closed, and packets that its muxer drops."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +14,10 @@ CARRIED = {"audio": "sound", "subtitle": "subtitles"}  # kinds of streams that m
 
 
 class Carried(NamedTuple):
-    """What is carried into an output, see `Carrier`. cut: what of it is left out."""
+    """The streams that are carried into an output, see `Carrier`.
+
+    cut: the part of them that is left out.
+    """
 
     source: VideoReader
     end: Fraction | None
@@ -23,7 +26,7 @@ class Carried(NamedTuple):
     is_said: bool
 
     def open(self, container: OutputContainer) -> Carrier:
-        """Return the one that carries it."""
+        """Return the `Carrier` of these streams."""
         ends = [end for end in (self.end, self.cut.until) if end is not None]
         return Carrier(
             self.source,
@@ -36,13 +39,22 @@ class Carried(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """What is left out, because the output could not be closed with it. without: kinds of streams. until: seconds."""
+    """The part that is left out, because the output could not be closed with it.
+
+    without: kinds of streams.
+    until: seconds from which on nothing is carried.
+    """
 
     without: tuple[str, ...] = ()
     until: Fraction | None = None
 
     def describe(self, kinds: set[str], reason: str) -> str:
-        """Return what is lost and why. kinds: of streams that were carried. reason: the library's."""
+        """Return what is lost and why.
+
+        Args:
+            kinds: kinds of the streams that were carried.
+            reason: the library's.
+        """
         names = [name for kind, name in CARRIED.items() if kind in kinds and kind in (self.without or CARRIED)]
         after = "" if self.until is None else f" from {float(self.until):.2f} s on"
         return f"{' and '.join(names)}{after} left out, as the output could not be closed with them ({reason})"
@@ -63,7 +75,10 @@ class Written(NamedTuple):
 
 
 def cut_more(cut: Cut, written: dict[int, Written]) -> Cut | None:
-    """Return what to leave out next: packets that wait for the end of another stream, subtitles, all; None: no more."""
+    """Return what to leave out next; None if there is no more.
+
+    The order is: packets that wait for the end of another stream, subtitles, everything.
+    """
     kinds = {stream.kind for stream in written.values()}
     if not kinds & CARRIED.keys() or cut.without == tuple(CARRIED):
         return None

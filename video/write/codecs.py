@@ -1,4 +1,4 @@
-"""Which codec, pixel format and settings an output gets."""
+"""Choose the codec, pixel format and settings of an output."""
 
 import logging
 import os
@@ -16,8 +16,8 @@ logger = logging.getLogger("waveletvfi")
 
 os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder prints its settings otherwise
 
-FINEST_UNIT = 10_000  # at least so many ticks a second: the times of a variable-rate source survive
-MOST_TICKS = 10_000_000  # a second
+FINEST_UNIT = 10_000  # ticks a second, at least, to keep the times of a source with a variable rate
+MOST_TICKS = 10_000_000  # ticks a second, at most
 GIF_RATE = 50  # browsers show anything faster ten times slower
 
 
@@ -35,20 +35,22 @@ def choose_format(
     encoder: str | None = None,
     encoder_options: Sequence[str] | None = None,
 ) -> Format:
-    """How to store frames like those of `picture` (a reader) under the name `output`.
+    """Choose how frames like those of `picture` (a reader) are stored under the name `output`.
 
-    Lossless codecs keep the pixel format of the source; the others get 4:2:0, the one that plays everywhere, of 8 bits
-    or as many as the source has, and 4:4:4 where they need even sizes and these are odd.
+    Lossless codecs keep the pixel format of the source. The others get 4:2:0, which plays everywhere, in 8 bits or
+    as many as the source has; they get 4:4:4 if they need even sizes and these are odd.
 
     Args:
-        rate: nominal frames per second; default: the source's. unit: seconds, of which all times are multiples.
-        columns: how many pictures stand side by side. codec, crf, preset: default: those of the container and codec.
-        encoder: instead of a codec, FFmpeg's name of an encoder. encoder_options: for it, as KEY=VALUE; they win over
-            what it is told otherwise, and "pix_fmt" is the pixel format.
+        rate: nominal frames per second; default: the source's.
+        unit: seconds; all times are multiples of it.
+        columns: number of pictures that stand side by side.
+        codec, crf, preset: default: those of the container and codec.
         keeps_alpha: the frames have alpha, which is to be kept.
+        encoder: FFmpeg's name of an encoder, instead of a codec.
+        encoder_options: options of it, as KEY=VALUE. They win over its usual options; "pix_fmt" is the pixel format.
     Raises:
-        ValueError: a suffix, codec, quality, preset, size or option that does not fit, naming what does; no place for
-            alpha; an encoder that is not there, or cannot be opened.
+        ValueError: a suffix, codec, quality, preset, size or option that does not fit, with those that do; no place for
+            alpha; an encoder that is missing, or cannot be opened.
     """
     suffix = "" if Path(output).is_dir() else Path(output).suffix.lower()
     name = _name_codec(output, suffix, codec, is_named=encoder is not None, keeps_alpha=keeps_alpha)
@@ -101,23 +103,23 @@ def choose_format(
             "%s: its pixels, %s as wide as high, will look square; h264 and h265 keep that", output, picture.aspect
         )
     is_chosen = encoder is not None or encoder_options is not None
-    if form.encoder and (is_chosen or min(size) < 64 or max(size) > 4096):  # where encoders have limits of their own
+    if form.encoder and (is_chosen or min(size) < 64 or max(size) > 4096):  # sizes at which encoders have limits
         try_encoder(form)
     return form
 
 
 def is_video(path: str | os.PathLike) -> bool:
-    """Whether the suffix is that of a video this module writes."""
+    """Return True if the suffix is that of a video that is written here."""
     return Path(path).suffix.lower() in DEFAULT_CODECS
 
 
 def is_animation(path: str | os.PathLike) -> bool:
-    """Whether the suffix is that of a moving image."""
+    """Return True if the suffix is that of a moving image."""
     return Path(path).suffix.lower() in ANIMATIONS
 
 
 def _of_encoder(encoder: str, suffix: str) -> Codec:
-    """How an encoder is used. Raises ValueError for one that is not there, or does not go into the container."""
+    """Return how an encoder is used. Raises ValueError if it is missing, or does not go into the container."""
     check_encoder(encoder)
     known = next((settings for settings in CODECS.values() if settings.encoder == encoder), None)
     settings = known or Codec(encoder, holding(encoder, DEFAULT_CODECS))
@@ -128,7 +130,11 @@ def _of_encoder(encoder: str, suffix: str) -> Codec:
 
 
 def _name_codec(output: Path, suffix: str, codec: str | None, *, is_named: bool, keeps_alpha: bool) -> str | None:
-    """The key into CODECS, None for what has no choice of it. is_named: there is an encoder's name instead."""
+    """Return the key into CODECS; None for an output without choice of it.
+
+    Args:
+        is_named: the encoder is given by its own name instead.
+    """
     if is_named and codec is not None:
         raise ValueError(f"--codec {codec} chooses an encoder, and so does --encoder; give one of them")
     if suffix and suffix not in DEFAULT_CODECS and suffix not in ANIMATIONS:
@@ -205,7 +211,7 @@ def _animation_format(picture: Picture, suffix: str, *, keeps_alpha: bool) -> st
 
 
 def _tick(rate: Fraction, unit: Fraction | None) -> Fraction:
-    """A unit of time in which the frames of `rate`, and multiples of `unit`, are exact where that is possible."""
+    """Return a unit of time in which frames of `rate`, and multiples of `unit`, are exact if that is possible."""
     ticks = lcm(rate.numerator, unit.denominator if unit else 1)
     if ticks > MOST_TICKS:
         ticks = rate.numerator

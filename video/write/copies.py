@@ -1,5 +1,4 @@
-"""Times of copied packets: the source's, as exactly as the output's clock can say them.
-Sound without compression for mp4: ALAC, without loss, where players disagree about how it is stored there."""
+"""Prepare carried packets: give them the output's times, and store sound as ALAC where mp4 players misread it."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -14,28 +13,29 @@ from av.format import Flags
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
-MP4, M4V = "mp4", "ipod"  # FFmpeg's names of .mp4, and of .m4v, which holds none of it
+MP4, M4V = "mp4", "ipod"  # FFmpeg's names of .mp4, and of .m4v, which holds no uncompressed sound
 PLAIN = "pcm_"  # how FFmpeg's names of uncompressed sound begin
-AGREED = ("pcm_s16le", "pcm_s16be")  # in .mp4: before version 6, FFmpeg took anything else as 16 bits, or nothing
+AGREED = ("pcm_s16le", "pcm_s16be")  # in .mp4: FFmpeg before version 6 took all others for 16 bits, or for nothing
 SHALLOW = {"pcm_s8", "pcm_u8", "pcm_alaw", "pcm_mulaw"}  # 16 bits hold them
 EXACT = SHALLOW | set(AGREED) | {"pcm_s24le", "pcm_s24be"}  # ALAC has 16 or 24 bits
 FRAME = 4096  # samples: what ALAC takes
 
 
 class OutputClock:
-    """Gives packets the times of an output, which must not go back in any stream."""
+    """Gives packets times of an output, which must not go back in any stream: as exact as its clock can say them."""
 
     def __init__(self, output: OutputContainer):
         flags = Flags(output.format.flags)
         self._least = 0 if Flags.ts_nonstrict in flags else 1  # ticks from a packet to the next
-        self._takes_negative = Flags.ts_negative in flags  # as what is decoded, but not shown
+        self._takes_negative = Flags.ts_negative in flags  # for packets that are decoded, but not shown
         self._last: dict[int, int] = {}
 
     def set(self, packet: Packet, copy: Stream, *, start: Fraction, is_cut: bool = False) -> bool:
-        """Move a packet into the stream `copy`, whose unit of time is known when the head of the output is written.
+        """Move a packet into the stream `copy`. Its unit of time is known once the head of the output is written.
 
         Args:
-            start: the source's first moment, in seconds. is_cut: what ends before it is left out.
+            start: the source's first moment, in seconds.
+            is_cut: leave out what ends before it.
         Returns:
             False for a packet that is not to be written: it has no time, or the source hides it.
         """
@@ -66,7 +66,7 @@ class OutputClock:
 
 
 def _padding(stream: Stream) -> Fraction:
-    """Seconds of sound before the first moment that are decoded and cut off; Matroska says how much, as others do."""
+    """Return the seconds of sound before the first moment that are decoded and cut off, as the source says."""
     context = stream.codec_context
     if stream.type != "audio" or context is None or not context.sample_rate:
         return Fraction(0)
@@ -74,12 +74,12 @@ def _padding(stream: Stream) -> Fraction:
 
 
 def span(packet: Packet) -> tuple[Fraction, Fraction]:
-    """When a packet that has its place in the output begins and ends, in seconds."""
+    """Return when a packet that has its place in the output begins and ends, in seconds."""
     return packet.pts * packet.time_base, (packet.pts + (packet.duration or 0)) * packet.time_base
 
 
 def needs_recoding(stream: AudioStream, output: OutputContainer) -> bool:
-    """Whether a stream's sound is to be stored as ALAC, which the output then can hold."""
+    """Return True if a stream's sound is to be stored as ALAC, which the output then can hold."""
     kind = output.format.name
     if kind not in (MP4, M4V) or stream.type != "audio" or stream.codec_context is None:
         return False
@@ -88,15 +88,15 @@ def needs_recoding(stream: AudioStream, output: OutputContainer) -> bool:
 
 
 def is_exact(stream: AudioStream) -> bool:
-    """Whether ALAC holds every bit of a stream's samples."""
+    """Return True if ALAC holds every bit of a stream's samples."""
     return stream.codec_context.name in EXACT
 
 
 class Recoder:
-    """Encodes one stream's packets as ALAC."""
+    """Encodes one stream's packets of uncompressed sound as ALAC."""
 
     def __init__(self, stream: AudioStream, output: OutputContainer):
-        """Add a stream to `output`, which is `copy` then."""
+        """Add a stream, which becomes `copy`, to `output`."""
         context = stream.codec_context
         self.copy: AudioStream = output.add_stream("alac", rate=context.sample_rate)
         _describe(self.copy.codec_context, context)
@@ -105,7 +105,7 @@ class Recoder:
         )
 
     def packets(self, packet: Packet | None) -> Iterator[Packet]:
-        """What a packet, or the end (None), gives; times are those of the source."""
+        """Give the packets that a packet, or the end (None), yields; times are those of the source."""
         for frame in packet.decode() if packet is not None else [None]:
             for part in self._resampler.resample(frame):
                 yield from self.copy.encode(part)
@@ -119,7 +119,7 @@ def _describe(encoder: AudioCodecContext, source: AudioCodecContext) -> None:
 
 
 def _try(stream: AudioStream) -> bool:
-    """Whether the encoder takes the stream's channels and rate."""
+    """Return True if the encoder takes the stream's channels and rate."""
     encoder = CodecContext.create("alac", "w")
     try:
         encoder.sample_rate = stream.codec_context.sample_rate

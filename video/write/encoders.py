@@ -1,5 +1,4 @@
-"""The codecs that are chosen by a name of their own, and how each is used.
-FFmpeg's encoders by their names: which are there, what goes into which container, and their own options."""
+"""Know the codecs that have a name here, and FFmpeg's encoders: which exist, their containers, their options."""
 
 import contextlib
 import difflib
@@ -17,24 +16,29 @@ from av.codec.codec import UnknownCodecError
 SPEEDS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}  # FFmpeg's names
-#: Those that are named where another is missing.
+#: Encoders that an error lists if another one is missing.
 SOFTWARE = ("libx264", "libx265", "libsvtav1", "libvpx-vp9", "prores_ks", "dnxhd", "ffv1", "mpeg4")
 HARDWARE = (
     "h264_nvenc", "hevc_nvenc", "av1_nvenc", "h264_vaapi", "hevc_vaapi", "av1_vaapi", "h264_qsv", "hevc_qsv",
     "h264_amf", "hevc_amf", "h264_videotoolbox", "hevc_videotoolbox",
 )  # fmt: skip
 LISTS = ("x264-params", "x265-params", "svtav1-params")  # options whose value is a list of others, A=B:C=D
-RATES = {"b", "qp", "q", "cq", "global_quality"}  # options that decide about the quality, as crf does
+RATES = {"b", "qp", "q", "cq", "global_quality"}  # options that set the quality, as crf does
 SIDE = 256  # pixels: every encoder takes pictures of this size
 
 
 class Codec(NamedTuple):
-    """How one codec is used.
+    """How a codec is used.
 
-    encoder: FFmpeg's name. suffixes: containers it may be in. smallest, largest: sides it takes.
-    needs_even: 4:2:0 only for even sizes. crf, worst: default and largest --crf, None where there is none.
-    preset, presets: default and choice of --preset. preset_key: the encoder's name for it.
-    options: what else the encoder is told. is_lossless: the picture comes back bit for bit.
+    encoder: FFmpeg's name of its encoder.
+    suffixes: containers that may hold it.
+    smallest, largest: limits of the sides of a picture.
+    needs_even: 4:2:0 takes even sizes only.
+    crf, worst: default and largest --crf; None if there is none.
+    preset, presets: default and choice of --preset.
+    preset_key: the encoder's name for the preset.
+    options: other options of the encoder.
+    is_lossless: the picture comes back bit for bit.
     with_alpha: containers in which it keeps alpha.
     """
 
@@ -53,8 +57,9 @@ class Codec(NamedTuple):
     with_alpha: tuple[str, ...] = ()
 
 
-# A fixed number of threads, for files that do not depend on the machine; closed groups, for segments that stand alone.
-# x264 without "cpu-independent" reads memory that it never wrote (mbtree with AVX-512): other bytes from run to run.
+# The number of threads is fixed, so that files do not depend on the machine. Groups are closed, so that segments can be
+# decoded alone. Without "cpu-independent", x264 reads memory that it never wrote (mbtree with AVX-512), and its bytes
+# differ from run to run.
 CODECS = {
     "h264": Codec(
         "libx264", (".mp4", ".m4v", ".mov", ".mkv"), needs_even=True, crf=18, worst=51,
@@ -83,7 +88,7 @@ ANIMATIONS = (".gif", ".apng")
 
 
 def check_encoder(name: str) -> None:
-    """Raises ValueError, with those that are there, for what is not the name of an encoder of video in this build."""
+    """Raise ValueError if this build has no video encoder of that name; the error lists those that there are."""
     if not _is_there(name):
         raise ValueError(
             f"this build of PyAV and FFmpeg has no encoder {name!r} of video; there are {describe_encoders()}"
@@ -91,25 +96,25 @@ def check_encoder(name: str) -> None:
 
 
 def describe_encoders(*, but: str = "") -> str:
-    """Return the usual encoders that can be used on this machine: those for a device are opened to find out."""
+    """List the usual encoders that work on this machine; those for a device are opened to find out."""
     names = [name for name in SOFTWARE if _is_there(name)]
     names += [name for name in HARDWARE if name != but and _is_there(name) and _opens(name)]
     return ", ".join(name for name in names if name != but)
 
 
 def holding(encoder: str, suffixes: Iterable[str]) -> tuple[str, ...]:
-    """Return those suffixes whose containers hold what an encoder makes."""
+    """Return the suffixes whose containers hold the output of an encoder."""
     return tuple(suffix for suffix in suffixes if holds(CONTAINERS[suffix], encoder))
 
 
 def holds(container: str, encoder: str) -> bool:
-    """Return True if FFmpeg says of a container that it holds what an encoder makes."""
+    """Return True if FFmpeg says that a container holds the output of an encoder."""
     with av.open(io.BytesIO(), "w", format=container) as opened:
         return encoder in opened.supported_codecs
 
 
 def parse_options(given: Sequence[str]) -> dict[str, str]:
-    """Return options by name. Raises ValueError for one that is not KEY=VALUE, or comes twice."""
+    """Return options by name. Raises ValueError for one that is not KEY=VALUE, or that comes twice."""
     options: dict[str, str] = {}
     for text in given:
         key, sign, value = text.partition("=")
@@ -122,14 +127,14 @@ def parse_options(given: Sequence[str]) -> dict[str, str]:
 
 
 def with_options(options: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """Return an encoder's options with those that a user gave: these win; in lists, the later entry wins."""
+    """Merge an encoder's options with those of a user, which win; in lists, the later entry wins."""
     kept = {key: value for key, value in options.items() if key != "crf" or not RATES & given.keys()}
     joined = {key: f"{kept[key]}:{given[key]}" for key in LISTS if key in kept and key in given}
     return {**kept, **given, **joined}
 
 
 def check_used(encoder: str, options: Mapping[str, str], unused: Collection[str]) -> None:
-    """Raises ValueError for options that an encoder did not take, with those of a similar name."""
+    """Raise ValueError for options that an encoder did not take, with options of a similar name."""
     if unknown := sorted(unused):
         known = av.CodecContext.create(encoder, "w").supported_options
         names = sorted({option.name for option in (*known.generic, *known.private)})
@@ -140,7 +145,7 @@ def check_used(encoder: str, options: Mapping[str, str], unused: Collection[str]
 
 @contextlib.contextmanager
 def own_words(words: list[str]) -> Iterator[None]:
-    """Collect in `words` the errors that FFmpeg tells meanwhile, the first one first."""
+    """Collect FFmpeg's error messages in `words` meanwhile, the first one first."""
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
     try:

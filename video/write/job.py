@@ -1,5 +1,4 @@
-"""The part folder beside an output: what is finished of it, and of what it is the output.
-Frames into segments, each with its record when it is complete."""
+"""Keep what is finished of an output in a part folder beside it, and resume there."""
 
 import contextlib
 import json
@@ -22,36 +21,47 @@ logger = logging.getLogger("waveletvfi")
 DESCRIPTION = "job.json"
 UNREADABLE = {"job": "unreadable"}
 FLAGS = {"drop_duplicates": "--duplicates drop", "encoder_options": "-e"}
-EFFECTS = ("format", "source", "weights", "segment")  # not options: the first follows from the options and the source
+EFFECTS = (
+    "format",
+    "source",
+    "weights",
+    "segment",
+)  # are not options; the format follows from the options and the source
 
 
 class Job:
-    """The part folder of one output. A segment is finished when its record is there, and its files are as it says."""
+    """The part folder of one output.
+
+    A segment is finished if its record is there, and its files are as the record says.
+    """
 
     def __init__(self, output: Path):
         self.output = output
         self.folder = output.absolute().parent / f".{short_name(output.name)}.part"
         self._lock = Lock(self.folder.with_name(f"{self.folder.name}.lock"))
-        self._planned: dict[int, bool] = {}  # segments of the output, and if they were missing when first asked for
+        self._planned: dict[
+            int, bool
+        ] = {}  # segments of the output; True for those that were missing when first asked for
 
     def hold(self) -> None:
-        """Keep other processes away until `release`. Raises OSError naming the one that is there already."""
+        """Keep other processes away until `release`. Raises OSError that names the process that is there already."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         self._lock.take(self.output)
 
     def release(self) -> None:
-        """Let others in, if this one keeps them away."""
+        """Let other processes in, if this one keeps them away."""
         self._lock.release()
 
     def begin(self, description: dict[str, str], *, resume: bool, overwrite: bool) -> None:
-        """Make the folder, or take over what is there.
+        """Make the folder, or take over the one that exists.
 
         Args:
             description: all that decides about the output.
-            resume: continue what is there, if it is of the same job. overwrite: else remove it.
+            resume: continue in a folder of the same job.
+            overwrite: remove a folder, unless it is resumed.
         Raises:
-            FileExistsError: there is one, and neither is wanted, or it is not of this program.
-            ValueError: there is one of another job.
+            FileExistsError: there is a folder, and neither is wanted, or this program did not make it.
+            ValueError: the folder belongs to another job.
             OSError: the folder cannot be made.
         """
         found = self._find()
@@ -73,7 +83,7 @@ class Job:
 
     def is_missing(self, segment: int) -> bool:
         """Note that a segment belongs to the output. Return True if it has not been finished, or has been damaged."""
-        if segment not in self._planned:  # later it may look whole while it is being made
+        if segment not in self._planned:  # asked once: later it may look whole while it is being made
             self._planned[segment] = not self._is_whole(segment)
         return self._planned[segment]
 
@@ -83,7 +93,7 @@ class Job:
         _write(self._path(segment), {"record": record.to_dict(), "files": sizes})
 
     def check(self) -> None:
-        """Raises OSError unless exactly the segments that belong to the output are there and whole."""
+        """Raise OSError unless exactly the segments that belong to the output are there and whole."""
         there = {int(path.stem) for path in self._records()}
         wrong = sorted((there - self._planned.keys()) | {part for part in self._planned if not self._is_whole(part)})
         if wrong:
@@ -94,7 +104,7 @@ class Job:
             )
 
     def records(self) -> list[Record]:
-        """Of all finished segments, in order."""
+        """Return the records of all finished segments, in order."""
         loaded = (_load(path) for path in self._records())
         return [Record(**content["record"]) for content in loaded if content]
 
@@ -108,7 +118,7 @@ class Job:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _find(self) -> dict[str, str] | None:
-        """The description of the job that is there; None where there is none."""
+        """Return the description of the job in the folder; None if there is no job."""
         path = self.folder / DESCRIPTION
         if path.is_file():
             try:
@@ -132,7 +142,7 @@ class Job:
 
 
 def _difference(found: dict[str, str], wanted: dict[str, str]) -> str:
-    """What makes two jobs different, in the words of the command line."""
+    """Return in the words of the command line what makes two jobs different."""
     if found == UNREADABLE:
         return f"its {DESCRIPTION} cannot be read"
     changed = sorted(key for key in found.keys() | wanted if found.get(key) != wanted.get(key))
@@ -144,7 +154,7 @@ def _difference(found: dict[str, str], wanted: dict[str, str]) -> str:
 
 
 def _load(path: Path) -> dict | None:
-    """The record of a segment and the sizes of its files; None where it is not there or cannot be read."""
+    """Return the record of a segment and the sizes of its files; None if it is missing or cannot be read."""
     try:
         content = json.loads(path.read_text())
         Record(**content["record"])
@@ -167,34 +177,40 @@ class Writer(Protocol):
     """Takes the frames of an output in their order."""
 
     def write(self, frame: Frame) -> None:
-        """The next one."""
+        """Take the next frame."""
 
 
 class StreamSink:
-    """Hands frames on at once, to a writer that keeps none. record: of all of them."""
+    """Hands frames on at once, to a writer that keeps none.
+
+    record: counts of all frames.
+    """
 
     def __init__(self, writer: Writer, *, compare: bool = False):
-        """compare: as of `Sink`."""
+        """Set up the sink. `compare`: as in `Sink`."""
         self._writer, self._compare = writer, compare
         self.record = Record()
 
     def write(self, made: Made) -> None:
-        """The next frame of the output."""
+        """Take the next frame of the output."""
         self.record.add(made)
         self._writer.write(_shown(made, self._compare))
 
 
 class Sink:
-    """Writes frames into the segments they belong to. As a context: an error drops the segment that is not complete."""
+    """Writes frames into the segments they belong to, and notes each segment in the job when it is complete.
+
+    In a `with` block, an error drops the segment that is not complete.
+    """
 
     def __init__(self, job: Job, form: Format, *, compare: bool = False):
-        """compare: put the source's frame, as it is shown at that time, to the left of each."""
+        """Set up the sink. `compare`: put the source's frame of the same time to the left of each."""
         self._job, self._format, self._compare = job, form, compare
         self._segment: int | None = None
         self._open = contextlib.ExitStack()
 
     def write(self, made: Made) -> None:
-        """The next frame of the output."""
+        """Take the next frame of the output."""
         if made.span.segment != self._segment:
             self._finish()
             self._first = made.slot.number

@@ -1,7 +1,7 @@
-"""One process at a time makes an output: a lock that ends with its holder, whatever ends that.
+"""Let one process at a time make an output: a lock that ends with its holder, however that ends.
 
-Unix locks the whole file (`fcntl`), Windows one byte of it (`msvcrt`), far behind its text, which others cannot read
-where it is locked.
+Unix locks the whole file (`fcntl`). Windows locks one byte of it (`msvcrt`), far behind its text, because others cannot
+read a place that is locked.
 """
 
 import contextlib
@@ -33,17 +33,19 @@ FCNTL, MSVCRT = _find("fcntl"), _find("msvcrt")  # one of them is there, dependi
 
 
 class Lock:
-    """The file `path`, there while it is held. It says who holds it; one that a killed process left is free."""
+    """The file `path`, which exists while it is held. It says who holds it. The file of a killed process is free."""
 
     def __init__(self, path: Path):
         self._path = path
         self._file: TextIO | None = None
 
     def take(self, output: Path) -> None:
-        """Take the lock; `output` is named where that fails.
+        """Take the lock.
 
+        Args:
+            output: named in errors.
         Raises:
-            OSError: another process holds it, which is named; the file cannot be made.
+            OSError: another process, which is named, holds it; or the file cannot be made.
         """
         while self._file is None:
             file = self._path.open("a+")
@@ -66,7 +68,7 @@ class Lock:
         self._file.flush()
 
     def release(self) -> None:
-        """Remove the file, if this is the holder."""
+        """Remove the file, if this process holds it."""
         if self._file is None:
             return
         if FCNTL is not None:
@@ -82,7 +84,7 @@ class Lock:
 
 
 def _lock(file: TextIO) -> None:
-    """Lock a file, or raise BlockingIOError if another process has done so."""
+    """Lock a file. Raises BlockingIOError if another process has locked it."""
     if FCNTL is not None:
         FCNTL.flock(file, FCNTL.LOCK_EX | FCNTL.LOCK_NB)
     else:
@@ -103,7 +105,7 @@ def _lock_byte(file: TextIO, *, is_held: bool) -> None:
 
 
 def _read(file: TextIO) -> str:
-    """Return the text of a file that another process holds, which writes it just after it has locked it."""
+    """Return the text of a file that another process holds, and writes just after it has locked it."""
     until = time.monotonic() + PATIENCE
     while True:
         file.seek(0)

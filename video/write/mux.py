@@ -1,4 +1,4 @@
-"""From segments to the output: complete under its name, or not there at all."""
+"""Join segments into the output, which appears under its name only when it is complete."""
 
 import contextlib
 import errno
@@ -24,10 +24,10 @@ from .copies import span
 from .segments import FRAMES, QUICK_TIME, SEGMENT, Format, naming_failures, tag_colour
 from .streams import MATROSKA, is_unlisted
 
-# Errors of writing: any other one is of a carried packet, whose loss does not end the work.
+# Errors of writing. Any other error is that of a carried packet, whose loss does not end the work.
 OF_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EPIPE, errno.EBADF, errno.ENOMEM}
-# Alpha of VP9 is beside the packet: an identifier, which is always 1, and a picture. FFmpeg's reader of segments puts
-# the identifier there once more than its writer did.
+# VP9 has alpha beside its packets: an identifier, which is always 1, and a picture. FFmpeg's reader of segments adds
+# the identifier a second time.
 BESIDE, IDENTIFIER = "matroska_block_additional", (1).to_bytes(8, "big")
 BESIDE_NUMBER = 15  # FFmpeg's number of that kind
 
@@ -46,19 +46,20 @@ def join(
     is_whole: bool = False,
     is_said: bool = False,
 ) -> str | None:
-    """Make `output` of all segments in `folder`; the same bytes in whichever order and by whomever they were made.
+    """Make `output` of all segments in `folder`. Its bytes do not depend on the order in which segments were made,
+    or by whom.
 
     Args:
-        source: what to copy sound, subtitles, chapters, metadata, attachments and cover from.
+        source: where to copy sound, subtitles, chapters, metadata, attachments and cover from.
         end: seconds that the picture lasts; default: until one period after the last frame.
         stretch: how many times as long as `source` it lasts; unless it is 1, sound and subtitles are left out.
         is_whole: `source` was read to its end, so that sound and subtitles go on after the picture.
-        is_said: what the output cannot hold has been said, see `carry.rehearse`.
+        is_said: the user already knows what the output cannot hold, see `streams.rehearse`.
     Returns:
-        What is left out of `source` because the output could not be closed with it, None for nothing.
+        In words, what of `source` is left out because the output could not be closed with it; None for nothing.
     Raises:
-        OSError: no space, no permission; what was there, if anything, is untouched.
-        ValueError: no segments, or they do not belong together.
+        OSError: no space, no permission. An output that existed is untouched.
+        ValueError: there are no segments, or they do not belong together.
     """
     if not form.suffix:
         _rename(folder / FRAMES, output)
@@ -89,8 +90,11 @@ def _mux(
     stretch: Fraction,
     is_said: bool,
 ) -> str | None:
-    """Write all segments and what is carried. If the output cannot be closed, write it again with less of what is
-    carried. Return what was lost by that, None for nothing."""
+    """Write all segments and the carried streams.
+
+    If the output cannot be closed, write it again with less of what is carried. Return what was lost by that; None for
+    nothing.
+    """
     cut, lost = Cut(), None
     kinds: set[str] = set()
     written: dict[int, Written] = {}
@@ -163,8 +167,10 @@ def _add_picture(container: OutputContainer, segment: Path, form: Format) -> Vid
 
 
 def _pictures(segments: list[Path], form: Format, video: VideoStream, end: Fraction | None) -> Iterator[Packet]:
-    """The packets of all segments in the order of decoding, with the times of decoding and durations that belong to
-    one stream: encoders know neither what came before nor what comes after."""
+    """Give the packets of all segments in the order of decoding, with times of decoding and durations of one stream.
+
+    Encoders of single segments know neither what came before nor what comes after.
+    """
     headers, reorder, before = None, 0, []
     contents = ((path, *_read(path, form)) for path in segments)
     current = next(contents)
@@ -189,8 +195,10 @@ def _pictures(segments: list[Path], form: Format, video: VideoStream, end: Fract
 
 
 def _late(packets: list[Packet], decoded: list[int], delay: int) -> list[int]:
-    """Times of decoding, no earlier than `delay` before a packet or one after it is shown: else the last of
-    them would end long before the last frame does, where frames last unequally long."""
+    """Return times of decoding, at most `delay` before this packet or a later one is shown.
+
+    Otherwise, if frames are shown for unequal times, the last packets would end long before the last frame does.
+    """
     earliest, shown = [], packets[-1].pts
     for packet in reversed(packets):
         shown = min(shown, packet.pts)
@@ -203,7 +211,8 @@ def _late(packets: list[Packet], decoded: list[int], delay: int) -> list[int]:
 
 
 def _read(segment: Path, form: Format) -> tuple[bytes, int, list[Packet]]:
-    """A segment's codec header, by how many frames it is reordered, and its packets, timed in the format's unit."""
+    """Return a segment's codec header, by how many frames it is reordered, and its packets, timed in the format's
+    unit."""
     with open_media(segment) as container:
         video = container.streams.video[0]
         context = video.codec_context
@@ -224,5 +233,5 @@ def _mend_beside(packet: Packet) -> None:
 
 
 def _end(last: int, form: Format, end: Fraction | None) -> int:
-    """When the last frame ends, in the format's unit."""
+    """Return when the last frame ends, in the format's unit."""
     return last + round(1 / form.rate / form.unit) if end is None else max(round(end / form.unit), last + 1)

@@ -1,5 +1,4 @@
-"""The pixel format in which an output stores what a reader gives.
-Which outputs keep alpha, and what is said of the others before any work."""
+"""Choose the pixel format in which an output stores the frames of a reader, and check if it keeps alpha."""
 
 import logging
 from collections.abc import Mapping
@@ -17,17 +16,17 @@ logger = logging.getLogger("waveletvfi")
 DEPTHS = (9, 10, 12, 14, 16)  # of FFV1, beyond 8 bits
 PACKED = {("420", 10): ("p010le",), ("422", 10): ("p210le",), ("420", 8): ("nv12",), ("422", 8): ("nv16",)}
 RGB = ("gbrp", "bgr0", "rgb24")
-# By the size of the chroma planes of a 64x64 picture.
+# Kinds of chroma by the size of the chroma planes of a 64x64 picture.
 CHROMA = {(32, 32): "420", (32, 64): "422", (64, 64): "444", (64, 32): "440", (16, 64): "411", (16, 16): "410"}
 
-ALPHA_CODECS = {".mov": "prores", ".mkv": "ffv1", ".webm": "vp9"}  # where alpha is kept
+ALPHA_CODECS = {".mov": "prores", ".mkv": "ffv1", ".webm": "vp9"}  # default codecs if alpha is kept
 ALPHA_KEPT = ".mov (ProRes 4444), .webm (VP9), .mkv (FFV1), .apng, or a folder of PNG files"
 # Options with which an encoder leaves alpha out, though its pixel format has it.
 OPAQUE = {"prores_ks": {"profile": ("proxy", "lt", "standard", "hq", "0", "1", "2", "3"), "alpha_bits": ("0",)}}
 
 
 class Picture(Protocol):
-    """What of a reader decides how its frames are stored."""
+    """The part of a reader that decides how its frames are stored."""
 
     size: tuple[int, int]
     bits: int
@@ -48,11 +47,13 @@ def choose_pixel_format(
     needs_even: bool,
     keeps_alpha: bool = False,
 ) -> str:
-    """The one of the encoder's formats that keeps most of the picture; what is lost of its depth is said.
+    """Return the pixel format of an encoder that keeps most of the picture; warn if it stores fewer bits.
 
     Args:
-        size: (H, W) of the output. is_lossless: keep the source's own format instead of 4:2:0, which plays everywhere.
-        needs_even: 4:2:0 only for even sizes, else 4:4:4. keeps_alpha: one that has alpha, too.
+        size: (H, W) of the output.
+        is_lossless: keep the source's own format instead of 4:2:0, which plays everywhere.
+        needs_even: use 4:2:0 for even sizes only, else 4:4:4.
+        keeps_alpha: choose a format with alpha.
     """
     known = {pixel_format.name for pixel_format in av.Codec(encoder, "w").video_formats or ()}
     is_odd = bool(size[0] % 2 or size[1] % 2)
@@ -75,8 +76,11 @@ def choose_pixel_format(
 
 
 def _usual(picture: Picture, chroma: str, *, is_production: bool) -> list[str]:
-    """Best first: as many bits as the source has, else 8, else more; chroma as asked for, else finer, at once as fine
-    as can be for production."""
+    """Return formats for a lossy codec, best first.
+
+    They have as many bits as the source, else 8, else more. Chroma is as asked for, else finer. For production, the
+    finest comes next.
+    """
     wanted = []
     for kind in dict.fromkeys((chroma, "444", "422") if is_production else (chroma, "422", "444")):
         planar = {bits: [f"yuv{kind}p{bits}le", *PACKED.get((kind, bits), ())] for bits in (12, 10)}
@@ -93,7 +97,7 @@ def _is_fine(picture: Picture) -> bool:
 
 
 def _with_alpha(name: str) -> str:
-    """Return the pixel format that is the given one with alpha."""
+    """Return the given pixel format with alpha."""
     if name in ("bgr0", "rgb24"):
         return {"bgr0": "bgra", "rgb24": "rgba"}[name]
     if name.startswith("gray"):
@@ -102,7 +106,7 @@ def _with_alpha(name: str) -> str:
 
 
 def lossless_formats(picture: Picture) -> list[str]:
-    """The source's own format, without alpha, or the nearest that holds all of it."""
+    """Return the source's own format without alpha, or the nearest ones that hold all of it."""
     name = picture.pixel_format.replace("yuvj", "yuv")
     source = VideoFormat(name, 64, 64)
     is_deep = picture.bits > 8
@@ -122,7 +126,7 @@ def check_alpha(settings: Codec, suffix: str, given: Mapping[str, str]) -> None:
     Args:
         given: options that a user gave the encoder, and "pix_fmt".
     Raises:
-        ValueError: what does not keep it, and what does.
+        ValueError: says which setting does not keep alpha, and which ones do.
     """
     if suffix in DEFAULT_CODECS and suffix not in settings.with_alpha:
         raise without_alpha(f"{settings.encoder} in {suffix}")
@@ -133,5 +137,5 @@ def check_alpha(settings: Codec, suffix: str, given: Mapping[str, str]) -> None:
 
 
 def without_alpha(what: str) -> ValueError:
-    """Return the error that says so."""
+    """Return the error for a setting that cannot keep alpha."""
     return ValueError(f"{what} cannot keep an alpha channel; use {ALPHA_KEPT}, or leave --alpha out")

@@ -1,4 +1,4 @@
-"""Pieces of an output, each encoded on its own, so that they may be made in any order, by any process, and kept."""
+"""Encode pieces of an output on their own, so that they can be made in any order, by any process, and kept."""
 
 import contextlib
 import os
@@ -28,18 +28,24 @@ from .encoders import check_used, describe_encoders, holds, own_words
 QUICK_TIME = (".mp4", ".m4v", ".mov")
 FRAMES = "frames"  # the folder of PNG files inside that of the segments
 SEGMENT = ".nut"  # holds every codec, and every time exactly
-LOSSLESS = "ffv1"  # the encoder that keeps colours where nothing of them is seen
-UNTIMED = 2  # frames: so few of them get a decoding time from x265 that it never wrote
+LOSSLESS = "ffv1"  # the encoder that keeps colours that nobody sees
+UNTIMED = 2  # frames: for so few, x265 gives decoding times from memory that it never wrote
 EXACT = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}  # nothing random, no time shifted
-BESIDE = {"syncpoints": "timestamped", "strict": "experimental"}  # also what stands beside a packet: alpha of VP9
+BESIDE = {"syncpoints": "timestamped", "strict": "experimental"}  # keeps data beside a packet, too: alpha of VP9
 
 
 class Format(NamedTuple):
     """How the frames of one output are stored; see `choose_format`.
 
-    suffix: of the output, "" for a folder of PNG files. encoder: FFmpeg's name, "" for that folder. options: of the
-    encoder, as (key, value). size: (H, W). rate: nominal frames per second. unit: seconds, of which all times are
-    multiples. aspect: width/height of a pixel, None for not said.
+    suffix: suffix of the output; "" for a folder of PNG files.
+    encoder: FFmpeg's name of it; "" for such a folder.
+    options: options of the encoder, as (key, value).
+    pixel_format: FFmpeg's name of it.
+    colour: how colours are stored.
+    size: (H, W).
+    rate: nominal frames per second.
+    unit: seconds; all times are multiples of it.
+    aspect: width/height of a pixel; None if it is not said.
     """
 
     suffix: str
@@ -59,12 +65,12 @@ class Format(NamedTuple):
 
     @property
     def keeps_aspect(self) -> bool:
-        """Whether a player sees it: these containers and codecs have a place for it that is written."""
+        """Return True if a player sees it: the container or codec has a place for it that is written."""
         return self.suffix in (*QUICK_TIME, ".y4m") or self.encoder in ("libx264", "libx265")
 
 
 class SegmentWriter:
-    """The frames of one segment into an open container; times are those of the whole output."""
+    """Writes the frames of one segment into an open container; times are those of the whole output."""
 
     def __init__(self, container: OutputContainer, form: Format):
         self._container, self._format = container, form
@@ -77,7 +83,7 @@ class SegmentWriter:
         self.count = 0
 
     def write(self, frame: Frame) -> None:
-        """Encode one frame; times must increase, and are not negative.
+        """Encode one frame. Times must increase, and must not be negative.
 
         Raises:
             ValueError: a frame of another size.
@@ -91,11 +97,11 @@ class SegmentWriter:
 
     @property
     def unused(self) -> set[str]:
-        """Options that the encoder did not know, after the first frame."""
+        """Return the options that the encoder did not know, after the first frame."""
         return set(self._stream.codec_context.options)
 
     def finish(self) -> None:
-        """Write out what the encoder still has."""
+        """Write the packets that the encoder still holds."""
         packets = self._stream.encode()
         if self.count <= UNTIMED and self._format.encoder == "libx265":
             for packet in packets:
@@ -104,7 +110,7 @@ class SegmentWriter:
 
 
 class FolderWriter:
-    """Numbered PNG files; `write` as in `SegmentWriter`."""
+    """Writes numbered PNG files; `write` is as in `SegmentWriter`."""
 
     def __init__(self, folder: Path, first: int):
         self._folder, self._first = folder, first
@@ -117,7 +123,7 @@ class FolderWriter:
 
 
 def segment_files(folder: Path, index: int, form: Format, *, first: int, count: int) -> list[Path]:
-    """The files in which a `segment_writer` leaves a segment of `count` frames."""
+    """Return the files in which a `segment_writer` leaves a segment of `count` frames."""
     if form.encoder:
         return [folder / f"{index:06d}{SEGMENT}"]
     return [folder / FRAMES / f"{number:06d}.png" for number in range(first, first + count)]
@@ -125,10 +131,10 @@ def segment_files(folder: Path, index: int, form: Format, *, first: int, count: 
 
 @contextlib.contextmanager
 def segment_writer(folder: Path, index: int, form: Format, *, first: int = 0) -> Iterator[SegmentWriter | FolderWriter]:
-    """A writer for segment `index`, which is in `folder` when the block succeeds, and not when it does not.
+    """Yield a writer for segment `index`. The segment appears in `folder` if the block succeeds, and only then.
 
     Args:
-        first: number of the segment's first frame in the whole output, the name of its PNG file.
+        first: number of the segment's first frame in the whole output, which names its PNG file.
     Raises:
         OSError: no space, no permission.
     """
@@ -154,7 +160,7 @@ def _open_segment(path: Path, form: Format) -> OutputContainer:
 
 
 def as_stored(frame: Frame, form: Format) -> VideoFrame:
-    """Return the picture as an output of this format holds it: as it was decoded where that changes no pixel.
+    """Return the picture as an output of this format holds it: as it was decoded if that changes no pixel.
 
     Raises:
         ValueError: a frame of another size.
@@ -166,7 +172,7 @@ def as_stored(frame: Frame, form: Format) -> VideoFrame:
 
 
 def tag_colour(context: VideoCodecContext, form: Format) -> None:
-    """Write down how colours are stored."""
+    """Tell an encoder or container how colours are stored."""
     is_rgb = VideoFormat(form.pixel_format).is_rgb
     context.colorspace = RGB if is_rgb else form.colour.matrix
     context.color_range = ColorRange.JPEG if is_rgb or form.colour.is_full else ColorRange.MPEG
@@ -177,7 +183,7 @@ def tag_colour(context: VideoCodecContext, form: Format) -> None:
 
 @contextlib.contextmanager
 def naming_failures(path: str | os.PathLike) -> Iterator[None]:
-    """Raises OSError with the path for what the library cannot write."""
+    """Raise OSError with the path if the library cannot write it."""
     try:
         yield
     except av.FFmpegError as error:
@@ -185,8 +191,11 @@ def naming_failures(path: str | os.PathLike) -> Iterator[None]:
 
 
 def try_encoder(form: Format) -> None:
-    """Encode one black frame into nothing. Raises ValueError where the encoder does not take this size, pixel format or
-    option, or cannot be opened on this machine."""
+    """Encode one black frame into nothing.
+
+    Raises:
+        ValueError: the encoder does not take this size, pixel format or option, or cannot be opened on this machine.
+    """
     height, width = form.size
     words: list[str] = []
     try:
@@ -213,7 +222,7 @@ def _encode(frame: Frame, form: Format) -> VideoFrame:
 
 
 def _untouched(native: VideoFrame | None, form: Format) -> VideoFrame | None:
-    """The frame as decoded, its planes at most laid out anew; None where that would change a pixel."""
+    """Return the frame as decoded, at most with its planes laid out anew; None if that would change a pixel."""
     if native is None or (native.height, native.width) != form.size:
         return None
     target, source = VideoFormat(form.pixel_format), native.format
@@ -234,6 +243,6 @@ def _untouched(native: VideoFrame | None, form: Format) -> VideoFrame | None:
 
 
 def _layout(pixel_format: VideoFormat) -> tuple:
-    """What two formats have in common when one can be laid out as the other bit for bit."""
+    """Return what two formats have in common if one can be laid out as the other bit for bit."""
     shape = [(part.width, part.height) for part in VideoFormat(pixel_format.name, 64, 64).components]
     return pixel_format.is_rgb, pixel_format.has_palette, depth(pixel_format), tuple(shape[:3])

@@ -1,4 +1,4 @@
-"""What of a source goes into an output as it is: sound, subtitles, chapters, metadata, attachments, cover images."""
+"""Carry a source's other streams into an output: sound, subtitles, chapters, metadata, attachments, covers."""
 
 import copy
 import io
@@ -20,17 +20,17 @@ from .copies import OutputClock, Recoder, is_exact, needs_recoding, span
 
 logger = logging.getLogger("waveletvfi")
 
-LONGER = Fraction(1, 5)  # seconds that sound may last longer without a word
+LONGER = Fraction(1, 5)  # seconds that sound may last longer without a warning
 KINDS = ("audio", "subtitle")
 MATROSKA = "matroska"
 COVERS = {"png": "image/png", "mjpeg": "image/jpeg"}  # by codec
-# What describes the file that was, not its content.
+# Metadata that describes the source as a file, not its content.
 OUTDATED = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration", "vendor_id", "rotate"}
 OUTDATED |= {"alpha_mode", "bps", "number_of_frames", "number_of_bytes"}
 
 
 class Carrier:
-    """Copies the streams of a source, but for its picture, into an output."""
+    """Copies the streams of a source, except its picture, into an output."""
 
     def __init__(
         self,
@@ -42,12 +42,13 @@ class Carrier:
         without: Collection[str] = (),
         is_said: bool = False,
     ):
-        """Set up the output's streams, chapters and metadata; to be called after its picture was added.
+        """Set up the output's streams, chapters and metadata. Call it after the picture was added.
 
         Args:
-            end: seconds after which nothing is copied. stretch: how many times as long the output lasts; unless it is
-                1, there is no sound and there are no subtitles.
-            without: kinds of streams that are left out. is_said: what is lost has been said.
+            end: seconds after which nothing is copied.
+            stretch: how many times as long the output lasts; unless it is 1, sound and subtitles are left out.
+            without: kinds of streams that are left out.
+            is_said: the user already knows what is lost.
         """
         self._level = logging.DEBUG if is_said else logging.WARNING
         self._source, self._end = source, end
@@ -81,10 +82,10 @@ class Carrier:
             )
 
     def packets(self, picture_end: Fraction | None = None) -> Iterator[Packet]:
-        """The packets to be written, in the order of the file, their times counted as the frames' are.
+        """Give the packets to write, in the order of the file, with times that count as the frames' do.
 
         Args:
-            picture_end: seconds that the picture lasts; sound that lasts longer is said.
+            picture_end: seconds that the picture lasts; warn if sound lasts longer.
         """
         sound_end = Fraction(0)
         try:
@@ -106,7 +107,7 @@ class Carrier:
             )  # fmt: skip
 
     def _placed(self, packet: Packet) -> Iterator[Packet]:
-        """What becomes of a packet in the output."""
+        """Give the packets that one packet becomes in the output."""
         index = packet.stream.index
         if index in self._recoders:
             yield from self._timed(self._recoders[index].packets(packet), self._copies[index])
@@ -114,7 +115,7 @@ class Carrier:
             yield from self._timed([packet], self._copies[index])
 
     def _timed(self, packets: Iterable[Packet], copy: Stream) -> Iterator[Packet]:
-        """Those that belong into the output, at their times."""
+        """Give the packets that belong into the output, at their times."""
         for packet in packets:
             if not self._clock.set(packet, copy, start=self._source.start, is_cut=self._source.is_cut):
                 continue
@@ -129,10 +130,10 @@ class Carrier:
         self._input.close()
 
     def _add(self, stream: Stream, output: OutputContainer, *, is_timed: bool) -> bool:
-        """Whether the output will hold a copy of the stream."""
+        """Add a copy of the stream to the output. Return False if the output cannot hold one."""
         codec = stream.codec_context and stream.codec_context.name
         if stream.type == "data" and codec is None and stream.name == "bin_data" and self._input.chapters():
-            return True  # this is how mp4 stores chapters, which are copied as such
+            return True  # mp4 stores chapters so; they are copied as chapters
         if stream.type == "attachment" and _kind(output) == MATROSKA:
             output.add_attachment(stream.name or "attachment", stream.mimetype or "", stream.data)
             return True
@@ -179,20 +180,21 @@ class Carrier:
 
 
 def cut_before(source: VideoReader, time: Fraction) -> VideoReader:
-    """Return a source to carry from of which nothing is carried that ends before the frame at `time`, the new zero."""
+    """Return the source with its zero moved to the frame at `time`: nothing is carried that ends before it."""
     later = copy.copy(source)
     later.start, later.is_cut = source.start + time, True
     return later
 
 
 def rehearse(source: VideoReader, suffix: str, encoder: str, *, stretch: Fraction = Fraction(1)) -> None:
-    """Say what an output of this kind leaves out of a source, or stores in another way, before it is made.
+    """Tell what an output of this kind leaves out of a source, or stores in another way, before it is made.
 
     Args:
-        suffix, encoder: of the output. stretch: as of `Carrier`.
+        suffix, encoder: of the output.
+        stretch: as in `Carrier`.
     """
     nothing = io.BytesIO()
-    nothing.name = f"nothing{suffix}"  # which tells the kind
+    nothing.name = f"nothing{suffix}"  # its suffix tells the kind
     handed_on = stretch == 1 and is_unlisted(source.path, suffix)
     with _handed_on() if handed_on else av.open(nothing, "w") as output:
         output.add_stream(encoder, rate=source.rate)
@@ -202,14 +204,14 @@ def rehearse(source: VideoReader, suffix: str, encoder: str, *, stretch: Fractio
 def is_unlisted(path: Path, suffix: str) -> bool:
     """Return True if a file has sound or subtitles that only an output of `open_handed_on` takes."""
     if suffix != ".mkv":
-        return False  # the other muxers hold themselves to the list
+        return False  # the other muxers respect the list themselves
     with open_media(path) as source:
         streams = [stream for stream in source.streams if stream.type in KINDS and stream.codec_context]
         return any(not _takes(_trial(), stream) and _takes(_handed_on(), stream) for stream in streams)
 
 
 def _fits(stream: Stream, output: OutputContainer) -> bool:
-    """Whether a file of the output's kind can hold a copy, found out by writing the head of one."""
+    """Return True if a file of the output's kind can hold a copy, which is tried by writing the head of one."""
     trial = _handed_on() if output.format.name == HANDED_ON else _trial(output.format.name)
     return _takes(trial, stream)
 

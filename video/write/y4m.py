@@ -1,4 +1,4 @@
-"""Frames as y4m (YUV4MPEG2), the uncompressed video that programs hand to each other through pipes."""
+"""Write frames as y4m (YUV4MPEG2), the uncompressed video that programs hand to each other through pipes."""
 
 import logging
 from collections.abc import Sequence
@@ -24,21 +24,23 @@ HDR = {16: "smpte2084", 18: "arib-std-b67"}  # transfer functions of H.273
 
 
 class Bytes(Protocol):
-    """Where the bytes go."""
+    """A place to write bytes into."""
 
     def write(self, data: bytes | memoryview) -> None:
-        """Write all of it."""
+        """Write all of the bytes."""
 
 
 def y4m_format(picture: Picture, *, rate: Fraction, columns: int = 1, given: Sequence[str] = ()) -> Format:
-    """How frames like those of `picture` (a reader) are stored as y4m: the source's own planes where there is a name
-    for them, RGB as 4:4:4.
+    """Choose how frames like those of `picture` (a reader) are stored as y4m.
+
+    The source's own planes are kept if y4m has a name for them; RGB becomes 4:4:4.
 
     Args:
-        rate: frames per second. columns: how many pictures stand side by side.
-        given: options that are for other outputs.
+        rate: frames per second.
+        columns: number of pictures that stand side by side.
+        given: names of options that only other outputs have.
     Raises:
-        ValueError: there are some.
+        ValueError: there are such options.
     """
     if given:
         names = ", ".join("-e" if name == "encoder_options" else f"--{name}" for name in given)
@@ -57,16 +59,17 @@ def y4m_format(picture: Picture, *, rate: Fraction, columns: int = 1, given: Seq
 
 
 class Y4mWriter:
-    """Writes frames, each at once: a header, then the planes of one frame after the other."""
+    """Writes each frame at once: a header, then the planes of one frame after the other."""
 
     def __init__(self, output: Bytes, form: Format):
         self._output, self._format, self._has_begun = output, form, False
 
     def write(self, frame: Frame) -> None:
-        """Write one frame; they come at even times.
+        """Write one frame. Frames come at even times.
 
         Raises:
-            ValueError: a frame of another size. OSError: it cannot be written.
+            ValueError: a frame of another size.
+            OSError: it cannot be written.
         """
         picture = as_stored(frame, self._format)
         if not self._has_begun:
@@ -92,7 +95,7 @@ def _header(form: Format) -> bytes:
 
 
 def _names() -> dict[str, tuple[str, str]]:
-    """By FFmpeg's pixel format, how y4m names it, and how the field XYSCSS does."""
+    """Return the names of FFmpeg's pixel formats in y4m, and in its field XYSCSS."""
     names = {f"yuv{chroma}p": (chroma, chroma) for chroma in ("420", "422", "444", "411")}
     for chroma in ("420", "422", "444"):
         names |= {f"yuv{chroma}p{bits}le": (f"{chroma}p{bits}", f"{chroma}P{bits}") for bits in DEPTHS}
@@ -100,7 +103,7 @@ def _names() -> dict[str, tuple[str, str]]:
 
 
 def _candidates(picture: Picture) -> list[str]:
-    """Best first."""
+    """Return the pixel formats that may hold the frames, best first."""
     wanted = lossless_formats(picture)
     bits = [depth for depth in DEPTHS if depth >= picture.bits] if picture.bits > 8 else []
     is_grey = wanted[0].startswith("gray")
