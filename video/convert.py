@@ -1,16 +1,17 @@
 """Convert a file, a folder or two images into the interpolated one: all of `interpolate.py`, for other programs, too.
 
-options and their checks      options.py, checks.py
-open the input                read/source.py
-choose codec and format       write/codecs.py
-resume what is finished       write/job.py
-make the frames               making.py: decode, schedule/plan.py, render/pipeline.py, encode
-join segments and sound       write/mux.py
-count what was done           render/summary.py
+The steps, and where they are:
+
+1. Check the options, the input and the output: `options.py`, `checks.py`.
+2. Open the input and read its frames: `read/source.py`.
+3. Choose how the output stores frames: `write/codecs.py`.
+4. Begin a part folder, or resume one: `write/job.py`.
+5. Make the frames, segment by segment: `making.py`, from `schedule/plan.py` over `render/pipeline.py` to the encoder.
+6. Join the segments, and copy sound and subtitles: `write/mux.py`.
+7. Say what was done: `render/summary.py`.
 """
 
 import contextlib
-import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -39,8 +40,6 @@ from .write.job import Job
 from .write.mux import join
 from .write.segments import Format
 from .write.streams import cut_before, rehearse
-
-logger = logging.getLogger("waveletvfi")
 
 
 def convert(
@@ -116,15 +115,9 @@ def _make_video(
     task: Task, group: Group, output: Path, *, resume: bool, overwrite: bool
 ) -> tuple[list[Record], list[str]]:
     """Make a video or a folder. Return the records of its segments, and the parts of the source it could not hold."""
-    source, timeline, network, options, on_progress, _ = task
-    reader, job = source.reader, Job(output)
-    form = choose_format(
-        output, reader, rate=timeline.rate(reader.rate), unit=timeline.unit(reader.unit),
-        columns=1 + options.compare, keeps_alpha=reader.has_alpha,
-        **{name: getattr(options, name) for name in ENCODING},
-    )  # fmt: skip
+    reader, job, form = task.source.reader, Job(output), _choose_format(task, output)
     is_once = isinstance(reader, PipeReader)
-    wanted = {} if is_once else _describe(reader.paths, form, options, network)
+    wanted = {} if is_once else _describe(reader.paths, form, task.options, task.network)
     carried = reader if isinstance(reader, VideoReader) and is_video(output) else None
     lost: list[str] = []
 
@@ -132,18 +125,13 @@ def _make_video(
         check_output(output, reader.paths, overwrite=overwrite)  # another process may have made it meanwhile
         job.begin(wanted, resume=resume, overwrite=overwrite)
 
-    def say_what_is_lost() -> None:
+    def tell_losses() -> None:
         if carried is not None and not is_once:
-            rehearse(carried, form.suffix, form.encoder, stretch=timeline.slow)
+            rehearse(carried, form.suffix, form.encoder, stretch=task.timeline.slow)
 
     def finish() -> None:
         job.check()
-        end = timeline.stretch(source.end, source.start)
-        kept = cut_before(carried, source.start) if carried is not None and options.start is not None else carried
-        left_out = join(
-            job.folder, form, output, source=kept, end=end, stretch=timeline.slow, is_whole=source.is_whole,
-            is_said=not is_once,
-        )  # fmt: skip
+        left_out = _join(task, form, job, output, carried, is_said=not is_once)
         lost.extend([left_out] if left_out else [])
 
     with holding(job, group):
@@ -151,14 +139,38 @@ def _make_video(
         with keeping(job, group, is_once=is_once):
             if is_once and carried is not None:
                 carried = reader.keep_rest(job.folder)
-            group.once(say_what_is_lost)
+            group.once(tell_losses)
             make_segments(task, form, job, group)
             group.once(finish)
             records = job.records()
             group.once(job.remove)
     if group.size > 1:
-        on_progress(*2 * [sum(record.frames for record in records)])
+        task.on_progress(*2 * [sum(record.frames for record in records)])
     return records, lost
+
+
+def _choose_format(task: Task, output: Path) -> Format:
+    """Return how the output stores its frames."""
+    reader, timeline, options = task.source.reader, task.timeline, task.options
+    return choose_format(
+        output, reader, rate=timeline.rate(reader.rate), unit=timeline.unit(reader.unit),
+        columns=1 + options.compare, keeps_alpha=reader.has_alpha,
+        **{name: getattr(options, name) for name in ENCODING},
+    )  # fmt: skip
+
+
+def _join(
+    task: Task, form: Format, job: Job, output: Path, carried: VideoReader | None, *, is_said: bool
+) -> str | None:
+    """Join the segments and the streams of `carried`. Return in words what is left out of these; None for nothing."""
+    source, timeline = task.source, task.timeline
+    end = timeline.stretch(source.end, source.start)
+    if carried is not None and task.options.start is not None:
+        carried = cut_before(carried, source.start)
+    return join(
+        job.folder, form, output, source=carried, end=end, stretch=timeline.slow, is_whole=source.is_whole,
+        is_said=is_said,
+    )  # fmt: skip
 
 
 def _describe(paths: Sequence[Path], form: Format, options: Options, network: Network) -> dict[str, str]:

@@ -34,7 +34,7 @@ OnProgress = Callable[[int, int | None], None]
 PAUSE = 1  # seconds between looks at what other processes have finished
 
 T = TypeVar("T")
-PATIENCE = timedelta(days=30)  # segments take as long as they take
+PATIENCE = timedelta(days=30)  # a segment may take any time
 
 
 class Group:

@@ -30,7 +30,7 @@ LIMITED_WHITE = 255 * 256  # the converter's white in 16-bit RGB: 8-bit white, s
 
 
 class Colour(NamedTuple):
-    """How a video stores colour, in codes of ITU-T H.273.
+    """Codes of ITU-T H.273 that say how a video stores colour.
 
     matrix: RGB <-> YCbCr, one of MATRICES.
     primaries, transfer: passed on to the output; 2 if unknown.

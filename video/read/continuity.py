@@ -31,7 +31,7 @@ NEAR = Fraction(1, 2)  # seconds after the end of a stretch in which an earlier 
 
 
 class Place(NamedTuple):
-    """How far a stream has come, in seconds of the repaired clock.
+    """The point that a stream has reached, in seconds of the repaired clock.
 
     begin, end: when the decoding of its last packet begins and ends.
     shown: when the last of its content ends.

@@ -67,7 +67,7 @@ class Pictures:
             is_pipe: there is no file at `path`.
         """
         self.continuity = Continuity(container, video, rate)
-        self.packets = 0  # of the picture
+        self.packets = 0  # packets of the picture so far
         self.reached = 0  # bytes of the file that end with the last packet
         self._decoder = decoder or video.codec_context
         self._says_keys = decoder in (
@@ -84,7 +84,7 @@ class Pictures:
         self.count = 0  # pictures given out
         self._head: list[Fraction] = []  # times of packets until the first picture is given out
         self._last: Decoded | None = None
-        self._joints = 0  # passed
+        self._joints = 0  # number of joints before the last picture
         self._next = 0  # number of the packet that should come
         self._sent: dict[int, None] = {}  # times of packets before the damage, whose pictures may still come
         self._has_key, self._key_time = False, None  # of the first packet that refers to no other

@@ -11,7 +11,7 @@ from av.video.frame import VideoFrame
 from .decode import Decoded
 
 SMALLEST = 4  # lines and columns: bwdif takes no fewer
-UNIT = Fraction(1, 25)  # of the filter's clock, which only numbers the frames
+UNIT = Fraction(1, 25)  # unit of the filter's clock, which only numbers the frames
 
 
 def deinterlace(pictures: Iterator[Decoded], *, period: Fraction | None = None) -> Iterator[Decoded]:

@@ -16,8 +16,8 @@ from av.container import InputContainer, OutputContainer
 HANDED_ON = "tee"  # the format of an `open_handed_on`
 
 PIPE = Path("-")
-INPUT, OUTPUT = "standard input", "standard output"  # in messages
-PAUSE = 100  # milliseconds between looks at whether the other side is still wanted
+INPUT, OUTPUT = "standard input", "standard output"  # names in messages
+PAUSE = 100  # milliseconds between checks that the pipe has not been closed on this side
 TAIL = 2**16  # bytes from each end that are remembered
 
 

@@ -38,7 +38,7 @@ class Bytes:
     def __init__(self, *, missing: int):
         """Start at the beginning. `missing`: how many bytes the file is shorter than it says."""
         self._are_missing = missing > 0
-        self._end = 0  # of the packet before
+        self._end = 0  # end of the packet before
         self._holes: list[Fraction] = []  # times of packets after bytes that were not read
         self._is_steady = True
 
@@ -115,7 +115,7 @@ def _is_cut(content: bytes) -> bool:
         length = 9 - content[place].bit_length()
         name = content[place : place + length]
         if name not in AFTER_BLOCK and not any(known.startswith(name) for known in AFTER_BLOCK):
-            return False  # not an element that is known here: nothing can be told
+            return False  # this element is not known here, so nothing can be told
         size, place = _number(content, place + length)
         place += size
     return place > len(content)

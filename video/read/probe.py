@@ -22,7 +22,7 @@ logger = logging.getLogger("waveletvfi")
 
 DEFAULT_RATE = Fraction(25)
 NEARLY = Fraction(1, 50_000)  # relative error of a rate in a file that stores a period in another unit
-MILLISECOND = Fraction(1, 1000)  # in which Matroska says how long it is
+MILLISECOND = Fraction(1, 1000)  # the unit in which Matroska gives its duration
 MICROSECOND = Fraction(1, 1_000_000)  # the unit of a container's times
 TIMED_KINDS = ("video", "audio", "subtitle")
 PROGRESSIVE = 1  # FFmpeg's order of fields; 0: unknown, more: interlaced
@@ -118,7 +118,7 @@ def has_alpha(container: InputContainer, video: VideoStream, first: VideoFrame) 
 
     Its frames say so. For VP8 and VP9, whose decoders leave alpha out, a tag of Matroska and WebM says so.
     """
-    if container.format.name == "gif":  # there every file seems to have alpha
+    if container.format.name == "gif":  # every GIF seems to have alpha
         return False
     return is_transparent(first.format) or says_alpha(video)
 

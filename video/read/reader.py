@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import logging
 import math
 import os
 from collections.abc import Iterator
@@ -39,10 +38,8 @@ from .probe import (
 )
 from .times import Clock, find_delays
 
-logger = logging.getLogger("waveletvfi")
-
 SEEKABLE = ("mov", "matroska")  # containers that know where their key frames are
-BROWSERS = {"default_fps": "10"}  # of an APNG whose frames are shown for no time
+BROWSERS = {"default_fps": "10"}  # rate of an APNG whose frames are shown for no time
 MAX_PIXELS = 2**27  # of a frame: 16384x8192; more is a damaged header
 
 
@@ -263,7 +260,7 @@ class VideoReader:
             breaks_off = bool(end) or not container.duration
             damage.end_early(end or self._missing(pictures), after=pictures.count, breaks_off=breaks_off)
         if clock.joints:
-            self.duration = None  # it counts with the clock that jumped
+            self.duration = None  # the file's duration counts with the clock that jumped
 
     def _missing(self, pictures: Pictures) -> str:
         """Return in words what is missing of the file, found by its size; "" for nothing."""

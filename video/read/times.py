@@ -19,7 +19,7 @@ logger = logging.getLogger("waveletvfi")
 LONGEST = 600  # seconds: a later next frame is a damaged time, not a still picture
 
 MOVING = {"gif", "apng"}  # FFmpeg's names of their containers
-SHORT = Fraction(1, 100)  # seconds: all browsers take so little, or nothing, as not meant
+SHORT = Fraction(1, 100)  # seconds: all browsers take such a short time, or none, for a mistake
 USUAL = Fraction(1, 10)  # seconds that they show such a frame instead
 
 HEAD = 8  # bytes of a chunk before its packet
@@ -115,7 +115,7 @@ class Indexed:
 
     def __init__(self, container: InputContainer):
         self._times: dict[int, dict[int, int]] = {}
-        self._units: dict[int, int] = {}  # of the index, in a packet's time base; found out as packets come
+        self._units: dict[int, int] = {}  # unit of the index in a packet's time base, found as packets come
         if container.format.name == "avi":
             for stream in container.streams:
                 self._times[stream.index] = {entry.pos: entry.timestamp for entry in stream.index_entries}

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 SIZE = 3  # items that wait, at most
-PAUSE = 0.1  # seconds between looks at whether the other side is still there
+PAUSE = 0.1  # seconds between checks that the other side is still there
 END = object()
 
 

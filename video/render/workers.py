@@ -40,7 +40,7 @@ class Run:
 
     def orders(self) -> list[Order]:
         """Return the orders for the worker. Frames lose the parts that only the first process needs."""
-        bare: dict[int, Frame] = {}  # a frame of two pairs is sent once
+        bare: dict[int, Frame] = {}  # a frame that belongs to two pairs is sent once
 
         def strip(frame: Frame) -> Frame:
             return bare.setdefault(id(frame), frame._replace(native=None))
@@ -89,7 +89,7 @@ class Workers:
             )
         try:
             self._pickled = self._pickled or pickle.dumps(self.model)
-        except Exception as error:  # models are anybody's
+        except Exception as error:  # a model may be of any class
             raise ValueError(f"this network cannot be handed to other processes ({error}); try one worker") from error
         context = multiprocessing.get_context("spawn")
         with _without_interrupts():

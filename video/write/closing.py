@@ -61,7 +61,7 @@ class Cut(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What was written of one stream; times are in seconds.
+    """The extent of one stream that was written; times are in seconds.
 
     kind: its type.
     first, last: when its first and its last packet begin.

@@ -67,7 +67,7 @@ def choose_format(
             raise ValueError(
                 f"a GIF shows at most {GIF_RATE} frames a second, not {float(rate):g}; use .apng, or --fps"
             )
-        name = "ffv1"  # what an animation is assembled from in the end
+        name = "ffv1"  # an animation is assembled from lossless segments
     settings = CODECS[name] if encoder is None else _of_encoder(encoder, suffix)
     _check_size(name, settings, size)
     given = parse_options(encoder_options or ())
@@ -195,7 +195,7 @@ def _options(
     if settings.encoder == "libvpx-vp9" and keeps_alpha:
         options["auto-alt-ref"] = "0"  # the encoder cannot have both
     if settings.is_lossless:
-        options["level"] = "3" if min(size) >= 64 else "1"  # the newer one divides a frame into slices
+        options["level"] = "3" if min(size) >= 64 else "1"  # version 3 divides a frame into slices
     return options
 
 

@@ -28,7 +28,7 @@ SIDE = 256  # pixels: every encoder takes pictures of this size
 
 
 class Codec(NamedTuple):
-    """How a codec is used.
+    """A codec and the way it is used.
 
     encoder: FFmpeg's name of its encoder.
     suffixes: containers that may hold it.

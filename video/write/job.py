@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import logging
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,17 +15,11 @@ from ..render.summary import Record
 from .lock import Lock
 from .segments import Format, segment_files, segment_writer
 
-logger = logging.getLogger("waveletvfi")
-
 DESCRIPTION = "job.json"
 UNREADABLE = {"job": "unreadable"}
 FLAGS = {"drop_duplicates": "--duplicates drop", "encoder_options": "-e"}
-EFFECTS = (
-    "format",
-    "source",
-    "weights",
-    "segment",
-)  # are not options; the format follows from the options and the source
+# These are not options. The format follows from the options and the source.
+EFFECTS = ("format", "source", "weights", "segment")
 
 
 class Job:
@@ -39,9 +32,7 @@ class Job:
         self.output = output
         self.folder = output.absolute().parent / f".{short_name(output.name)}.part"
         self._lock = Lock(self.folder.with_name(f"{self.folder.name}.lock"))
-        self._planned: dict[
-            int, bool
-        ] = {}  # segments of the output; True for those that were missing when first asked for
+        self._planned: dict[int, bool] = {}  # segments of the output; True: missing when it was first asked for
 
     def hold(self) -> None:
         """Keep other processes away until `release`. Raises OSError that names the process that is there already."""

@@ -76,7 +76,7 @@ def join(
 
 def _rename(frames: Path, output: Path) -> None:
     if output.is_dir():
-        output.rmdir()  # only ever an empty one
+        output.rmdir()  # `check_output` has found it empty
     frames.rename(output)
 
 

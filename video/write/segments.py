@@ -35,7 +35,7 @@ BESIDE = {"syncpoints": "timestamped", "strict": "experimental"}  # keeps data b
 
 
 class Format(NamedTuple):
-    """How the frames of one output are stored; see `choose_format`.
+    """The way the frames of one output are stored; see `choose_format`.
 
     suffix: suffix of the output; "" for a folder of PNG files.
     encoder: FFmpeg's name of it; "" for such a folder.
