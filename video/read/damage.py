@@ -5,9 +5,7 @@ from fractions import Fraction
 
 from av.packet import Packet
 
-AROUND = Fraction(
-    1
-)  # seconds around a joint of two recordings, where packets are marked only because they are out of order
+AROUND = Fraction(1)  # seconds around a joint of two recordings, where packets out of order are marked
 DOUBTFUL = 2  # packets after a marked one that decide if it counts: a file may end with the first of them
 NAMED = 3  # holes: more are counted
 

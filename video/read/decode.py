@@ -70,10 +70,8 @@ class Pictures:
         self.packets = 0  # packets of the picture so far
         self.reached = 0  # bytes of the file that end with the last packet
         self._decoder = decoder or video.codec_context
-        self._says_keys = decoder in (
-            None,
-            video.codec_context,
-        )  # other decoders do not say which pictures refer to no other
+        # Other decoders do not say which pictures refer to no other.
+        self._says_keys = decoder in (None, video.codec_context)
         self._key: int | None = None  # time of the last packet that refers to no other
         self._video, self._period, self._damage, self._path = video, 1 / rate, damage, path
         kinds = set(container.format.name.split(","))

@@ -133,9 +133,7 @@ class Network:
         crops = (image[..., part[0], part[1]] for image in (img0, img1))
         try:
             made = in_tiles(run, *crops, self._tile) if self._tile else run(*crops)
-        except (
-            RuntimeError
-        ) as error:  # torch.OutOfMemoryError is one; on CPUs, only the text tells that memory is short
+        except RuntimeError as error:  # torch.OutOfMemoryError is one; on CPUs, only the text tells
             if "memory" not in str(error):
                 raise
             height, width = (side.stop - side.start for side in part)

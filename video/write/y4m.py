@@ -19,12 +19,8 @@ logger = logging.getLogger("waveletvfi")
 SUFFIX = ".y4m"
 DEPTHS = (9, 10, 12, 14, 16)  # beyond 8 bits
 GREYS = (9, 10, 12, 16)
-SITINGS = {
-    "left": "mpeg2",
-    "center": "jpeg",
-    "topleft": "paldv",
-    "": "jpeg",
-}  # y4m's names of sitings of 8-bit 4:2:0, as FFmpeg writes them
+# y4m's names of the sitings of 8-bit 4:2:0, as FFmpeg writes them.
+SITINGS = {"left": "mpeg2", "center": "jpeg", "topleft": "paldv", "": "jpeg"}
 HDR = {16: "smpte2084", 18: "arib-std-b67"}  # transfer functions of H.273
 
 
