@@ -51,8 +51,8 @@ def main(args: argparse.Namespace) -> None:
             [clip], smooth, model, Options(seconds=args.seconds, **amount),
             device=device, overwrite=True, on_progress=progress.show,
         )  # fmt: skip
-    with contextlib.closing(VideoReader(clip, seconds=args.seconds)) as reader:
-        frame0, frame1 = liveliest_pair(reader.frames())
+    with contextlib.closing(VideoReader(clip)) as reader:
+        frame0, frame1 = liveliest_pair(Options(seconds=args.seconds).source(reader).frames())
         rate = float(reader.rate)
     img0, img1 = (image_to_tensor(frame.image).to(device) for frame in (frame0, frame1))
     output = model.interpolate_details(img0, img1, **amount)

@@ -20,9 +20,9 @@ from extras import require
 from models import waveletvfi
 from models.loading import default_checkpoint
 from utils import pick_device
-from video.network import Model, Network
-from video.pipeline import make_between
-from video.timeline import DEEPEST, Timeline, place_of
+from video.render.network import Model, Network
+from video.render.pipeline import make_between
+from video.schedule.timeline import DEEPEST, Timeline, place_of
 
 KEPT = 4  # frames of the source, and pairs of which what was made is kept
 FORMATS = ("RGBS", "RGBH")
@@ -56,7 +56,7 @@ def vsfunc(
         sc: obey the property _SceneChangeNext, as misc.SCDetect sets it.
         checkpoint, precision, passes, device: as of `models.waveletvfi`; default: the shipped weights, and CUDA
             where it is there.
-        ratio, budget, tile: as of `video.network.Network`.
+        ratio, budget, tile: as of `video.render.network.Network`.
         depth: of weights that make the middle alone: frames at the nearest 1 / 2^depth (4).
         model: instead of weights, a network that is on `device`.
     Raises:

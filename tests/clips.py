@@ -9,12 +9,12 @@ import av
 import numpy as np
 from torch import Tensor
 
-from video.codecs import choose_format
-from video.colour import Colour, encode_picture
 from video.frame import Frame
-from video.mux import join
-from video.reader import VideoReader
-from video.segments import segment_writer
+from video.read.colour import Colour, encode_picture
+from video.read.reader import VideoReader
+from video.write.codecs import choose_format
+from video.write.mux import join
+from video.write.segments import segment_writer
 
 RATE = Fraction(24000, 1001)
 

@@ -14,11 +14,11 @@ from test_resume import Interrupted, content
 import interpolate
 from models import waveletvfi
 from video import Options, VideoReader, convert, interpolate_frames
-from video.alpha import fill
-from video.colour import Colour, decode_alpha, encode_picture
-from video.content import watch
 from video.frame import Frame, side_by_side
-from video.images import ImageReader, list_frames, read_picture, save_picture
+from video.read.colour import Colour, decode_alpha, encode_picture
+from video.read.images import ImageReader, list_frames, read_picture, save_picture
+from video.render.alpha import fill
+from video.schedule.scenes import watch
 
 CHECKPOINT = Path(__file__).parent.parent / "checkpoints" / "waveletvfi_small.pth"
 ALPHA = Options(alpha=True)
@@ -326,7 +326,7 @@ def test_animated_webp_keeps_its_alpha(tmp_path):
 
 
 def test_comparison_and_resuming_keep_alpha(tmp_path, monkeypatch):
-    monkeypatch.setattr("video.plan.SEGMENT", 2)
+    monkeypatch.setattr("video.schedule.plan.SEGMENT", 2)
     given = make_folder(tmp_path / "in", count=8)
     options = Options(alpha=True, compare=True)
     convert([given], tmp_path / "whole.webm", Average(), options)

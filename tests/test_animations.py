@@ -7,10 +7,10 @@ import pytest
 from clips import RATE, SQUARES, Still, read, square, write
 from PIL import Image
 
-from video.codecs import choose_format, is_animation, is_video
 from video.frame import Frame, side_by_side
-from video.mux import join
-from video.segments import segment_writer
+from video.write.codecs import choose_format, is_animation, is_video
+from video.write.mux import join
+from video.write.segments import segment_writer
 
 
 @pytest.mark.parametrize(("suffix", "error"), [(".gif", 0.005), (".apng", 0.0001)])

@@ -12,7 +12,7 @@ from test_interpolate import Instant
 import interpolate
 from utils import run_script
 from video import VideoReader, find_videos, place_outputs
-from video.images import list_frames
+from video.read.images import list_frames
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from test_resume import Interrupted, hidden
 from test_sound import make_plain
 
 import interpolate
-import video.mux
+import video.write.mux
 from video import convert
 
 INVALID = av.error.InvalidDataError(errno.EINVAL, "Invalid argument")
@@ -69,8 +69,8 @@ def breaking(monkeypatch):
             container = usual(path, mode, **options)
             return Fragile(container, fails, error) if mode == "w" else container
 
-        usual = video.mux.open_media
-        monkeypatch.setattr("video.mux.open_media", opened)
+        usual = video.write.mux.open_media
+        monkeypatch.setattr("video.write.mux.open_media", opened)
 
     return begin
 

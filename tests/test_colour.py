@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from clips import SQUARES, convert, make_clip, read
 
-from video.colour import Colour, decode_rgb, depth, encode_picture
-from video.reader import VideoReader
+from video.read.colour import Colour, decode_rgb, depth, encode_picture
+from video.read.reader import VideoReader
 
 BARS = np.repeat(np.array([[255, 255, 255], [0, 0, 0], [230, 20, 20], [20, 220, 30], [10, 30, 240]], np.uint8), 8, 0)
 BARS = np.tile(BARS[None], (40, 1, 1))

@@ -9,9 +9,9 @@ from clips import Average, read
 from test_pipeline import convert, flat
 
 from datasets.clips import EXAMPLE
-from video.content import Change, compare, judge, look, watch
 from video.frame import Frame
-from video.timeline import Timeline
+from video.schedule.scenes import Change, compare, judge, look, watch
+from video.schedule.timeline import Timeline
 
 SHAPE = (72, 128, 3)
 

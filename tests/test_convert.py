@@ -12,13 +12,13 @@ from PIL import Image
 from datasets.clips import EXAMPLE
 from models import waveletvfi
 from video import Frame, Options, convert, describe
-from video.network import Call
-from video.pipeline import Made
-from video.plan import Span
-from video.reader import DamagedVideo
-from video.source import Source
-from video.summary import Record, summarise
-from video.timeline import Slot
+from video.read.reader import DamagedVideo
+from video.read.source import Source
+from video.render.network import Call
+from video.render.pipeline import Made
+from video.render.summary import Record, summarise
+from video.schedule.plan import Span
+from video.schedule.timeline import Slot
 
 CHECKPOINT = Path(__file__).parent.parent / "checkpoints" / "waveletvfi_small.pth"
 

@@ -10,8 +10,9 @@ from clips import convert as in_segments
 
 import interpolate
 from startup import run_script
-from video import Options, VideoReader, convert, encoders
-from video.encoders import describe_encoders, parse_options, with_options
+from video import Options, VideoReader, convert
+from video.write import encoders
+from video.write.encoders import describe_encoders, parse_options, with_options
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import pytest
 from clips import SQUARES, make_clip
 from PIL import Image
 
-from video.images import ImageReader, list_frames, read_picture, save_picture, write_picture
-from video.reader import VideoReader
-from video.sources import open_reader
+from video.read.images import ImageReader, list_frames, read_picture, save_picture, write_picture
+from video.read.reader import VideoReader
+from video.read.source import open_reader
 
 
 def noise(dtype: type = np.uint8, height: int = 5, width: int = 7) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Imports point down: ARCHITECTURE in the README's words, enforced."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,16 @@ MODEL_ORDER = [
     "motion", "context", "macs", "synthesis", "waveletvfi", "exported", "export", "loading", "losses", "options",
     "__init__",
 ]  # fmt: skip
+#: Inside `video`: what each room may import of the others; the files beside the rooms stand above all of them.
+#: `frame` is the floor of all. `render` knows frames and when they are due, but no file; `write` stores what was
+#: rendered, and copies the other streams of what was read.
+VIDEO_ROOMS = {
+    "frame": set(),
+    "read": {"frame"},
+    "schedule": {"frame"},
+    "render": {"frame", "schedule"},
+    "write": {"frame", "read", "render"},
+}
 
 
 def imported(path: Path) -> set[str]:
@@ -72,6 +83,32 @@ def test_inside_models_imports_point_down_too():
         for name in imported(path):
             if name.startswith(".") and name != ".":
                 assert MODEL_ORDER.index(name[1:]) < rank, f"{path.name} imports {name}"
+
+
+def video_imports(path: Path) -> set[str]:
+    """Files of `video` that one of its files imports, as paths without suffix, relative to `video`."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            place = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            names = [place] if node.module else [place / alias.name for alias in node.names]
+            found |= {name.relative_to(ROOT / "video").as_posix() for name in names}
+    return found
+
+
+@pytest.mark.parametrize("room", VIDEO_ROOMS)
+def test_a_room_of_video_imports_only_from_the_rooms_below(room):
+    for path in files_of(f"video/{room}"):
+        upward = {name for name in video_imports(path) if name.split("/")[0] not in VIDEO_ROOMS[room] | {room}}
+        assert not upward, f"{path.relative_to(ROOT)} imports {upward}"
+
+
+def test_every_folder_of_video_is_a_room_and_no_imports_go_round():
+    assert {path.parent.name for path in (ROOT / "video").glob("*/__init__.py")} == VIDEO_ROOMS.keys() - {"frame"}
+    files = [path for path in files_of("video") if path.stem != "__init__"]
+    graph = {path.relative_to(ROOT / "video").with_suffix("").as_posix(): video_imports(path) for path in files}
+    assert {name for names in graph.values() for name in names} <= graph.keys()
+    TopologicalSorter(graph).prepare()  # raises CycleError
 
 
 @pytest.mark.parametrize("part", ["models", "pytorch_wavelets", "video", "utils", "interpolate"])

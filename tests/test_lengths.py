@@ -9,7 +9,7 @@ from clips import Average, make_clip, square
 from PIL import Image
 
 from video import Options, VideoReader, convert
-from video.source import Source
+from video.read.source import Source
 
 SUFFIXES = [".mp4", ".mov", ".mkv", ".webm", ".gif", ".apng"]
 

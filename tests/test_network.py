@@ -11,8 +11,8 @@ from torch import Tensor
 
 from models import CONFIGS, WaveletVFI
 from models.macs import dense_gmacs, executed_gmacs
-from video.network import Network, find_picture
-from video.tiles import in_tiles
+from video.render.network import Network, find_inside
+from video.render.tiles import in_tiles
 
 
 class Blur(Average):
@@ -50,7 +50,7 @@ def test_equal_frames_are_copied_and_cost_nothing(small):
 @pytest.mark.parametrize("colour", [0.0, 0.25])
 def test_borders_stay_what_they_are_and_are_not_computed(box, colour):
     img0, img1 = boxed(*box, colour=colour)
-    assert find_picture(img0, img1) == box
+    assert find_inside(img0, img1) == box
     model = Blur()
     imgt, _ = Network(model).between(img0, img1)
     top, bottom, left, right = box
@@ -68,9 +68,9 @@ def test_borders_stay_what_they_are_and_are_not_computed(box, colour):
 def test_what_only_one_frame_shows_is_no_border():
     img0, img1 = boxed(20, 130, 0, 200)
     img1[..., 10, 50] = 1
-    assert find_picture(img0, img1) == (10, 130, 0, 200)
+    assert find_inside(img0, img1) == (10, 130, 0, 200)
     img0[..., 140:, :] = img1[..., 140:, :] = torch.rand(1, 3, 10, 200)  # the same in both, but not of one colour
-    assert find_picture(img0, img1) == (10, 150, 0, 200)
+    assert find_inside(img0, img1) == (10, 150, 0, 200)
 
 
 def test_a_frame_without_border_is_the_models():

@@ -10,10 +10,10 @@ import torch
 from clips import Average
 
 from video import Frame, interpolate_frames
-from video.network import Network
-from video.pipeline import render
-from video.plan import SEGMENT, plan
-from video.timeline import Timeline
+from video.render.network import Network
+from video.render.pipeline import render
+from video.schedule.plan import SEGMENT, plan
+from video.schedule.timeline import Timeline
 
 
 def flat(*values: int) -> list[Frame]:

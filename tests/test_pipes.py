@@ -22,11 +22,11 @@ import interpolate
 from startup import run_script
 from utils import Process
 from video import Options, Summary, VideoReader, check_report, convert, describe
-from video.colour import Colour
-from video.missing import missing_in_pipe
-from video.piped import PipeReader
-from video.pipes import PIPE, ClosedPipeError, PipeIn, PipeOut, claimed_output
-from video.y4m import y4m_format
+from video.read.colour import Colour
+from video.read.files import PIPE, ClosedPipeError, PipeIn, PipeOut, claimed_output
+from video.read.missing import missing_in_pipe
+from video.read.piped import PipeReader
+from video.write.y4m import y4m_format
 
 HEADER = b"YUV4MPEG2 W64 H48 F30000:1001 Ip A1:1 C420mpeg2 XYSCSS=420MPEG2 XCOLORRANGE=LIMITED\n"
 SIZE = 64 * 48 * 3 // 2

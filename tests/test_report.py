@@ -14,8 +14,8 @@ from PIL import Image, ImageFont
 import interpolate
 from video import Options, convert, describe
 from video.picture import MARGIN, wrapped
+from video.render.summary import Record, summarise
 from video.report import DPI, HEIGHT, choose_times, draw_calls, read_pairs, write_report
-from video.summary import Record, summarise
 
 pytest.importorskip("torchvision")
 

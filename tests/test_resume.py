@@ -9,14 +9,14 @@ from clips import Average, make_clip, square
 from runs import ROOT, finish, launch
 
 from video import Options, convert
-from video.job import Job
+from video.write.job import Job
 
 COUNT = 14  # source frames, in segments of four
 
 
 @pytest.fixture(autouse=True)
 def short_segments(monkeypatch):
-    monkeypatch.setattr("video.plan.SEGMENT", 4)
+    monkeypatch.setattr("video.schedule.plan.SEGMENT", 4)
 
 
 def make_source(folder: Path) -> Path:
@@ -168,10 +168,10 @@ def test_what_is_no_part_folder_is_left_alone(tmp_path):
 
 def test_a_killed_process_leaves_what_resume_needs(clip, tmp_path):
     code = f"""
-import os, video.plan
+import os, video.schedule.plan
 from clips import Average
 from video import convert
-video.plan.SEGMENT = 4
+video.schedule.plan.SEGMENT = 4
 class Deadly(Average):
     count = 0
     def interpolate(self, *images, **options):
@@ -196,7 +196,7 @@ convert([{str(clip)!r}], {str(tmp_path / "out.mp4")!r}, Deadly())
 def test_torchrun_gives_the_bytes_of_one_process(clip, tmp_path, name):
     script = tmp_path / "both.py"
     script.write_text(
-        "import sys, video.plan\nfrom clips import Average\nfrom utils import init_distributed, run_script\n"
+        "import sys, video.schedule.plan\nfrom clips import Average\nfrom utils import init_distributed, run_script\n"
         "from video import convert\nvideo.plan.SEGMENT = 4\n"
         "def main(output):\n    process = init_distributed('cpu')\n"
         f"    convert([{str(clip)!r}], output, Average(), process=process)\n"

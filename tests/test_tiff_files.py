@@ -9,7 +9,7 @@ from tiffs import write_tiff
 import utils
 from tiff_files import TURNS, turn_upright
 from video import convert
-from video.images import read_picture
+from video.read.images import read_picture
 
 GREY = np.linspace(0, 1, 12 * 20, dtype=np.float32).reshape(12, 20)
 RGB = np.stack([GREY, GREY[::-1], GREY[:, ::-1]], axis=-1)

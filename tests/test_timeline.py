@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from video.timeline import NEAR, Timeline, place_of, rational
+from video.schedule.timeline import NEAR, Timeline, place_of, rational
 
 FILM, NTSC = Fraction(24000, 1001), Fraction(60000, 1001)
 UNEVEN = [Fraction(k) for k in (0, 1, 3)] + [Fraction(7, 2), Fraction(50, 9), Fraction(8)]  # a variable rate

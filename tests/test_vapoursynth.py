@@ -10,7 +10,7 @@ import torch
 from clips import Average
 
 from extras import MissingPackageError
-from video.network import Network
+from video.render.network import Network
 from waveletvfi_vs import Maker, find_factor, vsfunc
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from clips import RATE, SQUARES, convert, encode_tone, make_clip, packets, read, square, write
 
-from video.clock import Clock
-from video.reader import DamagedVideo, VideoReader
+from video import Options
+from video.read.reader import DamagedVideo, VideoReader
+from video.read.times import Clock
 
 
 def test_moving_square_is_decoded_in_place_and_in_time(tmp_path):
@@ -115,8 +116,9 @@ def test_ten_bits_come_as_sixteen(tmp_path, pix_fmt):
 
 def test_seconds_stop_the_picture(tmp_path):
     source = make_clip(tmp_path / "a.mp4", SQUARES * 5, sound=[1.25], rate=25)
-    reader = VideoReader(source, seconds=Fraction(2, 5))
-    assert len(list(reader.frames())) == reader.total == 10 and reader.duration == Fraction(2, 5)
+    part = Options(seconds=Fraction(2, 5)).source(VideoReader(source))
+    frames = list(part.frames())
+    assert len(frames) == part.total == 10 and part.until(frames[-1].time, Fraction(1, 25)) == Fraction(2, 5)
 
 
 # What is broken

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from clips import RATE, SQUARES, Still, write
 
-from video.codecs import choose_format
 from video.frame import Frame
-from video.mux import join
-from video.segments import segment_writer
+from video.write.codecs import choose_format
+from video.write.mux import join
+from video.write.segments import segment_writer
 
 
 def test_a_frame_of_another_size_is_refused(tmp_path):

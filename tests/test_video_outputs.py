@@ -10,10 +10,10 @@ import pytest
 from clips import RATE, SQUARES, Still, convert, make_clip, read, square, write
 from runs import ROOT, finish, launch
 
-from video.codecs import choose_format
-from video.mux import join
-from video.reader import VideoReader
-from video.segments import segment_writer
+from video.read.reader import VideoReader
+from video.write.codecs import choose_format
+from video.write.mux import join
+from video.write.segments import segment_writer
 
 CODECS = [
     (".mp4", None, "h264"), (".mov", None, "h264"), (".m4v", None, "h264"), (".mkv", None, "h264"),

@@ -17,7 +17,7 @@ from test_interpolate import Instant
 
 import interpolate
 from utils import run_script
-from video.reader import DamagedVideo, VideoReader
+from video.read.reader import DamagedVideo, VideoReader
 
 MOST_SILENT, MOST_UNTOLD = 10, 28  # of 500, see `judge`; 1 and 18 here, by encoder and processor a few more or less
 SECONDS = 20  # for each file; the slowest takes less than one

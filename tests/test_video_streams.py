@@ -16,10 +16,10 @@ from av.stream import Disposition
 from clips import SQUARES, convert, encode_tone, make_clip, packets
 from PIL import Image
 
-from video.codecs import choose_format
-from video.mux import join
-from video.reader import DamagedVideo, VideoReader
-from video.segments import segment_writer
+from video.read.reader import DamagedVideo, VideoReader
+from video.write.codecs import choose_format
+from video.write.mux import join
+from video.write.segments import segment_writer
 
 TEXTS = [(100, 400, b"hello"), (500, 900, b"there")]  # start and end in milliseconds
 needs_ffprobe = pytest.mark.skipif(not shutil.which("ffprobe"), reason="ffprobe (Debian: ffmpeg) is not installed")

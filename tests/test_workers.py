@@ -19,13 +19,14 @@ from runs import ROOT, TINY, finish, launch, tiny_network
 
 import utils
 from models import WaveletVFI
-from video import Frame, Options, Workers, capacity, convert
-from video.capacity import choose_workers, count_cores, steady_threads
-from video.network import Network
-from video.pipeline import Step
-from video.plan import Span
-from video.worker import _answer
-from video.workers import FRAMES, PAIRS, LostWorkerError, Run, gather
+from video import Frame, Options, Workers, convert
+from video.render import capacity
+from video.render.capacity import choose_workers, count_cores, steady_threads
+from video.render.network import Network
+from video.render.pipeline import Step
+from video.render.worker import _answer
+from video.render.workers import FRAMES, PAIRS, LostWorkerError, Run, gather
+from video.schedule.plan import Span
 
 RUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
 
@@ -220,11 +221,11 @@ def test_a_conversion_leaves_the_number_of_threads_as_it_was(clip, tmp_path):
 
 SCRIPT = """
 import sys, time
-import video.plan
+import video.schedule.plan
 from clips import Average
 from utils import init_distributed, run_script
 from video import convert
-video.plan.SEGMENT = 4
+video.schedule.plan.SEGMENT = 4
 
 class Slow(Average):
     def interpolate(self, img0, img1, **options):
@@ -288,7 +289,7 @@ def wait_until(holds: Callable[[], bool], seconds: float = 60) -> bool:
 def test_a_signal_ends_all_workers_and_resume_ends_in_the_same_bytes(
     clip, tmp_path, slow_script, monkeypatch, number, status
 ):
-    monkeypatch.setattr("video.plan.SEGMENT", 4)
+    monkeypatch.setattr("video.schedule.plan.SEGMENT", 4)
     output = tmp_path / "out.mp4"
     process = run_of(slow_script(output))
     assert wait_until(lambda: any((tmp_path / ".out.mp4.part").glob("0*.json")))

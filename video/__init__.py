@@ -1,23 +1,28 @@
-"""Videos, folders of frames and image pairs: read, interpolate, write, one frame at a time."""
+"""Interpolate videos, folders of frames and image pairs: read, schedule, render and write one frame at a time.
+
+Begin with `convert.py`, the whole way from an input to an output. Its four rooms are folders: `read/` decodes files to
+frames; `schedule/` finds cuts and decides when the output has frames; `render/` runs the network between two frames;
+`write/` encodes the result and copies sound and subtitles. `frame.py` says what a frame is.
+"""
 
 from .batch import convert_all, describe_all, find_videos, place_outputs
-from .capacity import steady_threads
-from .codecs import CODECS, is_video
+from .checks import check_report
 from .convert import convert
-from .damage import DamagedVideo
-from .facts import DEFAULT_RATE
 from .frame import Frame
-from .images import ImageReader, is_image, list_frames
-from .network import Model, tells_costs
+from .making import Group
 from .options import Options
-from .outputs import check_report
-from .pipeline import interpolate_frames
-from .pipes import is_pipe
-from .processes import Group
-from .reader import VideoReader
-from .summary import Summary, describe
-from .timeline import moment, rational
-from .workers import Workers
+from .read.damage import DamagedVideo
+from .read.files import is_pipe
+from .read.images import ImageReader, is_image, list_frames
+from .read.probe import DEFAULT_RATE
+from .read.reader import VideoReader
+from .render.capacity import steady_threads
+from .render.network import Model, tells_costs
+from .render.pipeline import interpolate_frames
+from .render.summary import Summary, describe
+from .render.workers import Workers
+from .schedule.timeline import moment, rational
+from .write.codecs import CODECS, is_video
 
 __all__ = [
     "CODECS",

@@ -1,4 +1,4 @@
-"""Several videos into one folder: which they are, where each goes, and what became of them."""
+"""Convert several videos into one folder: find them, place their outputs, and tell the result of each."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -7,22 +7,26 @@ from typing import NamedTuple
 
 from utils import natural_order
 
-from .codecs import is_animation, is_video
-from .images import is_image
-from .pipes import is_pipe
-from .sources import is_still
-from .summary import Summary, describe
+from .read.files import is_pipe
+from .read.images import is_image
+from .read.source import is_still
+from .render.summary import Summary, describe
+from .write.codecs import is_animation, is_video
 
 logger = logging.getLogger("waveletvfi")
 
-# Of files that are taken for videos where a folder or a pattern names them.
+# Suffixes of files that are videos if a folder or a pattern names them.
 SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".vob", ".wmv"}
 SUFFIXES |= {".flv", ".ogv", ".3gp", ".mxf", ".y4m", ".gif", ".apng"}
-USUAL = ".mp4"  # the container of an output where the input's is not written
+USUAL = ".mp4"  # the container of an output if the input's is not written
 
 
 class Outcome(NamedTuple):
-    """What became of one video. summary: None where it failed. error: why it failed, in one line, "" if it did not."""
+    """The result of one video.
+
+    summary: None if it failed.
+    error: why it failed, in one line; "" if it did not.
+    """
 
     video: Path
     summary: Summary | None
@@ -30,20 +34,20 @@ class Outcome(NamedTuple):
 
 
 def find_videos(inputs: Sequence[Path]) -> list[Path] | None:
-    """Return the videos that the inputs name; None where they are one input of `convert`: a video, or frames.
+    """Return the videos that the inputs name; None if the inputs are one input of `convert`: a video, or frames.
 
     Several videos, a folder that holds videos and no image, and a pattern that matches no image, are videos.
 
     Raises:
         ValueError: videos beside images, frames or standard input.
-        FileNotFoundError: one of several inputs is not there.
+        FileNotFoundError: one of several inputs is missing.
     """
     found = [_videos_of(path) for path in inputs]
     if len(inputs) == 1:
         return found[0] if inputs[0].is_dir() or _is_pattern(inputs[0]) else None
     videos = [path for path, some in zip(inputs, found, strict=True) if some is not None]
     if not any(path.is_dir() or _is_pattern(path) or path.suffix.lower() in SUFFIXES for path in videos):
-        return None  # images, or nothing of which is known; `convert` says so
+        return None  # images, or unknown files, which `convert` reports
     for path in inputs:
         if not (path.exists() or _is_pattern(path) or is_pipe(path)):
             raise FileNotFoundError(f"no such file or folder: {path}")
@@ -53,10 +57,10 @@ def find_videos(inputs: Sequence[Path]) -> list[Path] | None:
 
 
 def place_outputs(videos: Sequence[Path], folder: Path) -> list[Path]:
-    """Return where each video goes in the folder: its name, in the same container if that is written, else .mp4.
+    """Return the place of each video in the folder: its name, in its own container if that is written, else .mp4.
 
     Raises:
-        ValueError: two have one place, or `folder` is a file, or named like one.
+        ValueError: two have the same place, or `folder` is a file, or has a file's name.
     """
     if folder.is_file() or is_video(folder) or is_image(folder) or is_animation(folder) or is_pipe(folder):
         raise ValueError(f"several videos go into a folder, and {folder} is a file; give --output a folder")
@@ -78,12 +82,12 @@ def convert_all(
     keeps_finished: bool = False,
     say: Callable[[str], None] = print,
 ) -> list[Outcome]:
-    """Convert the videos one after the other; one that fails does not end the work.
+    """Convert the videos one after the other. One that fails does not end the work.
 
     Args:
-        convert_one: makes an output of a video; raises ValueError or OSError where it cannot.
-        keeps_finished: leave out those whose output is there, as it is when a run is continued.
-        say: is called with what is to be told after each.
+        convert_one: makes an output of a video; raises ValueError or OSError if it cannot.
+        keeps_finished: leave out videos whose output exists, as when a run is continued.
+        say: called with the message about each.
     """
     outcomes = []
     for video, output in zip(videos, outputs, strict=True):
@@ -112,7 +116,7 @@ def describe_all(outcomes: Sequence[Outcome], *, count: int, seconds: float) -> 
 
 
 def _videos_of(path: Path) -> list[Path] | None:
-    """Return the videos that one input means, None where it means images."""
+    """Return the videos that one input means; None if it means images."""
     if is_pipe(path):
         return None
     if path.is_dir() or _is_pattern(path):

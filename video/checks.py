@@ -1,23 +1,25 @@
-"""Which options go together, with each other, the input and the output: said before any work."""
+"""Check options, input and output before any work: what goes together, and what can be written."""
 
 import logging
+import os
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from .codecs import is_animation, is_video
-from .images import TRANSPARENT, ImageReader, is_image
 from .options import Options
-from .piped import PipeReader
-from .pipes import is_pipe
-from .reader import VideoReader
-from .timeline import DEEPEST
+from .read.files import INPUT, OUTPUT, PIPE, is_pipe
+from .read.images import TRANSPARENT, ImageReader, is_image
+from .read.piped import PipeReader
+from .read.reader import VideoReader
+from .schedule.timeline import DEEPEST
+from .write.codecs import is_animation, is_video
 
 logger = logging.getLogger("waveletvfi")
 
 
 def check_options(options: Options, reader: VideoReader | ImageReader, output: Path) -> None:
-    """Refuse what does not go together, and say what is assumed."""
+    """Refuse options that do not go together, and tell what is assumed."""
     bounds = {"depth": (1, DEEPEST), "scene_threshold": (0, 255), "input_fps": (Fraction(1, 1000), 1000)}
     for name, (least, most) in bounds.items():
         value = getattr(options, name)
@@ -47,7 +49,7 @@ def check_options(options: Options, reader: VideoReader | ImageReader, output: P
 
 
 def _check_range(options: Options) -> None:
-    """Refuse times that no frame can lie between."""
+    """Refuse times between which no frame can be."""
     if options.seconds is not None and options.seconds <= 0:
         raise ValueError(f"seconds must be above 0, got {options.seconds}")
     if options.seconds is not None and options.end is not None:
@@ -56,3 +58,85 @@ def _check_range(options: Options) -> None:
         raise ValueError(f"start must be at least 0, got {options.start}")
     if options.end is not None and options.end <= (options.start or 0):
         raise ValueError(f"end must be after the start, got {options.end}")
+
+
+def check_output(output: Path, inputs: Sequence[Path], *, overwrite: bool) -> None:
+    """Refuse an output that is in the way or cannot be written.
+
+    Raises:
+        ValueError, FileExistsError, OSError: it is the input; it exists; it is a folder that is not empty, or a
+            folder in place of a file, or the other way round; no files can be made there.
+    """
+    if is_pipe(output):
+        return
+    check_place(output)
+    is_file = is_image(output) or is_video(output) or is_animation(output)
+    if any(output.exists() and path.exists() and output.samefile(path) for path in inputs):
+        raise ValueError(f"{output} is the input; give another --output")
+    if output.is_dir():
+        if is_file:
+            raise ValueError(f"{output} is a folder; give a file's name, or remove it")
+        if any(output.iterdir()):
+            raise FileExistsError(f"{output} is a folder that is not empty; give another --output, or empty it")
+    elif output.exists() and not overwrite:
+        raise FileExistsError(f"{output} exists; give --overwrite to replace it")
+    elif output.exists() and not is_file:
+        raise FileExistsError(f"{output} is a file, and frames need a folder; give another --output")
+
+
+def check_report(report: Path, output: Path, inputs: Sequence[Path]) -> None:
+    """Refuse a report that cannot be written, or that would replace the output or an input.
+
+    Raises:
+        ValueError, OSError: what is wrong with its name.
+    """
+    check_place(report)
+    if PIPE in inputs:
+        raise ValueError(f"{report}: a report reads the input again, and {INPUT} is read once; give a file's name")
+    if report.suffix.lower() != ".png":
+        raise ValueError(f"{report}: a report is a .png")
+    if report.is_dir():
+        raise ValueError(f"{report} is a folder; give a file's name for the report")
+    for other in (output, *inputs):
+        if report.absolute() == other.absolute() or (report.exists() and other.exists() and report.samefile(other)):
+            raise ValueError(f"{report} is given for two files; give the report another name")
+
+
+def check_pipes(inputs: Sequence[Path], output: Path, *, resume: bool, keeps_alpha: bool, size: int) -> None:
+    """Refuse what a pipe cannot do: one process reads or writes it once, from its beginning.
+
+    Args:
+        size: number of processes of this run.
+    Raises:
+        ValueError: in one line what does not go together.
+    """
+    piped = [name for name, path in ((INPUT, [*inputs]), (OUTPUT, [output])) if PIPE in path]
+    if not piped:
+        return
+    if len(inputs) > 1 and PIPE in inputs:
+        raise ValueError(f"- is {INPUT}, one video; give it alone")
+    if resume:
+        raise ValueError(f"--resume needs files: {piped[0]} cannot be read or written a second time")
+    if keeps_alpha and is_pipe(output):
+        raise ValueError(f"{OUTPUT} gets y4m, which cannot keep an alpha channel; name a file, or leave --alpha out")
+    if size > 1:
+        raise ValueError(f"{piped[0]} belongs to one process, not to {size}; run without torchrun")
+
+
+def check_place(path: Path) -> None:
+    """Raise OSError if no file of this name can be made."""
+    folder = next(folder for folder in path.absolute().parents if _exists(folder))
+    longest = os.pathconf(folder, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
+    for name in path.absolute().relative_to(folder).parts:
+        size = len(os.fsencode(name))
+        if size > longest:
+            raise OSError(f"the name {name[:20]}... is {size} bytes long, and {folder} takes {longest}; shorten it")
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise OSError(f"{path} cannot be written: {folder} is not a folder in which files can be made")
+
+
+def _exists(folder: Path) -> bool:
+    try:
+        return folder.exists()
+    except OSError:  # a name that is too long
+        return False

@@ -1,9 +1,19 @@
-"""A file, a folder or two images in, the interpolated one out: all of `interpolate.py`, for other programs too."""
+"""Convert a file, a folder or two images into the interpolated one: all of `interpolate.py`, for other programs, too.
+
+The steps, and where they are:
+
+1. Check the options, the input and the output: `options.py`, `checks.py`.
+2. Open the input and read its frames: `read/source.py`.
+3. Choose how the output stores frames: `write/codecs.py`.
+4. Begin a part folder, or resume one: `write/job.py`.
+5. Make the frames, segment by segment: `making.py`, from `schedule/plan.py` over `render/pipeline.py` to the encoder.
+6. Join the segments, and copy sound and subtitles: `write/mux.py`.
+7. Say what was done: `render/summary.py`.
+"""
 
 import contextlib
-import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -12,28 +22,24 @@ import torch
 
 from utils import Process
 
-from .capacity import steady_threads
-from .carry import cut_before, rehearse
-from .checks import check_options
-from .codecs import choose_format, is_video
-from .images import is_image
-from .job import Job
-from .making import OnProgress, Task, make_middle, make_segments, stream
-from .mux import join
-from .network import Model, Network
+from .checks import check_options, check_output, check_pipes
+from .making import Group, OnProgress, Task, holding, keeping, make_middle, make_segments, stream
 from .options import DEFAULTS, ENCODING, Options
-from .outputs import check_output
-from .piped import PipeReader
-from .pipes import OUTPUT, check_pipes, is_pipe
-from .plan import SEGMENT
-from .processes import Group
-from .reader import VideoReader
-from .segments import Format
-from .sources import open_reader
-from .summary import Record, Summary, summarise
-from .workers import Workers
-
-logger = logging.getLogger("waveletvfi")
+from .read.files import OUTPUT, is_pipe
+from .read.images import is_image
+from .read.piped import PipeReader
+from .read.reader import VideoReader
+from .read.source import open_reader
+from .render.capacity import steady_threads
+from .render.network import Model, Network
+from .render.summary import Record, Summary, summarise
+from .render.workers import Workers
+from .schedule.plan import SEGMENT
+from .write.codecs import choose_format, is_video
+from .write.job import Job
+from .write.mux import join
+from .write.segments import Format
+from .write.streams import cut_before, rehearse
 
 
 def convert(
@@ -52,21 +58,23 @@ def convert(
 ) -> Summary:
     """Interpolate a video, a folder of frames, or two images.
 
-    What is finished is kept in a part folder beside the output until that is complete, see `Job`.
+    Finished parts are kept in a folder beside the output until the output is complete, see `Job`.
 
     Args:
-        inputs: one video, one folder, or images. output: a video, GIF or APNG, an image (of two), or a new folder.
-            "-": standard input, and standard output, into which y4m is written; see `video.pipes`.
+        inputs: one video, one folder, or images. "-" is standard input.
+        output: a video, GIF or APNG, an image (of two), or a new folder. "-" is standard output, which gets y4m.
         model: in evaluation mode, on `device`.
-        resume: continue an unfinished conversion. overwrite: replace an output that exists.
-        on_progress: called with the number of frames made, and of those expected, None where that is not known.
-        process: of several that share the work; default: this is the only one.
-        workers: processes that run the network, see `Workers`; None: one per core of a CPU, if there is enough work.
-            They import the program that starts them, whose own work therefore belongs below `if __name__ ==
-            "__main__":`. A `Workers` is used as it is, and left running.
-        threads: of PyTorch in each process, on a CPU; another number than 1, the default, may change the last bits.
+        resume: continue an unfinished conversion.
+        overwrite: replace an output that exists.
+        on_progress: called with the number of frames made, and of those expected (None if unknown).
+        process: one of several processes that share the work; default: this is the only one.
+        workers: number of processes that run the network, or a `Workers`, which is used and left running. None: one per
+            core of a CPU, if there is enough work. They import the program that starts them, so its own work belongs
+            below `if __name__ == "__main__":`.
+        threads: PyTorch's threads in each process, on a CPU; another number than 1, the default, may change the last
+            bits.
     Returns:
-        What was done; `damage` says where a damaged source broke off, and what the output could not be closed with.
+        What was done. `damage` says where a damaged source broke off, and what the output could not be closed with.
     Raises:
         ValueError, OSError: in one line what is wrong with the input, the output or the options.
     """
@@ -97,7 +105,7 @@ def convert(
 def _hired(
     workers: int | Workers | None, model: Model, threads: int | None
 ) -> contextlib.AbstractContextManager[Workers | None]:
-    """Return the workers to be used; their processes end with the context, unless they were given."""
+    """Return the workers to use. Their processes end with the context, unless they were given."""
     if isinstance(workers, Workers) or workers == 1:
         return contextlib.nullcontext(workers if isinstance(workers, Workers) else None)
     return Workers(model, workers, threads=1 if threads is None else threads)
@@ -106,16 +114,10 @@ def _hired(
 def _make_video(
     task: Task, group: Group, output: Path, *, resume: bool, overwrite: bool
 ) -> tuple[list[Record], list[str]]:
-    """Make a video or a folder. Return the records of its segments, and what of the source it could not hold."""
-    source, timeline, network, options, on_progress, _ = task
-    reader, job = source.reader, Job(output)
-    form = choose_format(
-        output, reader, rate=timeline.rate(reader.rate), unit=timeline.unit(reader.unit),
-        columns=1 + options.compare, keeps_alpha=reader.has_alpha,
-        **{name: getattr(options, name) for name in ENCODING},
-    )  # fmt: skip
+    """Make a video or a folder. Return the records of its segments, and the parts of the source it could not hold."""
+    reader, job, form = task.source.reader, Job(output), _choose_format(task, output)
     is_once = isinstance(reader, PipeReader)
-    wanted = {} if is_once else _describe(reader.paths, form, options, network)
+    wanted = {} if is_once else _describe(reader.paths, form, task.options, task.network)
     carried = reader if isinstance(reader, VideoReader) and is_video(output) else None
     lost: list[str] = []
 
@@ -123,62 +125,56 @@ def _make_video(
         check_output(output, reader.paths, overwrite=overwrite)  # another process may have made it meanwhile
         job.begin(wanted, resume=resume, overwrite=overwrite)
 
-    def say_what_is_lost() -> None:
+    def tell_losses() -> None:
         if carried is not None and not is_once:
-            rehearse(carried, form.suffix, form.encoder, stretch=timeline.slow)
+            rehearse(carried, form.suffix, form.encoder, stretch=task.timeline.slow)
 
     def finish() -> None:
         job.check()
-        end = timeline.stretch(source.end, source.start)
-        kept = cut_before(carried, source.start) if carried is not None and options.start is not None else carried
-        left_out = join(
-            job.folder, form, output, source=kept, end=end, stretch=timeline.slow, is_whole=source.is_whole,
-            is_said=not is_once,
-        )  # fmt: skip
+        left_out = _join(task, form, job, output, carried, is_said=not is_once)
         lost.extend([left_out] if left_out else [])
 
-    with _holding(job, group):
+    with holding(job, group):
         group.once(begin)
-        with _keeping(job, group, is_once=is_once):
+        with keeping(job, group, is_once=is_once):
             if is_once and carried is not None:
                 carried = reader.keep_rest(job.folder)
-            group.once(say_what_is_lost)
+            group.once(tell_losses)
             make_segments(task, form, job, group)
             group.once(finish)
             records = job.records()
             group.once(job.remove)
     if group.size > 1:
-        on_progress(*2 * [sum(record.frames for record in records)])
+        task.on_progress(*2 * [sum(record.frames for record in records)])
     return records, lost
 
 
-@contextlib.contextmanager
-def _holding(job: Job, group: Group) -> Iterator[None]:
-    """Meanwhile, no other run makes this output."""
-    group.once(job.hold)
-    try:
-        yield
-    finally:
-        job.release()
+def _choose_format(task: Task, output: Path) -> Format:
+    """Return how the output stores its frames."""
+    reader, timeline, options = task.source.reader, task.timeline, task.options
+    return choose_format(
+        output, reader, rate=timeline.rate(reader.rate), unit=timeline.unit(reader.unit),
+        columns=1 + options.compare, keeps_alpha=reader.has_alpha,
+        **{name: getattr(options, name) for name in ENCODING},
+    )  # fmt: skip
 
 
-@contextlib.contextmanager
-def _keeping(job: Job, group: Group, *, is_once: bool) -> Iterator[None]:
-    """When the block fails, say that what is finished is kept; nothing finished, nothing kept, and nothing of a source
-    that can be read only once."""
-    try:
-        yield
-    except BaseException:
-        finished = 0 if is_once else len(job.records())
-        if finished and group.rank == 0:
-            logger.warning("%s keeps what is finished; --resume continues there", job.folder)
-        elif not finished and group.size == 1:
-            job.remove()
-        raise
+def _join(
+    task: Task, form: Format, job: Job, output: Path, carried: VideoReader | None, *, is_said: bool
+) -> str | None:
+    """Join the segments and the streams of `carried`. Return in words what is left out of these; None for nothing."""
+    source, timeline = task.source, task.timeline
+    end = timeline.stretch(source.end, source.start)
+    if carried is not None and task.options.start is not None:
+        carried = cut_before(carried, source.start)
+    return join(
+        job.folder, form, output, source=carried, end=end, stretch=timeline.slow, is_whole=source.is_whole,
+        is_said=is_said,
+    )  # fmt: skip
 
 
 def _describe(paths: Sequence[Path], form: Format, options: Options, network: Network) -> dict[str, str]:
-    """All that decides about the output's bytes."""
+    """Return all that decides about the output's bytes."""
     files = "\n".join(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths)
     fixed = {"format": str(form), "weights": network.fingerprint(), "segment": str(SEGMENT)}
     chosen = {name: str(value) for name, value in asdict(options).items()}

@@ -1,4 +1,4 @@
-"""What a frame is, and two of them side by side."""
+"""A frame on the timeline, and two pictures side by side."""
 
 from fractions import Fraction
 from typing import NamedTuple
@@ -10,12 +10,15 @@ from av.video.frame import VideoFrame
 class Frame(NamedTuple):
     """One picture on the timeline.
 
-    image: (H, W, 3) RGB, upright; uint8, or uint16 with white at 65535. time: seconds from the start of the file.
-    source: where it is from, for errors. native: the same picture as decoded, for writers that store it untouched;
-    None where it was made, turned, or read from an image file. lasts: seconds it is shown as its file says, None if the
-    file does not say. is_after_gap: nothing is known of the time between the frame before and this one: it is held.
-    alpha: (H, W) of the image's type, opaque at its largest value; None if there is none, or it is dropped. The colours
-    of `image` are straight: they are not multiplied by it.
+    image: (H, W, 3) RGB, upright; uint8, or uint16 with white at 65535.
+    time: seconds from the start of the file.
+    source: the place it comes from, for error messages.
+    native: the same picture as it was decoded, for writers that store it untouched. None for a frame that was made,
+        turned, or read from an image file.
+    lasts: seconds for which the file shows it; None if the file does not say.
+    is_after_gap: nothing is known of the time between the frame before and this one, so the frame before is held.
+    alpha: (H, W) of the image's type, opaque at its largest value; None if there is none, or if it is dropped. The
+        colours of `image` are straight: they are not multiplied by alpha.
     """
 
     image: np.ndarray
@@ -28,14 +31,14 @@ class Frame(NamedTuple):
 
 
 def side_by_side(left: Frame, right: Frame) -> Frame:
-    """Both pictures in one of twice the width; time and source are those of `right`."""
+    """Join both pictures into one of twice the width; time and source are those of `right`."""
     image = np.concatenate([left.image, right.image], axis=1)
     alpha = None if right.alpha is None else np.concatenate([_alpha(left), right.alpha], axis=1)
     return Frame(image, right.time, right.source, alpha=alpha)
 
 
 def over_grey(frame: Frame) -> np.ndarray:
-    """Return the picture (H, W, 3) as it is seen before a grey ground; without alpha, as it is."""
+    """Return the picture (H, W, 3) as it looks over grey; without alpha, return it as it is."""
     if frame.alpha is None:
         return frame.image
     most = np.iinfo(frame.image.dtype).max

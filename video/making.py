@@ -1,35 +1,90 @@
-"""The frames of an output: made by this process, with workers or without, beside decoding and encoding."""
+"""Make the frames of an output beside decoding and encoding: in this process, in workers, or in several processes."""
 
 import contextlib
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from .background import Behind, ahead, stopping_on_failure
-from .capacity import choose_workers
-from .images import write_picture
-from .job import Job
-from .network import Network
+import torch.distributed as dist
+
+from utils import Process
+
 from .options import ENCODING, Options
-from .pipeline import Way, render
-from .pipes import claimed_output
-from .plan import plan
-from .processes import Group
-from .segments import Format
-from .sink import Sink, StreamSink
-from .source import Source
-from .summary import Record
-from .timeline import Timeline
-from .workers import Workers
-from .y4m import Y4mWriter, y4m_format
+from .read.files import claimed_output
+from .read.images import write_picture
+from .read.source import Source
+from .render.background import Behind, ahead, stopping_on_failure
+from .render.capacity import choose_workers
+from .render.network import Network
+from .render.pipeline import Way, render
+from .render.summary import Record
+from .render.workers import Workers
+from .schedule.plan import plan
+from .schedule.timeline import Timeline
+from .write.job import Job, Sink, StreamSink
+from .write.segments import Format
+from .write.y4m import Y4mWriter, y4m_format
+
+logger = logging.getLogger("waveletvfi")
 
 OnProgress = Callable[[int, int | None], None]
 PAUSE = 1  # seconds between looks at what other processes have finished
 
+T = TypeVar("T")
+PATIENCE = timedelta(days=30)  # a segment may take any time
+
+
+class Group:
+    """The processes of a run; a single one without `process`. All of them must make one."""
+
+    def __init__(self, process: Process | None = None):
+        self.rank, self.size = (process.rank, process.world_size) if process else (0, 1)
+        # gloo, as NCCL gives up waiting after ten minutes
+        self._group = dist.new_group(backend="gloo", timeout=PATIENCE) if self.size > 1 else None
+
+    def owns(self, segment: int) -> bool:
+        """Return True if this process makes a segment."""
+        return segment % self.size == self.rank
+
+    def gather(self, value: T) -> list[T]:
+        """Wait until all processes are here. Return what each of them gave, in their order."""
+        values = [value] * self.size
+        if self._group is not None:
+            dist.all_gather_object(values, value, group=self._group)
+        return values
+
+    def once(self, action: Callable[[], None]) -> None:
+        """Wait until all processes are here, and let the first one act while the others wait.
+
+        A ValueError or OSError of it is raised in all.
+        """
+        if self._group is None:
+            action()
+            return
+        dist.barrier(self._group)
+        failure: list[Exception | None] = [None]
+        if self.rank == 0:
+            try:
+                action()
+            except (ValueError, OSError) as error:
+                failure = [error]
+        dist.broadcast_object_list(failure, src=0, group=self._group)
+        if failure[0] is not None:
+            raise failure[0]
+
 
 class Task(NamedTuple):
-    """One conversion, from the frames on. workers: None where this process makes all."""
+    """One conversion, from the frames on.
+
+    source: the input's frames.
+    timeline: when the output's frames are due.
+    network, options: how they are made.
+    on_progress: see `convert`.
+    workers: None if this process makes all frames.
+    """
 
     source: Source
     timeline: Timeline
@@ -39,7 +94,7 @@ class Task(NamedTuple):
     workers: Workers | None = None
 
     def total(self) -> int | None:
-        """Return the expected number of frames, None if the input does not say."""
+        """Return the expected number of frames; None if the input does not say."""
         total = self.source.total
         return total and self.timeline.total(total, self.source.reader.rate)
 
@@ -47,7 +102,8 @@ class Task(NamedTuple):
         """Return how frames are made, see `render`.
 
         Args:
-            missing: how many, None where that is not known. is_alone: no other processes share the work.
+            missing: number of frames to make; None if unknown.
+            is_alone: no other processes share the work.
         """
         if self.workers is None:
             return None
@@ -60,7 +116,7 @@ class Task(NamedTuple):
 
 
 def make_middle(source: Source, network: Network, output: Path) -> Record:
-    """The frame between two images, as an image."""
+    """Make the frame between two images, as an image."""
     timeline, record = Timeline(multiplier=2), Record()
     spans = plan(source.frames(), timeline, until=source.until)
     _, made, *_ = render(spans, network, 1)
@@ -70,7 +126,7 @@ def make_middle(source: Source, network: Network, output: Path) -> Record:
 
 
 def make_segments(task: Task, form: Format, job: Job, group: Group) -> None:
-    """All segments that are this process's and not there yet."""
+    """Make all segments that belong to this process and do not exist yet."""
     with Sink(job, form, compare=task.options.compare) as sink:
         make_frames(
             task,
@@ -82,7 +138,7 @@ def make_segments(task: Task, form: Format, job: Job, group: Group) -> None:
 
 
 def stream(task: Task) -> Record:
-    """All frames, into standard output."""
+    """Write all frames into standard output."""
     source, timeline, _, options, *_ = task
     form = y4m_format(
         source.reader, rate=timeline.rate(source.reader.rate), columns=1 + options.compare,
@@ -105,8 +161,11 @@ def make_frames(
 ) -> None:
     """Make the frames of all segments that are wanted; decoding and encoding run beside the network.
 
-    stop: lets a `sink` that waits go on, when nothing that it has is wanted any more. done: frames that are there.
-    others: counts the frames that other processes of this run have finished; None: there are no others.
+    Args:
+        stop: wakes a `sink` that waits, when its frames are not wanted any more.
+        done: number of frames that exist.
+        others: counts the frames that other processes of this run have finished; None: there are no others.
+        is_wanted: returns True if a segment is to be made.
     """
     source, timeline, network, options, on_progress, _ = task
     total, theirs, looked = task.total(), others() if others else 0, time.monotonic()
@@ -135,3 +194,30 @@ def make_frames(
             on_progress(done + theirs if total is None else min(done + theirs, total), total)
     if others is None:
         on_progress(done, done)
+
+
+@contextlib.contextmanager
+def holding(job: Job, group: Group) -> Iterator[None]:
+    """Let no other run make this output meanwhile."""
+    group.once(job.hold)
+    try:
+        yield
+    finally:
+        job.release()
+
+
+@contextlib.contextmanager
+def keeping(job: Job, group: Group, *, is_once: bool) -> Iterator[None]:
+    """If the block fails, say that the finished segments are kept.
+
+    They are removed if none is finished, or if the source can be read only once.
+    """
+    try:
+        yield
+    except BaseException:
+        finished = 0 if is_once else len(job.records())
+        if finished and group.rank == 0:
+            logger.warning("%s keeps what is finished; --resume continues there", job.folder)
+        elif not finished and group.size == 1:
+            job.remove()
+        raise

@@ -1,26 +1,30 @@
-"""All that can be chosen about an output."""
+"""List all that can be chosen about an output."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from .content import SCENE_THRESHOLD
-from .source import Reader, Source
-from .timeline import Timeline
+from .read.source import Reader, Source
+from .schedule.scenes import SCENE_THRESHOLD
+from .schedule.timeline import Timeline
 
 
 @dataclass(frozen=True)
 class Options:
-    """All that decides about the frames of an output, beside the source and the weights.
+    """All that decides about the frames of an output, besides the source and the weights.
 
-    multiplier, fps, slow: see `Timeline`; default: twice as many frames. depth: frames are made at multiples of
-        1/2^depth between two; default: see `Timeline.halvings`.
-    alpha: interpolate the alpha channel, where the input has one, too.
-    input_fps: rate of images. start, end: only the frames from this time on, and before that one; seconds: instead of
-        an end, so much of the input. loop: make the frames between the last and the first one, too.
-    deinterlace: make whole frames of interlaced ones first; fields: one of each field.
-    scene_threshold, drop_duplicates: see `video.content`.
-    ratio, budget, tile: see `Network`. compare: the source beside the output.
+    multiplier, fps, slow: see `Timeline`; default: twice as many frames.
+    depth: make frames at multiples of 1/2^depth between two; default: see `Timeline.halvings`.
+    input_fps: rate of images.
+    start, end: use only the frames from this time on, and before that one.
+    seconds: use so much of the input, instead of an end.
+    loop: make the frames between the last and the first one, too.
+    deinterlace: first make whole frames of interlaced ones.
+    fields: first make a whole frame of each field.
+    alpha: interpolate the alpha channel, too, if the input has one.
+    scene_threshold, drop_duplicates: see `schedule/scenes.py`.
+    ratio, budget, tile: see `Network`.
+    compare: put the source beside the output.
     codec, crf, preset, encoder, encoder_options: see `choose_format`.
     """
 
@@ -55,12 +59,12 @@ class Options:
         )
 
     def source(self, reader: Reader) -> Source:
-        """Return what is used of the frames of `reader`."""
+        """Return the part of the frames of `reader` that is used."""
         end = self.end if self.seconds is None else (self.start or 0) + self.seconds
         return Source(reader, start=self.start, end=end, loops=self.loop)
 
     def reading(self) -> dict[str, bool]:
-        """Return what `open_reader` is told."""
+        """Return the options of `open_reader`."""
         return {"is_interlaced": self.deinterlace, "by_field": self.fields, "keeps_alpha": self.alpha}
 
 

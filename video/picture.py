@@ -1,4 +1,4 @@
-"""One labelled picture of what the network saw and made of a pair of frames."""
+"""Draw what the network saw and made of a pair of frames as one labelled picture."""
 
 import importlib.util
 from pathlib import Path
@@ -15,15 +15,15 @@ MARGIN = 20
 INK, FAINT, PAPER, EDGE = (24, 24, 28), (88, 88, 96), (255, 255, 255), (176, 176, 184)
 TITLE_SIZE, CAPTION_SIZE = 26, 20
 LEADING = 1.3  # from one line of text to the next, in sizes of the font
-TYPEFACE = "mpl-data/fonts/ttf/DejaVuSans.ttf"  # of Matplotlib, whose drawings stand beside these pictures
+TYPEFACE = "mpl-data/fonts/ttf/DejaVuSans.ttf"  # in Matplotlib, whose drawings stand beside these pictures
 
 
 def explain(img0: torch.Tensor, img1: torch.Tensor, output: Interpolation, *, title: str) -> Image.Image:
-    """Input pair, their average, middle frame, flow and mask, two rows of three panels with captions.
+    """Draw input pair, their average, middle frame, flow and mask in two rows of three panels with captions.
 
     Args:
         img0, img1: (1, 3, H, W) RGB in [0, 1].
-        output: of `model.interpolate_details(img0, img1)`; flow and mask are cropped to (H, W).
+        output: result of `model.interpolate_details(img0, img1)`; flow and mask are cropped to (H, W).
         title: one line over the picture.
     """
     height, width = img0.shape[-2:]
@@ -52,14 +52,18 @@ def explain(img0: torch.Tensor, img1: torch.Tensor, output: Interpolation, *, ti
 
 
 def flow_to_rgb(flow: torch.Tensor) -> np.ndarray:
-    """(1, 2, H, W) pixels -> (H, W, 3) uint8, Middlebury's colours, strongest where the flow is largest."""
+    """Paint a flow, (1, 2, H, W) in pixels, in Middlebury's colours: strongest where it is largest.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
     from torchvision.utils import flow_to_image
 
     return flow_to_image(flow.float().cpu())[0].permute(1, 2, 0).numpy()
 
 
 def with_wheel(image: np.ndarray, size: int = 64) -> np.ndarray:
-    """The colours of all directions as a small disc in the lower right corner."""
+    """Add the colours of all directions as a small disc in the lower right corner."""
     height, width = image.shape[:2]
     size = min(size, height // 2, width // 2) // 2 * 2
     if size < 16:
@@ -90,7 +94,7 @@ def wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
 
 
 def font_of_size(size: int) -> ImageFont.FreeTypeFont:
-    """Return Matplotlib's typeface, where Matplotlib is installed (it is not imported), or else Pillow's own."""
+    """Return Matplotlib's typeface if Matplotlib is installed (it is not imported), else Pillow's own."""
     found = importlib.util.find_spec("matplotlib")
     path = Path(found.origin).parent / TYPEFACE if found and found.origin else None
     if path is not None and path.is_file():

@@ -1,4 +1,4 @@
-"""One picture of a conversion: cost, ratio and cuts over time, and below some of its pairs as the network saw them."""
+"""Draw one picture of a conversion: cost, ratio and cuts over time, and some pairs as the network saw them."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -15,13 +15,13 @@ from PIL import Image
 from models import WaveletVFI
 from utils import atomic_path
 
-from .alpha import seen
 from .frame import Frame
-from .network import tells_costs
 from .options import Options
 from .picture import MARGIN, explain
-from .sources import open_reader
-from .summary import Record, Summary
+from .read.source import open_reader
+from .render.alpha import seen
+from .render.network import tells_costs
+from .render.summary import Record, Summary
 
 PAIRS = 3
 HEIGHT, DPI = 5, 160  # inches of the drawing; pixels per inch
@@ -39,8 +39,9 @@ def write_report(
     *,
     device: torch.device | str = "cpu",
 ) -> None:
-    """Draw what `convert` returned as a PNG; pairs of the inputs are computed again. Where nothing was computed, the
-    report says so and shows the cuts.
+    """Draw the result of `convert` as a PNG; some pairs of the inputs are computed again.
+
+    If nothing was computed, the report says so and shows the cuts.
 
     Raises:
         ValueError: a model that does not tell its costs.
@@ -63,7 +64,7 @@ def write_report(
 
 
 def choose_times(records: Sequence[Record]) -> list[float]:
-    """Times of the middle frames that cost most, one in each of `PAIRS` equal parts; only of moving ones."""
+    """Return times of the moving middle frames that cost most, one in each of `PAIRS` equal parts."""
     calls = [call for record in records for call in record.calls if call[1]]
     if not calls:
         return []
@@ -75,7 +76,7 @@ def choose_times(records: Sequence[Record]) -> list[float]:
 
 
 def read_pairs(inputs: Sequence[Path], options: Options, times: Sequence[float]) -> Iterator[tuple[Frame, Frame]]:
-    """The two frames around each time, in one pass."""
+    """Read the two frames around each time, in one pass."""
     waiting = sorted(times)
     reader = open_reader([Path(path) for path in inputs], rate=options.input_fps, **options.reading())
     last = None
@@ -97,7 +98,7 @@ def _draw(summary: Summary, calls: list[list[float]], width: int) -> np.ndarray:
 
 
 def draw_calls(summary: Summary, calls: list[list[float]], width: int) -> Figure:
-    """Draw cost and ratio over time, `width` pixels wide. calls: as in `Record`."""
+    """Draw cost and ratio over time, `width` pixels wide. `calls`: as in `Record`."""
     figure = Figure(figsize=(width / DPI, HEIGHT), dpi=DPI, layout="constrained")
     figure.get_layout_engine().set(w_pad=EDGE, h_pad=EDGE)
     title = textwrap.fill(_title(summary), max(20, width // LETTER))

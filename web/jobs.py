@@ -17,7 +17,7 @@ from models import Interpolation, WaveletVFI
 from models.passes import Passes
 from utils import image_to_tensor, read_image, tensor_to_image
 from video import Options, Summary, VideoReader, convert
-from video.timeline import Timeline
+from video.schedule.timeline import Timeline
 
 MOST_TIMES = 8  # as many frames as a clip may have are made of it
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from utils import atomic_path
 from video import DamagedVideo, VideoReader
-from video.colour import Colour, encode_picture, to_8_bits
+from video.read.colour import Colour, encode_picture, to_8_bits
 
 LARGEST = 960  # pixels of a preview's longer side
 #: Codecs that browsers play, by suffix, with 8 bits and halved colour.

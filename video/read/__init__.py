@@ -1,0 +1,1 @@
+"""Read frames: files, pipes and images; their times, colours and alpha; damage, which is noted and passed over."""

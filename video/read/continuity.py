@@ -1,0 +1,203 @@
+"""Put packets on one clock: where a file's clock jumps, picture, sound and subtitles go on together.
+
+Recordings, and transport streams that were put behind one another, begin to count again in the middle. Such a file is a
+row of stretches, each with a clock of its own. All streams of a stretch are moved by one amount, so that they stay
+together. It is the smallest amount with which none of them overlaps with the stretch before, and the picture stays in
+its rhythm.
+"""
+
+import itertools
+import math
+from collections import deque
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import NamedTuple
+
+from av.container import InputContainer
+from av.format import Flags
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from .times import LONGEST, Delays, Indexed
+
+BACK = Fraction(1, 10)  # seconds by which times of decoding may go back on one and the same clock
+FORWARD = 10  # seconds of a jump ahead, in containers whose clock may jump
+AHEAD = 3  # seconds in which a stream jumps, too, after another one did
+MOST = 2000  # packets that are looked at to find that out, at most
+FEW = 500  # packets among which the next one of a stream is searched
+STEADY = 1  # seconds of a stream after which it is known to go on without a jump
+NEAR = Fraction(1, 2)  # seconds after the end of a stretch in which an earlier clock may be taken up again
+
+
+class Place(NamedTuple):
+    """The point that a stream has reached, in seconds of the repaired clock.
+
+    begin, end: when the decoding of its last packet begins and ends.
+    shown: when the last of its content ends.
+    """
+
+    begin: Fraction
+    end: Fraction
+    shown: Fraction
+
+
+class Continuity:
+    """The packets of a container with repaired times, in the order of the file.
+
+    Attributes:
+        joints: repaired times at which the stretches found so far begin, without the first stretch.
+        reached, picture: when the last packet ended, of all streams and of the picture, as the file says.
+    """
+
+    def __init__(self, container: InputContainer, video: VideoStream, rate: Fraction):
+        """Start at the beginning. `rate`: frames per second of the picture, the rhythm in which it stays."""
+        self.joints: list[Fraction] = []
+        self.reached = self.picture = Fraction(0)
+        self._demuxed = self._demux(container)
+        self._video, self._rate = video, rate
+        self._forward = FORWARD if Flags.ts_discont in Flags(container.format.flags) else LONGEST
+        self._followed = {video.index} | {stream.index for stream in container.streams.audio}
+        self._offsets = [Fraction(0)]  # of every stretch, in seconds
+        self._queue: deque[Packet] = deque()  # read, but not given out
+        self._places: dict[int, Place] = {}
+
+    def __iter__(self) -> Iterator[Packet]:
+        while (packet := self._queue.popleft() if self._queue else next(self._demuxed, None)) is not None:
+            if _decoded(packet) is not None and not packet.stream.disposition & Disposition.attached_pic:
+                self._reach(packet)
+                offset = self._offset(packet)
+                if self._jumps(packet, offset, self._places):
+                    offset = self._repair(packet, offset)
+                self._move(packet, offset)
+            yield packet
+
+    def _demux(self, container: InputContainer) -> Iterator[Packet]:
+        indexed, delays = Indexed(container), Delays(container)
+        packets = container.demux()
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, IndexError):  # PyAV fails to flush streams that appeared while it read
+                return
+            indexed.correct(packet)
+            delays.correct(packet)
+            yield packet
+
+    def _reach(self, packet: Packet) -> None:
+        end = _shown(packet) + (packet.duration or 0) * packet.time_base
+        self.reached = max(self.reached, end)
+        if packet.stream.index == self._video.index:
+            self.picture = max(self.picture, end)
+
+    def _offset(self, packet: Packet) -> Fraction:
+        """Return the offset of the packet's stretch.
+
+        The picture belongs to the last stretch. Another stream belongs to the one of the last two that fits its
+        times better.
+        """
+        index = packet.stream.index
+        place = self._places.get(index if index in self._followed else self._video.index)
+        if index == self._video.index or place is None:
+            return self._offsets[-1]
+        return min(self._offsets[:-3:-1], key=lambda offset: abs(_decoded(packet) + offset - place.end))
+
+    def _jumps(self, packet: Packet, offset: Fraction, places: dict[int, Place]) -> int:
+        """Return -1 if the clock of the packet's stream jumps back, 1 if it jumps ahead, 0 if it does not jump."""
+        place = places.get(packet.stream.index)
+        if place is None or packet.dts is None or packet.stream.index not in self._followed:
+            return 0
+        time = _decoded(packet) + offset
+        return 1 if time - place.end > self._forward else -1 if time - place.begin < -BACK else 0
+
+    def _repair(self, packet: Packet, offset: Fraction) -> Fraction:
+        """Return the offset of a packet that jumps: one for it alone if the next packet of its stream does not jump."""
+        place = self._places[packet.stream.index]
+        coming = itertools.islice(self._peek(), FEW)
+        same = (other for other in coming if other.stream.index == packet.stream.index and other.dts is not None)
+        following = next(same, None)
+        if following is not None and -BACK < _decoded(following) + offset - place.end < NEAR:
+            return place.end - _decoded(packet)
+        self._begin_stretch(packet, offset)
+        return self._offset(packet)
+
+    def _begin_stretch(self, packet: Packet, offset: Fraction) -> None:
+        """Begin another stretch if the picture jumps back, or if it jumps ahead and no other stream goes on."""
+        first, places = self._look_ahead(packet, offset)
+        picture = first.get(self._video.index)
+        if picture is None:
+            return
+        steady = [
+            index for index in places if index not in first and places[index].end - self._places[index].end > STEADY
+        ]
+        if self._jumps(picture, offset, places) > 0 and steady:
+            return
+        end = places[self._video.index].shown
+        left = [left for left in self._offsets if -BACK < _shown(picture) + left - end < NEAR]
+        self._offsets.append(left[-1] if left else self._fit(first, places))
+        self.joints.append(_shown(picture) + self._offsets[-1])
+
+    def _look_ahead(self, packet: Packet, offset: Fraction) -> tuple[dict[int, Packet], dict[int, Place]]:
+        """Look at the packets to come, which are kept for later.
+
+        Returns:
+            By stream, the first packet of each stream that jumps; and how far all streams have come before that.
+        """
+        first: dict[int, Packet] = {}
+        places = dict(self._places)
+        for number, coming in enumerate(itertools.chain([packet], self._peek())):
+            index = coming.stream.index
+            if index in first and coming.dts is not None and _decoded(coming) - _decoded(first[index]) > AHEAD:
+                break  # the others do not jump, or have ended
+            if index in places and index not in first and coming.dts is not None:
+                if self._jumps(coming, offset, places):
+                    first[index] = coming
+                else:
+                    places[index] = self._place(coming, offset, places[index])
+            gone = (places[i].end - self._places[i].end for i in places if i not in first and i in self._followed)
+            if number >= MOST or all(seconds > AHEAD for seconds in gone):
+                break
+        return first, places
+
+    def _peek(self) -> Iterator[Packet]:
+        """Give the packets to come; they are kept, and given out later."""
+        yield from tuple(self._queue)
+        for coming in self._demuxed:
+            self._queue.append(coming)
+            yield coming
+
+    def _fit(self, first: dict[int, Packet], places: dict[int, Place]) -> Fraction:
+        """Return the smallest offset with which no stream overlaps, and the picture stays in its rhythm."""
+        least = {
+            index: max(places[index].end - _decoded(packet), places[index].shown - _shown(packet))
+            for index, packet in first.items()
+        }
+        picture = least[self._video.index]
+        offset = picture + math.ceil((max(least.values()) - picture) * self._rate) / self._rate
+        return round(offset / self._video.time_base) * self._video.time_base
+
+    def _move(self, packet: Packet, offset: Fraction) -> None:
+        index = packet.stream.index
+        if packet.dts is not None:
+            self._places[index] = self._place(packet, offset, self._places.get(index))
+        ticks = round(offset / packet.time_base)
+        if ticks:
+            packet.pts = None if packet.pts is None else packet.pts + ticks
+            packet.dts = None if packet.dts is None else packet.dts + ticks
+
+    def _place(self, packet: Packet, offset: Fraction, before: Place | None) -> Place:
+        """Return how far the stream has come with a packet that has not been moved yet."""
+        lasts = (packet.duration or 0) * packet.time_base
+        if packet.stream.index == self._video.index:
+            lasts = lasts or 1 / self._rate
+        begin, shown = _decoded(packet) + offset, _shown(packet) + offset + lasts
+        return Place(begin, begin + lasts, shown if before is None else max(shown, before.shown))
+
+
+def _decoded(packet: Packet) -> Fraction | None:
+    ticks = packet.pts if packet.dts is None else packet.dts
+    return None if ticks is None else ticks * packet.time_base
+
+
+def _shown(packet: Packet) -> Fraction:
+    return (packet.dts if packet.pts is None else packet.pts) * packet.time_base

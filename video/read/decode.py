@@ -1,0 +1,242 @@
+"""Decode packets to pictures, and go on after damage: a picture that refers to a lost one is lost, too."""
+
+import logging
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from .continuity import Continuity
+from .damage import Damage
+from .missing import Bytes, missing_bytes, packet_time
+from .times import packet_order
+
+logger = logging.getLogger("waveletvfi")
+
+# Streams that may be joined at any moment: recordings begin in the middle of a group of pictures.
+RECORDED = {"mpegts", "mpeg", "mpegvideo", "h264", "hevc", "vvc"}
+SURE = {"h264"}  # decoders that give no picture before one that refers to no other
+PATIENCE = Fraction(2)  # seconds of pictures that are left out, at most, while waiting for one that refers to no other
+HEAD = Fraction(10)  # the same limit at the beginning of a recording
+GAPLESS = "matroska"  # in such a file, there are few bytes between packets
+REMEMBERED = 64  # packets: more than any decoder holds back
+
+
+class Decoded(NamedTuple):
+    """A decoded picture.
+
+    time: seconds, as the file says; None if it does not.
+    lasts: seconds for which it is shown; None if not said.
+    is_after_gap: pictures are missing before it.
+    """
+
+    picture: VideoFrame
+    time: Fraction | None
+    lasts: Fraction | None
+    is_after_gap: bool
+
+
+class Pictures:
+    """The pictures of a container, in the order in which they are shown."""
+
+    def __init__(
+        self,
+        container: InputContainer,
+        video: VideoStream,
+        rate: Fraction,
+        damage: Damage,
+        path: Path,
+        decoder: VideoCodecContext | None = None,
+        *,
+        is_pipe: bool = False,
+    ):
+        """Start at the beginning.
+
+        Args:
+            rate: nominal frames per second of the picture.
+            damage: takes notes of what is wrong.
+            path: the file, for messages.
+            decoder: default: the stream's own.
+            is_pipe: there is no file at `path`.
+        """
+        self.continuity = Continuity(container, video, rate)
+        self.packets = 0  # packets of the picture so far
+        self.reached = 0  # bytes of the file that end with the last packet
+        self._decoder = decoder or video.codec_context
+        # Other decoders do not say which pictures refer to no other.
+        self._says_keys = decoder in (None, video.codec_context)
+        self._key: int | None = None  # time of the last packet that refers to no other
+        self._video, self._period, self._damage, self._path = video, 1 / rate, damage, path
+        kinds = set(container.format.name.split(","))
+        self._is_recorded = bool(RECORDED & kinds)
+        self._bytes = Bytes(missing=0 if is_pipe else missing_bytes(path)) if GAPLESS in kinds else None
+        self._order = packet_order(container, video)
+        damage.joints = self.continuity.joints
+        self.count = 0  # pictures given out
+        self._head: list[Fraction] = []  # times of packets until the first picture is given out
+        self._last: Decoded | None = None
+        self._joints = 0  # number of joints before the last picture
+        self._next = 0  # number of the packet that should come
+        self._sent: dict[int, None] = {}  # times of packets before the damage, whose pictures may still come
+        self._has_key, self._key_time = False, None  # of the first packet that refers to no other
+        self._is_late = False  # pictures before it are missing, as in a recording that begins in the middle
+        self._is_waiting, self._since, self._has_lost = False, None, False
+        self._lost_last: Fraction | None = None  # time of the last packet that could not be decoded
+        self._reason = ""
+
+    def __iter__(self) -> Iterator[Decoded]:
+        for packet in self.continuity:
+            self._damage.mark(packet, is_picture=packet.stream.index == self._video.index)
+            if packet.pos is not None:
+                self.reached = max(self.reached, packet.pos + packet.size)
+            if self._bytes is not None:
+                self._bytes.follow(packet)
+            if packet.stream.index != self._video.index:
+                continue
+            is_flush = packet.pts is None and packet.dts is None and not packet.size
+            if self.packets == 0 and self._is_recorded and not packet.is_keyframe and self._name not in SURE:
+                self._wait(packet_time(packet))
+            self._note_key(packet)
+            self.packets += not is_flush
+            if self.count == 0 and self._is_recorded and packet_time(packet) is not None:
+                self._head.append(packet_time(packet))
+            if self._order and packet.pos is not None:
+                self._check_order(packet)
+            yield from self._decode(packet) if packet.size or is_flush else self._repeat(packet)
+        if joints := self.continuity.joints:
+            logger.warning("%s: its clock jumps (%d times); picture and sound go on together", self._path, len(joints))
+        if self.count == 0 and self.packets:
+            self._damage.note(self._reason or "no picture in it can be decoded on its own", after=0)
+
+    @property
+    def _name(self) -> str:
+        return self._video.codec_context.name
+
+    def _decode(self, packet: Packet) -> Iterator[Decoded]:
+        try:
+            pictures = self._decoder.decode(packet)
+        except av.FFmpegError as error:
+            self._lose(packet_time(packet), error.strerror)
+            return
+        if packet.is_keyframe:
+            self._key = packet.pts
+        if not self._is_waiting and packet.pts is not None:
+            self._sent[packet.pts] = None
+            if len(self._sent) > REMEMBERED:
+                del self._sent[next(iter(self._sent))]
+        for picture in pictures:
+            time = None if picture.pts is None else picture.pts * picture.time_base
+            if self._is_usable(picture, time):
+                lasts = picture.duration * picture.time_base if picture.duration else None
+                yield self._give(picture, time, lasts)
+
+    def _check_order(self, packet: Packet) -> None:
+        number = self._order.get(packet.pos, self._next)
+        if number > self._next:
+            self._lose(packet_time(packet), f"{number - self._next} packets are missing or cannot be read")
+        self._next = number + 1
+
+    def _repeat(self, packet: Packet) -> Iterator[Decoded]:
+        """Show the picture before again, as an empty packet asks; it is known where pictures come in order."""
+        if self._last is not None and not self._is_waiting and not self._video.codec_context.has_b_frames:
+            lasts = packet.duration * packet.time_base if packet.duration else None
+            yield self._give(self._last.picture, packet_time(packet), lasts)
+
+    def _is_usable(self, picture: VideoFrame, time: Fraction | None) -> bool:
+        """Return True if all that a picture refers to is known, as far as can be told."""
+        if picture.is_corrupt:
+            self._lose(time, "the next one cannot be decoded completely")
+            return False
+        if not self._is_waiting or picture.pts in self._sent:
+            return True
+        patience = PATIENCE if self.count else HEAD
+        is_long = time is not None and self._since is not None and time - self._since > patience
+        is_sure = self.count == 0 and self._is_recorded and self._name in SURE
+        is_key = picture.key_frame if self._says_keys else picture.pts is not None and picture.pts == self._key
+        is_new = is_key and (time is None or self._lost_last is None or time > self._lost_last)
+        if is_new or is_long or is_sure:
+            if is_long and not is_key and self.count:
+                self._damage.disturb(time)
+            self._is_waiting = False
+            self._sent.clear()
+            return True
+        self._miss(time)
+        return False
+
+    def _give(self, picture: VideoFrame, time: Fraction | None, lasts: Fraction | None) -> Decoded:
+        if self.count == 0:
+            self._say_where_it_begins(time)
+        is_after_gap = False
+        if (
+            self._bytes is not None
+            and self._last is not None
+            and self._bytes.are_missing(self._last.time, time, self._period)
+        ):
+            self._damage.note("a part of the file is missing or cannot be read", after=self.count)
+            self._has_lost = True
+        if self._has_lost and not self._is_waiting:
+            is_after_gap = self.count > 0
+            if is_after_gap and time is not None and self._last.time is not None:
+                self._damage.fill(self._last.time, time)
+            self._has_lost = False
+        joints = self.continuity.joints
+        while time is not None and self._joints < len(joints) and joints[self._joints] <= time:
+            self._joints += 1
+            is_after_gap = True
+        self._last = Decoded(picture, time, lasts, is_after_gap)
+        self.count += 1
+        return self._last
+
+    def _say_where_it_begins(self, time: Fraction | None) -> None:
+        left_out = 0 if time is None else sum(earlier < time for earlier in self._head)
+        if left_out:
+            logger.warning(
+                "%s begins in the middle of a group of pictures; the first %d, which cannot be decoded, are left out",
+                self._path, left_out,
+            )  # fmt: skip
+
+    def _lose(self, time: Fraction | None, reason: str) -> None:
+        """Note that a picture cannot be decoded: those that refer to it will be wrong."""
+        self._reason = self._reason or reason
+        if not self._is_joining(time):
+            self._damage.note(reason, after=self.count)
+        elif self._is_before_key(time):
+            return  # shown before the first that refers to no other: nothing refers to it
+        elif self._has_key:  # with what is missing at the beginning, this group cannot be decoded either
+            self._has_key, self._key_time = False, None
+            self._sent.clear()
+        if time is not None:
+            self._lost_last = time if self._lost_last is None else max(time, self._lost_last)
+        self._miss(time)
+        self._wait(time)
+
+    def _miss(self, time: Fraction | None) -> None:
+        self._has_lost = True
+        if not self._is_joining(time):
+            self._damage.lose(None if time is None else time + self._period)
+
+    def _is_joining(self, time: Fraction | None) -> bool:
+        """Return True if a picture at `time` may refer to one before the beginning of a recording."""
+        is_late = self._is_late and self.count == 0
+        return self._is_recorded and (not self._has_key or self._is_before_key(time) or is_late)
+
+    def _is_before_key(self, time: Fraction | None) -> bool:
+        return self._key_time is not None and time is not None and time < self._key_time
+
+    def _note_key(self, packet: Packet) -> None:
+        """Note the first packet that refers to no other; until then, pictures are missing before it."""
+        if packet.is_keyframe and not self._has_key:
+            self._has_key, self._key_time = True, packet_time(packet)
+        if self.count == 0 and (not self._has_key or self._is_before_key(packet_time(packet))):
+            self._is_late = True
+
+    def _wait(self, time: Fraction | None) -> None:
+        if not self._is_waiting:
+            self._is_waiting, self._since = True, time

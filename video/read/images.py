@@ -1,0 +1,236 @@
+"""Read and write frames as image files, and find them in a folder."""
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+from av.codec.context import CodecContext
+from av.video.frame import VideoFrame
+from PIL import Image
+
+from tiff_files import ORIENTATION, read_float, turn_upright
+from utils import atomic_path, has_alpha, natural_order, read_layers, split_numbers
+
+from ..frame import Frame
+from .colour import decode_alpha, is_transparent, to_8_bits
+from .probe import DEFAULT_RATE
+
+logger = logging.getLogger("waveletvfi")
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+TIFF_FORMATS = ("tiff", "rgb48le", "rgba64le")
+# Formats with 16 bits: encoder, pixel format without and with alpha.
+DEEP = {".png": ("png", "rgb48be", "rgba64be"), ".tif": TIFF_FORMATS, ".tiff": TIFF_FORMATS}
+TRANSPARENT = (".png", ".tif", ".tiff", ".webp")  # images that this module writes with alpha
+
+NAMED = 3  # gaps that are named one by one; more are counted
+
+
+class ImageReader:
+    """The frames of image files in the given order, `rate` per second.
+
+    The attributes are those of `VideoReader`; those of a picture describe the first image.
+    """
+
+    colour = None  # images do not say how a video of them should store colour
+    aspect = None
+    light = ""
+    has_places = True
+    damage = None  # an image that cannot be read ends the frames
+
+    def __init__(self, paths: Sequence[str | os.PathLike], *, rate: Fraction = DEFAULT_RATE, keeps_alpha: bool = False):
+        """Open images. With `keeps_alpha`, read alpha, too, if any of them has some.
+
+        Raises:
+            FileNotFoundError: names a file that is missing.
+            ValueError: names the first file if it is no image.
+        """
+        self.paths = [Path(path) for path in paths]
+        for path in self.paths:
+            if not path.is_file():
+                raise FileNotFoundError(f"no image at {path}")
+        self.rate, self.unit = rate, 1 / rate
+        self.total = len(self.paths)
+        self.duration, self.is_duration_own = self.total / rate, True
+        self._said: set[tuple] = set()
+        self.has_alpha = keeps_alpha and any(map(_is_transparent, self.paths))
+        self.bits = 0  # any, until the first is read
+        first, _ = self._read(self.paths[0])
+        self.size, self.bits = first.shape[:2], 8 * first.itemsize
+        self.pixel_format = "rgb24" if self.bits == 8 else "rgb48le"
+
+    def frames(self, *, start: Fraction | None = None) -> Iterator[Frame]:
+        """Read the frames, or those at or after `start` seconds.
+
+        Raises:
+            ValueError: names a file that cannot be read.
+        """
+        for index, path in enumerate(self.paths):
+            if start is None or index / self.rate >= start:
+                image, alpha = self._read(path)
+                yield Frame(image, index / self.rate, str(path), alpha=alpha)
+
+    def close(self) -> None:
+        """Do nothing: no file is held open."""
+
+    def _read(self, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+        logger.addFilter(self._is_new)
+        try:
+            image, alpha = _read_layers(path, keeps_alpha=self.has_alpha)
+        finally:
+            logger.removeFilter(self._is_new)
+        if self.has_alpha and alpha is None:
+            alpha = np.full(image.shape[:2], np.iinfo(image.dtype).max, image.dtype)
+        if self.bits not in (0, 8 * image.itemsize):
+            image, alpha = _to_bits(image, self.bits), None if alpha is None else _to_bits(alpha, self.bits)
+        return image, alpha
+
+    def _is_new(self, record: logging.LogRecord) -> bool:
+        """Return True for the first of similar log records, so that a folder of a thousand grey frames is told once.
+
+        Records are similar if they differ in the file's name alone.
+        """
+        kind = (record.msg, *record.args[1:])
+        is_new = kind not in self._said
+        self._said.add(kind)
+        return is_new
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """Read the upright RGB of an image file.
+
+    Returns:
+        (H, W, 3) uint16 if the file has 16 bits or floating point, else uint8.
+    Raises:
+        ValueError: the file is not an image, or is truncated or corrupt.
+    """
+    image, _ = _read_layers(path)
+    return image
+
+
+def _read_layers(path: Path, *, keeps_alpha: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+    """Read the colour of an image file as `read_picture` does, and its alpha if wanted; None if it has none."""
+    if (pixels := read_float(path)) is not None:
+        return (pixels * 65535).round().astype(np.uint16), None
+    orientation = _deep_orientation(path)
+    if orientation is None:
+        return read_layers(path, keeps_alpha=keeps_alpha)
+    try:
+        with path.open("rb") as file, av.open(file) as container:
+            if container.format.name.startswith("png"):
+                container.streams.video[0].codec_context.options = {"err_detect": "explode"}
+            picture = next(container.decode(video=0))
+            image = picture.reformat(format="rgb48le").to_ndarray()
+    except (av.FFmpegError, IndexError, StopIteration, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or "no picture in it"
+        raise ValueError(f"{path} is truncated or corrupt: {reason}") from error
+    alpha = None
+    if is_transparent(picture.format) and keeps_alpha:
+        alpha = turn_upright(decode_alpha(picture, is_deep=True), orientation)
+    elif is_transparent(picture.format):
+        logger.warning("%s: %s", path, "alpha channel, dropped")
+    return turn_upright(image, orientation), alpha
+
+
+def save_picture(path: Path, image: np.ndarray, alpha: np.ndarray | None = None) -> None:
+    """Write (H, W, 3) uint8 or uint16 RGB, in 16 bits where the format has them, and (H, W) alpha of the same type.
+
+    Raises:
+        OSError: names the file that cannot be written.
+    """
+    if alpha is not None:
+        image = np.concatenate([image, alpha[..., None]], axis=2)
+    try:
+        if image.dtype == np.uint16 and path.suffix.lower() in DEEP:
+            codec, *formats = DEEP[path.suffix.lower()]
+            given, pixel_format = ("rgb48le", formats[0]) if alpha is None else ("rgba64le", formats[1])
+            encoder = CodecContext.create(codec, "w")
+            encoder.height, encoder.width = image.shape[:2]
+            encoder.pix_fmt, encoder.time_base = pixel_format, Fraction(1)
+            picture = VideoFrame.from_ndarray(np.ascontiguousarray(image), given).reformat(format=pixel_format)
+            path.write_bytes(b"".join(bytes(packet) for packet in (*encoder.encode(picture), *encoder.encode(None))))
+        else:
+            Image.fromarray(to_8_bits(image)).save(path)
+    except OSError as error:  # a full disk is reported without a name
+        raise OSError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def write_picture(path: Path, image: np.ndarray, alpha: np.ndarray | None = None) -> None:
+    """Do as `save_picture`, but let the file appear under its name only when it is complete."""
+    with atomic_path(path) as temporary:
+        save_picture(temporary, image, alpha)
+
+
+def list_frames(folder: str | os.PathLike) -> list[Path]:
+    """Return the image files of a folder in natural order (2 before 10), without hidden files.
+
+    Raises:
+        ValueError: there is none.
+    """
+    paths = natural_order(path for path in Path(folder).iterdir() if is_image(path) and not path.name.startswith("."))
+    if not paths:
+        raise ValueError(f"{folder} holds no image ({', '.join(IMAGE_SUFFIXES)})")
+    return paths
+
+
+def is_image(path: str | os.PathLike) -> bool:
+    """Return True if the suffix is that of a still image."""
+    return Path(path).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _deep_orientation(path: Path) -> int | None:
+    """Return EXIF's code of the orientation of a 16-bit image; None for any other file."""
+    try:
+        with Image.open(path) as image:
+            raw_mode = str(image.tile[0][3]) if image.tile else ""
+            return image.getexif().get(ORIENTATION, 1) if "16" in raw_mode else None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None  # `read_layers` reports the error
+
+
+def _is_transparent(path: Path) -> bool:
+    """Return True if the head of an image file says so. Errors are reported later, when it is read."""
+    try:
+        with Image.open(path) as image:
+            return has_alpha(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
+
+
+def _to_bits(image: np.ndarray, bits: int) -> np.ndarray:
+    return to_8_bits(image) if bits == 8 else image.astype(np.uint16) * 257
+
+
+def describe_gaps(paths: Sequence[Path]) -> str:
+    """Return in words which numbers are missing between those in the files' names; "" if none is.
+
+    Numbers that rise evenly, as 0, 5, 10, have no gap. Names of several kinds are not compared.
+    """
+    numbers = _numbers(paths)
+    if len(numbers) < 3:
+        return ""
+    step, _ = Counter(after - before for before, after in pairwise(numbers)).most_common(1)[0]
+    gaps = [(before + step, after - step) for before, after in pairwise(numbers) if after - before > step > 0]
+    if not gaps:
+        return ""
+    named = [f"{first}" if first >= last else f"{first} to {last}" for first, last in gaps[:NAMED]]
+    more = f" and {len(gaps) - NAMED} more gaps" if len(gaps) > NAMED else ""
+    return f"no frame of number {', '.join(named)}{more}"
+
+
+def _numbers(paths: Sequence[Path]) -> list[int]:
+    """Return the number in which the files' names differ, in order; none if they differ in more than that."""
+    names = [split_numbers(path.name) for path in paths]
+    if len({len(parts) for parts in names}) != 1:
+        return []
+    columns = list(zip(*names, strict=True))
+    varying = [index for index, column in enumerate(columns) if len(set(column)) > 1]
+    if len(varying) != 1 or isinstance(columns[varying[0]][0], str):
+        return []
+    return sorted(columns[varying[0]])

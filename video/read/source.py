@@ -1,0 +1,244 @@
+"""Open the reader of an input, and read the part of its frames that is used."""
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+from PIL import Image
+
+from utils import natural_order
+
+from ..frame import Frame
+from .damage import DamagedVideo
+from .files import PipeIn, is_pipe
+from .images import ImageReader, describe_gaps, is_image, list_frames
+from .piped import PipeReader
+from .probe import DEFAULT_RATE
+from .reader import VideoReader
+from .webp import WebpReader, is_animated_webp
+
+WEBP = ".webp"
+
+logger = logging.getLogger("waveletvfi")
+
+LONGEST_PAUSE = 600  # seconds between two frames; more is a damaged clock
+
+
+def open_reader(
+    inputs: Sequence[Path],
+    rate: Fraction | None = None,
+    *,
+    is_interlaced: bool = False,
+    by_field: bool = False,
+    keeps_alpha: bool = False,
+) -> VideoReader | ImageReader | WebpReader:
+    """Return a reader of a video (`-`: of standard input), of an image folder, of a pattern as "frames/*.png", or of
+    images.
+
+    Args:
+        rate: frames per second of images; a video has its own.
+        is_interlaced, by_field: for videos, see `VideoReader`.
+        keeps_alpha: give frames their alpha, if the input has some.
+    Raises:
+        FileNotFoundError: nothing is at a path, which is named.
+        ValueError: one image alone, a folder or a video beside something else, or an input that cannot be read.
+    """
+    if is_pipe(inputs[0]):
+        return PipeReader(PipeIn(), is_interlaced=is_interlaced, by_field=by_field, keeps_alpha=keeps_alpha)
+    rate = DEFAULT_RATE if rate is None else rate
+    if len(inputs) > 1:
+        folder = next((path for path in inputs if path.is_dir()), None)
+        if folder is not None:
+            raise ValueError(f"{folder} is a folder; give one folder, or two images")
+        other = next((path for path in inputs if not is_still(_existing(path))), None)
+        if other is not None:
+            raise ValueError(
+                f"{other} is not an image, but several inputs are taken as images in their order; "
+                "give one video at a time, or two images"
+            )
+        return ImageReader([_existing(path) for path in inputs], rate=rate, keeps_alpha=keeps_alpha)
+    path = Path(inputs[0])
+    if path.is_dir():
+        return _read_folder(list_frames(path), path, rate, keeps_alpha=keeps_alpha)
+    if not path.exists() and set(path.name) & set("*?["):
+        paths = natural_order(name for name in path.parent.glob(path.name) if is_image(name))
+        if not paths:
+            raise FileNotFoundError(f"no image matches {path}")
+        return _read_folder(paths, path, rate, keeps_alpha=keeps_alpha)
+    if path.suffix.lower() == WEBP and is_animated_webp(_existing(path)):
+        return WebpReader(path, keeps_alpha=keeps_alpha)
+    if is_image(_existing(path)) and not _is_animated(path):
+        raise ValueError(f"{path} is one image; give two, a folder of frames, or a video")
+    return VideoReader(path, is_interlaced=is_interlaced, by_field=by_field, keeps_alpha=keeps_alpha)
+
+
+def _read_folder(paths: list[Path], place: Path, rate: Fraction, *, keeps_alpha: bool) -> ImageReader:
+    if gaps := describe_gaps(paths):
+        logger.warning("%s: %s; the frames are taken as evenly spaced", place, gaps)
+    return ImageReader(paths, rate=rate, keeps_alpha=keeps_alpha)
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise FileNotFoundError(f"no such file or folder: {path}")
+    return path
+
+
+def is_still(path: Path) -> bool:
+    """Return True for an image, by its name or, if that does not tell, by its content."""
+    return is_image(path) or _count_pictures(path) == 1
+
+
+def _is_animated(path: Path) -> bool:
+    return _count_pictures(path) > 1
+
+
+def _count_pictures(path: Path) -> int:
+    """Return how many pictures Pillow finds in a file; 0 if Pillow does not read it."""
+    try:
+        with Image.open(path) as image:
+            return getattr(image, "n_frames", 1)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return 0
+
+
+class Reader(Protocol):
+    """The part of a reader that `Source` needs."""
+
+    rate: Fraction
+    total: int | None
+    duration: Fraction | None
+    is_duration_own: bool
+    damage: str | None
+    has_places: bool
+
+    def frames(self, *, start: Fraction | None = None) -> Iterator[Frame]:
+        """Read frames in the order of their times; `start`: from then on, if the reader `has_places`."""
+
+
+class Source:
+    """The frames of a reader that are used: those in a range of times, up to damage.
+
+    Attributes, known after the last frame:
+        damage: what is wrong with the input; None for nothing.
+        start, end: times at which the first frame begins and the last one ends.
+        is_whole: the frames go on to the end of the input.
+    """
+
+    def __init__(
+        self, reader: Reader, *, start: Fraction | None = None, end: Fraction | None = None, loops: bool = False
+    ):
+        """Choose a part of the frames.
+
+        Args:
+            start, end: use the frames from this time on, and before that one.
+            loops: the first frame comes again when the last one ends, so that frames between both can be made.
+        """
+        self.reader, self._from, self._end, self._loops = reader, start, end, loops
+        self._next: Fraction | None = None  # time of the first frame left out
+        self._last: Frame | None = None
+        self.damage: str | None = None
+        self.start = self.end = Fraction(0)
+        self.is_whole = end is None and not loops
+        self._lost_until: Fraction | None = None  # pictures that cannot be decoded, at the end
+
+    def frames(self) -> Iterator[Frame]:
+        """Read the frames, up to damage if there is any after the first two.
+
+        Raises:
+            ValueError: damage before that, or no frame from `start` on.
+        """
+        first, last, longest = None, Fraction(0), Fraction(0)
+        for frame in self._known():
+            if first is None:
+                first = frame
+            else:
+                longest = max(longest, frame.time - last)
+            last = frame.time
+            yield frame
+        if first is None and self._from is not None:
+            lasts = "" if self.reader.duration is None else f"; the input lasts {float(self.reader.duration):.3f} s"
+            raise ValueError(f"there is no frame from {float(self._from):.3f} s on{lasts}")
+        if self._loops and first is not None:
+            yield first._replace(time=self._ends(last, longest), lasts=None, is_after_gap=False)
+
+    def _known(self) -> Iterator[Frame]:
+        """Read all frames that are wanted and not damaged, each once."""
+        count, last = 0, None
+        try:
+            for frame in self._read():
+                if self._from is not None and frame.time < self._from:
+                    continue
+                if self._end is not None and frame.time >= self._end:
+                    self._next = frame.time
+                    self.damage = self.reader.damage
+                    return
+                if last is not None and frame.time - last > LONGEST_PAUSE:
+                    pause = float(frame.time - last)
+                    raise DamagedVideo(
+                        f"{frame.source} comes {pause:.0f} s after the one before", count=count, time=last
+                    )
+                if last is None:
+                    self.start = frame.time
+                count, last, self._last = count + 1, frame.time, frame
+                yield frame
+        except ValueError as error:  # a damaged video, or an image that cannot be read
+            if count < 2:
+                raise
+            self.damage = str(error)
+            if isinstance(error, DamagedVideo):
+                self._lost_until = error.end
+            if not isinstance(error, DamagedVideo) or error.breaks_off:
+                self.is_whole = False
+
+    def _read(self) -> Iterator[Frame]:
+        """Read the reader's frames; frames before the start are skipped if the file can be entered in the middle."""
+        return self.reader.frames(start=self._from) if self._from and self.reader.has_places else self.reader.frames()
+
+    @property
+    def total(self) -> int | None:
+        """Return the expected number of frames; None if the file does not say."""
+        total, rate = self.reader.total, self.reader.rate
+        if total and self._end is not None:
+            total = min(total, math.ceil(self._end * rate))
+        return total and max(0, total - math.ceil((self._from or 0) * rate))
+
+    def until(self, last: Fraction, longest: Fraction) -> Fraction:
+        """Return when the frame at `last` ends.
+
+        It ends when the file says so, if that can be believed, else after one period. If it is the first frame
+        again, it ends at once.
+
+        Args:
+            longest: the longest time between two frames, in seconds.
+        """
+        self.end = last if self._loops else self._ends(last, longest)
+        return self.end
+
+    def _ends(self, last: Fraction, longest: Fraction) -> Fraction:
+        period = lasts = 1 / self.reader.rate
+        if self._lost_until is not None and last < self._lost_until <= last + LONGEST_PAUSE:
+            lasts = max(period, self._lost_until - last)
+        elif self.damage is None or self.is_whole:
+            lasts = self._lasts(last, longest) or period
+        end = last + lasts if self._next is None else self._next
+        return end if self._end is None else min(end, max(self._end, last + min(lasts, longest)))
+
+    def _lasts(self, last: Fraction, longest: Fraction) -> Fraction | None:
+        """Return how long the last frame is shown, as the file says of its picture or of this frame; None for
+        nothing usable.
+
+        The file's word is more exact. If the file has other streams, it is taken only for a usual time: sound may
+        last longer than the picture.
+        """
+        usual = 2 * longest
+        rest = (self.reader.duration or last) - last
+        own = self._last.lasts if self._last is not None and self._last.lasts is not None else Fraction(0)
+        rest = rest if 0 < rest <= (LONGEST_PAUSE if self.reader.is_duration_own else usual) else Fraction(0)
+        own = own if 0 < own <= LONGEST_PAUSE else Fraction(0)
+        if own > usual:
+            return max(rest, own)
+        return rest or own or None

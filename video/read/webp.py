@@ -1,0 +1,112 @@
+"""Read animated WebP through Pillow, as FFmpeg does not read it."""
+
+import io
+import os
+from collections import Counter
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..frame import Frame
+from .damage import DamagedVideo
+from .times import shown_for
+
+MILLISECOND = Fraction(1, 1000)  # the unit of WebP's times
+HEAD, DURATION = 8, 12  # bytes of a chunk's head; where a frame's chunk has its duration
+FRAME = b"ANMF"  # such a chunk
+FLAGS, ALPHA = 20, 0x10  # the byte of an animated file that says what it holds, and its bit for alpha
+
+
+class WebpReader:
+    """The frames of an animated WebP, shown as long as browsers show them. Attributes as in `VideoReader`."""
+
+    colour = None
+    aspect = None
+    light = ""
+    damage = None
+    bits, pixel_format = 8, "rgb24"
+    is_duration_own = has_places = True
+
+    def __init__(self, path: str | os.PathLike, *, keeps_alpha: bool = False):
+        """Open an animated WebP, see `is_animated_webp`. With `keeps_alpha`, read alpha, too, if it has some.
+
+        Raises:
+            ValueError: the first frame cannot be decoded.
+        """
+        self.path = Path(path)
+        self.has_alpha = keeps_alpha and bool(self.path.read_bytes()[FLAGS] & ALPHA)
+        self.paths = [self.path]
+        self._shown = [shown_for(seconds) for seconds in durations(self.path.read_bytes())]
+        self.rate, self.unit = 1 / Counter(self._shown).most_common(1)[0][0], MILLISECOND
+        self.total, self.duration = len(self._shown), sum(self._shown, Fraction(0))
+        self.size = next(self.frames()).image.shape[:2]
+
+    def frames(self, *, start: Fraction | None = None) -> Iterator[Frame]:
+        """Read the frames, or those at or after `start` seconds.
+
+        Raises:
+            DamagedVideo: the file ends too early or is damaged; says after which frame.
+        """
+        count, time, last = 0, Fraction(0), None
+        content, missing = whole_chunks(self.path.read_bytes())
+        try:
+            with Image.open(io.BytesIO(content)) as image:
+                for number, lasts in enumerate(self._shown):
+                    image.seek(number)
+                    pixels = np.asarray(image.convert("RGBA" if self.has_alpha else "RGB"))
+                    if start is None or time >= start:
+                        alpha = pixels[..., 3] if self.has_alpha else None
+                        name = f"{self.path} frame {number + 1}"
+                        yield Frame(pixels[..., :3], time, name, lasts=lasts, alpha=alpha)
+                        count, last = count + 1, time
+                    time += lasts
+            reason = f"{missing} bytes of it are missing" if missing else ""
+        except (OSError, EOFError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            reason = str(error)
+        if reason:
+            message = f"{self.path} is truncated or corrupt after frame {count}: {reason}"
+            raise DamagedVideo(message, count=count, time=last)
+
+    def close(self) -> None:
+        """Do nothing: no file is held open between frames."""
+
+
+def is_animated_webp(path: Path) -> bool:
+    """Return True if a file is a WebP of more than one frame."""
+    return len(durations(path.read_bytes())) > 1
+
+
+def durations(content: bytes) -> list[Fraction]:
+    """Return for how many seconds each frame of an animated WebP is to be shown, as the file says; empty for another
+    file.
+
+    A frame that is cut off does not count.
+    """
+    found = []
+    for kind, begin, end in _chunks(content):
+        if kind == FRAME and end <= len(content):
+            found.append(int.from_bytes(content[begin + DURATION : begin + DURATION + 3], "little") * MILLISECOND)
+    return found
+
+
+def whole_chunks(content: bytes) -> tuple[bytes, int]:
+    """Return a WebP without its last chunk if that is cut off, and how many bytes are missing."""
+    declared = HEAD + int.from_bytes(content[4:HEAD], "little")
+    missing = declared - len(content)
+    if missing <= 0:
+        return content, 0
+    end = max((end for _, _, end in _chunks(content) if end <= len(content)), default=len(content))
+    return content[:4] + (end - HEAD).to_bytes(4, "little") + content[HEAD:end], missing
+
+
+def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Give the kind of every chunk, and where its content begins and ends."""
+    place = HEAD + 4 if content[:4] == b"RIFF" and content[HEAD : HEAD + 4] == b"WEBP" else len(content)
+    while place + HEAD <= len(content):
+        size = int.from_bytes(content[place + 4 : place + HEAD], "little")
+        begin, end = place + HEAD, place + HEAD + size + size % 2
+        yield content[place : place + 4], begin, end
+        place = end

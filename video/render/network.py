@@ -1,0 +1,194 @@
+"""Make the frame between two: by the network where something moves, by copies elsewhere, in tiles if memory is
+short."""
+
+import weakref
+from hashlib import sha256
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
+
+from models import WaveletVFI
+from models.macs import dense_gmacs
+from models.waveletvfi import Known
+
+from .tiles import SMALLEST, in_tiles
+
+CROP = 64  # crops grow to multiples of this many pixels, so that few sizes occur
+Part = tuple[slice, slice]  # rows, columns
+
+
+class Model(Protocol):
+    """The part of a network that is needed: it makes the middle frame of two (1, 3, H, W) in [0, 1].
+
+    Some attributes are optional. A model with a `config` that says `any_time` is asked for other times, too, by t=. One
+    with `interpolate_details`, as `models.WaveletVFI` has it, also says what its frames cost. One without
+    `state_dict` may have a `fingerprint`: a string that identifies its weights when a conversion is resumed.
+    """
+
+    def interpolate(self, img0: Tensor, img1: Tensor, **options: float | None) -> Tensor:
+        """Return the middle frame. Options: `ratio` and `budget`, if one is given."""
+
+
+class Call(NamedTuple):
+    """The cost of one middle frame. None: the model does not say.
+
+    cost: fraction of the dense operations of the sparse convolutions.
+    ratio: the threshold ratio.
+    executed: 10^9 multiply-accumulates that were computed.
+    dense: 10^9 multiply-accumulates of the same frame if everything were computed.
+    calls: how often the network was called for it; 0 if the frames are equal.
+    """
+
+    cost: float | None = None
+    ratio: float | None = None
+    executed: float | None = None
+    dense: float | None = None
+    calls: int = 1
+
+
+class Network:
+    """A model with its options: makes the frame between two, and says what it cost.
+
+    any_time: frames are made at any time, not in the middle alone.
+    settings: all arguments but the model, to set up the same network elsewhere.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        ratio: float | None = None,
+        budget: float | None = None,
+        device: torch.device | str = "cpu",
+        tile: int | None = None,
+    ):
+        """Args:
+            ratio: threshold ratio. budget: the largest cost, instead. Neither: the network chooses for each pair.
+            device: the device of `model`.
+            tile: compute frames in overlapping squares of this many pixels, see `render/tiles.py`.
+        Raises:
+            ValueError: tiles that are too small.
+        """
+        if tile is not None and tile < SMALLEST:
+            raise ValueError(f"tiles need at least {SMALLEST} pixels, got {tile}")
+        self.device = torch.device(device)
+        self.settings = {"ratio": ratio, "budget": budget, "device": self.device, "tile": tile}
+        self._model, self._tile = model, tile
+        self.any_time = bool(getattr(getattr(model, "config", None), "any_time", False))
+        self._options = {"ratio": ratio} if budget is None else {"budget": budget}
+        self._dense_of: dict[tuple[int, int], float] = {}
+        # By frame, as long as it exists: the part of it that was computed, its context features, and MP-Net's features
+        # of it and the frame after it, as (that frame, features).
+        self._features = WeakIdKeyDictionary()
+
+    def between(self, img0: Tensor, img1: Tensor, t: float = 0.5) -> tuple[Tensor, Call]:
+        """Make the frame at time t, 0 < t < 1, of two (1, 3, H, W) in [0, 1]; other times than 1/2 need `any_time`.
+
+        Equal frames are copied. So is a border of one-coloured rows or columns that both share, such as a letterbox:
+        it stays as it is, and costs nothing. Features of a frame that belongs to several pairs are computed once, so
+        do not change a frame in place.
+
+        Raises:
+            ValueError: not enough memory.
+        """
+        height, width = img0.shape[-2:]
+        if torch.equal(img0, img1):
+            return img0, Call(cost=0.0, executed=0.0, dense=self._dense(height, width), calls=0)
+        top, bottom, left, right = box = find_inside(img0, img1)
+        y0, x0 = top // CROP * CROP, left // CROP * CROP
+        y1, x1 = min(-(-bottom // CROP) * CROP, height), min(-(-right // CROP) * CROP, width)
+        made, call = self._run(img0, img1, (slice(y0, y1), slice(x0, x1)), t)
+        call = call._replace(dense=self._dense(height, width))
+        if box == (0, height, 0, width):
+            return made, call
+        imgt = img0.clone()
+        imgt[..., top:bottom, left:right] = made[..., top - y0 : bottom - y0, left - x0 : right - x0]
+        return imgt, call
+
+    def fingerprint(self) -> str:
+        """Return a text that differs for networks that make other frames: weights, precision, ways to compute."""
+        model, digest = self._model, sha256()
+        for name, value in model.state_dict().items() if hasattr(model, "state_dict") else ():
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        parts = [getattr(model, name, "") for name in ("fingerprint", "sparse")]
+        parts.append(str(getattr(getattr(model, "config", None), "passes", "")))
+        return " ".join((type(model).__name__, digest.hexdigest()[:16], self.device.type, *parts)).strip()
+
+    def _run(self, img0: Tensor, img1: Tensor, part: Part, t: float) -> tuple[Tensor, Call]:
+        calls: list[Call] = []
+        remembers = self._tile is None and isinstance(self._model, WaveletVFI)
+
+        def run(crop0: Tensor, crop1: Tensor) -> Tensor:
+            known = {"known": self._recall(img0, img1, part)} if remembers else {}
+            made, call, found = self._measured(crop0, crop1, t, **known)
+            if found is not None:
+                self._features[img1] = part, found.img1, None
+                self._features[img0] = part, found.img0, (weakref.ref(img1), found.pair) if self.any_time else None
+            calls.append(call)
+            return made
+
+        crops = (image[..., part[0], part[1]] for image in (img0, img1))
+        try:
+            made = in_tiles(run, *crops, self._tile) if self._tile else run(*crops)
+        except RuntimeError as error:  # torch.OutOfMemoryError is one; on CPUs, only the text tells
+            if "memory" not in str(error):
+                raise
+            height, width = (side.stop - side.start for side in part)
+            tile = max(SMALLEST, (self._tile or max(height, width)) // 2)
+            raise ValueError(f"not enough memory for frames of {width}x{height}; try --tile {tile}") from error
+        if calls[0].cost is None:
+            return made, calls[0]
+        costs, ratios, executed, *_ = zip(*calls, strict=True)
+        return made, Call(sum(costs) / len(costs), sum(ratios) / len(ratios), sum(executed))
+
+    def _recall(self, img0: Tensor, img1: Tensor, part: Part) -> Known:
+        """Return what has been computed of this part of the frames, in this pair or in others."""
+        empty = (None, None, None)
+        (place0, features0, behind), (place1, features1, _) = (self._features.get(i, empty) for i in (img0, img1))
+        pair = behind[1] if behind and place0 == part and behind[0]() is img1 else None
+        return Known(features0 if place0 == part else None, features1 if place1 == part else None, pair)
+
+    def _measured(self, img0: Tensor, img1: Tensor, t: float, **known: Known) -> tuple[Tensor, Call, Known | None]:
+        options = self._options | ({"t": t} if self.any_time else {})
+        if not tells_costs(self._model):
+            return self._model.interpolate(img0, img1, **options), Call(), None
+        output = self._model.interpolate_details(img0, img1, **options, **known)
+        candidate = output.candidates[0]
+        values = (candidate.cost, candidate.ratio, output.executed_gmacs)
+        call = Call(*(value.mean().item() for value in values))
+        return output.frame, call, output.known if known else None
+
+    def _dense(self, height: int, width: int) -> float | None:
+        """Return the 10^9 operations of a frame of which everything is computed."""
+        if not isinstance(self._model, WaveletVFI):
+            return None
+        size = height, width
+        if size not in self._dense_of:
+            self._dense_of = {size: dense_gmacs(self._model, *size)}
+        return self._dense_of[size]
+
+
+def tells_costs(model: Model) -> bool:
+    """Return True if a model says what its frames cost."""
+    return hasattr(model, "interpolate_details")
+
+
+def find_inside(img0: Tensor, img1: Tensor) -> tuple[int, int, int, int]:
+    """Return top, bottom, left and right (ends excluded) of two different (1, 3, H, W) without their common border.
+
+    The border is made of the outer rows, and the outer columns, that are of one colour and the same in both frames.
+    """
+    same = (img0 == img1)[0].all(0)  # (H, W)
+    rows = (same & (img0 == img0[..., :1])[0].all(0)).all(1)
+    columns = (same & (img0 == img0[..., :1, :])[0].all(0)).all(0)
+    (top, bottom), (left, right) = _inner(rows), _inner(columns)
+    return top, bottom, left, right
+
+
+def _inner(border: Tensor) -> tuple[int, int]:
+    """Return the first place that is not border, and the place after the last one."""
+    inside = (~border).nonzero()[:, 0]
+    return inside[0].item(), inside[-1].item() + 1

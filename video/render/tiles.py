@@ -1,0 +1,51 @@
+"""Compute frames that are too large for memory in overlapping tiles, blended so that no seam shows."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+SMALLEST = 128  # pixels
+OVERLAP = 8  # share of a tile; motion that crosses a border by more is not seen
+MULTIPLE = 16  # of tiles' sizes, as the network pads to it
+
+
+def in_tiles(run: Callable[[Tensor, Tensor], Tensor], img0: Tensor, img1: Tensor, tile: int) -> Tensor:
+    """Compute `run(img0, img1)` on overlapping rectangles whose sides are at most `tile` pixels.
+
+    Args:
+        run: makes one (1, 3, h, w) of two.
+        img0, img1: (1, 3, H, W).
+    Returns:
+        (1, 3, H, W): where tiles overlap, they are weighted by the distance from their borders.
+    """
+    height, width = img0.shape[-2:]
+    if max(height, width) <= tile:
+        return run(img0, img1)
+    overlap = tile // OVERLAP
+    total, weights = torch.zeros_like(img0), torch.zeros_like(img0[:, :1])
+    for rows in _cover(height, tile, overlap):
+        for columns in _cover(width, tile, overlap):
+            made = run(img0[..., rows, columns], img1[..., rows, columns])
+            ramps = (_ramp(size, overlap, made) for size in made.shape[-2:])
+            weight = torch.outer(*ramps)
+            total[..., rows, columns] += made * weight
+            weights[..., rows, columns] += weight
+    return total / weights
+
+
+def _cover(size: int, tile: int, overlap: int) -> list[slice]:
+    """Return the fewest equal pieces of at most `tile` that cover `size` with that overlap, evenly spaced."""
+    if size <= tile:
+        return [slice(0, size)]
+    count = -(-(size - overlap) // (tile - overlap))
+    length = -(-(size + (count - 1) * overlap) // count)
+    length = min(-(-length // MULTIPLE) * MULTIPLE, tile)
+    starts = ((size - length) * k // (count - 1) for k in range(count))
+    return [slice(start, start + length) for start in starts]
+
+
+def _ramp(size: int, overlap: int, like: Tensor) -> Tensor:
+    """Return (size,) weights that grow from both ends to 1 over the overlap."""
+    place = torch.arange(1, size + 1, device=like.device, dtype=like.dtype)
+    return torch.minimum(place, size + 1 - place).clamp(max=overlap) / overlap

@@ -1,0 +1,78 @@
+"""Plan the output's frames: which there are, and between which two source frames each is made."""
+
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from itertools import groupby
+from typing import NamedTuple
+
+from ..frame import Frame
+from .scenes import SCENE_THRESHOLD, watch
+from .timeline import Slot, Timeline
+
+SEGMENT = 32  # source frames whose output is encoded on its own: a crash loses no more, and processes share these out
+
+
+class Span(NamedTuple):
+    """Consecutive frames of the output between two frames of the source.
+
+    frame0, frame1: the frames before and after; frame1 is None after the last.
+    is_cut: they belong to different scenes, or pictures between them are lost.
+    segment: number of the output's segment.
+    slots: the output's frames from frame0 until before frame1.
+    """
+
+    frame0: Frame
+    frame1: Frame | None
+    is_cut: bool
+    segment: int
+    slots: list[Slot]
+
+
+def plan(
+    frames: Iterable[Frame],
+    timeline: Timeline,
+    *,
+    until: Callable[[Fraction, Fraction], Fraction],
+    threshold: float = SCENE_THRESHOLD,
+    drop_duplicates: bool = False,
+    is_wanted: Callable[[int], bool] = lambda segment: True,
+) -> Iterator[Span]:
+    """Give the output's frames in order, as soon as the frames on both sides of them are known.
+
+    Args:
+        frames: at least two.
+        until: returns when the last frame ends, given its time and the longest time between two frames. If it ends at
+            once, it only ends the frame before, and is not in the output.
+        threshold: threshold of cuts, see `schedule/scenes.py`.
+        drop_duplicates: leave repeated frames out, and interpolate the frames in their place.
+        is_wanted: returns True if a segment is to be made.
+    Raises:
+        ValueError: fewer than two frames, or sizes that change.
+    """
+    index, first, longest, last, verdict = -1, Fraction(0), Fraction(0), None, None
+    kept: Frame | None = None
+    slots: list[Slot] = []
+    for index, (frame, step) in enumerate(watch(frames, threshold=threshold)):
+        if last is None:
+            kept, first = frame, frame.time
+        else:
+            slots += timeline.slots(index - 1, last.time, frame.time, first)
+            longest = max(longest, frame.time - last.time)
+            if frame.is_after_gap or not (drop_duplicates and verdict.is_duplicate):
+                yield from _by_segment(kept, frame, verdict.is_cut or frame.is_after_gap, slots, is_wanted)
+                kept, slots = frame, []
+        last, verdict = frame, step
+    if index < 1:
+        found = f"{last.source} is the only frame" if last else "there are no frames"
+        raise ValueError(f"{found}; at least two are needed")
+    if (end := until(last.time, longest)) > last.time:
+        slots += timeline.slots(index, last.time, end, first)
+    yield from _by_segment(kept, None, False, slots, is_wanted)
+
+
+def _by_segment(
+    frame0: Frame, frame1: Frame | None, is_cut: bool, slots: list[Slot], is_wanted: Callable[[int], bool]
+) -> Iterator[Span]:
+    for segment, group in groupby(slots, key=lambda slot: slot.index // SEGMENT):
+        if is_wanted(segment):
+            yield Span(frame0, frame1, is_cut, segment, list(group))

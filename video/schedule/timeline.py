@@ -1,0 +1,149 @@
+"""Compute when the output's frames are due, as exact fractions, and where between two frames each is made."""
+
+import math
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import NamedTuple
+
+LARGEST = 1000  # multiplier, rate or stretch; a larger one is a typing error
+DEPTH = 4  # halvings, unless more are needed for neighbours to differ
+DEEPEST = 10
+HALF = Fraction(1, 2)
+NEAR = Fraction(1, 64)  # of the time between two frames; a frame that is closer to one of them is a copy of it
+
+
+class Slot(NamedTuple):
+    """One frame of the output.
+
+    number: counted from 0.
+    index: number of the last source frame at or before it, counted from 0.
+    at: its time on the source's clock, in seconds.
+    time: its time in the output, in seconds.
+    """
+
+    number: int
+    index: int
+    at: Fraction
+    time: Fraction
+
+
+class Timeline:
+    """The times of an output's frames: `multiplier` times as many as the source has, or `fps` per second.
+
+    Multiplied frames lie between the source's own times, so a variable rate stays variable. With `fps`, the output's
+    rate is constant. `slow` stretches time. Without a multiplier, `slow` also is the multiplier, and the rate stays
+    as it was.
+    """
+
+    def __init__(
+        self,
+        *,
+        multiplier: Fraction | int | None = None,
+        fps: Fraction | int | None = None,
+        slow: Fraction | int = 1,
+        from_zero: bool = False,
+    ):
+        """Choose the times.
+
+        Args:
+            from_zero: the output's first frame is at 0; default: at the time of the source's first frame.
+        Raises:
+            ValueError: both multiplier and fps, or values out of range.
+        """
+        if multiplier is not None and fps is not None:
+            raise ValueError(f"give a multiplier ({multiplier}) or a rate ({fps}), not both")
+        for name, value, least in (("multiplier", multiplier, 1), ("fps", fps, 0), ("slow", slow, 0)):
+            if value is not None and not (least <= value <= LARGEST and value > 0):
+                bound = f"at least {least}" if least else f"above {least}"
+                raise ValueError(f"{name} must be {bound} and at most {LARGEST}, got {value}")
+        self.fps = None if fps is None else Fraction(fps)
+        self.slow, self._from_zero = Fraction(slow), from_zero
+        self._multiplier = Fraction(multiplier or (max(slow, 1) if slow != 1 else 2))
+
+    def slots(self, index: int, start: Fraction, end: Fraction, first: Fraction) -> Iterator[Slot]:
+        """Give the output's frames from source frame `index`, at `start`, until before the next one, at `end`.
+
+        Args:
+            first: the time of the source's first frame, from which the output's are counted.
+        """
+        if self.fps is None:
+            number = math.ceil(index * self._multiplier)
+            while number < (index + 1) * self._multiplier:
+                at = start + (number / self._multiplier - index) * (end - start)
+                yield self._slot(number, index, at, first)
+                number += 1
+        else:
+            step = 1 / (self.fps * self.slow)
+            number = math.ceil((start - first) / step)
+            while (at := first + number * step) < end:
+                yield self._slot(number, index, at, first)
+                number += 1
+
+    def rate(self, source: Fraction) -> Fraction:
+        """Return the nominal frames per second of the output, given those of the source."""
+        return self.fps or source * self._multiplier / self.slow
+
+    def constant(self, source: Fraction) -> "Timeline":
+        """Return a timeline with the same number of frames per second at even times, given the source's rate."""
+        return Timeline(fps=self.rate(source), slow=self.slow, from_zero=self._from_zero)
+
+    def total(self, count: int, source: Fraction) -> int:
+        """Return how many frames `count` source frames at a constant rate become."""
+        return math.ceil(count / source * self.slow * self.rate(source))
+
+    def unit(self, source: Fraction) -> Fraction:
+        """Return the seconds of which the output's times are multiples, if the source's are multiples of `source`."""
+        return source / self.slow.denominator / (1 if self.fps else self._multiplier.numerator)
+
+    def stretch(self, at: Fraction, first: Fraction) -> Fraction:
+        """Return the time in the output of a time on the source's clock."""
+        return (0 if self._from_zero else first) + (at - first) * self.slow
+
+    def halvings(self, source: Fraction) -> int:
+        """Return the depth of halving at which neighbours in the output differ, at least `DEPTH`."""
+        return min(max(DEPTH, math.ceil(math.log2(self.rate(source) * self.slow / source))), DEEPEST)
+
+    def _slot(self, number: int, index: int, at: Fraction, first: Fraction) -> Slot:
+        return Slot(number, index, at, self.stretch(at, first))
+
+
+def place_of(at: Fraction, start: Fraction, end: Fraction, steps: int | None) -> Fraction:
+    """Return where between two frames, 0 to 1, the frame of the time `at` is made.
+
+    Args:
+        steps: choose the nearest multiple of 1 / steps; of two, the later. None: choose the exact place, but copy a
+            source frame that is nearer than `NEAR`.
+    """
+    place = (at - start) / (end - start)
+    if steps is None:
+        return Fraction(0) if place < NEAR else Fraction(1) if place > 1 - NEAR else place
+    return Fraction(math.floor(place * steps + HALF), steps)
+
+
+def rational(text: str) -> Fraction:
+    """Parse a number such as 60, 2.5 or 60000/1001.
+
+    Decimals of television's rates (23.976, 29.97, 59.94) mean n * 1000/1001.
+
+    Raises:
+        ValueError: not a number.
+    """
+    try:
+        rate = Fraction(text)
+    except ZeroDivisionError:
+        raise ValueError(f"{text} divides by zero") from None
+    whole = Fraction(math.ceil(rate) * 1000, 1001)
+    is_television = "." in text and math.ceil(rate) in (24, 30, 48, 60, 120) and abs(rate - whole) < Fraction(1, 200)
+    return whole if is_television else rate
+
+
+def moment(text: str) -> Fraction:
+    """Parse a time: seconds, or hours, minutes and seconds, as 90, 1:30 or 0:01:30.5.
+
+    Raises:
+        ValueError: not such a time.
+    """
+    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text.strip()):
+        raise ValueError(f"{text} is not a time such as 90, 1:30 or 0:01:30.5")
+    return sum((Fraction(part) * 60**power for power, part in enumerate(reversed(text.split(":")))), Fraction(0))

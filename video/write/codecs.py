@@ -1,0 +1,218 @@
+"""Choose the codec, pixel format and settings of an output."""
+
+import logging
+import os
+from collections.abc import Sequence
+from fractions import Fraction
+from math import lcm
+from pathlib import Path
+
+from ..read.colour import Colour
+from .encoders import ANIMATIONS, CODECS, DEFAULT_CODECS, Codec, check_encoder, holding, parse_options, with_options
+from .pixels import ALPHA_CODECS, Picture, check_alpha, choose_pixel_format, without_alpha
+from .segments import Format, try_encoder
+
+logger = logging.getLogger("waveletvfi")
+
+os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder prints its settings otherwise
+
+FINEST_UNIT = 10_000  # ticks a second, at least, to keep the times of a source with a variable rate
+MOST_TICKS = 10_000_000  # ticks a second, at most
+GIF_RATE = 50  # browsers show anything faster ten times slower
+
+
+def choose_format(
+    output: Path,
+    picture: Picture,
+    *,
+    rate: Fraction | None = None,
+    unit: Fraction | None = None,
+    columns: int = 1,
+    codec: str | None = None,
+    crf: int | None = None,
+    preset: str | None = None,
+    keeps_alpha: bool = False,
+    encoder: str | None = None,
+    encoder_options: Sequence[str] | None = None,
+) -> Format:
+    """Choose how frames like those of `picture` (a reader) are stored under the name `output`.
+
+    Lossless codecs keep the pixel format of the source. The others get 4:2:0, which plays everywhere, in 8 bits or
+    as many as the source has; they get 4:4:4 if they need even sizes and these are odd.
+
+    Args:
+        rate: nominal frames per second; default: the source's.
+        unit: seconds; all times are multiples of it.
+        columns: number of pictures that stand side by side.
+        codec, crf, preset: default: those of the container and codec.
+        keeps_alpha: the frames have alpha, which is to be kept.
+        encoder: FFmpeg's name of an encoder, instead of a codec.
+        encoder_options: options of it, as KEY=VALUE. They win over its usual options; "pix_fmt" is the pixel format.
+    Raises:
+        ValueError: a suffix, codec, quality, preset, size or option that does not fit, with those that do; no place for
+            alpha; an encoder that is missing, or cannot be opened.
+    """
+    suffix = "" if Path(output).is_dir() else Path(output).suffix.lower()
+    name = _name_codec(output, suffix, codec, is_named=encoder is not None, keeps_alpha=keeps_alpha)
+    if name is not None and encoder is not None:
+        name = encoder
+    rate = rate or picture.rate
+    size = (picture.size[0], picture.size[1] * columns)
+    colour = picture.colour or Colour.of_size(size[0])
+    if name is None:
+        for flags, given in (("--crf and --preset", (crf, preset)), ("--encoder and -e", (encoder, encoder_options))):
+            if any(value is not None for value in given):
+                raise ValueError(f"{flags} are for videos, not for {output}")
+        if suffix == ".gif" and rate > GIF_RATE:
+            raise ValueError(
+                f"a GIF shows at most {GIF_RATE} frames a second, not {float(rate):g}; use .apng, or --fps"
+            )
+        name = "ffv1"  # an animation is assembled from lossless segments
+    settings = CODECS[name] if encoder is None else _of_encoder(encoder, suffix)
+    _check_size(name, settings, size)
+    given = parse_options(encoder_options or ())
+    if keeps_alpha:
+        check_alpha(settings, suffix, given)
+    pixel_format = given.pop("pix_fmt", None)
+    if crf is not None and "crf" in given:
+        raise ValueError(f"--crf {crf} and -e crf={given['crf']} say the same; give one of them")
+    usual = _options(name, settings, size, crf, preset, picture.light, keeps_alpha=keeps_alpha)
+    form = Format(
+        suffix,
+        settings.encoder if suffix else "",
+        tuple(with_options(usual, given).items()),
+        _animation_format(picture, suffix, keeps_alpha=keeps_alpha)
+        if suffix in ANIMATIONS
+        else pixel_format
+        or choose_pixel_format(
+            settings.encoder,
+            picture,
+            size,
+            is_lossless=settings.is_lossless,
+            needs_even=settings.needs_even,
+            keeps_alpha=keeps_alpha,
+        ),
+        colour,
+        size,
+        rate,
+        _tick(rate, unit),
+        picture.aspect,
+    )
+    if picture.aspect not in (None, 1) and not form.keeps_aspect:
+        logger.warning(
+            "%s: its pixels, %s as wide as high, will look square; h264 and h265 keep that", output, picture.aspect
+        )
+    is_chosen = encoder is not None or encoder_options is not None
+    if form.encoder and (is_chosen or min(size) < 64 or max(size) > 4096):  # sizes at which encoders have limits
+        try_encoder(form)
+    return form
+
+
+def is_video(path: str | os.PathLike) -> bool:
+    """Return True if the suffix is that of a video that is written here."""
+    return Path(path).suffix.lower() in DEFAULT_CODECS
+
+
+def is_animation(path: str | os.PathLike) -> bool:
+    """Return True if the suffix is that of a moving image."""
+    return Path(path).suffix.lower() in ANIMATIONS
+
+
+def _of_encoder(encoder: str, suffix: str) -> Codec:
+    """Return how an encoder is used. Raises ValueError if it is missing, or does not go into the container."""
+    check_encoder(encoder)
+    known = next((settings for settings in CODECS.values() if settings.encoder == encoder), None)
+    settings = known or Codec(encoder, holding(encoder, DEFAULT_CODECS))
+    if suffix not in settings.suffixes:
+        advice = f"use {', '.join(settings.suffixes)}" if settings.suffixes else "nothing that is written here does"
+        raise ValueError(f"{suffix} does not hold what {encoder} makes; {advice}")
+    return settings
+
+
+def _name_codec(output: Path, suffix: str, codec: str | None, *, is_named: bool, keeps_alpha: bool) -> str | None:
+    """Return the key into CODECS; None for an output without choice of it.
+
+    Args:
+        is_named: the encoder is given by its own name instead.
+    """
+    if is_named and codec is not None:
+        raise ValueError(f"--codec {codec} chooses an encoder, and so does --encoder; give one of them")
+    if suffix and suffix not in DEFAULT_CODECS and suffix not in ANIMATIONS:
+        known = ", ".join((*DEFAULT_CODECS, *ANIMATIONS))
+        raise ValueError(f"{output}: unknown kind {suffix!r}; use {known}, or a folder's name")
+    if keeps_alpha and suffix in (".gif", *DEFAULT_CODECS):
+        default = ALPHA_CODECS.get(suffix)
+        if default is None or (codec in CODECS and suffix not in CODECS[codec].with_alpha):
+            raise without_alpha(str(output) if default is None else f"{codec} in {suffix}")
+        codec = codec or default
+    if suffix not in DEFAULT_CODECS:
+        if codec is not None:
+            raise ValueError(f"--codec is for videos, not for {output}")
+        return None
+    name = codec or DEFAULT_CODECS[suffix]
+    if name not in CODECS:
+        raise ValueError(f"unknown --codec {name!r}; there are {', '.join(CODECS)}")
+    if suffix not in CODECS[name].suffixes:
+        raise ValueError(f"{suffix} does not hold {name}; use {', '.join(CODECS[name].suffixes)}")
+    return name
+
+
+def _check_size(name: str, settings: Codec, size: tuple[int, int]) -> None:
+    if min(size) < settings.smallest or max(size) > settings.largest:
+        height, width = size
+        raise ValueError(
+            f"{name} takes sides from {settings.smallest} to {settings.largest} pixels, not {width}x{height}; "
+            "try --codec h264 or ffv1"
+        )
+
+
+def _options(
+    name: str,
+    settings: Codec,
+    size: tuple[int, int],
+    crf: int | None,
+    preset: str | None,
+    light: str,
+    *,
+    keeps_alpha: bool,
+) -> dict[str, str]:
+    options = dict(settings.options)
+    if crf is not None and not (settings.crf is not None and 0 <= crf <= settings.worst):
+        none = (
+            "is lossless and takes no --crf" if settings.is_lossless else "takes no --crf; -e sets options of its own"
+        )
+        allowed = f"takes --crf from 0 to {settings.worst}" if settings.worst else none
+        raise ValueError(f"{name} {allowed}, got {crf}")
+    if preset is not None and preset not in settings.presets:
+        allowed = f"one of {' '.join(settings.presets)}" if settings.presets else "no --preset"
+        raise ValueError(f"{name} takes {allowed}, got --preset {preset}")
+    if settings.crf is not None:
+        options["crf"] = str(settings.crf if crf is None else crf)
+    if settings.preset is not None:
+        options[settings.preset_key] = preset or settings.preset
+    if settings.encoder == "libx265" and light:
+        options["x265-params"] += f":{light}"
+    if settings.encoder == "libvpx-vp9" and keeps_alpha:
+        options["auto-alt-ref"] = "0"  # the encoder cannot have both
+    if settings.is_lossless:
+        options["level"] = "3" if min(size) >= 64 else "1"  # version 3 divides a frame into slices
+    return options
+
+
+def _animation_format(picture: Picture, suffix: str, *, keeps_alpha: bool) -> str:
+    is_deep = picture.bits > 8 and suffix == ".apng"
+    if is_deep and keeps_alpha:  # FFmpeg writes 16 bits with alpha, but does not read them
+        logger.warning(
+            "an APNG with alpha stores 8 bits, the source has %d; a folder of PNG files keeps them", picture.bits
+        )
+    if keeps_alpha:
+        return "bgra"
+    return "gbrp16le" if is_deep else "bgr0"
+
+
+def _tick(rate: Fraction, unit: Fraction | None) -> Fraction:
+    """Return a unit of time in which frames of `rate`, and multiples of `unit`, are exact if that is possible."""
+    ticks = lcm(rate.numerator, unit.denominator if unit else 1)
+    if ticks > MOST_TICKS:
+        ticks = rate.numerator
+    return Fraction(1, ticks * -(-FINEST_UNIT // ticks))

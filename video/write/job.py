@@ -1,0 +1,233 @@
+"""Keep what is finished of an output in a part folder beside it, and resume there."""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Protocol
+
+from utils import atomic_path, short_name
+
+from ..frame import Frame, side_by_side
+from ..render.pipeline import Made
+from ..render.summary import Record
+from .lock import Lock
+from .segments import Format, segment_files, segment_writer
+
+DESCRIPTION = "job.json"
+UNREADABLE = {"job": "unreadable"}
+FLAGS = {"drop_duplicates": "--duplicates drop", "encoder_options": "-e"}
+# These are not options. The format follows from the options and the source.
+EFFECTS = ("format", "source", "weights", "segment")
+
+
+class Job:
+    """The part folder of one output.
+
+    A segment is finished if its record is there, and its files are as the record says.
+    """
+
+    def __init__(self, output: Path):
+        self.output = output
+        self.folder = output.absolute().parent / f".{short_name(output.name)}.part"
+        self._lock = Lock(self.folder.with_name(f"{self.folder.name}.lock"))
+        self._planned: dict[int, bool] = {}  # segments of the output; True: missing when it was first asked for
+
+    def hold(self) -> None:
+        """Keep other processes away until `release`. Raises OSError that names the process that is there already."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self._lock.take(self.output)
+
+    def release(self) -> None:
+        """Let other processes in, if this one keeps them away."""
+        self._lock.release()
+
+    def begin(self, description: dict[str, str], *, resume: bool, overwrite: bool) -> None:
+        """Make the folder, or take over the one that exists.
+
+        Args:
+            description: all that decides about the output.
+            resume: continue in a folder of the same job.
+            overwrite: remove a folder, unless it is resumed.
+        Raises:
+            FileExistsError: there is a folder, and neither is wanted, or this program did not make it.
+            ValueError: the folder belongs to another job.
+            OSError: the folder cannot be made.
+        """
+        found = self._find()
+        if found is not None and overwrite and not resume:
+            self.remove()
+            found = None
+        if found is not None and not resume:
+            raise FileExistsError(
+                f"{self.folder} holds an unfinished run; --resume continues it, --overwrite starts again"
+            )
+        if found is not None and found != description:
+            raise ValueError(
+                f"{self.folder} belongs to another job ({_difference(found, description)}); "
+                "--overwrite without --resume starts again, or give another --output"
+            )
+        if found is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _write(self.folder / DESCRIPTION, description)
+
+    def is_missing(self, segment: int) -> bool:
+        """Note that a segment belongs to the output. Return True if it has not been finished, or has been damaged."""
+        if segment not in self._planned:  # asked once: later it may look whole while it is being made
+            self._planned[segment] = not self._is_whole(segment)
+        return self._planned[segment]
+
+    def finish(self, segment: int, record: Record, files: Iterable[Path]) -> None:
+        """Note that a segment, which is in these files, is complete."""
+        sizes = {path.relative_to(self.folder).as_posix(): path.stat().st_size for path in files}
+        _write(self._path(segment), {"record": record.to_dict(), "files": sizes})
+
+    def check(self) -> None:
+        """Raise OSError unless exactly the segments that belong to the output are there and whole."""
+        there = {int(path.stem) for path in self._records()}
+        wrong = sorted((there - self._planned.keys()) | {part for part in self._planned if not self._is_whole(part)})
+        if wrong:
+            names = ", ".join(map(str, wrong[:5])) + (", ..." if len(wrong) > 5 else "")
+            raise OSError(
+                f"{self.folder}: of {len(self._planned)} segments, {len(wrong)} are missing, changed or too many "
+                f"({names}); was something else at work there? --resume makes what is missing, --overwrite starts again"
+            )
+
+    def records(self) -> list[Record]:
+        """Return the records of all finished segments, in order."""
+        loaded = (_load(path) for path in self._records())
+        return [Record(**content["record"]) for content in loaded if content]
+
+    def frames(self, is_counted: Callable[[int], bool]) -> int:
+        """Return the number of frames in the finished segments that are counted."""
+        loaded = (_load(path) for path in self._records() if is_counted(int(path.stem)))
+        return sum(content["record"]["frames"] for content in loaded if content)
+
+    def remove(self) -> None:
+        """Delete the folder and all segments."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _find(self) -> dict[str, str] | None:
+        """Return the description of the job in the folder; None if there is no job."""
+        path = self.folder / DESCRIPTION
+        if path.is_file():
+            try:
+                found = json.loads(path.read_text())
+            except ValueError:
+                return UNREADABLE
+            return found if isinstance(found, dict) else UNREADABLE
+        if self.folder.is_dir() and any(not path.name.startswith(".") for path in self.folder.iterdir()):
+            raise FileExistsError(f"{self.folder} is in the way, and no unfinished run; move it elsewhere")
+        return None
+
+    def _is_whole(self, segment: int) -> bool:
+        content = _load(self._path(segment))
+        return content is not None and all(_size(self.folder / name) == n for name, n in content["files"].items())
+
+    def _records(self) -> list[Path]:
+        return sorted(self.folder.glob("[0-9]*.json"))
+
+    def _path(self, segment: int) -> Path:
+        return self.folder / f"{segment:06d}.json"
+
+
+def _difference(found: dict[str, str], wanted: dict[str, str]) -> str:
+    """Return in the words of the command line what makes two jobs different."""
+    if found == UNREADABLE:
+        return f"its {DESCRIPTION} cannot be read"
+    changed = sorted(key for key in found.keys() | wanted if found.get(key) != wanted.get(key))
+    told = [key for key in changed if key != "format"][:3]
+    if not told:
+        return "another version of this program stores its frames in another way"
+    names = {key: key if key in EFFECTS else FLAGS.get(key, f"--{key}") for key in told}
+    return ", ".join(f"{names[key]} was {found.get(key)}, is {wanted.get(key)}" for key in told)
+
+
+def _load(path: Path) -> dict | None:
+    """Return the record of a segment and the sizes of its files; None if it is missing or cannot be read."""
+    try:
+        content = json.loads(path.read_text())
+        Record(**content["record"])
+        dict(content["files"])
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
+    return content
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
+
+
+def _write(path: Path, content: dict) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1))
+
+
+class Writer(Protocol):
+    """Takes the frames of an output in their order."""
+
+    def write(self, frame: Frame) -> None:
+        """Take the next frame."""
+
+
+class StreamSink:
+    """Hands frames on at once, to a writer that keeps none.
+
+    record: counts of all frames.
+    """
+
+    def __init__(self, writer: Writer, *, compare: bool = False):
+        """Set up the sink. `compare`: as in `Sink`."""
+        self._writer, self._compare = writer, compare
+        self.record = Record()
+
+    def write(self, made: Made) -> None:
+        """Take the next frame of the output."""
+        self.record.add(made)
+        self._writer.write(_shown(made, self._compare))
+
+
+class Sink:
+    """Writes frames into the segments they belong to, and notes each segment in the job when it is complete.
+
+    In a `with` block, an error drops the segment that is not complete.
+    """
+
+    def __init__(self, job: Job, form: Format, *, compare: bool = False):
+        """Set up the sink. `compare`: put the source's frame of the same time to the left of each."""
+        self._job, self._format, self._compare = job, form, compare
+        self._segment: int | None = None
+        self._open = contextlib.ExitStack()
+
+    def write(self, made: Made) -> None:
+        """Take the next frame of the output."""
+        if made.span.segment != self._segment:
+            self._finish()
+            self._first = made.slot.number
+            writer = segment_writer(self._job.folder, made.span.segment, self._format, first=self._first)
+            self._writer = self._open.enter_context(writer)
+            self._segment, self._record = made.span.segment, Record()
+        self._record.add(made)
+        self._writer.write(_shown(made, self._compare))
+
+    def __enter__(self) -> "Sink":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if error[0] is None:
+            self._finish()
+        else:
+            self._open.__exit__(*error)
+
+    def _finish(self) -> None:
+        if self._segment is not None:
+            self._open.close()
+            place = {"first": self._first, "count": self._record.frames}
+            files = segment_files(self._job.folder, self._segment, self._format, **place)
+            self._job.finish(self._segment, self._record, files)
+            self._segment = None
+
+
+def _shown(made: Made, compare: bool) -> Frame:
+    return side_by_side(made.span.frame0, made.frame) if compare else made.frame

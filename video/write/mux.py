@@ -1,0 +1,237 @@
+"""Join segments into the output, which appears under its name only when it is complete."""
+
+import contextlib
+import errno
+import heapq
+import logging
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import OutputContainer
+from av.packet import Packet, PacketSideData
+from av.video.stream import VideoStream
+
+from utils import atomic_path
+
+from ..read.files import open_handed_on, open_media
+from ..read.reader import VideoReader
+from .animation import animate
+from .closing import Carried, Cut, Written, cut_more, missing
+from .codecs import ANIMATIONS
+from .copies import span
+from .segments import FRAMES, QUICK_TIME, SEGMENT, Format, naming_failures, tag_colour
+from .streams import MATROSKA, is_unlisted
+
+# Errors of writing. Any other error is that of a carried packet, whose loss does not end the work.
+OF_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EPIPE, errno.EBADF, errno.ENOMEM}
+# VP9 has alpha beside its packets: an identifier, which is always 1, and a picture. FFmpeg's reader of segments adds
+# the identifier a second time.
+BESIDE, IDENTIFIER = "matroska_block_additional", (1).to_bytes(8, "big")
+BESIDE_NUMBER = 15  # FFmpeg's number of that kind
+
+
+logger = logging.getLogger("waveletvfi")
+
+
+def join(
+    folder: Path,
+    form: Format,
+    output: Path,
+    *,
+    source: VideoReader | None = None,
+    end: Fraction | None = None,
+    stretch: Fraction = Fraction(1),
+    is_whole: bool = False,
+    is_said: bool = False,
+) -> str | None:
+    """Make `output` of all segments in `folder`. Its bytes do not depend on the order in which segments were made,
+    or by whom.
+
+    Args:
+        source: where to copy sound, subtitles, chapters, metadata, attachments and cover from.
+        end: seconds that the picture lasts; default: until one period after the last frame.
+        stretch: how many times as long as `source` it lasts; unless it is 1, sound and subtitles are left out.
+        is_whole: `source` was read to its end, so that sound and subtitles go on after the picture.
+        is_said: the user already knows what the output cannot hold, see `streams.rehearse`.
+    Returns:
+        In words, what of `source` is left out because the output could not be closed with it; None for nothing.
+    Raises:
+        OSError: no space, no permission. An output that existed is untouched.
+        ValueError: there are no segments, or they do not belong together.
+    """
+    if not form.suffix:
+        _rename(folder / FRAMES, output)
+        return None
+    segments = sorted(folder.glob(f"[0-9]*{SEGMENT}"))
+    if not segments:
+        raise ValueError(f"{folder} holds no finished segment")
+    with atomic_path(output) as temporary, naming_failures(output):
+        if form.suffix in ANIMATIONS:
+            animate(segments, form, temporary, end=end)
+            return None
+        return _mux(segments, form, temporary, source, end, None if is_whole else end, stretch, is_said)
+
+
+def _rename(frames: Path, output: Path) -> None:
+    if output.is_dir():
+        output.rmdir()  # `check_output` has found it empty
+    frames.rename(output)
+
+
+def _mux(
+    segments: list[Path],
+    form: Format,
+    output: Path,
+    source: VideoReader | None,
+    end: Fraction | None,
+    last: Fraction | None,
+    stretch: Fraction,
+    is_said: bool,
+) -> str | None:
+    """Write all segments and the carried streams.
+
+    If the output cannot be closed, write it again with less of what is carried. Return what was lost by that; None for
+    nothing.
+    """
+    cut, lost = Cut(), None
+    kinds: set[str] = set()
+    written: dict[int, Written] = {}
+    while True:
+        carried = None if source is None else Carried(source, last, stretch, cut, is_said)
+        try:
+            _write(segments, form, output, end, carried, written)
+            return lost or missing(output, written)
+        except av.FFmpegError as error:
+            following = cut_more(cut, written)
+            if source is None or error.errno in OF_DISK or following is None:
+                raise
+            kinds |= {stream.kind for stream in written.values()}
+            cut, is_said, lost = following, True, following.describe(kinds, error.strerror)
+
+
+def _write(
+    segments: list[Path],
+    form: Format,
+    output: Path,
+    end: Fraction | None,
+    carried: Carried | None,
+    written: dict[int, Written],
+) -> None:
+    """Write the output once. `written` takes, by stream, what the muxer was given."""
+    options = {"fflags": "+bitexact"}  # nothing random, no date of today
+    if form.suffix in QUICK_TIME:
+        options["movflags"] = "+faststart"
+    damaged = 0
+    written.clear()
+    with contextlib.ExitStack() as stack:
+        if carried is not None and carried.stretch == 1 and is_unlisted(carried.source.path, form.suffix):
+            container = stack.enter_context(open_handed_on(output, MATROSKA, options))
+        else:
+            container = stack.enter_context(open_media(output, "w", container_options=options))
+        video = _add_picture(container, segments[0], form)
+        streams = [_pictures(segments, form, video, end)]
+        if carried is not None:
+            carrier = stack.enter_context(contextlib.closing(carried.open(container)))
+            streams.append(carrier.packets(end))
+        container.start_encoding()
+        for packet in heapq.merge(*streams, key=lambda packet: packet.dts * packet.time_base):
+            index, begin, stop = packet.stream.index, packet.dts * packet.time_base, span(packet)[1]
+            first = written[index].first if index in written else begin
+            try:
+                container.mux(packet)
+                written[index] = Written(packet.stream.type, first, begin, stop)
+            except av.FFmpegError as error:
+                if carried is None or error.errno in OF_DISK:
+                    raise
+                damaged += 1
+    if damaged:
+        logger.warning("%s: %d damaged packets of sound or subtitles left out", carried.source.path, damaged)
+
+
+def _add_picture(container: OutputContainer, segment: Path, form: Format) -> VideoStream:
+    with open_media(segment) as first:
+        source = first.streams.video[0]
+        video = container.add_stream_from_template(source, opaque=True)
+        if source.codec_context.name == "prores":
+            video.codec_context.codec_tag = source.codec_context.codec_tag  # the only place that names its profile
+    video.time_base = form.unit
+    video.codec_context.framerate = form.rate
+    tag_colour(video.codec_context, form)
+    if form.has_alpha and form.encoder == "libvpx-vp9":
+        video.metadata["alpha_mode"] = "1"
+    if form.suffix in QUICK_TIME and form.encoder == "libx265":
+        video.codec_context.codec_tag = "hvc1"  # the one Apple's players take
+    return video
+
+
+def _pictures(segments: list[Path], form: Format, video: VideoStream, end: Fraction | None) -> Iterator[Packet]:
+    """Give the packets of all segments in the order of decoding, with times of decoding and durations of one stream.
+
+    Encoders of single segments know neither what came before nor what comes after.
+    """
+    headers, reorder, before = None, 0, []
+    contents = ((path, *_read(path, form)) for path in segments)
+    current = next(contents)
+    while current is not None:
+        path, header, delay, packets = current
+        current = next(contents, None)
+        times = sorted(packet.pts for packet in packets)
+        if headers is None:
+            headers, reorder, period = header, delay, round(1 / form.rate / form.unit)
+            before = [times[0] - period * (reorder - k) for k in range(reorder)]
+        if header != headers or delay != reorder:
+            raise ValueError(f"{path} was encoded in another way than the segments before; start again")
+        after = min(packet.pts for packet in current[3]) if current else _end(times[-1], form, end)
+        lasts = dict(zip(times, [*times[1:], after], strict=True))
+        decoded = before + times
+        for packet, dts in zip(packets, _late(packets, decoded, reorder * period), strict=True):
+            packet.dts, packet.duration, packet.stream = dts, lasts[packet.pts] - packet.pts, video
+            if packet is packets[-1] and current is None:  # readers of mp4 take the end of this one for that of all
+                packet.duration = max(packet.duration, after - reorder * period - dts)
+            yield packet
+        before = decoded[len(times) :]
+
+
+def _late(packets: list[Packet], decoded: list[int], delay: int) -> list[int]:
+    """Return times of decoding, at most `delay` before this packet or a later one is shown.
+
+    Otherwise, if frames are shown for unequal times, the last packets would end long before the last frame does.
+    """
+    earliest, shown = [], packets[-1].pts
+    for packet in reversed(packets):
+        shown = min(shown, packet.pts)
+        earliest.append(shown - delay)
+    late, last = [], decoded[0] - 1
+    for dts, least in zip(decoded, reversed(earliest), strict=False):
+        last = max(dts, least, last + 1)
+        late.append(last)
+    return late
+
+
+def _read(segment: Path, form: Format) -> tuple[bytes, int, list[Packet]]:
+    """Return a segment's codec header, by how many frames it is reordered, and its packets, timed in the format's
+    unit."""
+    with open_media(segment) as container:
+        video = container.streams.video[0]
+        context = video.codec_context
+        packets = [packet for packet in container.demux(video) if packet.size]
+        for packet in packets:
+            packet.pts = round(packet.pts * packet.time_base / form.unit)
+            packet.time_base = form.unit
+            _mend_beside(packet)
+        return bytes(context.extradata or b""), context.reorder_depth, packets
+
+
+def _mend_beside(packet: Packet) -> None:
+    beside = bytes(packet.get_sidedata(BESIDE)) if packet.has_sidedata(BESIDE) else b""
+    if beside.startswith(2 * IDENTIFIER):  # no picture begins with zeros
+        mended = PacketSideData(BESIDE_NUMBER, len(beside) - len(IDENTIFIER))
+        mended.update(beside[len(IDENTIFIER) :])
+        packet.set_sidedata(mended)
+
+
+def _end(last: int, form: Format, end: Fraction | None) -> int:
+    """Return when the last frame ends, in the format's unit."""
+    return last + round(1 / form.rate / form.unit) if end is None else max(round(end / form.unit), last + 1)

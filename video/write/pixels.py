@@ -1,0 +1,141 @@
+"""Choose the pixel format in which an output stores the frames of a reader, and check if it keeps alpha."""
+
+import logging
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Protocol
+
+import av
+from av.video.format import VideoFormat
+
+from ..read.colour import Colour, is_transparent
+from .encoders import DEFAULT_CODECS, Codec
+
+logger = logging.getLogger("waveletvfi")
+
+DEPTHS = (9, 10, 12, 14, 16)  # of FFV1, beyond 8 bits
+PACKED = {("420", 10): ("p010le",), ("422", 10): ("p210le",), ("420", 8): ("nv12",), ("422", 8): ("nv16",)}
+RGB = ("gbrp", "bgr0", "rgb24")
+# Kinds of chroma by the size of the chroma planes of a 64x64 picture.
+CHROMA = {(32, 32): "420", (32, 64): "422", (64, 64): "444", (64, 32): "440", (16, 64): "411", (16, 16): "410"}
+
+ALPHA_CODECS = {".mov": "prores", ".mkv": "ffv1", ".webm": "vp9"}  # default codecs if alpha is kept
+ALPHA_KEPT = ".mov (ProRes 4444), .webm (VP9), .mkv (FFV1), .apng, or a folder of PNG files"
+# Options with which an encoder leaves alpha out, though its pixel format has it.
+OPAQUE = {"prores_ks": {"profile": ("proxy", "lt", "standard", "hq", "0", "1", "2", "3"), "alpha_bits": ("0",)}}
+
+
+class Picture(Protocol):
+    """The part of a reader that decides how its frames are stored."""
+
+    size: tuple[int, int]
+    bits: int
+    pixel_format: str
+    colour: Colour | None
+    aspect: Fraction | None
+    rate: Fraction
+    unit: Fraction
+    light: str
+
+
+def choose_pixel_format(
+    encoder: str,
+    picture: Picture,
+    size: tuple[int, int],
+    *,
+    is_lossless: bool,
+    needs_even: bool,
+    keeps_alpha: bool = False,
+) -> str:
+    """Return the pixel format of an encoder that keeps most of the picture; warn if it stores fewer bits.
+
+    Args:
+        size: (H, W) of the output.
+        is_lossless: keep the source's own format instead of 4:2:0, which plays everywhere.
+        needs_even: use 4:2:0 for even sizes only, else 4:4:4.
+        keeps_alpha: choose a format with alpha.
+    """
+    known = {pixel_format.name for pixel_format in av.Codec(encoder, "w").video_formats or ()}
+    is_odd = bool(size[0] % 2 or size[1] % 2)
+    chroma = "444" if needs_even and is_odd else "420"
+    is_production = "yuv422p" not in known and _is_fine(picture)  # ProRes has no formats of 8 bits
+    wanted = lossless_formats(picture) if is_lossless else _usual(picture, chroma, is_production=is_production)
+    if keeps_alpha:
+        wanted = [*map(_with_alpha, wanted), "yuva444p10le"]
+    fitting = (name for name in wanted if name in known)
+    chosen = next((name for name in fitting if not keeps_alpha or is_transparent(VideoFormat(name))), None)
+    if chosen is None:
+        of_alpha = " with alpha" if keeps_alpha else ""
+        raise ValueError(
+            f"{encoder} does not say which pixel formats{of_alpha} it takes; name one, as -e pix_fmt=yuv420p"
+        )
+    stored = VideoFormat(chosen).components[0].bits
+    if stored < picture.bits:
+        logger.warning("%s stores %d bits, the source has %d; --codec ffv1 keeps them", encoder, stored, picture.bits)
+    return chosen
+
+
+def _usual(picture: Picture, chroma: str, *, is_production: bool) -> list[str]:
+    """Return formats for a lossy codec, best first.
+
+    They have as many bits as the source, else 8, else more. Chroma is as asked for, else finer. For production, the
+    finest comes next.
+    """
+    wanted = []
+    for kind in dict.fromkeys((chroma, "444", "422") if is_production else (chroma, "422", "444")):
+        planar = {bits: [f"yuv{kind}p{bits}le", *PACKED.get((kind, bits), ())] for bits in (12, 10)}
+        usual = [f"yuv{kind}p", *PACKED.get((kind, 8), ()), f"yuvj{kind}p"]
+        depths = [bits for bits in (12, 10) if picture.bits > 8 and bits <= max(picture.bits, 10)]
+        wanted += [name for bits in depths for name in planar[bits]] + usual + planar[10] + planar[12]
+    return [*wanted, *RGB]
+
+
+def _is_fine(picture: Picture) -> bool:
+    """Return True if colour has as many samples as brightness."""
+    source = VideoFormat(picture.pixel_format, 64, 64)
+    return source.is_rgb or all((part.width, part.height) == (64, 64) for part in source.components)
+
+
+def _with_alpha(name: str) -> str:
+    """Return the given pixel format with alpha."""
+    if name in ("bgr0", "rgb24"):
+        return {"bgr0": "bgra", "rgb24": "rgba"}[name]
+    if name.startswith("gray"):
+        return "gbrap16le" if name != "gray" else "bgra"
+    return name.replace("gbrp", "gbrap").replace("yuv", "yuva")
+
+
+def lossless_formats(picture: Picture) -> list[str]:
+    """Return the source's own format without alpha, or the nearest ones that hold all of it."""
+    name = picture.pixel_format.replace("yuvj", "yuv")
+    source = VideoFormat(name, 64, 64)
+    is_deep = picture.bits > 8
+    depths = [f"{bits}le" for bits in DEPTHS if bits >= picture.bits] if is_deep else [""]
+    if source.is_rgb or source.has_palette:
+        return [f"gbrp{depth}" for depth in depths] if is_deep else ["bgr0"]
+    if len(source.components) < 3:
+        return [f"gray{depth}" for depth in depths]
+    part = source.components[1]
+    chroma = CHROMA.get((part.width, part.height), "444")
+    return [*(f"yuv{chroma}p{depth}" for depth in depths), *(f"yuv444p{depth}" for depth in depths)]
+
+
+def check_alpha(settings: Codec, suffix: str, given: Mapping[str, str]) -> None:
+    """Refuse a video that would lose alpha.
+
+    Args:
+        given: options that a user gave the encoder, and "pix_fmt".
+    Raises:
+        ValueError: says which setting does not keep alpha, and which ones do.
+    """
+    if suffix in DEFAULT_CODECS and suffix not in settings.with_alpha:
+        raise without_alpha(f"{settings.encoder} in {suffix}")
+    opaque = OPAQUE.get(settings.encoder, {})
+    for key, value in given.items():
+        if value in opaque.get(key, ()) or (key == "pix_fmt" and not is_transparent(VideoFormat(value))):
+            raise without_alpha(f"-e {key}={value}")
+
+
+def without_alpha(what: str) -> ValueError:
+    """Return the error for a setting that cannot keep alpha."""
+    return ValueError(f"{what} cannot keep an alpha channel; use {ALPHA_KEPT}, or leave --alpha out")

@@ -1,0 +1,248 @@
+"""Encode pieces of an output on their own, so that they can be made in any order, by any process, and kept."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.video.codeccontext import VideoCodecContext
+from av.video.format import VideoFormat
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange
+from av.video.stream import VideoStream
+
+from utils import atomic_path
+
+from ..frame import Frame
+from ..read.colour import MATRICES, RGB, Colour, depth, encode_picture, is_transparent
+from ..read.files import open_handed_on, open_media
+from ..read.images import save_picture
+from ..render.alpha import fill
+from .encoders import check_used, describe_encoders, holds, own_words
+
+QUICK_TIME = (".mp4", ".m4v", ".mov")
+FRAMES = "frames"  # the folder of PNG files inside that of the segments
+SEGMENT = ".nut"  # holds every codec, and every time exactly
+LOSSLESS = "ffv1"  # the encoder that keeps colours that nobody sees
+UNTIMED = 2  # frames: for so few, x265 gives decoding times from memory that it never wrote
+EXACT = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}  # nothing random, no time shifted
+BESIDE = {"syncpoints": "timestamped", "strict": "experimental"}  # keeps data beside a packet, too: alpha of VP9
+
+
+class Format(NamedTuple):
+    """The way the frames of one output are stored; see `choose_format`.
+
+    suffix: suffix of the output; "" for a folder of PNG files.
+    encoder: FFmpeg's name of it; "" for such a folder.
+    options: options of the encoder, as (key, value).
+    pixel_format: FFmpeg's name of it.
+    colour: how colours are stored.
+    size: (H, W).
+    rate: nominal frames per second.
+    unit: seconds; all times are multiples of it.
+    aspect: width/height of a pixel; None if it is not said.
+    """
+
+    suffix: str
+    encoder: str
+    options: tuple[tuple[str, str], ...]
+    pixel_format: str
+    colour: Colour
+    size: tuple[int, int]
+    rate: Fraction
+    unit: Fraction
+    aspect: Fraction | None
+
+    @property
+    def has_alpha(self) -> bool:
+        """Return True if frames keep their alpha."""
+        return is_transparent(VideoFormat(self.pixel_format))
+
+    @property
+    def keeps_aspect(self) -> bool:
+        """Return True if a player sees it: the container or codec has a place for it that is written."""
+        return self.suffix in (*QUICK_TIME, ".y4m") or self.encoder in ("libx264", "libx265")
+
+
+class SegmentWriter:
+    """Writes the frames of one segment into an open container; times are those of the whole output."""
+
+    def __init__(self, container: OutputContainer, form: Format):
+        self._container, self._format = container, form
+        self._stream: VideoStream = container.add_stream(form.encoder, rate=form.rate, options=dict(form.options))
+        self._stream.height, self._stream.width = form.size
+        self._stream.pix_fmt = form.pixel_format
+        self._stream.codec_context.time_base = form.unit
+        tag_colour(self._stream.codec_context, form)
+        self._last = -1
+        self.count = 0
+
+    def write(self, frame: Frame) -> None:
+        """Encode one frame. Times must increase, and must not be negative.
+
+        Raises:
+            ValueError: a frame of another size.
+        """
+        form, picture = self._format, as_stored(frame, self._format)
+        self._last = max(round(frame.time / form.unit), self._last + 1)
+        picture.time_base, picture.pts = form.unit, self._last
+        picture.pict_type = 0  # a key frame of the source need not be one here
+        self._container.mux(self._stream.encode(picture))
+        self.count += 1
+
+    @property
+    def unused(self) -> set[str]:
+        """Return the options that the encoder did not know, after the first frame."""
+        return set(self._stream.codec_context.options)
+
+    def finish(self) -> None:
+        """Write the packets that the encoder still holds."""
+        packets = self._stream.encode()
+        if self.count <= UNTIMED and self._format.encoder == "libx265":
+            for packet in packets:
+                packet.dts = packet.pts
+        self._container.mux(packets)
+
+
+class FolderWriter:
+    """Writes numbered PNG files; `write` is as in `SegmentWriter`."""
+
+    def __init__(self, folder: Path, first: int):
+        self._folder, self._first = folder, first
+        self.count = 0
+
+    def write(self, frame: Frame) -> None:
+        """Write one frame. Raises OSError naming the file that cannot be written."""
+        save_picture(self._folder / f"{self._first + self.count:06d}.png", frame.image, frame.alpha)
+        self.count += 1
+
+
+def segment_files(folder: Path, index: int, form: Format, *, first: int, count: int) -> list[Path]:
+    """Return the files in which a `segment_writer` leaves a segment of `count` frames."""
+    if form.encoder:
+        return [folder / f"{index:06d}{SEGMENT}"]
+    return [folder / FRAMES / f"{number:06d}.png" for number in range(first, first + count)]
+
+
+@contextlib.contextmanager
+def segment_writer(folder: Path, index: int, form: Format, *, first: int = 0) -> Iterator[SegmentWriter | FolderWriter]:
+    """Yield a writer for segment `index`. The segment appears in `folder` if the block succeeds, and only then.
+
+    Args:
+        first: number of the segment's first frame in the whole output, which names its PNG file.
+    Raises:
+        OSError: no space, no permission.
+    """
+    if not form.encoder:
+        (folder / FRAMES).mkdir(parents=True, exist_ok=True)
+        yield FolderWriter(folder / FRAMES, first)
+        return
+    with (
+        atomic_path(folder / f"{index:06d}{SEGMENT}") as temporary,
+        naming_failures(folder),
+        _open_segment(temporary, form) as container,
+    ):
+        writer = SegmentWriter(container, form)
+        yield writer
+        writer.finish()
+
+
+def _open_segment(path: Path, form: Format) -> OutputContainer:
+    kind, options = SEGMENT.removeprefix("."), EXACT | (BESIDE if form.has_alpha else {})
+    if holds(kind, form.encoder):
+        return open_media(path, "w", container_options=options)
+    return open_handed_on(path, kind, options)  # its list of codecs is not complete: it holds ProRes, too
+
+
+def as_stored(frame: Frame, form: Format) -> VideoFrame:
+    """Return the picture as an output of this format holds it: as it was decoded if that changes no pixel.
+
+    Raises:
+        ValueError: a frame of another size.
+    """
+    if frame.image.shape[:2] != form.size:
+        (height, width), (rows, columns) = form.size, frame.image.shape[:2]
+        raise ValueError(f"{frame.source} is {columns}x{rows}, but the output is {width}x{height}")
+    return _untouched(frame.native, form) or _encode(frame, form)
+
+
+def tag_colour(context: VideoCodecContext, form: Format) -> None:
+    """Tell an encoder or container how colours are stored."""
+    is_rgb = VideoFormat(form.pixel_format).is_rgb
+    context.colorspace = RGB if is_rgb else form.colour.matrix
+    context.color_range = ColorRange.JPEG if is_rgb or form.colour.is_full else ColorRange.MPEG
+    context.color_primaries, context.color_trc = form.colour.primaries, form.colour.transfer
+    if form.aspect:
+        context.sample_aspect_ratio = form.aspect
+
+
+@contextlib.contextmanager
+def naming_failures(path: str | os.PathLike) -> Iterator[None]:
+    """Raise OSError with the path if the library cannot write it."""
+    try:
+        yield
+    except av.FFmpegError as error:
+        raise OSError(f"cannot write {path}: {error.strerror}") from error
+
+
+def try_encoder(form: Format) -> None:
+    """Encode one black frame into nothing.
+
+    Raises:
+        ValueError: the encoder does not take this size, pixel format or option, or cannot be opened on this machine.
+    """
+    height, width = form.size
+    words: list[str] = []
+    try:
+        with own_words(words), av.open("nothing", "w", format="null") as container:
+            writer = SegmentWriter(container, form)
+            writer.write(Frame(np.zeros((height, width, 3), np.uint8), Fraction(0), "black"))
+            check_used(form.encoder, dict(form.options), writer.unused)
+            writer.finish()
+    except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
+        reason = getattr(error, "strerror", None) or f"this build of PyAV has no {form.encoder}"
+        said, others = ": ".join((reason, *words[:1])), describe_encoders(but=form.encoder)
+        raise ValueError(
+            f"{form.encoder} cannot store {width}x{height} {form.pixel_format} ({said}); "
+            f"try another --codec or --encoder: {others}"
+        ) from error
+
+
+def _encode(frame: Frame, form: Format) -> VideoFrame:
+    """Return a frame in the output's pixel format."""
+    image = frame.image
+    if frame.alpha is not None and form.encoder != LOSSLESS:
+        image = fill(image, frame.alpha)
+    return encode_picture(image, form.pixel_format, form.colour, frame.alpha if form.has_alpha else None)
+
+
+def _untouched(native: VideoFrame | None, form: Format) -> VideoFrame | None:
+    """Return the frame as decoded, at most with its planes laid out anew; None if that would change a pixel."""
+    if native is None or (native.height, native.width) != form.size:
+        return None
+    target, source = VideoFormat(form.pixel_format), native.format
+    is_full = native.color_range == ColorRange.JPEG or source.name.startswith("yuvj")
+    has_range = not source.is_rgb and len(source.components) >= 3
+    if is_transparent(target) and not is_transparent(source):
+        return None
+    if _layout(source) != _layout(target) or (has_range and is_full != form.colour.is_full):
+        return None
+    matrix, range_ = MATRICES[form.colour.matrix], ColorRange.JPEG if is_full else ColorRange.MPEG
+    return native.reformat(
+        format=form.pixel_format,
+        src_colorspace=matrix,
+        dst_colorspace=matrix,
+        src_color_range=range_,
+        dst_color_range=range_,
+    )
+
+
+def _layout(pixel_format: VideoFormat) -> tuple:
+    """Return what two formats have in common if one can be laid out as the other bit for bit."""
+    shape = [(part.width, part.height) for part in VideoFormat(pixel_format.name, 64, 64).components]
+    return pixel_format.is_rgb, pixel_format.has_palette, depth(pixel_format), tuple(shape[:3])

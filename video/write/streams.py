@@ -1,0 +1,250 @@
+"""Carry a source's other streams into an output: sound, subtitles, chapters, metadata, attachments, covers."""
+
+import copy
+import io
+import logging
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import OutputContainer
+from av.packet import Packet
+from av.stream import Disposition, Stream
+
+from ..read.continuity import Continuity
+from ..read.files import HANDED_ON, open_handed_on, open_media
+from ..read.reader import VideoReader
+from .copies import OutputClock, Recoder, is_exact, needs_recoding, span
+
+logger = logging.getLogger("waveletvfi")
+
+LONGER = Fraction(1, 5)  # seconds that sound may last longer without a warning
+KINDS = ("audio", "subtitle")
+MATROSKA = "matroska"
+COVERS = {"png": "image/png", "mjpeg": "image/jpeg"}  # by codec
+# Metadata that describes the source as a file, not its content.
+OUTDATED = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration", "vendor_id", "rotate"}
+OUTDATED |= {"alpha_mode", "bps", "number_of_frames", "number_of_bytes"}
+
+
+class Carrier:
+    """Copies the streams of a source, except its picture, into an output."""
+
+    def __init__(
+        self,
+        source: VideoReader,
+        output: OutputContainer,
+        *,
+        end: Fraction | None = None,
+        stretch: Fraction = Fraction(1),
+        without: Collection[str] = (),
+        is_said: bool = False,
+    ):
+        """Set up the output's streams, chapters and metadata. Call it after the picture was added.
+
+        Args:
+            end: seconds after which nothing is copied.
+            stretch: how many times as long the output lasts; unless it is 1, sound and subtitles are left out.
+            without: kinds of streams that are left out.
+            is_said: the user already knows what is lost.
+        """
+        self._level = logging.DEBUG if is_said else logging.WARNING
+        self._source, self._end = source, end
+        self._input = open_media(source.path)
+        self._copies: dict[int, Stream] = {}
+        self._recoders: dict[int, Recoder] = {}
+        self._clock = OutputClock(output)
+        picture = output.streams.video[0]
+        for stream in self._input.streams:
+            if stream.index == source.picture:
+                picture.metadata.update(_lasting(stream.metadata))
+                picture.disposition = stream.disposition
+        lost = []
+        for stream in self._input.streams:
+            if (
+                stream.type not in without
+                and stream.index != source.picture
+                and not self._add(stream, output, is_timed=stretch == 1)
+            ):
+                lost.append(f"{stream.type} ({_name(stream)})")
+        if lost:
+            reason = "time is stretched" if stretch != 1 else f"{_kind(output)} cannot hold that"
+            advice = "" if stretch != 1 or _kind(output) == MATROSKA else "; .mkv holds most"
+            logger.log(self._level, "%s: left out: %s; %s%s", source.path, ", ".join(lost), reason, advice)
+        output.metadata.update(_lasting(self._input.metadata))
+        if output.format.name != HANDED_ON:
+            output.set_chapters(list(self._chapters(stretch)))
+        elif self._input.chapters():
+            logger.log(
+                self._level, "%s: left out: chapters; they cannot be written beside its kind of sound", source.path
+            )
+
+    def packets(self, picture_end: Fraction | None = None) -> Iterator[Packet]:
+        """Give the packets to write, in the order of the file, with times that count as the frames' do.
+
+        Args:
+            picture_end: seconds that the picture lasts; warn if sound lasts longer.
+        """
+        sound_end = Fraction(0)
+        try:
+            picture = self._input.streams[self._source.picture]
+            for packet in Continuity(self._input, picture, self._source.coded_rate):
+                if packet.size:
+                    for copy in self._placed(packet):
+                        sound_end = max(sound_end, span(copy)[1]) if copy.stream.type == "audio" else sound_end
+                        yield copy
+            for index, recoder in self._recoders.items():
+                yield from self._timed(recoder.packets(None), self._copies[index])
+        except av.FFmpegError as error:
+            logger.warning("%s: sound and subtitles end early: %s", self._source.path, error.strerror)
+        if picture_end is not None and sound_end - picture_end > LONGER:
+            longer = float(sound_end - picture_end)
+            logger.warning(
+                "%s: its sound lasts %.1f s longer than its picture; it is kept, and players hold the last frame",
+                self._source.path, longer,
+            )  # fmt: skip
+
+    def _placed(self, packet: Packet) -> Iterator[Packet]:
+        """Give the packets that one packet becomes in the output."""
+        index = packet.stream.index
+        if index in self._recoders:
+            yield from self._timed(self._recoders[index].packets(packet), self._copies[index])
+        elif index in self._copies:
+            yield from self._timed([packet], self._copies[index])
+
+    def _timed(self, packets: Iterable[Packet], copy: Stream) -> Iterator[Packet]:
+        """Give the packets that belong into the output, at their times."""
+        for packet in packets:
+            if not self._clock.set(packet, copy, start=self._source.start, is_cut=self._source.is_cut):
+                continue
+            begin, end = span(packet)
+            if self._end is None or begin < self._end:
+                if copy.type == "subtitle" and self._end is not None and end > self._end:
+                    packet.duration = round((self._end - begin) / packet.time_base)
+                yield packet
+
+    def close(self) -> None:
+        """Close the source."""
+        self._input.close()
+
+    def _add(self, stream: Stream, output: OutputContainer, *, is_timed: bool) -> bool:
+        """Add a copy of the stream to the output. Return False if the output cannot hold one."""
+        codec = stream.codec_context and stream.codec_context.name
+        if stream.type == "data" and codec is None and stream.name == "bin_data" and self._input.chapters():
+            return True  # mp4 stores chapters so; they are copied as chapters
+        if stream.type == "attachment" and _kind(output) == MATROSKA:
+            output.add_attachment(stream.name or "attachment", stream.mimetype or "", stream.data)
+            return True
+        is_cover = bool(stream.disposition & Disposition.attached_pic)
+        if is_cover and _kind(output) == MATROSKA and codec in COVERS:
+            suffix = COVERS[codec].removeprefix("image/")
+            output.add_attachment(f"cover.{suffix}", COVERS[codec], self._cover(stream.index))
+            return True
+        if is_timed and needs_recoding(stream, output):
+            self._recode(stream, output)
+            return True
+        if codec is None or not (is_cover or (is_timed and stream.type in KINDS)) or not _fits(stream, output):
+            return False
+        copy = output.add_stream_from_template(stream, opaque=True)
+        copy.metadata.update(_lasting(stream.metadata))
+        copy.disposition = stream.disposition
+        self._copies[stream.index] = copy
+        return True
+
+    def _recode(self, stream: Stream, output: OutputContainer) -> None:
+        recoder = Recoder(stream, output)
+        recoder.copy.metadata.update(_lasting(stream.metadata))
+        recoder.copy.disposition = stream.disposition
+        self._recoders[stream.index], self._copies[stream.index] = recoder, recoder.copy
+        loss = "without loss" if is_exact(stream) else "in 24 bits at most"
+        logger.log(
+            self._level,
+            "%s: sound (%s) is stored as ALAC, %s: many players misread it in mp4; .mkv and .mov keep it as it is",
+            self._source.path, _name(stream), loss,
+        )  # fmt: skip
+
+    def _cover(self, index: int) -> bytes:
+        with open_media(self._source.path) as container:
+            return bytes(next(container.demux(container.streams[index])))
+
+    def _chapters(self, stretch: Fraction) -> Iterator[dict]:
+        for chapter in self._input.chapters():
+            unit = chapter["time_base"]
+            start, end = ((chapter[key] * unit - self._source.start) * stretch for key in ("start", "end"))
+            if (self._end is None or start < self._end) and (end > 0 or not self._source.is_cut):
+                end = end if self._end is None else min(end, self._end)
+                times = {"start": round(max(start, Fraction(0)) / unit), "end": round(end / unit)}
+                yield {**chapter, **times, "metadata": dict(chapter["metadata"])}
+
+
+def cut_before(source: VideoReader, time: Fraction) -> VideoReader:
+    """Return the source with its zero moved to the frame at `time`: nothing is carried that ends before it."""
+    later = copy.copy(source)
+    later.start, later.is_cut = source.start + time, True
+    return later
+
+
+def rehearse(source: VideoReader, suffix: str, encoder: str, *, stretch: Fraction = Fraction(1)) -> None:
+    """Tell what an output of this kind leaves out of a source, or stores in another way, before it is made.
+
+    Args:
+        suffix, encoder: of the output.
+        stretch: as in `Carrier`.
+    """
+    nothing = io.BytesIO()
+    nothing.name = f"nothing{suffix}"  # its suffix tells the kind
+    handed_on = stretch == 1 and is_unlisted(source.path, suffix)
+    with _handed_on() if handed_on else av.open(nothing, "w") as output:
+        output.add_stream(encoder, rate=source.rate)
+        Carrier(source, output, stretch=stretch).close()
+
+
+def is_unlisted(path: Path, suffix: str) -> bool:
+    """Return True if a file has sound or subtitles that only an output of `open_handed_on` takes."""
+    if suffix != ".mkv":
+        return False  # the other muxers respect the list themselves
+    with open_media(path) as source:
+        streams = [stream for stream in source.streams if stream.type in KINDS and stream.codec_context]
+        return any(not _takes(_trial(), stream) and _takes(_handed_on(), stream) for stream in streams)
+
+
+def _fits(stream: Stream, output: OutputContainer) -> bool:
+    """Return True if a file of the output's kind can hold a copy, which is tried by writing the head of one."""
+    trial = _handed_on() if output.format.name == HANDED_ON else _trial(output.format.name)
+    return _takes(trial, stream)
+
+
+def _takes(trial: OutputContainer, stream: Stream) -> bool:
+    try:
+        with trial:
+            trial.add_stream_from_template(stream, opaque=True).disposition = stream.disposition
+            trial.start_encoding()
+    except (ValueError, av.FFmpegError):
+        return False
+    return True
+
+
+def _trial(kind: str = MATROSKA) -> OutputContainer:
+    return av.open(io.BytesIO(), "w", format=kind)
+
+
+def _handed_on() -> OutputContainer:
+    return open_handed_on(os.devnull, MATROSKA)
+
+
+def _kind(output: OutputContainer) -> str:
+    return MATROSKA if output.format.name == HANDED_ON else output.format.name
+
+
+def _lasting(metadata: Mapping[str, str]) -> dict[str, str]:
+    return {
+        key: value
+        for key, value in metadata.items()
+        if key.lower() not in OUTDATED and not key.upper().startswith("_STATISTICS")
+    }
+
+
+def _name(stream: Stream) -> str:
+    return (stream.codec_context.name if stream.codec_context else getattr(stream, "name", None)) or "unknown"
