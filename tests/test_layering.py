@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "pytorch_wavelets": set(),
     "models": {"pytorch_wavelets", "utils", "extras"},
     "datasets": {"utils"},
-    "benchmark": {"datasets", "models", "pytorch_wavelets", "startup", "training", "utils"},
+    "benchmark": {"datasets", "models", "pytorch_wavelets", "startup", "training", "utils", "video"},
     "video": {"models", "tiff_files", "utils"},
     "web": {"datasets", "models", "utils", "video"},
     "training": {"models", "datasets", "utils"},
