@@ -121,13 +121,13 @@ def train_one_epoch(trainer: Trainer, loader: Loader) -> None:
 
 
 def note_skipped(trainer: Trainer, triplets: Mixture) -> None:
-    """How many samples `--skip_bad` has replaced so far, on all processes; which ones was said when it happened."""
+    """Say how many samples `--skip_bad` has left out so far, on all processes; each was named when it was met."""
     if not trainer.args.skip_bad:
         return
     bad = triplets.bad.to(trainer.process.device, torch.uint8)
     if trainer.process.world_size > 1:
         dist.all_reduce(bad, dist.ReduceOp.MAX)
-    count = int(bad.sum()) + sum(len(getattr(part, "left_out", ())) for part in triplets.parts.values())
+    count = len(triplets.skipped(bad))
     if count and trainer.log:
         trainer.log.note(f"{count} missing or corrupt samples or clips skipped so far")
 
