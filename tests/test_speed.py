@@ -15,7 +15,7 @@ from benchmark.speed import command as script
 from benchmark.speed import timing
 from benchmark.speed.cases import find_ratios, load_frames
 from benchmark.speed.network import NetworkPath, Setting, measure_network
-from benchmark.speed.tables import describe, format_tables
+from benchmark.speed.results import describe, format_tables
 from models import default_checkpoint, waveletvfi
 
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ from clips import SQUARES, make_clip
 
 from benchmark.methods import Function
 from benchmark.speed import command, tool
-from benchmark.speed.tables import TOOL_COLUMNS, format_tool_table
+from benchmark.speed.results import TOOL_COLUMNS, format_tool_table
 from video import VideoReader
 
 SIZE = (64, 48)

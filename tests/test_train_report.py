@@ -17,7 +17,7 @@ from models.losses import Loss
 from training import ImageScore, Meter, gather_scores
 from training.meter import LossMeans
 from training.plots import draw_choices, draw_curves, draw_panels, to_array
-from training.report import read_curves
+from training.summary import read_curves
 
 ALONE = utils.Process(0, 1, 0, torch.device("cpu"))
 

@@ -1,5 +1,5 @@
 """Training: the run (`trainer`), its plan (`schedule`, `stages`), flags (`options`), `checkpoints`, `loader`,
-what it shows (`log`, `meter`) and leaves behind (`report`, `plots`)."""
+what it shows (`log`, `meter`) and leaves behind (`summary`, `plots`)."""
 
 from .loader import Loader
 from .meter import Meter

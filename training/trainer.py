@@ -24,12 +24,12 @@ from . import checkpoints
 from .average import average_weights
 from .log import TrainingLog
 from .optimizer import make_optimizer
-from .report import write_report
 from .schedule import Position, Schedule
 from .scores import Validation
 from .signals import StopRequest
 from .stages import DYNAMIC, STATIC, WARM_UP, build_model, loss_of, stage_of, trained_network
 from .step import Step
+from .summary import write_report
 from .teacher import open_teacher
 from .trunk import SIZES, optimizer_state
 

@@ -36,7 +36,7 @@ from utils import pick_device
 
 from ..methods import open_peer
 from .network import NetworkPath, Setting, measure_network
-from .tables import describe, draw, format_tables, write_report, write_tool_report
+from .results import describe, draw, format_tables, write_report, write_tool_report
 from .tool import SIZES, ToolSetting, measure_tool
 from .tune import tune
 from .wavelets import load_reference_wavelets, measure_wavelets

@@ -12,7 +12,7 @@ import torch
 
 from utils import atomic_path
 
-from ..report import describe_machine
+from ..tables import describe_machine
 from .cases import CLIP, FIRST
 from .network import PUBLISHED, Row, Setting
 from .timing import PARTS
