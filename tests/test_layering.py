@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "video": {"models", "tiff_files", "utils"},
     "web": {"datasets", "models", "utils", "video"},
     "training": {"models", "datasets", "utils"},
-    "train_vimeo90k": {"benchmark", "datasets", "startup", "training", "utils"},
+    "train_vimeo90k": {"datasets", "startup", "training", "utils"},
     "interpolate": {"models", "startup", "utils", "video"},
     "export_onnx": {"models", "startup", "utils"},
     "hubconf": {"models"},
