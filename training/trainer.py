@@ -161,9 +161,8 @@ class Trainer:
         if self.settings.any_time:
             options["t"] = times.float().to(self.process.device)
         if self.settings.scales:  # of the step alone: every process draws the same
-            options["passes"] = random.Random(mix_seeds(self.settings.seed, self.position.step)).choice(
-                self.settings.scales
-            )
+            draw = random.Random(mix_seeds(self.settings.seed, self.position.step))
+            options["passes"] = draw.choice(self.settings.scales)
         dtype = PRECISIONS[self.settings.precision]
         with torch.autocast(self.process.device.type, dtype, enabled=dtype != torch.float32):
             output = self.network(img0, img1, **options)
@@ -225,11 +224,8 @@ class Trainer:
 
     def _state_to_continue(self) -> dict[str, Any]:
         state = {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
-        state |= {
-            "options": self._kept_options(),
-            "lr_warmup": self.schedule.lr_warmup,
-            "args": dataclasses.asdict(self.settings),
-        }
+        state |= {"options": self._kept_options(), "lr_warmup": self.schedule.lr_warmup}
+        state["args"] = dataclasses.asdict(self.settings)
         return state | ({"average": self.average.state_dict()} if self.average else {})
 
     def _find_checkpoint(self) -> tuple[str, dict | None]:
