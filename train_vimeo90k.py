@@ -25,30 +25,24 @@ import torch.distributed as dist
 from tqdm import tqdm
 
 import utils
-from benchmark.metrics import psnr
 from datasets import ClipTriplets, EpochSampler, Mixture, TrainingAugmentation, TrainingSet, open_mixture
-from training import (
-    ImageScore,
-    Loader,
-    Meter,
-    Trainer,
-    build_parser,
-    check_args,
-    gather_scores,
-)
+from training import Loader, Meter, Settings, Trainer, build_parser, check_args, gather_scores, score_images
 
 
 def main(args: argparse.Namespace) -> None:
-    process = utils.init_distributed(args.device)
-    check_args(args, process)
-    utils.seed_everything(args.seed)
-    triplets, validation = open_data(args, process)
-    samples = args.batch_size * args.accumulate  # of one optimizer step on one process
-    sampler = EpochSampler(len(triplets), samples, rank=process.rank, world_size=process.world_size, seed=args.seed)
-    trainer = Trainer(args, process, sampler.batches_per_epoch)
-    augmentation = TrainingAugmentation(args.crop_size, exposure=args.exposure, where_it_moves=args.where_it_moves)
-    data = TrainingSet(triplets, augmentation, any_time=args.any_time, seed=args.seed)
-    loader = open_loader(data, sampler, args, process)
+    settings = Settings(**vars(args))
+    process = utils.init_distributed(settings.device)
+    check_args(settings, process)
+    utils.seed_everything(settings.seed)
+    triplets, validation = open_data(settings, process)
+    samples = settings.batch_size * settings.accumulate  # of one optimizer step on one process
+    sampler = EpochSampler(len(triplets), samples, rank=process.rank, world_size=process.world_size, seed=settings.seed)
+    trainer = Trainer(settings, process, sampler.batches_per_epoch)
+    augmentation = TrainingAugmentation(
+        settings.crop_size, exposure=settings.exposure, where_it_moves=settings.where_it_moves
+    )
+    data = TrainingSet(triplets, augmentation, any_time=settings.any_time, seed=settings.seed)
+    loader = open_loader(data, sampler, settings, process)
     if process.is_main:
         sizes = f"{len(triplets)} training and {len(validation)} validation triplets"
         print(f"{sizes}, {sampler.batches_per_epoch} steps an epoch")
@@ -58,22 +52,22 @@ def main(args: argparse.Namespace) -> None:
         sys.exit(128 + trainer.stopped_by)
 
 
-def open_data(args: argparse.Namespace, process: utils.Process) -> tuple[Mixture, Mixture]:
-    """The triplets to train and to validate on."""
-    cache = {"cache_gib": args.cache_gib, "cache_folder": args.cache_folder, "show_progress": process.is_main}
-    triplets = open_mixture(args.data_root, "train", skip_bad=args.skip_bad, strides=args.strides, **cache)
-    if not args.val_root:
+def open_data(settings: Settings, process: utils.Process) -> tuple[Mixture, Mixture]:
+    """Open the triplets to train and to validate on."""
+    cache = {"cache_gib": settings.cache_gib, "cache_folder": settings.cache_folder, "show_progress": process.is_main}
+    triplets = open_mixture(settings.data_root, "train", skip_bad=settings.skip_bad, strides=settings.strides, **cache)
+    if not settings.val_root:
         clips = [root for root, part in triplets.parts.items() if isinstance(part, ClipTriplets)]
         if clips:
             raise ValueError(f"{clips[0]} holds clips to train on; give other triplets to validate on with --val_root")
     # Not `skip_bad`: what takes the place of a bad image would count twice.
-    return triplets, open_mixture(args.val_root or args.data_root, "test", **cache)
+    return triplets, open_mixture(settings.val_root or settings.data_root, "test", **cache)
 
 
-def open_loader(data: TrainingSet, sampler: EpochSampler, args: argparse.Namespace, process: utils.Process) -> Loader:
-    """Batches of `--batch_size`, read ahead by `--workers` processes."""
+def open_loader(data: TrainingSet, sampler: EpochSampler, settings: Settings, process: utils.Process) -> Loader:
+    """Return batches of `--batch_size`, read ahead by `--workers` processes."""
     pin_memory = process.device.type == "cuda"
-    return Loader(data, args.batch_size, sampler=sampler, workers=args.workers, pin_memory=pin_memory)
+    return Loader(data, settings.batch_size, sampler=sampler, workers=settings.workers, pin_memory=pin_memory)
 
 
 def run(trainer: Trainer, loader: Loader, triplets: Mixture, validation: Mixture) -> None:
@@ -98,19 +92,19 @@ def run(trainer: Trainer, loader: Loader, triplets: Mixture, validation: Mixture
 
 
 def train_one_epoch(trainer: Trainer, loader: Loader) -> None:
-    """The rest of the epoch the trainer stands in, or until the time is over or a signal asks to stop."""
-    args, process = trainer.args, trainer.process
+    """Train to the end of the current epoch, or until the time is over or a signal asks to stop."""
+    settings, process = trainer.settings, trainer.process
     epoch, first = trainer.schedule.epoch(trainer.position)
     loader.sampler.start_at(epoch, first)
-    meter = Meter(args.batch_size * args.accumulate * process.world_size)
-    steps = meter.watch(zip(*[iter(loader)] * args.accumulate, strict=True))
+    meter = Meter(settings.batch_size * settings.accumulate * process.world_size)
+    steps = meter.watch(zip(*[iter(loader)] * settings.accumulate, strict=True))
     count = trainer.schedule.steps_per_epoch
     bar = tqdm(steps, f"epoch {epoch}", count, initial=first, unit="step", disable=None if process.is_main else True)
     for batches in bar:
         done = trainer.step(batches)
         if trainer.log:
             trainer.log.add(done.loss)
-        if process.is_main and trainer.position.step % args.log_every == 0:
+        if process.is_main and trainer.position.step % settings.log_every == 0:
             throughput = meter.read()
             trainer.log.step(trainer.position, done, throughput)
             loss, waiting = f"{done.loss.total:.4f}", f"{throughput.loader_share:.0%}"
@@ -121,33 +115,28 @@ def train_one_epoch(trainer: Trainer, loader: Loader) -> None:
 
 
 def note_skipped(trainer: Trainer, triplets: Mixture) -> None:
-    """How many samples `--skip_bad` has replaced so far, on all processes; which ones was said when it happened."""
-    if not trainer.args.skip_bad:
+    """Say how many samples `--skip_bad` has left out so far, on all processes; each was named when it was met."""
+    if not trainer.settings.skip_bad:
         return
     bad = triplets.bad.to(trainer.process.device, torch.uint8)
     if trainer.process.world_size > 1:
         dist.all_reduce(bad, dist.ReduceOp.MAX)
-    count = int(bad.sum()) + sum(len(getattr(part, "left_out", ())) for part in triplets.parts.values())
+    count = len(triplets.skipped(bad))
     if count and trainer.log:
         trainer.log.note(f"{count} missing or corrupt samples or clips skipped so far")
 
 
 def validate(trainer: Trainer, triplets: Mixture) -> None:
     """Score the validation triplets, each once, with the weights to ship; keep those that are the best so far."""
-    process, model = trainer.process, trainer.validated_model().eval()
-    mine, scores = range(process.rank, len(triplets), process.world_size), []
-    for index in tqdm(mine, "validation", unit="pair", disable=None if process.is_main else True, leave=False):
-        if trainer.stop_request.number:
-            break
-        img0, imgt, img1 = (frame[None].to(process.device).float() / 255 for frame in triplets[index])
-        output = model.interpolate_details(img0, img1, ratio=None if trainer.args.dynamic else 0.0)
-        merged = output.merged[..., : imgt.shape[-2], : imgt.shape[-1]]
-        (candidate,) = output.candidates
-        values = [psnr(output.frame, imgt), psnr(merged, imgt), candidate.cost]
-        choice = (candidate.ratio - candidate.ratio.new_tensor(model.config.ratios)).abs().argmin()
-        scores.append(ImageScore(index, *torch.cat(values).tolist(), choice.item()))
-        if index == 0:
-            trainer.log.images(trainer.position.step, output, imgt)
+    process, model, log = trainer.process, trainer.validated_model().eval(), trainer.log
+    scores = score_images(
+        model,
+        triplets,
+        process,
+        ratio=None if trainer.settings.dynamic else 0.0,
+        is_stopped=lambda: bool(trainer.stop_request.number),
+        show=lambda output, imgt: log.images(trainer.position.step, output, imgt),
+    )
     trainer.model.train()
     if not trainer.agree_to_stop():
         trainer.finish_validation(gather_scores(scores, process, len(model.config.ratios)))

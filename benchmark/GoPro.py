@@ -3,9 +3,7 @@
 python benchmark/GoPro.py --data_root GOPRO_Large_all
 """
 
-import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -15,19 +13,9 @@ from startup import begin_script, run_script
 if __name__ == "__main__":
     begin_script()
 
-from benchmark.command import build_parser, read_args, run
-from datasets import GoPro
+from benchmark.command import script_of
 
-
-def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = build_parser(__doc__, "the folder test of GOPRO_Large_all, or the one around it")
-    parser.add_argument("--crop", type=int, default=512, help="side of the square in the middle, 0: whole frames (512)")
-    return read_args(parser, arguments)
-
-
-def main(args: argparse.Namespace) -> None:
-    run(args, [GoPro(args.data_root, args.crop)])
-
+parse_args, main = script_of("GoPro", __doc__)
 
 if __name__ == "__main__":
     run_script(main, parse_args())

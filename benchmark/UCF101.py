@@ -3,9 +3,7 @@
 python benchmark/UCF101.py --data_root ucf101_interp_ours
 """
 
-import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -15,19 +13,9 @@ from startup import begin_script, run_script
 if __name__ == "__main__":
     begin_script()
 
-from benchmark.command import build_parser, read_args, run
-from datasets import UCF101
+from benchmark.command import script_of
 
-
-def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    return read_args(
-        build_parser(__doc__, "the unpacked archive: ucf101_interp_ours, or the folder around it"), arguments
-    )
-
-
-def main(args: argparse.Namespace) -> None:
-    run(args, [UCF101(args.data_root)])
-
+parse_args, main = script_of("UCF101", __doc__)
 
 if __name__ == "__main__":
     run_script(main, parse_args())

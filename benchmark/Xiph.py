@@ -4,9 +4,7 @@ python benchmark/Xiph.py --data_root netflix
 python benchmark/Xiph.py --data_root netflix --sizes 2K
 """
 
-import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -16,21 +14,9 @@ from startup import begin_script, run_script
 if __name__ == "__main__":
     begin_script()
 
-from benchmark.command import build_parser, read_args, run
-from datasets import Xiph
+from benchmark.command import script_of
 
-
-def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = build_parser(__doc__, "the folder of <clip>-001.png, ..., or the one around it")
-    parser.add_argument(
-        "--sizes", nargs="+", choices=Xiph.sizes, default=Xiph.sizes, help="2K: halved, 4K: cropped (both)"
-    )
-    return read_args(parser, arguments)
-
-
-def main(args: argparse.Namespace) -> None:
-    run(args, [Xiph(args.data_root, size) for size in args.sizes])
-
+parse_args, main = script_of("Xiph", __doc__)
 
 if __name__ == "__main__":
     run_script(main, parse_args())

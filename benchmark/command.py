@@ -3,7 +3,7 @@
 import argparse
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,36 @@ from models import default_checkpoint
 from models.options import add_options, network
 from utils import Process, init_distributed, logger
 
-from .methods import Method, Network, average, open_peer
+from .methods import Method, OurNetwork, average, open_peer
 from .page import write_page
 from .perceptual import open_perceptual
-from .report import describe_run, format_failures, format_perfect, format_table, table, write_report
 from .runner import evaluate
 from .scores import Results
+from .sets import BENCHMARKS
 from .store import Store, digest, surroundings
+from .tables import describe_run, format_failures, format_perfect, format_table, table, write_report
 
 INCOMPLETE = 3  # exit status where frames are in no mean
 
 
+def script_of(name: str, description: str) -> tuple[Callable[..., argparse.Namespace], Callable[..., None]]:
+    """Return the functions `parse_args` and `main` of a script of `BENCHMARKS`; description: its docstring."""
+    data, open_sets, option = BENCHMARKS[name]
+
+    def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+        parser = build_parser(description, data)
+        if option:
+            parser.add_argument(option.flag, **option.settings)
+        return read_args(parser, arguments)
+
+    def main(args: argparse.Namespace) -> None:
+        run(args, open_sets(args))
+
+    return parse_args, main
+
+
 def build_parser(description: str, data_help: str) -> argparse.ArgumentParser:
-    """The options of every script. data_help: what --data_root must be."""
+    """Return a parser with the options of every script. data_help: what --data_root must be."""
     parser = argparse.ArgumentParser(
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -60,7 +77,7 @@ def build_parser(description: str, data_help: str) -> argparse.ArgumentParser:
 
 
 def read_args(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The arguments, or those of the command line; exits with a message where they contradict each other."""
+    """Parse the arguments, or those of the command line. Exit with a message if they contradict each other."""
     args = parser.parse_args(arguments)
     if args.sweep and (args.ratio is not None or args.budget is not None):
         parser.error("give one of --sweep, --ratio and --budget")
@@ -124,7 +141,7 @@ def _report(
 
 
 def _open_methods(args: argparse.Namespace, process: Process) -> tuple[list[Method], list[dict[str, str]]]:
-    """Our network with every checkpoint, peers, the average; and which weights those are."""
+    """Open our network with every checkpoint, the peers and the average. Return them, and the origin of the weights."""
     if args.half:
         args.precision = "bf16" if process.device.type == "cpu" else "fp16"
     options = [{"ratio": ratio} for ratio in args.sweep or ()] or [{"ratio": args.ratio, "budget": args.budget}]
@@ -141,13 +158,13 @@ def _open_methods(args: argparse.Namespace, process: Process) -> tuple[list[Meth
             "passes": args.passes,
         }
         name = checkpoint.name if names.count(checkpoint.name) == 1 else str(checkpoint)
-        methods.append(Network(model, name, options, {"weights": sha256} | arithmetic))
+        methods.append(OurNetwork(model, name, options, {"weights": sha256} | arithmetic))
         weights.append({"file": name, "sha256": sha256})
     return [*methods, *map(open_peer, args.peer), average()], weights
 
 
 def _sweep(text: str) -> list[float | None]:
-    """Ratios from "0,0.01,auto"; None is the network's choice."""
+    """Return the ratios of a text like "0,0.01,auto"; None is the network's choice."""
     ratios = []
     for part in text.split(","):
         try:

@@ -14,21 +14,25 @@ from torch import Tensor
 import utils
 from models import Interpolation, WaveletVFI
 
-RANGE = 0.5  # what a peer's frame may exceed [0, 1] by before it counts as one in other units
+RANGE = 0.5  # a peer's frame that exceeds [0, 1] by more counts as one in other units
 
 
 class Prediction(NamedTuple):
-    """frame: (B, 3, H, W) in [0, 1], or not finite. details: all that our network tells; None for others."""
+    """One predicted frame.
+
+    frame: (B, 3, H, W) in [0, 1], or not finite.
+    details: the whole output of our network; None for other methods.
+    """
 
     frame: Tensor
     details: Interpolation | None = None
 
 
 class Method(Protocol):
-    """Whatever predicts middle frames; every row is a row of the tables.
+    """A way to predict middle frames, with one or several rows in the tables.
 
-    name: of the method. rows: their names. identity: what decides its predictions, as JSON can hold it.
-    any_time: it makes a frame at any time; else the middle alone.
+    name: of the method. rows: the names of its rows. identity: all that decides its predictions, as JSON can hold it.
+    any_time: True if it makes a frame at any time, False if it makes the middle alone.
     """
 
     name: str
@@ -40,8 +44,8 @@ class Method(Protocol):
         """Predict the frames at time t of (B, 3, H, W) pairs in [0, 1], one prediction per index into `rows`."""
 
 
-class Network:
-    """Our network, a row per option.
+class OurNetwork:
+    """Our network as a method: a row per option.
 
     Args:
         options: one {"ratio": r}, {"budget": b} or {} (the network's choice), or a sweep: several {"ratio": r or None},
@@ -65,7 +69,7 @@ class Network:
         return [Prediction(output.frame, output) for output in outputs]
 
     def _with_known_operations(self, outputs: list[Interpolation], ratios: list[float | None]) -> list[Interpolation]:
-        """Say what ratio 0 executes alone, which is all that the sweep computes."""
+        """Give the output of ratio 0 the operations of the whole sweep, which are those of ratio 0 alone."""
         executed = sum(candidate.executed for output in outputs for candidate in output.candidates)
         return [
             output._replace(alone=True, candidates=[output.candidates[0]._replace(executed=executed)])
@@ -78,7 +82,7 @@ class Network:
 class Function:
     """Any function of two batches (B, 3, H, W) in [0, 1] that returns the frame in the middle, likewise.
 
-    A function of three arguments is given the time, 0 < t < 1, too. What lies a little outside [0, 1] is cut off;
+    A function of three arguments is given the time, 0 < t < 1, too. Values a little outside [0, 1] are cut off;
     infinite values count as not a number.
     """
 
@@ -125,7 +129,7 @@ def average() -> Function:
 
 
 def open_peer(text: str) -> Function:
-    """A peer by "module:function"; modules are found in the working folder too.
+    """Open a peer named "module:function"; modules are found in the working folder too.
 
     Raises:
         ValueError: another form, no such module or function, or nothing that can be called.
@@ -165,7 +169,7 @@ def between(
 
 
 def predict_at(method: Method, img0: Tensor, img1: Tensor, position: int, parts: int, row: int) -> Prediction:
-    """The frame at `position` of `parts` (a power of two) between two, as `between` predicts it, without the others."""
+    """Predict one frame as `between` does, without the others: at `position` of `parts` (a power of two)."""
     if method.any_time:
         return method.predict(img0, img1, [row], position / parts)[0]
     (middle,) = method.predict(img0, img1, [row])

@@ -5,21 +5,10 @@ import math
 import torch
 from torch import Tensor
 
+from models.losses import check_pair
+from models.losses import psnr as psnr
+
 _RADIUS, _SIGMA = 5, 1.5  # of SSIM's Gaussian window: 11 pixels along each axis
-
-
-def psnr(prediction: Tensor, target: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio, without rounding the prediction to 8 bits.
-
-    Args:
-        prediction, target: (B, 3, H, W) in [0, 1].
-    Returns:
-        (B,) in dB; infinite where the two images are equal.
-    Raises:
-        ValueError: shapes that differ or are no batch of RGB images, or values outside [0, 1].
-    """
-    prediction, target = _checked(prediction, target)
-    return -10 * (prediction - target).square().mean((1, 2, 3)).log10()
 
 
 def psnr_luma(prediction: Tensor, target: Tensor) -> Tensor:
@@ -27,7 +16,7 @@ def psnr_luma(prediction: Tensor, target: Tensor) -> Tensor:
 
     Args, Returns, Raises: as for `psnr`.
     """
-    prediction, target = _checked(prediction, target)
+    prediction, target = check_pair(prediction, target)
     red, green, blue = (prediction - target).unbind(1)
     return -10 * (0.299 * red + 0.587 * green + 0.114 * blue).square().mean((1, 2)).log10()
 
@@ -37,7 +26,7 @@ def interpolation_error(prediction: Tensor, target: Tensor) -> Tensor:
 
     Args, Raises: as for `psnr`. Returns: (B,).
     """
-    prediction, target = _checked(prediction, target)
+    prediction, target = check_pair(prediction, target)
     return 255 * (prediction - target).abs().mean((1, 2, 3))
 
 
@@ -59,7 +48,7 @@ def ssim(prediction: Tensor, target: Tensor) -> Tensor:
     Raises:
         ValueError: shapes that differ or are no batch of RGB images, or values outside [0, 1].
     """
-    a, b = _checked(prediction, target)
+    a, b = check_pair(prediction, target)
     mean_a, mean_b, mean_aa, mean_bb, mean_ab = _gaussian_blur(torch.stack([a, b, a * a, b * b, a * b]))
     c1, c2 = 0.01**2, 0.03**2
     luminance = (2 * mean_a * mean_b + c1) / (mean_a.square() + mean_b.square() + c1)
@@ -83,18 +72,3 @@ def _gaussian_blur(volumes: Tensor) -> Tensor:
         for start, weight in enumerate(weights):
             volumes.add_(padded.narrow(axis, start, size), alpha=weight)
     return volumes
-
-
-def _checked(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    if prediction.shape != target.shape or prediction.dim() != 4 or prediction.shape[1] != 3:
-        raise ValueError(
-            "two batches of RGB images of the same shape (B, 3, H, W) are needed, "
-            f"got {tuple(prediction.shape)} and {tuple(target.shape)}"
-        )
-    for name, image in (("prediction", prediction), ("target", target)):
-        low, high = image.min().item(), image.max().item()
-        if not (low >= 0 and high <= 1):
-            raise ValueError(
-                f"the {name} must lie in [0, 1], got values from {low:g} to {high:g}; divide by 255 or clamp"
-            )
-    return prediction.float(), target.float()

@@ -10,11 +10,11 @@ from torch.utils.data import Dataset
 
 from utils import atomic_path
 
-from .methods import Method, Network
+from .methods import Method, OurNetwork
 from .plots import draw_choices, draw_tradeoff, has_tradeoff
-from .report import format_perfect, list_failures, table
 from .samples import Panel, Shown, choose, panels
 from .scores import Results, Row
+from .tables import format_perfect, list_failures, table
 
 TEMPLATES = Path(__file__).with_name("templates")
 SMALL = 300  # pixels; a narrower picture is enlarged, its pixels as squares
@@ -110,7 +110,7 @@ def _plots(methods: list[Method], rows: list[list[Row]]) -> list[Plot]:
     networks, others, chosen, candidates = {}, {}, [], set()
     for method, ours in zip(methods[:-1], rows[:-1], strict=True):  # the last one is the average, far below all
         measured = [row for row in ours if row.mean]
-        if not isinstance(method, Network):
+        if not isinstance(method, OurNetwork):
             others |= {row.name: row for row in measured}
             continue
         networks |= {method.name: measured} if measured else {}

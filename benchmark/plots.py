@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from .scores import Row
-from .speed_report import COLOURS, INK, MARKERS
+from .speed.results import COLOURS, INK, MARKERS
 
 
 def has_tradeoff(networks: dict[str, list[Row]], others: dict[str, Row]) -> bool:

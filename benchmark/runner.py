@@ -17,8 +17,8 @@ from .batches import Frames, batches
 from .methods import Method, between
 from .perceptual import Metric
 from .scores import Failure, Results, Row, Scores, mean_of, score
+from .speed.timing import Stopwatch, memory_growth
 from .store import Store, key_of, surroundings
-from .timing import Stopwatch, memory_growth
 
 Sample = list[list[Scores | None]]  # scores per predicted frame and row; None where a prediction is not finite
 

@@ -1,27 +1,14 @@
-"""Speed, measured in one run with what it is compared to; all take turns, so that a busy machine disturbs them alike.
+"""Measure speed: of the network, of the whole tool, and of the wavelets. The parts are in the folder `benchmark/speed`.
 
-    python benchmark/speed.py --network --sizes 448x256 1280x720 --costs 1 0.4 0.2 \\
-        --paths masked auto folded gather auto:bf16 --threads 2 --repeats 5
+    python benchmark/speed.py --network --sizes 448x256 1280x720 --costs 1 0.4 0.2 --threads 2 --repeats 5
+    python benchmark/speed.py --tool --peer their_network:middle
     python benchmark/speed.py --tune
-    python benchmark/speed.py --network --plot --parts --sizes 448x256 --paths auto folded
-    pip install --no-deps --target reference_wavelets pytorch_wavelets==1.3.0 "setuptools<81"
-    python benchmark/speed.py --wavelets --reference_wavelets reference_wavelets --threads 2
+    python benchmark/speed.py --help
 
---network: every path of computing the network beside the published formula (path masked, in float32), on two real
-frames, with the same threshold ratios: medians, their ratio, operations, peak memory, and how far the frame is from
-that of the published formula. On a CPU the memory is what a new process grows by in its first call. All is written to
-results/speed: table.md, speed.json and, with --plot, speed.png.
-
---tune: the rows of the table by which `--sparse auto` chooses (models/sparse/costs.py), measured on this machine, as
-shares of CPU time of one thread, so that other load matters little; about ten minutes.
-
---wavelets: one Haar level, our `pytorch_wavelets` beside PyPI's of the same name.
+This file is only a script: `import benchmark.speed` gives the folder of the same name.
 """
 
-import argparse
-import re
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -31,135 +18,7 @@ from startup import begin_script, run_script
 if __name__ == "__main__":
     begin_script()
 
-import torch
-
-from benchmark.speed_network import NetworkPath, Setting, measure_network
-from benchmark.speed_report import describe, draw, format_tables, write_report
-from benchmark.speed_tune import tune
-from benchmark.speed_wavelets import load_reference_wavelets, measure_wavelets
-from models import CONFIGS, default_checkpoint
-from utils import pick_device
-
-SWEEP = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
-PATHS = ("masked", "auto", "folded", "gather")
-
-
-def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", action="store_true", help="compare the paths of the network")
-    parser.add_argument("--wavelets", action="store_true", help="compare the Haar transforms")
-    parser.add_argument("--tune", action="store_true", help="measure the table by which --sparse auto chooses")
-    parser.add_argument("--threads", type=_count, default=torch.get_num_threads(), help="CPU threads of PyTorch")
-    parser.add_argument("--repeats", type=_count, help="timed calls of each (network, tune: 5, wavelets: 200)")
-    _add_network_options(parser.add_argument_group("--network"))
-    group = parser.add_argument_group("--wavelets")
-    group.add_argument(
-        "--reference_wavelets", "--reference-wavelets", type=Path, metavar="DIR", help="folder with PyPI's package"
-    )
-    args = parser.parse_args(arguments)
-    if not (args.network or args.wavelets or args.tune):
-        parser.error("nothing to measure: give --network, --tune or --wavelets")
-    return args
-
-
-def main(args: argparse.Namespace) -> None:
-    if args.wavelets:
-        torch.set_num_threads(args.threads)
-        repeats = args.repeats or 200
-        print(f"PyTorch {torch.__version__}, CPU, {args.threads} threads, median of {repeats} calls\n")
-        measure_wavelets(load_reference_wavelets(args.reference_wavelets), repeats=repeats)
-    if args.network:
-        compare_paths(args)
-    if args.tune:
-        tune(repeats=args.repeats or 5)
-
-
-def compare_paths(args: argparse.Namespace) -> None:
-    """Measure the network, print the tables and write them to the output folder."""
-    args.output.mkdir(parents=True, exist_ok=True)
-    setting = Setting(
-        checkpoint=args.checkpoint or default_checkpoint(),
-        config=args.config,
-        device=pick_device(args.device),
-        frames=tuple(args.frames or ()),
-        threads=args.threads,
-        repeats=args.repeats or 5,
-        parts=args.parts,
-        memory=not args.no_memory,
-        tf32=args.tf32,
-        cpu_time=args.cpu_time,
-    )
-    costs = args.costs or (SWEEP if args.plot else (1.0, 0.4, 0.2))
-    rows = measure_network(setting, args.paths or [NetworkPath.parse(path) for path in PATHS], args.sizes, costs)
-    report = write_report(args.output, setting, rows)
-    print(f"{describe(setting)}\n\n{format_tables(rows)}")
-    if args.plot:
-        draw(args.output / "speed.png", report)
-
-
-def _add_network_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--checkpoint", type=Path, help="weights; default: the released ones if there, else the shipped")
-    group.add_argument("--config", choices=CONFIGS, default="base", help="widths, where the weights do not tell them")
-    group.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (cpu)")
-    group.add_argument("--tf32", action="store_true", help="let a GPU compute float32 with TF32")
-    group.add_argument(
-        "--frames", type=Path, nargs=2, metavar="IMAGE", help="two images; default: two frames of examples/bird.mp4"
-    )
-    group.add_argument(
-        "--sizes", type=_size, nargs="+", default=[(448, 256)], metavar="WxH", help="scaled to (448x256)"
-    )
-    group.add_argument(
-        "--costs",
-        type=_cost,
-        nargs="+",
-        metavar="C",
-        help="multiply-accumulates of the sparse convolutions, 1 being dense (1 0.4 0.2; with --plot 0.05 to 1)",
-    )
-    group.add_argument(
-        "--paths",
-        type=_path,
-        nargs="+",
-        metavar="METHOD[:PRECISION]",
-        help=f"besides the published formula ({' '.join(PATHS[1:])})",
-    )
-    group.add_argument(
-        "--cpu_time", "--cpu-time", action="store_true", help="measure CPU time, with --threads 1 on a busy machine"
-    )
-    group.add_argument("--parts", action="store_true", help="also the time of each part")
-    group.add_argument("--no_memory", "--no-memory", action="store_true", help="leave out the peak memory")
-    group.add_argument("--plot", action="store_true", help="draw time against cost")
-    group.add_argument("--output", type=Path, default=Path("results/speed"), help="folder (results/speed)")
-
-
-def _size(text: str) -> tuple[int, int]:
-    if not re.fullmatch(r"[1-9]\d*x[1-9]\d*", text):
-        raise argparse.ArgumentTypeError(f"must be WIDTHxHEIGHT in pixels, such as 448x256, got {text!r}")
-    width, height = map(int, text.split("x"))
-    return width, height
-
-
-def _cost(text: str) -> float:
-    try:
-        cost = float(text)
-    except ValueError:
-        cost = 0.0
-    if not 0 < cost <= 1:
-        raise argparse.ArgumentTypeError(f"must be above 0 and at most 1, got {text}")
-    return cost
-
-
-def _path(text: str) -> NetworkPath:
-    try:
-        return NetworkPath.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _count(text: str) -> int:
-    if not re.fullmatch(r"[1-9]\d*", text):
-        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
-    return int(text)
-
+from benchmark.speed.command import main, parse_args
 
 if __name__ == "__main__":
     run_script(main, parse_args())

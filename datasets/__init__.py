@@ -5,12 +5,12 @@ from .clips import ClipTriplets
 from .folder import Folder
 from .frame_set import FrameSet
 from .mixture import Mixture
-from .opening import open_mixture, open_triplets
 from .published_clips import HD, Adobe240, GoPro, XTest
 from .published_triplets import ATD12K, UCF101, Middlebury, SNUFilm, Vimeo90KTest, Xiph
+from .roots import open_mixture, open_triplets
 from .shapes import MovingCutouts, MovingShapes, TrueMotion
 from .training import EpochSampler, Sample, TrainingSet
-from .triplets import Triplet, TripletDataset, Vimeo90K, Vimeo90KSeptuplets
+from .triplets import Triplet, TripletDataset, TripletSource, Vimeo90K, Vimeo90KSeptuplets
 from .workers import watched
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "TrainingSet",
     "Triplet",
     "TripletDataset",
+    "TripletSource",
     "TrueMotion",
     "Vimeo90K",
     "Vimeo90KSeptuplets",

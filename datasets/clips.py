@@ -9,20 +9,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import av
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 from tqdm import tqdm
 
 import utils
+from video import VideoReader
+from video.colour import to_8_bits
 
-from .triplets import Triplet
+from .triplets import Triplet, TripletSource
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "bird.mp4"  # a real clip, see examples/README.md
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".mpg", ".m4v")
 GIB = 2**30
+DECODER = 2  # counts the changes of `decode_clip` that change pixels, so that older files of a cache are not read
 
 
 class Clip(NamedTuple):
@@ -41,7 +42,7 @@ class Clip(NamedTuple):
         return [frames[number] for number in numbers]
 
 
-class ClipTriplets(Dataset):
+class ClipTriplets(TripletSource):
     """Every three consecutive frames of every clip in a folder, decoded once (H * W * 3 bytes a frame).
 
     `dataset[i]` is a `Triplet`; `dataset.names[i]` is "clip.mp4:7", 7 being the number of img0; "clip.mp4:7:2"
@@ -50,7 +51,7 @@ class ClipTriplets(Dataset):
     read the same files there.
 
     Attributes:
-        left_out: the clips that were skipped, and why they cannot be read. cached: bytes of decoded frames kept.
+        left_out: the clips that were skipped, with the reason of each. cached: bytes of decoded frames that are kept.
     """
 
     def __init__(
@@ -103,9 +104,6 @@ class ClipTriplets(Dataset):
             for clip, first, stride in self._positions
         ]
 
-    def __len__(self) -> int:
-        return len(self.names)
-
     def __getitem__(self, index: int) -> Triplet:
         """(3, H, W) uint8 each."""
         clip, first, stride = self._positions[index]
@@ -122,14 +120,17 @@ class ClipTriplets(Dataset):
 
 
 def decode_clip(path: str | os.PathLike, stop: int | None = None) -> Tensor:
-    """The frames of a video, or the first `stop`: (N, 3, H, W) uint8 RGB. Raises ValueError naming the file where it
-    cannot be decoded."""
+    """Decode the frames of a video, or the first `stop`, as the video tool reads them: upright, colours as tagged.
+
+    Returns:
+        (N, 3, H, W) uint8 RGB; deeper videos are rounded.
+    Raises:
+        ValueError: the file, which is named, cannot be decoded, is damaged, or has frames of several sizes.
+    """
     try:
-        with av.open(str(path)) as container:
-            container.streams.video[0].thread_type = "AUTO"
-            decoded = itertools.islice(container.decode(video=0), stop)
-            frames = [frame.to_ndarray(format="rgb24") for frame in decoded]
-    except (av.FFmpegError, IndexError, ValueError) as error:
+        with contextlib.closing(VideoReader(path).frames()) as decoded:
+            frames = [to_8_bits(frame.image) for frame in itertools.islice(decoded, stop)]
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path} is not a video that can be decoded ({error})") from error
     if not frames or len({frame.shape for frame in frames}) > 1:
         raise ValueError(f"{path} holds no frames, or frames of several sizes")
@@ -167,9 +168,9 @@ def _open_clips(files: tqdm, cache_gib: float, folder: Path | None) -> tuple[lis
 
 
 def _cache_file(clip: Path, folder: Path) -> Path:
-    """Where the decoded frames of a clip lie; a clip that changes gets another name."""
+    """Return the file for the decoded frames of a clip; a clip that changes gets another name."""
     status = clip.stat()
-    key = f"{clip.resolve()} {status.st_size} {status.st_mtime_ns}"
+    key = f"{DECODER} {clip.resolve()} {status.st_size} {status.st_mtime_ns}"
     return folder / f"{utils.short_name(clip.stem)}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
 
 

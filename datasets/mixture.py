@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 import utils
 
-from .clips import ClipTriplets
-from .shapes import MovingShapes
-from .triplets import Triplet, TripletDataset
+from .triplets import Triplet, TripletSource
 
 
 class Mixture(Dataset):
@@ -21,7 +20,7 @@ class Mixture(Dataset):
 
     `mixture[i]` is a `Triplet`; `mixture.names[i]` begins with its source: "data/vimeo_triplet/00001/0001". With
     `skip_bad`, a triplet that cannot be read is replaced by the next one that can, the same in every process and in
-    every run, and `mixture.skipped()` tells which were, whichever worker met them.
+    every run, and `mixture.skipped()` names those that were, whichever worker met them.
 
     Attributes:
         parts: the sources by their names.
@@ -29,9 +28,7 @@ class Mixture(Dataset):
             distributed run each have their own; the maximum over them is the count of all.
     """
 
-    def __init__(
-        self, parts: Mapping[str, TripletDataset | ClipTriplets | MovingShapes], *, skip_bad: bool = False
-    ) -> None:
+    def __init__(self, parts: Mapping[str, TripletSource], *, skip_bad: bool = False) -> None:
         """Line up the sources. Raises ValueError where there is none."""
         if not parts:
             raise ValueError("a mixture needs at least one source of triplets, got none")
@@ -70,13 +67,17 @@ class Mixture(Dataset):
                 self._note(candidate, error)
         raise ValueError(f"none of the {len(self)} triplets can be read, from {self.names[0]} to {self.names[-1]}")
 
-    def skipped(self) -> list[str]:
-        """What was left out so far: files that could not be opened, then triplets met that could not be read."""
-        files = [f"{source}/{name}" for source, part in self.parts.items() for name in getattr(part, "left_out", ())]
-        return files + [self.names[index] for index in self.bad.nonzero().flatten().tolist()]
+    def skipped(self, bad: Tensor | None = None) -> list[str]:
+        """Name what was left out so far: files that could not be opened, then triplets that could not be read.
 
-    def _place(self, index: int) -> tuple[Dataset, int]:
-        """The source of a triplet, and its number there."""
+        Args:
+            bad: (len,), the triplets that turned out bad in all processes of a run; default: in this one, `self.bad`.
+        """
+        files = [f"{source}/{name}" for source, part in self.parts.items() for name in part.left_out]
+        return files + [self.names[index] for index in (self.bad if bad is None else bad).nonzero().flatten().tolist()]
+
+    def _place(self, index: int) -> tuple[TripletSource, int]:
+        """Return the source of a triplet, and its number there."""
         part = bisect.bisect_right(self._ends, index)
         start = self._ends[part - 1] if part else 0
         return list(self.parts.values())[part], index - start

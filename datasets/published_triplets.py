@@ -9,7 +9,7 @@ from torch import Tensor
 import utils
 
 from .frame_set import Files, FrameSet, centre_crop, folders_in, half_size, inner
-from .opening import open_triplets
+from .roots import open_triplets
 from .triplets import TripletDataset, read_list
 
 

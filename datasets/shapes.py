@@ -6,12 +6,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from .clips import ClipTriplets
 from .scenes import Draw, Layer, find_front, moved, paint_layers, picture, pixel_centres, random_scene
 from .training import mix_seeds
-from .triplets import Triplet, TripletDataset
+from .triplets import Triplet, TripletSource
 
 SPLITS = ("train", "test")
 
@@ -29,7 +27,7 @@ class TrueMotion(NamedTuple):
     seen_in_1: Tensor
 
 
-class MovingShapes(Dataset):
+class MovingShapes(TripletSource):
     """Discs, rectangles and polygons that move straight and evenly, each at its own speed, and hide each other.
 
     `dataset[i]` is a `Triplet`, a function of (seed, split, i) alone; `dataset.names[i]` is "train/000012". Outlines
@@ -67,9 +65,6 @@ class MovingShapes(Dataset):
             raise ValueError(f"the largest motion must be 0 or more pixels, got {motion}")
         self.size, self.motion, self.twist, self.seed, self.split = size, motion, twist, seed, split
         self.names = [f"{split}/{index:06d}" for index in range(length)]
-
-    def __len__(self) -> int:
-        return len(self.names)
 
     def __getitem__(self, index: int) -> Triplet:
         """(3, H, W) uint8 each."""
@@ -117,7 +112,7 @@ class MovingCutouts(MovingShapes):
 
     def __init__(
         self,
-        frames: TripletDataset | ClipTriplets,
+        frames: TripletSource,
         length: int,
         split: str = "train",
         *,

@@ -1,9 +1,10 @@
 """Folders of frame triplets: two input frames and the true frame between them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from torch import Tensor
@@ -25,7 +26,32 @@ class Triplet(NamedTuple):
     img1: Tensor
 
 
-class TripletDataset(Dataset):
+class TripletSource(Dataset):
+    """What every source of triplets has: triplets by number, and the facts below.
+
+    Attributes:
+        names: a name per triplet.
+        left_out: files that could not be opened and have no triplets, with the reason of each; here none.
+        cached: bytes of decoded frames that are kept; here none.
+    """
+
+    names: list[str]
+    left_out: Mapping[str, str] = MappingProxyType({})
+    cached: int = 0
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Triplet:
+        """Read one triplet, (3, H, W) uint8 each."""
+        raise NotImplementedError
+
+    def moment(self, index: int, time: float) -> tuple[Triplet, float]:
+        """Return a triplet with a frame near `time`, in [0, 1), in the middle, and the time of that frame."""
+        raise NotImplementedError
+
+
+class TripletDataset(TripletSource):
     """Triplets in folders, one folder a triplet: what every benchmark set of this field looks like.
 
     `dataset[i]` is a `Triplet`; `dataset.names[i]` is its name, the folder relative to `root`.
@@ -58,9 +84,6 @@ class TripletDataset(Dataset):
                 "unpack the archive again, or take them off the list"
             )
         utils.logger.warning("%s", found)
-
-    def __len__(self) -> int:
-        return len(self.names)
 
     def __getitem__(self, index: int) -> Triplet:
         """Read one triplet. Grey, alpha and 16-bit files become 8-bit RGB with a logged warning.

@@ -1,4 +1,5 @@
-"""The training loss of the paper: reconstruction, wavelet and computation terms. Functions, outside the network."""
+"""The training loss of the paper, reconstruction, wavelet and computation terms, and the PSNR. Functions, outside the
+network."""
 
 import itertools
 from typing import Any, NamedTuple, cast
@@ -79,6 +80,36 @@ def reconstruction(frame: Tensor, imgt: Tensor) -> Tensor:
 def charbonnier(difference: Tensor) -> Tensor:
     """rho(d) = mean sqrt(d^2 + 1e-6) per sample: (B, ...) -> (B,)."""
     return (difference.flatten(1) ** 2 + 1e-6).sqrt().mean(1)
+
+
+def psnr(prediction: Tensor, target: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio, without rounding the prediction to 8 bits.
+
+    Args:
+        prediction, target: (B, 3, H, W) in [0, 1].
+    Returns:
+        (B,) in dB; infinite where the two images are equal.
+    Raises:
+        ValueError: shapes that differ or are no batch of RGB images, or values outside [0, 1].
+    """
+    prediction, target = check_pair(prediction, target)
+    return -10 * (prediction - target).square().mean((1, 2, 3)).log10()
+
+
+def check_pair(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return two batches of images (B, 3, H, W) in float32. Raises ValueError as `psnr` does."""
+    if prediction.shape != target.shape or prediction.dim() != 4 or prediction.shape[1] != 3:
+        raise ValueError(
+            "two batches of RGB images of the same shape (B, 3, H, W) are needed, "
+            f"got {tuple(prediction.shape)} and {tuple(target.shape)}"
+        )
+    for name, image in (("prediction", prediction), ("target", target)):
+        low, high = image.min().item(), image.max().item()
+        if not (low >= 0 and high <= 1):
+            raise ValueError(
+                f"the {name} must lie in [0, 1], got values from {low:g} to {high:g}; divide by 255 or clamp"
+            )
+    return prediction.float(), target.float()
 
 
 def census(image: Tensor, target: Tensor) -> Tensor:

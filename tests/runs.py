@@ -14,9 +14,9 @@ from PIL import Image
 import train_vimeo90k
 import utils
 from benchmark import Vimeo90K
-from benchmark.methods import Network
+from benchmark.methods import OurNetwork
 from models import CONFIGS, WaveletVFI
-from training.report import read_curves
+from training.summary import read_curves
 
 ROOT = Path(__file__).parent.parent
 LAUNCHED: list[subprocess.Popen] = []
@@ -43,13 +43,13 @@ def make_data(folder: Path, *, validation: int = 1) -> Path:
     return folder
 
 
-def tiny_network(options: list[dict] | None = None, seed: int = 0) -> Network:
+def tiny_network(options: list[dict] | None = None, seed: int = 0) -> OurNetwork:
     """A tiny network with random weights everywhere, as a method of a benchmark."""
     torch.manual_seed(seed)
     model = WaveletVFI(TINY).eval()
     for head in (model.synthesis.low_head, *model.synthesis.high_heads):
         torch.nn.init.normal_(head.weight, std=0.01)
-    return Network(model, "tiny", options or [{}], {"weights": seed})
+    return OurNetwork(model, "tiny", options or [{}], {"weights": seed})
 
 
 def arguments(data: Path, out: Path, *extra: str) -> list[str]:

@@ -16,7 +16,9 @@ from runs import make_data, run_benchmark
 from benchmark import Folder as folder_script
 from benchmark.plots import draw_tradeoff, has_tradeoff
 from benchmark.published import PUBLISHED
-from benchmark.report import (
+from benchmark.samples import choose
+from benchmark.scores import Failure, Results, Row, Scores
+from benchmark.tables import (
     COLUMNS,
     describe_machine,
     format_failures,
@@ -26,8 +28,6 @@ from benchmark.report import (
     table,
     write_report,
 )
-from benchmark.samples import choose
-from benchmark.scores import Failure, Results, Row, Scores
 
 CPU = torch.device("cpu")
 OURS = Scores(35.58, 0.978, 35.571, 1.5, ratio=0.0, cost=1.0, gmacs=89.868, executed_gmacs=43.21, ms=12.34)

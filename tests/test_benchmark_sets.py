@@ -12,6 +12,7 @@ from clips import make_clip, square
 from datasets import ATD12K, HD, UCF101, Adobe240, Folder, GoPro, Middlebury, SNUFilm, Vimeo90KTest, Xiph, XTest
 from datasets.frame_set import centre_crop, half_size
 from datasets.published_clips import read_yuv
+from video import VideoReader
 
 #: A set, its tree, the names of its samples, and the grey levels of the frames of the last one.
 CASES = {
@@ -265,6 +266,26 @@ def test_a_folder_takes_triplets_clips_of_images_and_videos_each_frame_between_o
     assert (dataset[5][1].int() - torch.from_numpy(square(3)).permute(2, 0, 1)).abs().max() < 40
     with pytest.raises(ValueError, match=r"broken.mp4 is not a video that can be decoded"):
         dataset[3]
+
+
+@pytest.mark.parametrize("turn", [0, 90, 180])
+@pytest.mark.parametrize("colour", [(1, 1), (6, 1), (1, 2), (2, 0)], ids=["BT.709", "BT.601", "full range", "untagged"])
+def test_a_folder_judges_the_pixels_that_the_tool_reads(tmp_path, turn, colour):
+    images = [square(n) for n in range(3)]
+    clip = make_clip(tmp_path / "clip.mp4", images, turn=turn, colour=colour)
+    frames = [torch.from_numpy(frame.image).permute(2, 0, 1) for frame in VideoReader(clip).frames()]
+    (sample,) = Folder(tmp_path)
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(sample, frames, strict=True))
+    upright = torch.from_numpy(np.rot90(images[1], turn // 90).copy()).permute(2, 0, 1)
+    assert sample[1].shape == upright.shape and (sample[1].int() - upright.int()).abs().float().mean() < 1
+
+
+def test_a_folder_rounds_a_deep_video_to_8_bits(tmp_path):
+    images = [square(n).astype(np.uint16) * 257 for n in range(3)]
+    make_clip(tmp_path / "deep.mkv", images, codec="ffv1", pix_fmt="gbrp10le")
+    (sample,) = Folder(tmp_path)
+    for frame, n in zip(sample, range(3), strict=True):
+        assert (frame.int() - torch.from_numpy(square(n)).permute(2, 0, 1).int()).abs().max() <= 1
 
 
 def test_a_folder_can_be_halved_again_and_again(tmp_path):

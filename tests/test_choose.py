@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmark import speed_tune
+from benchmark.speed import tune as speed_tune
 from models import find_config
 from models.bands import dilate
 from models.context import LevelContext

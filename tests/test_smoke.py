@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmark.methods import Network, average
+from benchmark.methods import OurNetwork, average
 from benchmark.runner import evaluate
 from datasets import open_triplets
 from models import waveletvfi
@@ -30,7 +30,7 @@ def train(out, options):
 def gain(checkpoint):
     """Mean PSNR above the average of the frames, in dB, on triplets that training has not seen."""
     process = Process(0, 1, 0, torch.device("cpu"))
-    methods = [Network(waveletvfi(checkpoint), str(checkpoint), [{}], {}), average()]
+    methods = [OurNetwork(waveletvfi(checkpoint), str(checkpoint), [{}], {}), average()]
     ours, plain = (row.mean for row in evaluate(open_triplets("shapes:16", "test"), methods, process=process).rows)
     print(f"{checkpoint}: {ours.psnr:.2f} dB, averaging {plain.psnr:.2f} dB, cost {ours.cost:.2f}")
     return ours.psnr - plain.psnr

@@ -10,11 +10,12 @@ from PIL import Image
 from reference import known_state_dict
 
 import utils
-from benchmark import speed as script
-from benchmark import timing, training_speed
-from benchmark.speed_cases import find_ratios, load_frames
-from benchmark.speed_network import NetworkPath, Setting, measure_network
-from benchmark.speed_report import describe, format_tables
+from benchmark import training_speed
+from benchmark.speed import command as script
+from benchmark.speed import timing
+from benchmark.speed.cases import find_ratios, load_frames
+from benchmark.speed.network import NetworkPath, Setting, measure_network
+from benchmark.speed.results import describe, format_tables
 from models import default_checkpoint, waveletvfi
 
 CPU = torch.device("cpu")
@@ -183,7 +184,7 @@ def test_impossible_arguments_are_refused(arguments, message, capsys):
 def test_nothing_to_measure_is_said(capsys):
     with pytest.raises(SystemExit):
         script.parse_args([])
-    assert "nothing to measure: give --network, --tune or --wavelets" in capsys.readouterr().err
+    assert "nothing to measure: give --network, --tool, --tune or --wavelets" in capsys.readouterr().err
 
 
 def test_missing_frames_are_named(tmp_path):
@@ -206,7 +207,7 @@ def test_frames_of_two_sizes_are_refused(frames, tmp_path):
     ],
 )
 def test_a_path_that_the_device_does_not_have_is_refused(device, path, message, monkeypatch):
-    monkeypatch.setattr("benchmark.speed_network.is_available", lambda device: False)  # nor is it being interpreted
+    monkeypatch.setattr("benchmark.speed.network.is_available", lambda device: False)  # nor is it being interpreted
     setting = Setting(default_checkpoint(), device=torch.device(device), threads=torch.get_num_threads())
     with pytest.raises(ValueError, match=message):
         measure_network(setting, [path], [SIZE], [1])

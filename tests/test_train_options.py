@@ -10,7 +10,7 @@ import train_vimeo90k
 import training.stages
 import utils
 from models import WaveletVFI
-from training.average import average_weights
+from training.optimizer import average_weights
 from training.schedule import Position, Schedule
 
 REAL_SCALER = torch.amp.GradScaler

@@ -15,9 +15,9 @@ import utils
 from models import WaveletVFI
 from models.losses import Loss
 from training import ImageScore, Meter, gather_scores
-from training.meter import LossMeans
+from training.log import LossMeans
 from training.plots import draw_choices, draw_curves, draw_panels, to_array
-from training.report import read_curves
+from training.summary import read_curves
 
 ALONE = utils.Process(0, 1, 0, torch.device("cpu"))
 
@@ -180,7 +180,7 @@ def test_the_means_of_a_validation():
 
 def test_the_meter_separates_waiting_from_working(monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr("training.meter.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("training.log.time", SimpleNamespace(monotonic=lambda: clock[0]))
 
     def slow():
         for number in range(3):

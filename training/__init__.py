@@ -1,18 +1,20 @@
 """Training: the run (`trainer`), its plan (`schedule`, `stages`), flags (`options`), `checkpoints`, `loader`,
-what it shows (`log`, `meter`) and leaves behind (`report`, `plots`)."""
+`validation`, the `log`, and the report at the end (`summary`, `plots`)."""
 
 from .loader import Loader
-from .meter import Meter
-from .options import build_parser, check_args
-from .scores import ImageScore, gather_scores
+from .log import Meter
+from .options import Settings, build_parser, check_args
 from .trainer import Trainer
+from .validation import ImageScore, gather_scores, score_images
 
 __all__ = [
     "ImageScore",
     "Loader",
     "Meter",
+    "Settings",
     "Trainer",
     "build_parser",
     "check_args",
     "gather_scores",
+    "score_images",
 ]

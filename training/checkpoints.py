@@ -12,6 +12,19 @@ import torch
 import utils
 
 LAST, AUTO = "last.pth", "auto"
+KEPT_OPTIONS = (
+    "dynamic",
+    "classifier_only",
+    "batch_size",
+    "accumulate",
+    "seed",
+    "crop_size",
+    "precision",
+    "ema",
+    "optimizer",
+    "world_size",
+)
+OLDER_OPTIONS = {"optimizer": "adamw"}  # of runs from before there was a choice
 
 
 def find(folder: Path, resume: str | None) -> tuple[str, dict[str, Any] | None]:
@@ -97,6 +110,24 @@ def remove_unfinished(folder: Path) -> None:
     """Remove what a process killed while it wrote a checkpoint left behind."""
     for path in (*folder.glob(".step_*.part.pth"), *folder.glob(".last.*.part.pth"), *folder.glob(".best.*.part.pth")):
         path.unlink(missing_ok=True)
+
+
+def kept_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that a resumed run must have in common with the one that it continues."""
+    return {name: options[name] for name in KEPT_OPTIONS}
+
+
+def check_options(source: str, checkpoint: dict[str, Any], kept: dict[str, Any]) -> None:
+    """Raise ValueError if a checkpoint holds weights alone, or was made with other options than `kept`."""
+    if "options" not in checkpoint:
+        raise ValueError(f"{source} holds weights alone; use --init_from, or --resume a last.pth")
+    for name, now in kept.items():
+        before = checkpoint["options"].get(name, OLDER_OPTIONS.get(name))
+        if before != now:
+            raise ValueError(
+                f"{source} was made with --{name} {before}, not {now}; "
+                "a resumed run keeps it (a new stage starts with --init_from)"
+            )
 
 
 def _not_finite(content: object, name: str = "") -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Batches read ahead by worker processes, which fail in one line and are gone when the loader is closed."""
+"""Batches read ahead by worker processes. Their errors take one line; they end when the loader is closed."""
 
 import traceback
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from .signals import leave_signals_to_parent
 
 
 class Failure(NamedTuple):
-    """The reason why a sample, or a batch, could not be had."""
+    """The reason why a sample or a batch could not be read."""
 
     reason: str
 
@@ -43,7 +43,7 @@ class Loader:
         )
 
     def __iter__(self) -> Iterator[Any]:
-        """Raises ValueError naming the sample that cannot be had, OSError for a worker that ended."""
+        """Raises ValueError naming the sample that cannot be read, OSError for a worker that ended."""
         for batch in watched(self._loader, self._workers):
             if isinstance(batch, Failure):
                 raise ValueError(batch.reason)
@@ -57,7 +57,7 @@ class Loader:
 
 
 class _Told(Dataset):
-    """The samples of a dataset, a `Failure` in place of one that cannot be had: an exception in a worker would reach
+    """The samples of a dataset, a `Failure` in place of one that cannot be read: an exception in a worker would reach
     the main process as pages of text."""
 
     def __init__(self, data: Dataset) -> None:

@@ -1,11 +1,13 @@
-"""The log of a training run: TensorBoard, and the lines of train.log."""
+"""The log of a training run: TensorBoard, the lines of train.log, and the means and rates that they show."""
 
 import os
 import resource
 import sys
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -20,14 +22,72 @@ from models import Interpolation
 from models.losses import Loss
 from utils import tensor_to_image
 
-from .meter import LossMeans, Throughput
 from .plots import draw_choices, draw_panels, to_array
 from .schedule import Position
-from .scores import Validation
 from .step import Step
+from .validation import Validation
 
 ERROR_GAIN = 5  # so that errors of a few grey levels can be seen
 MEBIBYTE = 2**20
+Item = TypeVar("Item")
+
+
+class Throughput(NamedTuple):
+    """samples_per_second: of all processes together. loader_share: part of the time spent waiting for data, 0 to 1."""
+
+    samples_per_second: float
+    loader_share: float
+
+
+class LossMeans:
+    """The mean of every term of the loss over the steps since the last reading; steps that are not finite are left out,
+    as the trainer skips them. Nothing is brought from the device before it is read."""
+
+    def __init__(self) -> None:
+        self._sum: Tensor | float = 0.0
+        self._count: Tensor | float = 0.0
+
+    def add(self, loss: Loss) -> None:
+        """Take in the terms of one step."""
+        terms = torch.stack(loss).detach()
+        finite = terms.isfinite().all()
+        self._sum = self._sum + terms.where(finite, 0)
+        self._count = self._count + finite
+
+    def read(self) -> Loss:
+        """Return the means, NaN if no step was finite, and begin anew."""
+        means = Loss(*(self._sum / self._count))
+        self._sum = self._count = 0.0
+        return means
+
+
+class Meter:
+    """Measures a loop over batches; what happens outside of the loop (validation) does not count."""
+
+    def __init__(self, samples_per_step: int):
+        self.samples_per_step = samples_per_step
+        self.steps, self.waiting, self.working, self._mark = 0, 0.0, 0.0, 0.0
+
+    def watch(self, batches: Iterable[Item]) -> Iterator[Item]:
+        """`batches`, one by one, while the clock runs."""
+        self._mark = time.monotonic()
+        for batch in batches:
+            self.waiting += self._since_mark()
+            self.steps += 1
+            yield batch
+            self.working += self._since_mark()
+
+    def read(self) -> Throughput:
+        """Since the last reading; to be called inside of the loop."""
+        self.working += self._since_mark()
+        seconds = self.waiting + self.working
+        result = Throughput(self.samples_per_step * self.steps / seconds, self.waiting / seconds)
+        self.steps, self.waiting, self.working = 0, 0.0, 0.0
+        return result
+
+    def _since_mark(self) -> float:
+        before, self._mark = self._mark, time.monotonic()
+        return self._mark - before
 
 
 class TrainingLog:
@@ -39,7 +99,7 @@ class TrainingLog:
         self.writer = SummaryWriter(str(Path(folder) / "tensorboard"), purge_step=position.step + 1)
 
     def note(self, text: str, *, show: bool = True) -> None:
-        """One line into train.log, with the time, and (`show`) onto the screen without disturbing a bar."""
+        """Write one line with the time into train.log and, with `show`, onto the screen without disturbing a bar."""
         with utils.naming_failed_write(self.file), self.file.open("a") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
         if show:
@@ -75,7 +135,7 @@ class TrainingLog:
         )
 
     def validation(self, step: int, found: Validation) -> None:
-        """PSNR (dB) of the frame and of the merged frame, mean cost; share and PSNR of each ratio chosen."""
+        """Write the PSNR (dB) of the frame and of the merged frame, the mean cost, and share and PSNR of each ratio."""
         self._scalar("validation/psnr", found.psnr, step)
         self._scalar("validation/psnr_merged", found.psnr_merged, step)
         self._scalar("validation/cost", found.cost, step)
@@ -117,7 +177,7 @@ class TrainingLog:
             self._image(name, to_array(draw_panels(panels)), step)
 
     def flush(self) -> None:
-        """So that a run killed after a checkpoint has every entry up to it."""
+        """Write everything out, so that a run killed after a checkpoint has every entry up to it."""
         with utils.naming_failed_write(self.writer.log_dir):
             self.writer.flush()
 
@@ -149,7 +209,7 @@ def _as_picture(image: Tensor, height: int, width: int) -> Tensor:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes: of the GPU's memory where there is one, else of the process."""
+    """Return the peak in bytes: of the GPU's memory if there is one, else of the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024

@@ -1,4 +1,4 @@
-"""The optimizers that a run can have: AdamW, as the paper, or Muon for the convolutions.
+"""The optimizers that a run can have, AdamW, as the paper, or Muon for the convolutions; and the average of weights.
 
 Muon (Jordan et al., 2024, https://kellerjordan.github.io/posts/muon) takes the momentum of a weight matrix and makes
 all of its singular values about 1, so that every direction of the matrix learns equally fast. On the same 700 batches
@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 MOMENTUM = 0.95
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the Newton-Schulz iteration: singular values end between 0.7 and 1.2
@@ -72,3 +73,20 @@ def make_optimizer(name: str, model: nn.Module, lr: float, device: str) -> torch
     if name == "muon":
         return Muon(model.parameters(), lr)
     return torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0, fused=device in FUSED_DEVICES)
+
+
+def average_weights(model: nn.Module, decay: float) -> AveragedModel:
+    """Return a copy of `model` (its `.module`) that follows the weights by `update_parameters(model)` after every step.
+
+    This moving average is validated and shipped.
+
+    Args:
+        decay: in (0, 1), share of the old average kept. The n-th update keeps min(decay, (1 + n) / (10 + n)), so that
+            the first weights are soon forgotten.
+    """
+
+    def follow(averages: list[Tensor], weights: list[Tensor], updates: Tensor) -> None:
+        warm = (1 + int(updates)) / (10 + int(updates))
+        get_ema_multi_avg_fn(min(decay, warm))(averages, weights, updates)
+
+    return AveragedModel(model, multi_avg_fn=follow).eval()

@@ -1,6 +1,7 @@
-"""The trainer's command line: every flag with the paper's value, and what is wrong with a combination of them."""
+"""The trainer's command line: every flag with the paper's value, and checks of combinations of them."""
 
 import argparse
+import dataclasses
 import os
 from collections.abc import Callable
 
@@ -13,6 +14,61 @@ POSITIVE = ("epochs", "batch_size", "accumulate", "crop_size", "log_every", "val
 POSITIVE += ("temperature_end", "temperature_decay")
 NOT_NEGATIVE = ("cache_gib", "weight_wavelet", "weight_cost", "weight_teacher", "weight_passes", "clip_norm")
 NOT_NEGATIVE += ("time_limit", "workers", "lr_warmup")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The options of a run, as `build_parser` describes and parses them."""
+
+    data_root: list[str]
+    val_root: list[str] | None
+    strides: list[int]
+    exposure: float
+    any_time: float
+    where_it_moves: float
+    skip_bad: bool
+    cache_gib: float
+    cache_folder: str | None
+    out: str
+    init_from: str | None
+    branch_from: str | None
+    resume: str | None
+    keep: int
+    save_minutes: float
+    val_every: int
+    log_every: int
+    config: str
+    dynamic: bool
+    classifier_only: bool
+    scales: list[tuple[int, ...]] | None
+    weight_passes: float
+    ratios: list[float] | None
+    weight_wavelet: float
+    weight_cost: float
+    temperature_end: float
+    temperature_decay: float
+    teacher: str | None
+    weight_teacher: float
+    flow_warmup: float
+    epochs: int
+    time_limit: float
+    batch_size: int
+    accumulate: int
+    crop_size: int
+    optimizer: str
+    lr_start: float
+    lr_end: float
+    lr_warmup: int | None
+    clip_norm: float
+    ema: float
+    max_bad_steps: int
+    seed: int
+    device: str
+    precision: str
+    compile: bool
+    workers: int
+    world_size: int | None
+    local_rank: int
 
 
 def build_parser(description: str) -> argparse.ArgumentParser:
@@ -29,33 +85,33 @@ def build_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def check_args(args: argparse.Namespace, process: utils.Process) -> None:
-    """Raises ValueError for options that contradict each other or the processes that run; prints what to know."""
-    if args.world_size not in (None, process.world_size):
+def check_args(settings: Settings, process: utils.Process) -> None:
+    """Raise ValueError for options that contradict each other or the processes that run; print what to know."""
+    if settings.world_size not in (None, process.world_size):
         raise ValueError(
-            f"--world_size {args.world_size}, but {process.world_size} process(es) run; start with "
-            f"torchrun --nproc_per_node={args.world_size} train_vimeo90k.py ..."
+            f"--world_size {settings.world_size}, but {process.world_size} process(es) run; start with "
+            f"torchrun --nproc_per_node={settings.world_size} train_vimeo90k.py ..."
         )
     for name in POSITIVE:
-        if not getattr(args, name) > 0:
-            raise ValueError(f"--{name} must be positive, got {getattr(args, name)}")
+        if not getattr(settings, name) > 0:
+            raise ValueError(f"--{name} must be positive, got {getattr(settings, name)}")
     for name in NOT_NEGATIVE:
-        if getattr(args, name) is not None and not getattr(args, name) >= 0:
-            raise ValueError(f"--{name} must not be negative, got {getattr(args, name)}")
-    if not 0 <= args.ema < 1:
-        raise ValueError(f"--ema is the share of the old average, at least 0 (off) and below 1; got {args.ema}")
-    if args.crop_size % 16:
-        raise ValueError(f"--crop_size must be a multiple of 16, got {args.crop_size}")
-    if args.precision == "fp16" and process.device.type != "cuda":
+        if getattr(settings, name) is not None and not getattr(settings, name) >= 0:
+            raise ValueError(f"--{name} must not be negative, got {getattr(settings, name)}")
+    if not 0 <= settings.ema < 1:
+        raise ValueError(f"--ema is the share of the old average, at least 0 (off) and below 1; got {settings.ema}")
+    if settings.crop_size % 16:
+        raise ValueError(f"--crop_size must be a multiple of 16, got {settings.crop_size}")
+    if settings.precision == "fp16" and process.device.type != "cuda":
         raise ValueError(f"--precision fp16 needs a CUDA device, this run is on {process.device}; use bf16 or float32")
-    if args.init_from and args.branch_from:
+    if settings.init_from and settings.branch_from:
         raise ValueError("--init_from takes weights alone, --branch_from the optimizer's state too; give one of them")
-    if args.classifier_only and not args.dynamic:
+    if settings.classifier_only and not settings.dynamic:
         raise ValueError("--classifier_only is for the dynamic stage; give --dynamic true as well")
-    if args.dynamic and not args.init_from and args.resume in (None, AUTO) and process.is_main:
+    if settings.dynamic and not settings.init_from and settings.resume in (None, AUTO) and process.is_main:
         print("warning: the dynamic stage starts from static weights in the paper; give them with --init_from")
-    if args.time_limit and process.is_main:
-        print(f"the schedule is planned for {args.time_limit} minutes; --epochs is not used")
+    if settings.time_limit and process.is_main:
+        print(f"the schedule is planned for {settings.time_limit} minutes; --epochs is not used")
 
 
 def _add_files(add: Callable[..., None]) -> None:

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from .scores import Validation
+from .validation import Validation
 
 Curve = list[tuple[int, float]]  # (step, value)
 SMOOTHED_OVER = 50  # parts of the run: what differs from batch to batch is drawn pale, its running median over it

@@ -1,8 +1,9 @@
 """Where a run stands, and what follows from it: progress, learning rate, temperature."""
 
-import argparse
 import math
 from typing import NamedTuple
+
+from .options import Settings
 
 WARM_UP_WITH_WEIGHTS = 100  # steps of rising learning rate where a run starts from weights without optimizer state
 
@@ -25,11 +26,11 @@ class Position(NamedTuple):
 class Schedule:
     """The plan of a run, by epochs, or by time where `--time_limit` is set."""
 
-    def __init__(self, args: argparse.Namespace, steps_per_epoch: int):
-        self.args, self.steps_per_epoch = args, steps_per_epoch
-        self.lr_warmup = args.lr_warmup
+    def __init__(self, settings: Settings, steps_per_epoch: int):
+        self.settings, self.steps_per_epoch = settings, steps_per_epoch
+        self.lr_warmup = settings.lr_warmup
         if self.lr_warmup is None:
-            self.lr_warmup = WARM_UP_WITH_WEIGHTS if args.init_from or args.branch_from else 0
+            self.lr_warmup = WARM_UP_WITH_WEIGHTS if settings.init_from or settings.branch_from else 0
 
     def epoch(self, position: Position) -> tuple[int, int]:
         """Whole epochs done, and steps since."""
@@ -37,24 +38,24 @@ class Schedule:
 
     def progress(self, position: Position) -> float:
         """How far the run is, 0 to 1."""
-        if self.args.time_limit:
-            return min(1.0, position.seconds / (60 * self.args.time_limit))
-        return min(1.0, position.step / (self.steps_per_epoch * self.args.epochs))
+        if self.settings.time_limit:
+            return min(1.0, position.seconds / (60 * self.settings.time_limit))
+        return min(1.0, position.step / (self.steps_per_epoch * self.settings.epochs))
 
     def learning_rate(self, position: Position) -> float:
         """Half a cosine from lr_start to lr_end, as in the paper; the first `lr_warmup` steps rise to it."""
         cosine = (1 + math.cos(math.pi * self.progress(position))) / 2
         rising = min(1.0, (position.step + 1) / self.lr_warmup) if self.lr_warmup else 1.0
-        return rising * (self.args.lr_end + (self.args.lr_start - self.args.lr_end) * cosine)
+        return rising * (self.settings.lr_end + (self.settings.lr_start - self.settings.lr_end) * cosine)
 
     def temperature(self, position: Position) -> float:
         """The paper's annealing per epoch, max(1 - epoch / (epochs / 2), 0.4)."""
-        epochs_done = self.epoch(position)[0] / self.args.epochs
-        done = self.progress(position) if self.args.time_limit else epochs_done
-        return max(1 - done / self.args.temperature_decay, self.args.temperature_end)
+        epochs_done = self.epoch(position)[0] / self.settings.epochs
+        done = self.progress(position) if self.settings.time_limit else epochs_done
+        return max(1 - done / self.settings.temperature_decay, self.settings.temperature_end)
 
     def is_validation_due(self, position: Position) -> bool:
         """At the end of the run and of every `--val_every`-th epoch, once."""
         epoch, since = self.epoch(position)
-        ends = since == 0 and epoch % self.args.val_every == 0
+        ends = since == 0 and epoch % self.settings.val_every == 0
         return position.step > position.validated and (ends or self.progress(position) >= 1)

@@ -1,6 +1,5 @@
 """The stages a run goes through: what is trained in each, how the network is called, and what is the loss."""
 
-import argparse
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from models import Config, Interpolation, WaveletVFI, find_config, load_weights
 from models.layers import blend
 from models.losses import Loss, classifier_loss, reconstruction, training_loss
 
+from .options import Settings
 from .teacher import Flows, flow_distance, where_better
 
 WARM_UP, STATIC, DYNAMIC = "warm-up", "static", "dynamic"
@@ -32,9 +32,9 @@ class FlowOnly(nn.Module):
         return Interpolation(merged, merged, motion, torch.ones_like(motion.ratio_logits[:, :1]), [])
 
 
-def stage_of(args: argparse.Namespace, progress: float) -> str:
+def stage_of(settings: Settings, progress: float) -> str:
     """The stage of a run that is `progress` (0 to 1) through."""
-    return DYNAMIC if args.dynamic else WARM_UP if progress < args.flow_warmup else STATIC
+    return DYNAMIC if settings.dynamic else WARM_UP if progress < settings.flow_warmup else STATIC
 
 
 def trained_network(model: WaveletVFI, stage: str, *, classifier_only: bool) -> nn.Module:
@@ -53,7 +53,7 @@ def loss_of(
     output: Interpolation,
     imgt: Tensor,
     stage: str,
-    args: argparse.Namespace,
+    settings: Settings,
     taught: Flows | None = None,
     frames: tuple[Tensor, Tensor] | None = None,
 ) -> Loss:
@@ -64,15 +64,15 @@ def loss_of(
     if stage == WARM_UP:
         loss = flow_loss(output, imgt)
     else:
-        weights = {"wavelet_weight": args.weight_wavelet, "computation_weight": args.weight_cost}
-        loss = (classifier_loss if args.classifier_only else training_loss)(output, imgt, **weights)
-    if args.weight_passes and frames and output.motion.passes:
-        passes = args.weight_passes * passes_loss(output.motion.passes, *frames, imgt)
+        weights = {"wavelet_weight": settings.weight_wavelet, "computation_weight": settings.weight_cost}
+        loss = (classifier_loss if settings.classifier_only else training_loss)(output, imgt, **weights)
+    if settings.weight_passes and frames and output.motion.passes:
+        passes = settings.weight_passes * passes_loss(output.motion.passes, *frames, imgt)
         loss = loss._replace(total=loss.total + passes, passes=passes)
     if taught is None:
         return loss
     where = where_better(taught, output.motion, output.merged, frames, imgt) if frames else None
-    distillation = args.weight_teacher * flow_distance(output.motion, taught, where).mean()
+    distillation = settings.weight_teacher * flow_distance(output.motion, taught, where).mean()
     return loss._replace(total=loss.total + distillation, distillation=distillation)
 
 
@@ -99,16 +99,16 @@ def flow_loss(output: Interpolation, imgt: Tensor) -> Loss:
     return Loss(rec, rec, zero, zero, zero, zero, zero)
 
 
-def build_model(args: argparse.Namespace, source: str, checkpoint: dict | None) -> WaveletVFI:
+def build_model(settings: Settings, source: str, checkpoint: dict | None) -> WaveletVFI:
     """The network to train: resumed from the checkpoint `source`, started from other weights (of any floating dtype),
     or fresh; in float32."""
-    first = args.init_from or args.branch_from
+    first = settings.init_from or settings.branch_from
     if checkpoint is None and first:
         checkpoint, source = utils.load_checkpoint(first), first
     stored = checkpoint.get("config") if checkpoint else None
-    config = Config(**stored) if stored else find_config(args.config)
-    if args.ratios:
-        config = dataclasses.replace(config, ratios=tuple(args.ratios))
+    config = Config(**stored) if stored else find_config(settings.config)
+    if settings.ratios:
+        config = dataclasses.replace(config, ratios=tuple(settings.ratios))
     model = WaveletVFI(config)
     if checkpoint:
         load_weights(model, checkpoint["model"], source=source)

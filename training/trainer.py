@@ -1,6 +1,5 @@
 """One training run: its network, optimizer and position, and one optimizer step."""
 
-import argparse
 import contextlib
 import dataclasses
 import math
@@ -21,60 +20,46 @@ from models import PRECISIONS, Interpolation, WaveletVFI
 from models.losses import Loss
 
 from . import checkpoints
-from .average import average_weights
 from .log import TrainingLog
-from .optimizer import make_optimizer
-from .report import write_report
+from .optimizer import average_weights, make_optimizer
+from .options import Settings
 from .schedule import Position, Schedule
-from .scores import Validation
 from .signals import StopRequest
 from .stages import DYNAMIC, STATIC, WARM_UP, build_model, loss_of, stage_of, trained_network
 from .step import Step
+from .summary import write_report
 from .teacher import open_teacher
-from .trunk import SIZES, optimizer_state
-
-KEPT_OPTIONS = (
-    "dynamic",
-    "classifier_only",
-    "batch_size",
-    "accumulate",
-    "seed",
-    "crop_size",
-    "precision",
-    "ema",
-    "optimizer",
-    "world_size",
-)
-OLDER_OPTIONS = {"optimizer": "adamw"}  # what runs had before there was a choice
+from .trunk import take_over_optimizer
+from .validation import Validation
 
 
 class Trainer:
     """One run: the network, its optimizer, where it stands, and the folder it writes to."""
 
-    def __init__(self, args: argparse.Namespace, process: utils.Process, steps_per_epoch: int):
-        self.args, self.process = args, process
-        self.schedule = Schedule(args, steps_per_epoch)
+    def __init__(self, settings: Settings, process: utils.Process, steps_per_epoch: int):
+        self.settings, self.process = settings, process
+        self.schedule = Schedule(settings, steps_per_epoch)
         self.position, self.best = Position(), -math.inf
-        self.out, self.stage, self.network = Path(args.out), "", None
-        compiles_loss = args.compile and process.device.type != "cpu"  # there the census takes minutes to compile
+        self.out, self.stage, self.network = Path(settings.out), "", None
+        compiles_loss = settings.compile and process.device.type != "cpu"  # there the census takes minutes to compile
         self.loss_of = torch.compile(loss_of) if compiles_loss else loss_of
         self.stop_request, self.stopped_by = StopRequest(), 0
-        self.teacher = open_teacher(args.teacher) if args.teacher else None
+        self.teacher = open_teacher(settings.teacher) if settings.teacher else None
         source, checkpoint = self._find_checkpoint()
-        self.model = build_model(args, source, checkpoint).to(process.device, memory_format=torch.channels_last)
-        if args.any_time and not self.model.config.any_time:
+        self.model = build_model(settings, source, checkpoint).to(process.device, memory_format=torch.channels_last)
+        if settings.any_time and not self.model.config.any_time:
             raise ValueError(
                 "--any_time needs a network that takes the time as an input, and this one does not; "
                 "python -m training.tools resize --set any_time=true --from ... makes one of its weights"
             )
-        self.average = average_weights(self.model, args.ema) if args.ema else None
-        self.optimizer = make_optimizer(args.optimizer, self.model, args.lr_start, process.device.type)
-        self.scaler = torch.amp.GradScaler(process.device.type, enabled=args.precision == "fp16")
+        self.average = average_weights(self.model, settings.ema) if settings.ema else None
+        self.optimizer = make_optimizer(settings.optimizer, self.model, settings.lr_start, process.device.type)
+        self.scaler = torch.amp.GradScaler(process.device.type, enabled=settings.precision == "fp16")
         self.saved_at, self.log = time.monotonic(), None
         if checkpoint:
             self._resume(source, checkpoint)
-        elif args.branch_from:
-            self._take_over_optimizer(args.branch_from)
+        elif settings.branch_from:
+            take_over_optimizer(settings.branch_from, self.model, self.optimizer, settings.optimizer)
         if process.is_main:
             self.log = TrainingLog(self.out, self.model.config.ratios, self.position)
             begun = f"resumed from {source}" if checkpoint else f"started in {self.out}"
@@ -82,11 +67,11 @@ class Trainer:
         self._counted = time.monotonic()
 
     def progress(self) -> float:
-        """How far the run is, 0 to 1."""
+        """Return how far the run is, 0 to 1."""
         return self.schedule.progress(self.position)
 
     def validated_model(self) -> WaveletVFI:
-        """The weights to validate and to ship: the averaged ones, or the current ones without `--ema`."""
+        """Return the weights to validate and to ship: the averaged ones, or the current ones without `--ema`."""
         return self.average.module if self.average else self.model
 
     def step(self, batches: Sequence[Sample]) -> Step:
@@ -96,7 +81,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         # Gumbel noise depends on the step alone, so that a resumed run repeats it.
-        torch.manual_seed(mix_seeds(self.args.seed, self.position.step, self.process.rank))
+        torch.manual_seed(mix_seeds(self.settings.seed, self.position.step, self.process.rank))
         self.optimizer.zero_grad(set_to_none=True)
         losses = []
         for number, (frames, times) in enumerate(batches, start=1):
@@ -124,28 +109,28 @@ class Trainer:
         if self.process.is_main:
             self.log.flush()
             state = self._describe(self.model) | self._state_to_continue()
-            checkpoints.save(self.out, state, step=self.position.step, keep=self.args.keep)
+            checkpoints.save(self.out, state, step=self.position.step, keep=self.settings.keep)
             self.saved_at = time.monotonic()
 
     def save_if_due(self) -> None:
-        if time.monotonic() - self.saved_at > 60 * self.args.save_minutes:
+        if time.monotonic() - self.saved_at > 60 * self.settings.save_minutes:
             self.save()
 
     def report(self) -> None:
         """Leave the table and the curves of the whole run."""
         if self.process.is_main:
             self.log.flush()
-            batch = f"{self.args.batch_size} x {self.args.accumulate} x {self.process.world_size}"
+            batch = f"{self.settings.batch_size} x {self.settings.accumulate} x {self.process.world_size}"
             settings = {
                 "skipped steps": self.position.skipped,
-                "stage": stage_of(self.args, 1),
-                "precision": self.args.precision,
+                "stage": stage_of(self.settings, 1),
+                "precision": self.settings.precision,
             }
             settings |= {"batch size x accumulated x processes": batch, "device": self.process.device.type}
             write_report(self.out, settings, seconds=self.position.seconds)
 
     def agree(self, *values: float) -> list[float]:
-        """Each value's largest over all processes: so they decide alike."""
+        """Return the largest of each value over all processes, so that they decide alike."""
         if self.process.world_size == 1:
             return list(values)
         largest = torch.tensor(values, dtype=torch.float64, device=self.process.device)
@@ -153,35 +138,36 @@ class Trainer:
         return largest.tolist()
 
     def agree_to_stop(self) -> bool:
-        """Whether any process was asked to stop by a signal."""
+        """Return True if a signal asked any process to stop."""
         self.stopped_by = int(*self.agree(self.stop_request.number))
         return self.stopped_by > 0
 
     def _enter_stage(self) -> None:
         """Choose what is trained now, and wrap it for compilation and for its processes."""
-        stage = stage_of(self.args, self.progress())
+        stage = stage_of(self.settings, self.progress())
         if stage == self.stage:
             return
-        self.stage, only = stage, self.args.classifier_only
+        self.stage, only = stage, self.settings.classifier_only
         network = trained_network(self.model, stage, classifier_only=only)
         if self.process.world_size > 1:
             network = DistributedDataParallel(network)
-        self.network = torch.compile(network) if self.args.compile else network
+        self.network = torch.compile(network) if self.settings.compile else network
 
     def _forward(self, frames: Tensor, times: Tensor) -> tuple[Interpolation, Tensor, Loss]:
         """Output, truth and loss for (B, 3 frames, 3, H, W) uint8; the loss in float32 whatever the precision."""
         frames = frames.to(self.process.device, non_blocking=True).float() / 255
         img0, imgt, img1 = frames.unbind(1)
         options = {WARM_UP: {}, STATIC: {"ratio": 0.0}, DYNAMIC: {"temperature": self._temperature()}}[self.stage]
-        if self.args.any_time:
+        if self.settings.any_time:
             options["t"] = times.float().to(self.process.device)
-        if self.args.scales:  # of the step alone: every process draws the same
-            options["passes"] = random.Random(mix_seeds(self.args.seed, self.position.step)).choice(self.args.scales)
-        dtype = PRECISIONS[self.args.precision]
+        if self.settings.scales:  # of the step alone: every process draws the same
+            draw = random.Random(mix_seeds(self.settings.seed, self.position.step))
+            options["passes"] = draw.choice(self.settings.scales)
+        dtype = PRECISIONS[self.settings.precision]
         with torch.autocast(self.process.device.type, dtype, enabled=dtype != torch.float32):
             output = self.network(img0, img1, **options)
             taught = self.teacher(img0, img1, imgt, options.get("t")) if self.teacher else None
-        return output, imgt, self.loss_of(output, imgt, self.stage, self.args, taught, (img0, img1))
+        return output, imgt, self.loss_of(output, imgt, self.stage, self.settings, taught, (img0, img1))
 
     def _temperature(self) -> float | None:
         return self.schedule.temperature(self.position) if self.stage == DYNAMIC else None
@@ -195,8 +181,8 @@ class Trainer:
         self.scaler.unscale_(self.optimizer)
         trained = [p for p in self.model.parameters() if p.grad is not None]
         norm = nn.utils.get_total_norm([p.grad for p in trained])
-        if self.args.clip_norm:
-            nn.utils.clip_grads_with_norm_(trained, self.args.clip_norm, norm)
+        if self.settings.clip_norm:
+            nn.utils.clip_grads_with_norm_(trained, self.settings.clip_norm, norm)
         return norm
 
     def _update(self, done: Step) -> None:
@@ -218,7 +204,7 @@ class Trainer:
         values = f"loss {done.loss.total:.3g}, gradient norm {done.gradient_norm:.3g}"
         if bad and self.log:
             self.log.note(f"step {step}: skipped, not finite ({values}), {in_row} in a row, {skipped} in all")
-        if in_row >= self.args.max_bad_steps:
+        if in_row >= self.settings.max_bad_steps:
             saved = next(iter(checkpoints.list_newest(self.out)), None)
             raise ValueError(
                 f"{in_row} steps in a row, up to step {step}, had a loss or a gradient that is not finite and were "
@@ -227,53 +213,35 @@ class Trainer:
             )
 
     def _kept_options(self) -> dict[str, Any]:
-        """What a resumed run must have in common with the one it continues."""
-        options = vars(self.args) | {"world_size": self.process.world_size}
-        return {name: options[name] for name in KEPT_OPTIONS} | {"steps_per_epoch": self.schedule.steps_per_epoch}
+        """Return what a resumed run must have in common with the one that it continues."""
+        options = checkpoints.kept_options(dataclasses.asdict(self.settings) | {"world_size": self.process.world_size})
+        return options | {"steps_per_epoch": self.schedule.steps_per_epoch}
 
     def _describe(self, model: WaveletVFI) -> dict[str, Any]:
-        """A model's weights, and what they are."""
+        """Return a model's weights with its configuration, stage, position and best score."""
         state = {"model": model.state_dict(), "config": dataclasses.asdict(model.config)}
         return state | {"stage": self.stage, "position": self.position._asdict(), "best": self.best}
 
     def _state_to_continue(self) -> dict[str, Any]:
         state = {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
-        state |= {"options": self._kept_options(), "lr_warmup": self.schedule.lr_warmup, "args": vars(self.args)}
+        state |= {"options": self._kept_options(), "lr_warmup": self.schedule.lr_warmup}
+        state["args"] = dataclasses.asdict(self.settings)
         return state | ({"average": self.average.state_dict()} if self.average else {})
 
     def _find_checkpoint(self) -> tuple[str, dict | None]:
-        """Where the run goes on from, read by the main process for all: other hosts need not have the file."""
-        found = [checkpoints.find(self.out, self.args.resume) if self.process.is_main else None]
+        """Find where the run goes on from. The main process reads for all: other hosts need not have the file."""
+        found = [checkpoints.find(self.out, self.settings.resume) if self.process.is_main else None]
         if self.process.world_size > 1:
             dist.broadcast_object_list(found, src=0, device=self.process.device)
         return found[0]
 
-    def _take_over_optimizer(self, source: str) -> None:
-        """Continue with the optimizer of another run: its estimates of every gradient's size."""
-        checkpoint = utils.load_checkpoint(source)
-        if SIZES in checkpoint:
-            checkpoint["optimizer"] = optimizer_state(checkpoint, self.model, self.optimizer)
-        if "optimizer" not in checkpoint:
-            raise ValueError(f"{source} holds weights alone; use --init_from, or --branch_from a run's last.pth")
-        theirs = "muon" if any("momentum" in state for state in checkpoint["optimizer"]["state"].values()) else "adamw"
-        if theirs != self.args.optimizer:
-            raise ValueError(f"{source} is of a run with --optimizer {theirs}; a branch keeps it, or use --init_from")
-        self.optimizer.load_state_dict(checkpoint["optimizer"])
-
     def _resume(self, source: str, checkpoint: dict) -> None:
-        if "options" not in checkpoint:
-            raise ValueError(f"{source} holds weights alone; use --init_from, or --resume a last.pth")
-        for name, now in self._kept_options().items():
-            before = checkpoint["options"].get(name, OLDER_OPTIONS.get(name))
-            if before != now:
-                raise ValueError(
-                    f"{source} was made with --{name} {before}, not {now}; "
-                    "a resumed run keeps it (a new stage starts with --init_from)"
-                )
+        """Take over everything of a checkpoint but the weights, which the model has already."""
+        checkpoints.check_options(source, checkpoint, self._kept_options())
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         self.scaler.load_state_dict(checkpoint["scaler"])
         if self.average:
             self.average.load_state_dict(checkpoint["average"])
         self.position, self.best = Position(**checkpoint["position"]), checkpoint["best"]
-        if self.args.lr_warmup is None:
+        if self.settings.lr_warmup is None:
             self.schedule.lr_warmup = checkpoint["lr_warmup"]

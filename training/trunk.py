@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+import utils
 from models import Config, WaveletVFI
 
 SCALE = 1024.0  # gradients are small: their sizes, times this, are well inside half precision
@@ -41,7 +42,7 @@ def pack(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 
 def optimizer_state(packed: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Return what `optimizer.load_state_dict` takes, from the small form; AdamW's momentum is 0."""
+    """Return the state for `optimizer.load_state_dict` from the small form; AdamW's momentum is 0."""
     state: dict[int, dict[str, Tensor]] = {}
     for number, (name, parameter) in enumerate(model.named_parameters()):
         if name in packed[SIZES]:
@@ -52,3 +53,19 @@ def optimizer_state(packed: dict[str, Any], model: nn.Module, optimizer: torch.o
         if number in state:
             state[number]["step"] = torch.tensor(packed["steps"][name])
     return {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
+
+
+def take_over_optimizer(source: str, model: nn.Module, optimizer: torch.optim.Optimizer, name: str) -> None:
+    """Load the optimizer's state of another run: its estimates of every gradient's size.
+
+    name: of the optimizer, "adamw" or "muon". Raises ValueError for weights alone, or a run with another optimizer.
+    """
+    checkpoint = utils.load_checkpoint(source)
+    if SIZES in checkpoint:
+        checkpoint["optimizer"] = optimizer_state(checkpoint, model, optimizer)
+    if "optimizer" not in checkpoint:
+        raise ValueError(f"{source} holds weights alone; use --init_from, or --branch_from a run's last.pth")
+    theirs = "muon" if any("momentum" in state for state in checkpoint["optimizer"]["state"].values()) else "adamw"
+    if theirs != name:
+        raise ValueError(f"{source} is of a run with --optimizer {theirs}; a branch keeps it, or use --init_from")
+    optimizer.load_state_dict(checkpoint["optimizer"])

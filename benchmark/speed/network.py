@@ -17,8 +17,8 @@ from models.macs import executed_gmacs
 from models.sparse import METHODS
 from models.sparse.triton_kernels import is_available
 
-from .metrics import psnr
-from .speed_cases import find_ratios, load_frames
+from ..metrics import psnr
+from .cases import find_ratios, load_frames
 from .timing import interleaved_medians, interleaved_parts, memory_growth
 
 

@@ -1,4 +1,4 @@
-"""From what a command line names to triplets."""
+"""The roots of training data, as a command line names them, opened as triplets."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from typing import Any
 from .clips import GIB, VIDEO_SUFFIXES, ClipTriplets
 from .mixture import Mixture
 from .shapes import MovingCutouts, MovingShapes
-from .triplets import TripletDataset, Vimeo90K, Vimeo90KSeptuplets
+from .triplets import TripletSource, Vimeo90K, Vimeo90KSeptuplets
 
 #: Made-up triplets: what they may look like, as an expression and in words.
 SIZE = r"(?::(\d+)x(\d+)(?:@(\d+))?)?"
@@ -32,7 +32,7 @@ def open_triplets(
     cache_folder: str | os.PathLike | None = None,
     strides: Sequence[int] = (1,),
     show_progress: bool = False,
-) -> TripletDataset | ClipTriplets | MovingShapes:
+) -> TripletSource:
     """Open what `root` is: Vimeo90K's triplets or septuplets, a folder of short clips, or made-up triplets.
 
     These are "shapes:COUNT" or "shapes:COUNT:HEIGHTxWIDTH", or with the frames of another root "cutouts:COUNT:ROOT" or
@@ -97,7 +97,7 @@ def open_mixture(
         options = {"skip_bad": skip_bad, "cache_folder": cache_folder, "strides": strides}
         options["show_progress"] = show_progress
         part = open_triplets(root, split, cache_gib=cache_gib, **options)
-        cache_gib = max(0.0, cache_gib - getattr(part, "cached", 0) / GIB)
+        cache_gib = max(0.0, cache_gib - part.cached / GIB)
         source = _source(part)
         if source in seen:
             raise ValueError(f"{root} and {seen[source]} are the same triplets; give each source once")
@@ -106,15 +106,18 @@ def open_mixture(
     return Mixture(parts, skip_bad=skip_bad)
 
 
-def _source(part: TripletDataset | ClipTriplets | MovingShapes) -> object:
-    """Equal for two sets that have the same triplets: made-up ones are the same from the first on, however many."""
+def _source(part: TripletSource) -> object:
+    """Return a value that is equal for two sets with the same triplets.
+
+    Made-up triplets are the same from the first on, however many there are.
+    """
     if isinstance(part, MovingCutouts):
         return type(part), _source(part.frames)
     return type(part) if isinstance(part, MovingShapes) else part.root.resolve()
 
 
 def _parse(spec: str, form: str, forms: str) -> tuple[int, dict[str, Any], str]:
-    """How many, size and motion where they are given, and whose frames. Raises ValueError: another form."""
+    """Return the count, the size and motion that are given, and the root of frames. Raises ValueError: another form."""
     match = re.fullmatch(form, spec)
     if not match:
         raise ValueError(f"{spec!r} must be {forms}")

@@ -125,17 +125,17 @@ def _measured_parts(network: WaveletVFI, watch: Stopwatch) -> Iterator[None]:
     coarsest = [(part, "forward") for part in (net.coarsest, net.low_head)] + [(net.high_heads[3], "masked")]
     with contextlib.ExitStack() as stack:
         for owner, name in coarsest:
-            stack.enter_context(_replaced(owner, name, watch.around(getattr(owner, name), "level 4")))
+            stack.enter_context(replaced(owner, name, watch.around(getattr(owner, name), "level 4")))
         sparse_level = watch.around(models.synthesis.sparse_level, level_of)
-        stack.enter_context(_replaced(network, "perceive", watch.around(network.perceive, "motion")))
-        stack.enter_context(_replaced(network.context, "forward", watch.around(network.context.forward, "context")))
-        stack.enter_context(_replaced(net, "forward", with_dense_context))
-        stack.enter_context(_replaced(models.synthesis, "sparse_level", sparse_level))
+        stack.enter_context(replaced(network, "perceive", watch.around(network.perceive, "motion")))
+        stack.enter_context(replaced(network.context, "forward", watch.around(network.context.forward, "context")))
+        stack.enter_context(replaced(net, "forward", with_dense_context))
+        stack.enter_context(replaced(models.synthesis, "sparse_level", sparse_level))
         yield
 
 
 @contextlib.contextmanager
-def _replaced(owner: object, name: str, function: Callable) -> Iterator[None]:
+def replaced(owner: object, name: str, function: Callable) -> Iterator[None]:
     """Inside, `owner.name` is another function."""
     own = vars(owner).get(name)
     setattr(owner, name, function)

@@ -1,4 +1,4 @@
-"""What a measurement of speed leaves behind: tables, a JSON file, and a plot of time against cost."""
+"""The results of a measurement of speed: tables, a JSON file, and a plot of time against cost."""
 
 import datetime
 import hashlib
@@ -8,16 +8,24 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from utils import atomic_path
 
-from .report import describe_machine
-from .speed_cases import CLIP, FIRST
-from .speed_network import PUBLISHED, Row, Setting
+from ..tables import describe_machine
+from .cases import CLIP, FIRST
+from .network import PUBLISHED, Row, Setting
 from .timing import PARTS
+from .tool import STAGES, ToolRow, ToolSetting
 
 COLUMNS = (
     *("size", "cost", "path", "ms", "time x published", "GMACs as published", "executed"),
     *("time saved / operations saved", "memory (MiB)", "memory x published", "largest difference", "PSNR (dB)"),
+)
+TOOL_COLUMNS = (
+    *("size", "method", "frames", "seconds", "frames/s", "start-up and first frame (s)"),
+    *(f"{stage} busy" for stage in STAGES),
+    "time without a network",
 )
 #: Okabe and Ito's colours, told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -73,6 +81,43 @@ def write_report(folder: Path, setting: Setting, rows: list[Row]) -> dict[str, A
     with atomic_path(folder / "speed.json") as temporary:
         temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     return report
+
+
+def format_tool_table(rows: list[ToolRow]) -> str:
+    """Return Markdown: a row per size and method; a method that could not run says why."""
+    return "\n".join([_line(TOOL_COLUMNS), _line(["---"] * len(TOOL_COLUMNS)), *(_line(_tool_cells(r)) for r in rows)])
+
+
+def describe_tool(setting: ToolSetting, device: torch.device) -> str:
+    """Return two lines of Markdown that explain the table."""
+    machine = describe_machine(device)
+    return (
+        f"{setting.length} frames of {setting.clip.name}, scaled, made twice as many; {machine['device']}, "
+        f"PyTorch {machine['torch']}; median of {setting.repeats} run(s). The first two rows of a size are programs, "
+        f"the others the pipeline in one process with {setting.threads} thread(s).\n"
+        "Busy: share of the time of the run; stages run beside each other. Time without a network: that of the "
+        "pipeline with a free network, as a share of this row's."
+    )
+
+
+def write_tool_report(folder: Path, setting: ToolSetting, rows: list[ToolRow], device: torch.device) -> str:
+    """Write tool.md and tool.json into a folder. Return the text of the former."""
+    report = {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "clip": setting.clip.name,
+        "length": setting.length,
+        "threads": setting.threads,
+        "repeats": setting.repeats,
+        "machine": describe_machine(device),
+        "rows": [row._asdict() | {"run": row.run and row.run._asdict()} for row in rows],
+    }
+    text = f"{describe_tool(setting, device)}\n\n{format_tool_table(rows)}\n"
+    with atomic_path(folder / "tool.md") as temporary:
+        temporary.write_text(text)
+    with atomic_path(folder / "tool.json") as temporary:
+        temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+    return text
 
 
 def draw(path: Path, report: dict[str, Any]) -> None:
@@ -135,6 +180,16 @@ def _cells(row: Row) -> list[str]:
         *(_optional(row.memory, ".0f"), _optional(row.relative_memory, ".2f")),
         *(f"{row.difference:.1e}", f"{row.psnr:.1f}"),
     ]
+
+
+def _tool_cells(row: ToolRow) -> list[str]:
+    name, run = [f"{row.size[0]}x{row.size[1]}", row.method], row.run
+    if run is None:
+        return [*name, row.note, *[""] * (len(TOOL_COLUMNS) - 3)]
+    stages = run.stages or {}
+    shares = [_optional(stages[stage] / run.seconds if stages else None, ".0%") for stage in STAGES]
+    times = (str(run.frames), f"{run.seconds:.2f}", f"{run.frames / run.seconds:.2f}", _optional(run.first, ".2f"))
+    return [*name, *times, *shares, _optional(row.overhead, ".1%")]
 
 
 def _optional(value: float | None, form: str) -> str:

@@ -1,0 +1,235 @@
+"""The whole tool: frames per second of `interpolate.py`, beside FFmpeg's `minterpolate` and other networks.
+
+Two kinds of runs are measured:
+
+- Programs: `interpolate.py` with its default options, and FFmpeg, each a process of its own, as a user starts them.
+- Pipelines: `video.convert` in this process, with our network, with a peer, or with the average of the two frames.
+  Only the network differs, so that the average shows the cost of everything else. Clocks around the stages tell the
+  seconds in which each was busy. Stages run beside each other, so that their shares may add up to more than 1.
+"""
+
+import functools
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import av
+import torch
+from av.video.reformatter import Interpolation
+from torch import Tensor
+from tqdm import tqdm
+
+from datasets.clips import EXAMPLE
+from models import waveletvfi
+from utils import pick_device
+from video import Model, VideoReader, convert
+from video.segments import SegmentWriter
+
+from ..methods import Function, average
+from .timing import Stopwatch, replaced
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS, IN_PROCESS, FFMPEG, FREE = "interpolate.py", "our network", "ffmpeg minterpolate", "average (a free network)"
+MISSING = "ffmpeg is not on PATH"
+STAGES = ("decode", "network", "encode")
+SIZES = ((640, 272), (1280, 720), (1920, 1080))
+#: As interpolate.py encodes by default, so that both programs encode alike.
+ENCODER = ("-c:v", "libx264", "-crf", "18", "-preset", "medium")
+
+
+class ToolSetting(NamedTuple):
+    """The setting that all runs share.
+
+    clip: the video that is scaled. length: frames taken of it. peers: networks for the same pipeline.
+    threads: of PyTorch in the pipelines of this process. repeats: runs of each; the median counts.
+    """
+
+    clip: Path = EXAMPLE
+    length: int = 24
+    peers: tuple[Function, ...] = ()
+    threads: int = 1
+    repeats: int = 1
+
+
+class Run(NamedTuple):
+    """One run from the input file to the output file.
+
+    frames: frames of the output. seconds: time that passed. first: seconds of a run for two input frames, which is the
+    start-up and one made frame; None for a pipeline. stages: seconds in which "decode", "network" and "encode" were
+    busy; None for a program.
+    """
+
+    frames: int
+    seconds: float
+    first: float | None = None
+    stages: dict[str, float] | None = None
+
+
+class ToolRow(NamedTuple):
+    """One method at one size.
+
+    size: (width, height). method: its name. run: the median run; None if there is none. note: why there is none.
+    overhead: seconds with a free network over seconds with this one; None for a program.
+    """
+
+    size: tuple[int, int]
+    method: str
+    run: Run | None
+    note: str = ""
+    overhead: float | None = None
+
+
+class PeerModel:
+    """A peer (`benchmark.methods.Function`) in the place of the network of `video.convert`."""
+
+    def __init__(self, peer: Function):
+        self._peer, self.fingerprint = peer, peer.name
+        self.config = SimpleNamespace(any_time=peer.any_time)
+
+    @torch.no_grad()
+    def interpolate(self, img0: Tensor, img1: Tensor, *, t: float = 0.5, **_: float | None) -> Tensor:
+        """Return the frame at time t of two (1, 3, H, W) in [0, 1]."""
+        return self._peer.predict(img0, img1, [0], t)[0].frame
+
+
+def measure_tool(setting: ToolSetting, sizes: Sequence[tuple[int, int]]) -> list[ToolRow]:
+    """Return the rows of every size: the two programs, our network, the peers, the free network.
+
+    Raises:
+        FileNotFoundError, ValueError: no such clip, or fewer than two frames in it; a program that fails.
+    """
+    device = pick_device()
+    pipelines = {IN_PROCESS: waveletvfi(device=device)}
+    pipelines |= {peer.name: PeerModel(peer) for peer in setting.peers} | {FREE: PeerModel(average())}
+    rows: list[ToolRow] = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tqdm(total=len(sizes) * setting.repeats * (2 + len(pipelines)), unit="run", disable=None) as bar,
+    ):
+        for size in sizes:
+            clip = scale_clip(setting.clip, size, setting.length, Path(folder) / f"{size[0]}x{size[1]}.mp4")
+            short = scale_clip(setting.clip, size, 2, Path(folder) / f"{size[0]}x{size[1]} short.mp4")
+            runs: dict[str, Callable[[], Run] | None] = {
+                OURS: functools.partial(run_program, interpolate_command, clip, short),
+                FFMPEG: functools.partial(run_program, ffmpeg_command, clip, short) if has_ffmpeg() else None,
+            }
+            for name, model in pipelines.items():
+                runs[name] = functools.partial(run_pipeline, clip, short, model, device, setting.threads)
+            rows += _compare(size, runs, setting.repeats, bar)
+    return rows
+
+
+def _compare(
+    size: tuple[int, int], runs: dict[str, Callable[[], Run] | None], repeats: int, bar: tqdm
+) -> Iterator[ToolRow]:
+    """Measure the runs in turns and give a row for each."""
+    found: dict[str, list[Run]] = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, run in runs.items():
+            bar.set_description(f"{size[0]}x{size[1]}, {name}")
+            found[name] += [run()] if run else []
+            bar.update()
+    medians = {name: sorted(some, key=lambda run: run.seconds)[len(some) // 2] for name, some in found.items() if some}
+    for name in runs:
+        if name not in medians:
+            yield ToolRow(size, name, None, MISSING)
+            continue
+        run = medians[name]
+        yield ToolRow(size, name, run, overhead=None if run.stages is None else medians[FREE].seconds / run.seconds)
+
+
+def scale_clip(source: Path, size: tuple[int, int], length: int, path: Path) -> Path:
+    """Write the first `length` frames of a video, scaled to (width, height), as H.264 of high quality.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such video, or fewer than two frames in it.
+    """
+    reader, count = VideoReader(source), 0
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=reader.rate, options={"crf": "12"})
+        (stream.width, stream.height), stream.pix_fmt = size, "yuv420p"
+        for frame in reader.frames():
+            picture = av.VideoFrame.from_ndarray(frame.image, format="rgb24" if reader.bits == 8 else "rgb48le")
+            scaled = picture.reformat(*size, format="yuv420p", interpolation=Interpolation.BICUBIC)
+            scaled.pts, scaled.time_base, count = count, 1 / reader.rate, count + 1
+            container.mux(stream.encode(scaled))
+            if count == length:
+                break
+        container.mux(stream.encode())
+    if count < 2:
+        raise ValueError(f"{source} has {count} frame; at least two are needed, name another --clip")
+    return path
+
+
+def has_ffmpeg() -> bool:
+    """Return True if FFmpeg's program is on PATH."""
+    return shutil.which("ffmpeg") is not None
+
+
+def interpolate_command(clip: Path, output: Path) -> list[str]:
+    """Return the command of a user who doubles the frames of a clip."""
+    return [sys.executable, str(ROOT / "interpolate.py"), str(clip), "--output", str(output), "--overwrite"]
+
+
+def ffmpeg_command(clip: Path, output: Path) -> list[str]:
+    """Return the same command for FFmpeg's motion compensation."""
+    doubled = f"minterpolate=fps={2 * VideoReader(clip).rate}:mi_mode=mci"
+    return ["ffmpeg", "-nostdin", "-v", "error", "-y", "-i", str(clip), "-vf", doubled, *ENCODER, str(output)]
+
+
+def run_program(command: Callable[[Path, Path], list[str]], clip: Path, short: Path) -> Run:
+    """Run a program on the clip and on its first two frames. Raises ValueError if it fails."""
+    output = clip.with_name("made.mp4")
+    seconds = []
+    for source in (short, clip):
+        words, start = command(source, output), time.perf_counter()
+        done = subprocess.run(words, capture_output=True, text=True)
+        seconds.append(time.perf_counter() - start)
+        if done.returncode:
+            said = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+            raise ValueError(f"{Path(words[1]).name if words[0] == sys.executable else words[0]} failed: {said}")
+    return Run(sum(1 for _ in VideoReader(output).frames()), seconds[1], seconds[0])
+
+
+def run_pipeline(clip: Path, short: Path, model: Model, device: torch.device, threads: int) -> Run:
+    """Run the pipeline in this process with all stages clocked, after a run on `short` that does not count."""
+    watch, output = Stopwatch(torch.device("cpu")), clip.with_name("made.mp4")
+    run = functools.partial(convert, output=output, model=model, device=device, overwrite=True, threads=threads)
+    run([short])
+    with _clocked_stages(watch, model, device):
+        done = run([clip])
+    stages = {name: watch.seconds().get(name, 0.0) for name in STAGES}
+    return Run(done.frames, done.seconds, stages=stages)
+
+
+@contextmanager
+def _clocked_stages(watch: Stopwatch, model: Model, device: torch.device) -> Iterator[None]:
+    """Inside, reading a frame, calling the network and encoding a frame are measured."""
+    name = "interpolate_details" if hasattr(model, "interpolate_details") else "interpolate"
+    call, frames = getattr(model, name), VideoReader.frames
+
+    def finished(*args: object, **options: object) -> object:
+        made = call(*args, **options)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return made
+
+    def clocked_frames(reader: VideoReader, **options: object) -> Iterator[object]:
+        own = frames(reader, **options)
+        read = watch.around(functools.partial(next, own, None), "decode")
+        yield from iter(read, None)
+
+    with ExitStack() as stack:
+        stack.enter_context(replaced(model, name, watch.around(finished, "network")))
+        stack.enter_context(replaced(VideoReader, "frames", clocked_frames))
+        for part in ("write", "finish"):
+            encode = watch.around(getattr(SegmentWriter, part), "encode")
+            stack.enter_context(replaced(SegmentWriter, part, encode))
+        yield
