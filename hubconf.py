@@ -14,10 +14,7 @@ from typing import Any as _Any
 dependencies = ["torch", "numpy", "PIL", "pywt"]
 
 _ROOT = _Path(__file__).resolve().parent
-_NAMES = (
-    *("extras", "image_files", "models", "pytorch_wavelets", "startup", "tiff_files", "utils", "weight_files"),
-    "whole_files",
-)
+_NAMES = ("common", "models", "pytorch_wavelets", "utils")
 
 
 def waveletvfi(checkpoint: str | None = None, *, pretrained: bool = True, **options: _Any) -> _Any:

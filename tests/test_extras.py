@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import utils
-from extras import MissingPackageError, require
+from common.extras import MissingPackageError, require
 from models import WaveletVFI
 
 

@@ -9,34 +9,34 @@ import tomllib
 ROOT = Path(__file__).parent.parent
 #: What each part of the project may import of the others.
 MAY_IMPORT = {
-    "extras": set(),
-    "startup": set(),
-    "tiff_files": {"extras"},
-    "weight_files": {"extras"},
-    "whole_files": set(),
-    "image_files": {"tiff_files", "whole_files"},
-    "utils": {"image_files", "startup", "weight_files", "whole_files"},
+    "common": set(),
+    "utils": {"common"},
     "pytorch_wavelets": set(),
-    "models": {"pytorch_wavelets", "utils", "extras"},
+    "models": {"common", "pytorch_wavelets", "utils"},
     "datasets": {"utils"},
-    "benchmark": {"datasets", "models", "pytorch_wavelets", "startup", "training", "utils"},
-    "video": {"models", "tiff_files", "utils"},
+    "benchmark": {"common", "datasets", "models", "pytorch_wavelets", "training", "utils"},
+    "video": {"common", "models", "utils"},
     "web": {"datasets", "models", "utils", "video"},
     "training": {"models", "datasets", "utils"},
-    "train_vimeo90k": {"benchmark", "datasets", "startup", "training", "utils"},
-    "interpolate": {"models", "startup", "utils", "video"},
-    "export_onnx": {"models", "startup", "utils"},
+    "train_vimeo90k": {"benchmark", "common", "datasets", "training", "utils"},
+    "interpolate": {"common", "models", "utils", "video"},
+    "export_onnx": {"common", "models", "utils"},
     "hubconf": {"models"},
-    "app": {"extras", "models", "startup", "utils", "web"},
-    "waveletvfi_vs": {"extras", "models", "utils", "video"},
-    "demo": {"datasets", "interpolate", "models", "startup", "utils", "video"},
+    "app": {"common", "models", "utils", "web"},
+    "waveletvfi_vs": {"common", "models", "utils", "video"},
+    "demo": {"common", "datasets", "interpolate", "models", "utils", "video"},
 }
-#: Inside `models`, from the bottom up.
-MODEL_ORDER = [
+#: Inside these folders, from the bottom up.
+ORDERS = {
+    "common": [
+    "__init__", "startup", "extras", "names", "distributed", "whole_files", "weight_files", "tiff_files", "images",
+    "checkpoints",
+],
+    "models": [
     "official", "passes", "config", "weights", "hub", "pretrained", "bilinear", "layers", "checks", "bands", "sparse",
     "motion", "context", "macs", "synthesis", "waveletvfi", "exported", "export", "loading", "losses", "options",
     "__init__",
-]  # fmt: skip
+]}  # fmt: skip
 
 
 def imported(path: Path) -> set[str]:
@@ -66,15 +66,17 @@ def test_a_part_imports_only_from_below(part):
         assert not upward, f"{path.relative_to(ROOT)} imports {upward}"
 
 
-def test_inside_models_imports_point_down_too():
-    for path in (ROOT / "models").glob("*.py"):
-        rank = MODEL_ORDER.index(path.stem)
+@pytest.mark.parametrize("folder", ORDERS)
+def test_inside_a_folder_imports_point_down_too(folder):
+    order = ORDERS[folder]
+    for path in (ROOT / folder).glob("*.py"):
+        rank = order.index(path.stem)
         for name in imported(path):
             if name.startswith(".") and name != ".":
-                assert MODEL_ORDER.index(name[1:]) < rank, f"{path.name} imports {name}"
+                assert order.index(name[1:]) < rank, f"{path.name} imports {name}"
 
 
-@pytest.mark.parametrize("part", ["models", "pytorch_wavelets", "video", "utils", "interpolate"])
+@pytest.mark.parametrize("part", ["models", "pytorch_wavelets", "video", "utils", "common", "interpolate"])
 def test_interpolation_does_not_need_torchvision(part):
     for path in files_of(part):
         if path.stem != "picture":  # draws the demo's picture

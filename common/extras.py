@@ -12,9 +12,10 @@ def require(module: str, purpose: str) -> Any:
     """Import an optional module.
 
     Args:
-        module: its full name. purpose: what needs it, the message's first words.
+        module: its full name.
+        purpose: the feature that needs it; the message begins with these words.
     Raises:
-        MissingPackageError: it is not installed; names requirements-extra.txt.
+        MissingPackageError: the module is not installed. The message says how to install it.
     """
     try:
         return importlib.import_module(module)
