@@ -3,6 +3,8 @@
 import importlib
 from typing import Any
 
+from .startup import LISTS, ROOT
+
 
 class MissingPackageError(ImportError, ValueError):
     """An optional package is not installed; a ValueError too, so that scripts end in one line."""
@@ -21,6 +23,7 @@ def require(module: str, purpose: str) -> Any:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         package = (error.name or module).split(".")[0]
+        wanted = f"-r {LISTS[1]}" if (ROOT / LISTS[1]).is_file() else package  # a clone, or installed by pip
         raise MissingPackageError(
-            f"{purpose} needs the package {package}, which is not installed: pip install -r requirements-extra.txt"
+            f"{purpose} needs the package {package}, which is not installed: pip install {wanted}"
         ) from error

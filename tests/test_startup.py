@@ -139,6 +139,12 @@ def test_what_to_do_depends_on_where_python_is(tmp_path, monkeypatch):
     assert startup.how_to_get("tqdm") == "pip install -r requirements.txt"
 
 
+def test_installed_by_pip_a_script_says_which_package_to_install(tmp_path, monkeypatch):
+    """There is no list of requirements."""
+    monkeypatch.setattr(startup, "ROOT", tmp_path)
+    assert startup.how_to_get("matplotlib") == "pip install matplotlib"
+
+
 @pytest.mark.parametrize("name", ["models", "common", "tomllib", None])
 def test_a_missing_module_that_is_no_package_keeps_its_traceback(name):
     code = f"from common import startup; startup.begin_script(); raise ModuleNotFoundError('gone', name={name!r})"
