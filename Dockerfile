@@ -42,6 +42,7 @@ RUN case "$DEVICE" in \
 COPY LICENSE *.py ./
 COPY benchmark benchmark/
 COPY checkpoints checkpoints/
+COPY common common/
 COPY datasets datasets/
 COPY examples examples/
 COPY models models/

@@ -5,7 +5,7 @@ A web page on this machine: two images or a clip in; the frames between them, an
 Nothing leaves the machine. Needs the packages of requirements-extra.txt.
 """
 
-from startup import begin_script, run_script
+from common.startup import begin_script, run_script
 
 if __name__ == "__main__":
     begin_script()
@@ -18,7 +18,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from extras import require
+from common.extras import require
 from models import WaveletVFI, default_checkpoint
 from models.options import add_options, network
 from utils import pick_device

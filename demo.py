@@ -4,7 +4,7 @@ python demo.py --clip CLIP.mp4 --seconds 1
 What `make demo` runs: a real clip at twice its frame rate, and one picture that explains a pair of its frames.
 """
 
-from startup import begin_script, run_script
+from common.startup import begin_script, run_script
 
 if __name__ == "__main__":
     begin_script()

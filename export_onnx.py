@@ -6,7 +6,7 @@ The network as a graph for other programs: ONNX (.onnx), or torch.export's forma
 several sizes before the file gets its name. Takes a minute or two, and says what it is doing.
 """
 
-from startup import begin_script, run_script
+from common.startup import begin_script, run_script
 
 if __name__ == "__main__":
     begin_script()

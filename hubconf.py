@@ -3,21 +3,16 @@
 Entry points of torch.hub: every name here that does not begin with an underscore.
 """
 
-import contextlib as _contextlib
-import importlib as _importlib
+import hashlib as _hashlib
 import sys as _sys
-from collections.abc import Iterator as _Iterator
-from importlib.machinery import PathFinder as _PathFinder
+from importlib.util import module_from_spec as _module_from_spec
+from importlib.util import spec_from_file_location as _spec_from_file_location
 from pathlib import Path as _Path
 from typing import Any as _Any
 
 dependencies = ["torch", "numpy", "PIL", "pywt"]
 
 _ROOT = _Path(__file__).resolve().parent
-_NAMES = (
-    *("extras", "image_files", "models", "pytorch_wavelets", "startup", "tiff_files", "utils", "weight_files"),
-    "whole_files",
-)
 
 
 def waveletvfi(checkpoint: str | None = None, *, pretrained: bool = True, **options: _Any) -> _Any:
@@ -28,50 +23,32 @@ def waveletvfi(checkpoint: str | None = None, *, pretrained: bool = True, **opti
 
     Args:
         checkpoint: a .pth or .safetensors file: of this project, or the released weights as downloaded. Default: the
-            released weights where they are in checkpoints/, else the shipped ones.
+            released weights if they are in checkpoints/, else the shipped ones.
         pretrained: False for fresh weights.
-        config: "base" or "small", where the weights do not tell it.
-        device: where to; default CPU.
+        config: "base" or "small", if the weights do not tell it.
+        device: the network's device; default CPU.
         sparse: how sparse convolutions are computed: "auto", "folded", "gather", "masked" or "triton".
         precision: of the convolutions: "float32", "bf16", or on a GPU "fp16".
-        compile: the dense parts with torch.compile.
+        compile: compile the dense parts with torch.compile.
     Raises:
         FileNotFoundError, ValueError: no such file, not a checkpoint, weights of another network, unknown options.
     """
-    with _own_modules():
-        models = _importlib.import_module("models")
+    models = _sys.modules.get("models")
+    if models and _Path(models.__file__ or "").resolve().parent == _ROOT / "models":  # this project's own process
         if checkpoint is None and pretrained:
             checkpoint = models.default_checkpoint()
         return models.waveletvfi(checkpoint, **options)
+    return _package().load(checkpoint, pretrained=pretrained, **options)
 
 
-@_contextlib.contextmanager
-def _own_modules() -> _Iterator[None]:
-    """`models`, `utils` and so on are ours inside. Outside they stay what they are, or can become, in this process:
-    Python keeps one module per name, and many projects have these."""
-    before = {name: module for name, module in _sys.modules.items() if name.split(".")[0] in _NAMES}
-    foreign = [name for name in _NAMES if name in before and not _is_ours(before[name])]
-    elsewhere = [name for name in _NAMES if name not in before and _is_elsewhere(name)]
-    _forget(foreign)
-    try:
-        yield
-    finally:
-        if foreign or elsewhere:
-            _forget(_NAMES)
-            _sys.modules.update(before)
-
-
-def _forget(names: tuple[str, ...] | list[str]) -> None:
-    for name in [name for name in _sys.modules if name.split(".")[0] in names]:
-        del _sys.modules[name]
-
-
-def _is_ours(module: _Any) -> bool:
-    file = getattr(module, "__file__", None)
-    return file is not None and _ROOT in _Path(file).resolve().parents
-
-
-def _is_elsewhere(name: str) -> bool:
-    """Whether a folder of the search path other than this one has such a module."""
-    folders = [folder for folder in _sys.path if _Path(folder).resolve() != _ROOT]
-    return _PathFinder.find_spec(name, folders) is not None
+def _package() -> _Any:
+    """Import the clone as one package, under a name that no other project has: `models`, `utils` and an installed
+    `waveletvfi` keep their meaning in this process."""
+    folder = _ROOT / "waveletvfi"
+    name = f"waveletvfi_clone_{_hashlib.sha256(str(_ROOT).encode()).hexdigest()[:8]}"
+    if name not in _sys.modules:
+        spec = _spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=[str(folder)])
+        assert spec and spec.loader
+        module = _sys.modules[name] = _module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return _sys.modules[name]

@@ -12,7 +12,7 @@ folder, one after the other. Exit status: 0 done, 1 what is wrong in one line (o
 standard output closes it.
 """
 
-from startup import begin_script, run_script
+from common.startup import begin_script, run_script
 
 if __name__ == "__main__":
     begin_script()

@@ -10,7 +10,7 @@ The static stage (threshold ratio 0) comes first; the dynamic one starts from it
 Vimeo90K's layout, a folder of short clips, or made-up shapes:COUNT; several are mixed.
 """
 
-from startup import begin_script, run_script
+from common.startup import begin_script, run_script
 
 if __name__ == "__main__":
     begin_script()

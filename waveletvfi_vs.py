@@ -1,4 +1,4 @@
-"""import waveletvfi_vs
+"""from waveletvfi import waveletvfi_vs
 clip = waveletvfi_vs.vsfunc(clip, factor_num=5, factor_den=2)
 
 A filter for VapourSynth scripts: frames between those of a clip, at any rate. VapourSynth is an optional package.
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from extras import require
+from common.extras import require
 from models import waveletvfi
 from models.loading import default_checkpoint
 from utils import pick_device

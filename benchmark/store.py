@@ -14,7 +14,7 @@ from .scores import Scores
 
 Found = dict[tuple[str, str], list[list[Scores]]]  # by key and name: scores per frame and row
 ROOT = Path(__file__).resolve().parent.parent
-DECIDING = ("models", "pytorch_wavelets", "datasets", "video", "benchmark")  # the code that scores depend on
+DECIDING = ("models", "pytorch_wavelets", "datasets", "video", "benchmark", "common")  # the code that scores depend on
 
 
 class Store:

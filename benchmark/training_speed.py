@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from startup import begin_script, keep_freed_memory, run_script
+from common.startup import begin_script, keep_freed_memory, run_script
 
 if __name__ == "__main__":
     begin_script()

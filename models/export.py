@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import utils
-from extras import require
+from common.extras import require
 
 from .config import Config
 from .exported import METADATA, Graph, named

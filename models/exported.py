@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from extras import require
+from common.extras import require
 
 from .checks import check_frames, check_times
 from .config import config_of

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 import utils
-from extras import require
+from common.extras import require
 
 from .config import Config, config_of
 from .passes import AUTO

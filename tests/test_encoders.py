@@ -9,7 +9,7 @@ from clips import Average, make_clip, packets, read, square
 from clips import convert as in_segments
 
 import interpolate
-from startup import run_script
+from common.startup import run_script
 from video import Options, VideoReader, convert
 from video.write import encoders
 from video.write.encoders import describe_encoders, parse_options, with_options

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import utils
-from extras import MissingPackageError, require
+from common import extras
+from common.extras import MissingPackageError, require
 from models import WaveletVFI
 
 
@@ -24,6 +25,12 @@ def test_a_module_that_is_there_is_returned():
 @pytest.mark.parametrize("kind", [ImportError, ValueError])
 def test_a_missing_package_is_an_import_error_and_one_line_of_a_script(kind):
     with pytest.raises(kind, match=r"a test needs the package no_such_package, .* -r requirements-extra\.txt"):
+        require("no_such_package.inside", "a test")
+
+
+def test_installed_by_pip_the_message_names_the_package_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(extras, "ROOT", tmp_path)
+    with pytest.raises(MissingPackageError, match=r"which is not installed: pip install no_such_package$"):
         require("no_such_package.inside", "a test")
 
 

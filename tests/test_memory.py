@@ -7,7 +7,7 @@ import resource
 import pytest
 from runs import ROOT, finish, launch
 
-from startup import keep_freed_memory
+from common.startup import keep_freed_memory
 
 BLOCK = 2**26  # bytes; above 32 MiB, glibc asks the system for every block
 

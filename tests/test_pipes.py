@@ -19,7 +19,7 @@ from runs import ROOT
 from test_alpha import make_video
 
 import interpolate
-from startup import run_script
+from common.startup import run_script
 from utils import Process
 from video import Options, Summary, VideoReader, check_report, convert, describe
 from video.read.colour import Colour
@@ -328,7 +328,7 @@ def test_what_reads_the_input_again_is_refused_for_a_pipe(tmp_path):
 
 
 SCRIPT = (
-    "import interpolate, startup, clips\n"
+    "import interpolate, clips; from common import startup\n"
     "interpolate.network = lambda args, device: clips.Average()\n"
     "print('noise')\n"
     "startup.run_script(interpolate.main, interpolate.parse_args({arguments!r}))\n"

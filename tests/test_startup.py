@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import pytest
 from runs import ROOT, finish, launch
 
-import startup
-from startup import PASSIVE, begin_script, run_script
+from common import startup
+from common.startup import PASSIVE, begin_script, run_script
 
 SCRIPTS = sorted(
     path.relative_to(ROOT).as_posix()
@@ -139,8 +139,14 @@ def test_what_to_do_depends_on_where_python_is(tmp_path, monkeypatch):
     assert startup.how_to_get("tqdm") == "pip install -r requirements.txt"
 
 
-@pytest.mark.parametrize("name", ["models", "startup", "tomllib", None])
+def test_installed_by_pip_a_script_says_which_package_to_install(tmp_path, monkeypatch):
+    """There is no list of requirements."""
+    monkeypatch.setattr(startup, "ROOT", tmp_path)
+    assert startup.how_to_get("matplotlib") == "pip install matplotlib"
+
+
+@pytest.mark.parametrize("name", ["models", "common", "tomllib", None])
 def test_a_missing_module_that_is_no_package_keeps_its_traceback(name):
-    code = f"import startup; startup.begin_script(); raise ModuleNotFoundError('gone', name={name!r})"
+    code = f"from common import startup; startup.begin_script(); raise ModuleNotFoundError('gone', name={name!r})"
     printed = finish(launch("-c", code), 1)
     assert "Traceback" in printed and "ModuleNotFoundError: gone" in printed

@@ -7,7 +7,7 @@ from PIL import Image, ImageOps
 from tiffs import write_tiff
 
 import utils
-from tiff_files import TURNS, turn_upright
+from common.tiff_files import TURNS, turn_upright
 from video import convert
 from video.read.images import read_picture
 

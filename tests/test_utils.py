@@ -1,6 +1,7 @@
 """Images, checkpoints, atomic writes and scripts."""
 
 import os
+import random
 
 import numpy as np
 import pytest
@@ -224,5 +225,5 @@ def test_a_seed_repeats_every_generator():
     draws = []
     for _ in range(2):
         utils.seed_everything(7)
-        draws.append((float(torch.rand(1)), float(np.random.rand()), utils.random.random()))
+        draws.append((float(torch.rand(1)), float(np.random.rand()), random.random()))
     assert draws[0] == draws[1]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from clips import Average
 
-from extras import MissingPackageError
+from common.extras import MissingPackageError
 from video.render.network import Network
 from waveletvfi_vs import Maker, find_factor, vsfunc
 

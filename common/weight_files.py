@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from extras import require
+from .extras import require
 
 SUFFIX = ".safetensors"
 FORMAT = {"format": "pt"}  # what other readers of safetensors expect to find

@@ -9,8 +9,8 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-import tiff_files
-from whole_files import atomic_path, describe_stranger, naming_failed_write
+from . import tiff_files
+from .whole_files import atomic_path, describe_stranger, naming_failed_write
 
 logger = logging.getLogger("waveletvfi")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 INTERRUPTED, UNREAD, TERMINATED = 130, 141, 143  # exit status
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}  # of every OpenMP runtime; of Intel's and LLVM's
-ROOT = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parent.parent
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4  # names of parameters in glibc's malloc.h
 FOREVER = 2**31 - 1
 USUAL = {MMAP_MAX: 65536, MMAP_THRESHOLD: 2**25, TRIM_THRESHOLD: 2**26}  # where glibc's own adjusting ends up
@@ -96,6 +96,8 @@ def how_to_get(package: str) -> str:
         folder = "Scripts" if os.name == "nt" else "bin"
         command = shlex.quote(str(environment / folder / "activate"))
         return f"activate the environment that `make` has made: {'' if os.name == 'nt' else 'source '}{command}"
+    if not (ROOT / LISTS[0]).is_file():  # installed by pip
+        return f"pip install {package}"
     listed = [name for name in LISTS if package.lower() in _packages(ROOT / name)]
     return f"pip install -r {(listed or LISTS)[0]}"
 
@@ -109,7 +111,7 @@ def _packages(path: Path) -> set[str]:
 def _say_what_is_missing(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Say in one line that a package is not installed; any other error is shown as always."""
     package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
-    is_ours = (ROOT / package).is_dir() or (ROOT / f"{package}.py").is_file()
+    is_ours = package == __name__.partition(".")[0] or (ROOT / package).is_dir() or (ROOT / f"{package}.py").is_file()
     if not package or is_ours or package in sys.stdlib_module_names:
         sys.__excepthook__(kind, error, trace)
         return

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from extras import require
+from .extras import require
 
 logger = logging.getLogger("waveletvfi")
 
