@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
-from video.colour import to_8_bits
 
 import utils
 from video import VideoReader
+from video.read.colour import to_8_bits
 
 from .triplets import Triplet, TripletSource
 

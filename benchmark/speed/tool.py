@@ -25,12 +25,12 @@ import torch
 from av.video.reformatter import Interpolation
 from torch import Tensor
 from tqdm import tqdm
-from video.segments import SegmentWriter
 
 from datasets.clips import EXAMPLE
 from models import waveletvfi
 from utils import pick_device
 from video import Model, VideoReader, convert
+from video.write.segments import SegmentWriter
 
 from ..methods import Function, average
 from .timing import Stopwatch, replaced
