@@ -211,7 +211,7 @@ def run_pipeline(clip: Path, short: Path, model: Model, device: torch.device, th
 
 @contextmanager
 def _clocked_stages(watch: Stopwatch, model: Model, device: torch.device) -> Iterator[None]:
-    """Inside, reading a frame, calling the network and encoding a frame are measured."""
+    """Measure the reading of frames, the calls of the network and the encoding of frames inside the context."""
     name = "interpolate_details" if hasattr(model, "interpolate_details") else "interpolate"
     call, frames = getattr(model, name), VideoReader.frames
 
