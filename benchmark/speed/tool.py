@@ -99,8 +99,8 @@ class PeerModel:
         return self._peer.predict(img0, img1, [0], t)[0].frame
 
 
-def measure_tool(setting: ToolSetting, sizes: Sequence[tuple[int, int]]) -> list[ToolRow]:
-    """Return the rows of every size: the two programs, our network, the peers, the free network.
+def measure_tool(setting: ToolSetting, sizes: Sequence[tuple[int, int]]) -> Iterator[list[ToolRow]]:
+    """Give the rows of each size: the two programs, our network, the peers, the free network.
 
     Raises:
         FileNotFoundError, ValueError: no such clip, or fewer than two frames in it; a program that fails.
@@ -108,7 +108,6 @@ def measure_tool(setting: ToolSetting, sizes: Sequence[tuple[int, int]]) -> list
     device = pick_device()
     pipelines = {IN_PROCESS: waveletvfi(device=device)}
     pipelines |= {peer.name: PeerModel(peer) for peer in setting.peers} | {FREE: PeerModel(average())}
-    rows: list[ToolRow] = []
     with (
         tempfile.TemporaryDirectory() as folder,
         tqdm(total=len(sizes) * setting.repeats * (2 + len(pipelines)), unit="run", disable=None) as bar,
@@ -122,8 +121,7 @@ def measure_tool(setting: ToolSetting, sizes: Sequence[tuple[int, int]]) -> list
             }
             for name, model in pipelines.items():
                 runs[name] = functools.partial(run_pipeline, clip, short, model, device, setting.threads)
-            rows += _compare(size, runs, setting.repeats, bar)
-    return rows
+            yield list(_compare(size, runs, setting.repeats, bar))
 
 
 def _compare(
