@@ -60,7 +60,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def make_step(way: str, stage: str, config: str, frames: list[Tensor], losses: dict[str, float]) -> Callable[[], None]:
-    """One forward and backward pass; all ways start from the same weights and noise."""
+    """Return a function that does one forward and backward pass; all ways start from the same weights and noise."""
     torch.manual_seed(0)
     model = WaveletVFI(config)
     if way == "plain":
@@ -87,7 +87,7 @@ def make_step(way: str, stage: str, config: str, frames: list[Tensor], losses: d
 
 
 def decode_each(model: WaveletVFI, img0: Tensor, img1: Tensor) -> Interpolation:
-    """The dynamic stage's output, every candidate by a decode of its own."""
+    """Return the output of the dynamic stage, with a decode for every candidate."""
     observation = model.observe(img0, img1)
     motion, merged = observation.motion, observation.merged
     probs = torch.nn.functional.gumbel_softmax(motion.ratio_logits, tau=1.0)

@@ -138,7 +138,7 @@ def decode_clip(path: str | os.PathLike, stop: int | None = None) -> Tensor:
 
 
 def _open_clips(files: tqdm, cache_gib: float, folder: Path | None) -> tuple[list[Clip], dict[str, str], int]:
-    """The clips, why others cannot be read, by file name, and the bytes kept."""
+    """Return the clips, the reasons why others cannot be read, by file name, and the bytes kept."""
     clips, broken, cached, needed, left = [], {}, 0, 0, 0
     for file in files:
         kept = _cache_file(file, folder) if folder else None
@@ -175,7 +175,7 @@ def _cache_file(clip: Path, folder: Path) -> Path:
 
 
 def _stored_shape(path: Path | None) -> tuple[int, ...] | None:
-    """None where there is nothing, or something broken."""
+    """Return the shape of stored frames, None if there are none or the file is broken."""
     if path is None or not path.is_file():
         return None
     try:
@@ -196,7 +196,7 @@ def _write(path: Path, frames: Tensor) -> None:
 
 @contextlib.contextmanager
 def _locked(folder: str | os.PathLike | None) -> Iterator[Path | None]:
-    """Make the folder and keep other processes from filling it meanwhile: the first decodes, the others find."""
+    """Make the folder and lock it for the context, so that one process decodes and the others find its files."""
     if folder is None:
         yield None
         return

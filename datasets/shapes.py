@@ -15,7 +15,7 @@ SPLITS = ("train", "test")
 
 
 class TrueMotion(NamedTuple):
-    """What a perfect MP-Net would find.
+    """The output of a perfect MP-Net.
 
     flow_t0, flow_t1: (2, H, W), (dx, dy) in pixels, of what is in front at each pixel of imgt.
     seen_in_0, seen_in_1: (1, H, W) bool, whether the flow ends on the same layer, inside that frame.
@@ -76,7 +76,7 @@ class MovingShapes(TripletSource):
         return Triplet(*(frames * 255).round().byte()), time
 
     def layers(self, index: int) -> list[Layer]:
-        """The scene, from the background to what is in front of everything.
+        """Return the scene, from the background to what is in front of everything.
 
         Raises:
             IndexError: past the end.
@@ -86,11 +86,11 @@ class MovingShapes(TripletSource):
         return self.scene(Draw(mix_seeds(self.seed, SPLITS.index(self.split), index)))
 
     def scene(self, draw: Draw) -> list[Layer]:
-        """The layers that these random numbers make, from the back to the front."""
+        """Return the layers that these random numbers make, from the back to the front."""
         return random_scene(draw, self.size, self.motion, twist=self.twist)
 
     def true_motion(self, index: int) -> TrueMotion:
-        """The flows that bring img0 and img1 onto imgt, and where they may be trusted."""
+        """Return the flows that bring img0 and img1 onto imgt, and the pixels in which they can be trusted."""
         layers, here = self.layers(index), pixel_centres(self.size)
         front = find_front(layers, here, 0.5)
         last = torch.tensor([self.size[1] - 1, self.size[0] - 1]).view(2, 1, 1)

@@ -27,7 +27,7 @@ class Triplet(NamedTuple):
 
 
 class TripletSource(Dataset):
-    """What every source of triplets has: triplets by number, and the facts below.
+    """The base of every source of triplets.
 
     Attributes:
         names: a name per triplet.
@@ -98,7 +98,7 @@ class TripletDataset(TripletSource):
         return self[index], 0.5
 
     def paths(self, index: int) -> tuple[Path, Path, Path]:
-        """The files of img0, imgt and img1."""
+        """Return the files of img0, imgt and img1."""
         return tuple(self.root / self.names[index] / file for file in self.files)
 
     def _is_complete(self, name: str) -> bool:
@@ -148,7 +148,7 @@ class Vimeo90KSeptuplets(TripletDataset):
         self.names = [f"{folder}:{first}" for folder in folders for first in firsts]
 
     def paths(self, index: int) -> tuple[Path, Path, Path]:
-        """The files of img0, imgt and img1."""
+        """Return the files of img0, imgt and img1."""
         folder, position = divmod(range(len(self))[index], len(self._firsts))
         first = self._firsts[position]
         return tuple(self.root / self._folders[folder] / f"im{k}.png" for k in range(first, first + 3))
@@ -169,7 +169,7 @@ def read_frames(paths: Sequence[Path]) -> list[Tensor]:
 
 
 def read_list(root: Path, archive: str, kind: str, split: str) -> tuple[Path, list[str]]:
-    """The folder that holds a split's list ("tri_trainlist.txt"), `root` or `root/archive`, and the names on it."""
+    """Return the folder with a list of a split ("tri_trainlist.txt"), `root` or `root/archive`, and its names."""
     if split not in ("train", "test"):
         raise ValueError(f'split must be "train" or "test", got {split!r}')
     if (root / archive).is_dir():

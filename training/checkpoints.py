@@ -28,7 +28,7 @@ OLDER_OPTIONS = {"optimizer": "adamw"}  # of runs from before there was a choice
 
 
 def find(folder: Path, resume: str | None) -> tuple[str, dict[str, Any] | None]:
-    """Where a run that writes into `folder` goes on from: the checkpoint's path and content, or "" and None.
+    """Find where a run that writes into `folder` goes on. Return path and content of the checkpoint, or "" and None.
 
     Args:
         resume: None for a fresh run, "auto" for what there is in `folder`, or the path of a folder or checkpoint.
@@ -68,8 +68,9 @@ def save(folder: Path, state: dict[str, Any], *, step: int, keep: int) -> None:
 
 
 def load_newest(place: Path) -> tuple[Path, dict[str, Any]]:
-    """The checkpoint `place`, or the newest one in the folder `place`; the one before where it cannot be read, or holds
-    numbers that are not finite.
+    """Load the checkpoint `place`, or the newest one in the folder `place`.
+
+    If it cannot be read or holds numbers that are not finite, load the one before.
 
     Returns:
         Its path and its content.
@@ -99,7 +100,7 @@ def load_newest(place: Path) -> tuple[Path, dict[str, Any]]:
 
 
 def list_newest(folder: Path) -> list[Path]:
-    """The checkpoints of a folder, each once, newest first; empty where there are none, or no folder."""
+    """Return the checkpoints of a folder, each once, newest first; empty if there are none, or no folder."""
     last, steps = folder / LAST, _steps_of(folder)
     if not last.is_file():
         return steps
@@ -107,7 +108,7 @@ def list_newest(folder: Path) -> list[Path]:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what a process killed while it wrote a checkpoint left behind."""
+    """Remove the unfinished files of a process that was killed while it wrote a checkpoint."""
     for path in (*folder.glob(".step_*.part.pth"), *folder.glob(".last.*.part.pth"), *folder.glob(".best.*.part.pth")):
         path.unlink(missing_ok=True)
 
@@ -131,7 +132,7 @@ def check_options(source: str, checkpoint: dict[str, Any], kept: dict[str, Any])
 
 
 def _not_finite(content: object, name: str = "") -> Iterator[str]:
-    """The names of the tensors, in whatever part of a checkpoint, that hold NaN or infinity."""
+    """Give the names of the tensors in any part of a checkpoint that hold NaN or infinity."""
     if isinstance(content, torch.Tensor) and content.is_floating_point() and not content.isfinite().all():
         yield name
     elif isinstance(content, dict):
@@ -149,5 +150,5 @@ def _sync_names(folder: Path) -> None:
 
 
 def _steps_of(folder: Path) -> list[Path]:
-    """Newest first as written, not as numbered: a run may have gone back to an earlier step."""
+    """Return the checkpoints of steps, the last written first: a run may have gone back to an earlier step."""
     return sorted(folder.glob("step_*.pth"), key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)

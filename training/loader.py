@@ -57,8 +57,10 @@ class Loader:
 
 
 class _Told(Dataset):
-    """The samples of a dataset, a `Failure` in place of one that cannot be read: an exception in a worker would reach
-    the main process as pages of text."""
+    """The samples of a dataset, with a `Failure` in place of one that cannot be read.
+
+    An exception in a worker would reach the main process as pages of text.
+    """
 
     def __init__(self, data: Dataset) -> None:
         self.data = data
@@ -81,7 +83,7 @@ def _collate(samples: list[Any]) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """One line; for what is not the data's fault, the place in the code."""
+    """Return the reason in one line; if it is not the fault of the data, with the place in the code."""
     text = " ".join(str(error).split())
     if isinstance(error, ValueError | OSError):
         return text

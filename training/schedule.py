@@ -1,4 +1,4 @@
-"""Where a run stands, and what follows from it: progress, learning rate, temperature."""
+"""The position of a run, and the values that follow from it: progress, learning rate, temperature."""
 
 import math
 from typing import NamedTuple
@@ -9,7 +9,7 @@ WARM_UP_WITH_WEIGHTS = 100  # steps of rising learning rate where a run starts f
 
 
 class Position(NamedTuple):
-    """Where a run stands; the next samples, their augmentation and the noise follow from `step`.
+    """The position of a run; the next samples, their augmentation and the noise follow from `step`.
 
     step: optimizer steps done, skipped ones included. seconds: spent so far, without interruptions.
     validated: step of the last validation. skipped, skipped_in_row: steps whose loss or gradient was not finite, of
@@ -33,29 +33,29 @@ class Schedule:
             self.lr_warmup = WARM_UP_WITH_WEIGHTS if settings.init_from or settings.branch_from else 0
 
     def epoch(self, position: Position) -> tuple[int, int]:
-        """Whole epochs done, and steps since."""
+        """Return the whole epochs done, and the steps since."""
         return divmod(position.step, self.steps_per_epoch)
 
     def progress(self, position: Position) -> float:
-        """How far the run is, 0 to 1."""
+        """Return how far the run is, 0 to 1."""
         if self.settings.time_limit:
             return min(1.0, position.seconds / (60 * self.settings.time_limit))
         return min(1.0, position.step / (self.steps_per_epoch * self.settings.epochs))
 
     def learning_rate(self, position: Position) -> float:
-        """Half a cosine from lr_start to lr_end, as in the paper; the first `lr_warmup` steps rise to it."""
+        """Return half a cosine from lr_start to lr_end, as in the paper; the first `lr_warmup` steps rise to it."""
         cosine = (1 + math.cos(math.pi * self.progress(position))) / 2
         rising = min(1.0, (position.step + 1) / self.lr_warmup) if self.lr_warmup else 1.0
         return rising * (self.settings.lr_end + (self.settings.lr_start - self.settings.lr_end) * cosine)
 
     def temperature(self, position: Position) -> float:
-        """The paper's annealing per epoch, max(1 - epoch / (epochs / 2), 0.4)."""
+        """Return the temperature of the paper's annealing per epoch, max(1 - epoch / (epochs / 2), 0.4)."""
         epochs_done = self.epoch(position)[0] / self.settings.epochs
         done = self.progress(position) if self.settings.time_limit else epochs_done
         return max(1 - done / self.settings.temperature_decay, self.settings.temperature_end)
 
     def is_validation_due(self, position: Position) -> bool:
-        """At the end of the run and of every `--val_every`-th epoch, once."""
+        """Return True at the end of the run and of every `--val_every`-th epoch, once."""
         epoch, since = self.epoch(position)
         ends = since == 0 and epoch % self.settings.val_every == 0
         return position.step > position.validated and (ends or self.progress(position) >= 1)

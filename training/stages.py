@@ -1,4 +1,4 @@
-"""The stages a run goes through: what is trained in each, how the network is called, and what is the loss."""
+"""The stages of a run: the part of the network that each trains, and its loss."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -33,12 +33,12 @@ class FlowOnly(nn.Module):
 
 
 def stage_of(settings: Settings, progress: float) -> str:
-    """The stage of a run that is `progress` (0 to 1) through."""
+    """Return the stage of a run at `progress`, 0 to 1."""
     return DYNAMIC if settings.dynamic else WARM_UP if progress < settings.flow_warmup else STATIC
 
 
 def trained_network(model: WaveletVFI, stage: str, *, classifier_only: bool) -> nn.Module:
-    """What a stage trains. Frozen: what its loss does not reach, so that no process waits for gradients of it.
+    """Return the module of a stage. Weights that its loss does not reach are frozen; no process waits for them.
 
     classifier_only: in the dynamic stage, all but the classifier is frozen too.
     """
@@ -93,15 +93,15 @@ def passes_loss(passes: Sequence[Tensor], img0: Tensor, img1: Tensor, imgt: Tens
 
 
 def flow_loss(output: Interpolation, imgt: Tensor) -> Loss:
-    """The reconstruction loss of the merged frame alone."""
+    """Return the reconstruction loss of the merged frame alone."""
     rec = reconstruction(output.merged, imgt).mean()
     zero = torch.zeros_like(rec)
     return Loss(rec, rec, zero, zero, zero, zero, zero)
 
 
 def build_model(settings: Settings, source: str, checkpoint: dict | None) -> WaveletVFI:
-    """The network to train: resumed from the checkpoint `source`, started from other weights (of any floating dtype),
-    or fresh; in float32."""
+    """Build the network to train, in float32: resumed from the checkpoint `source`, started from other weights (of any
+    floating dtype), or fresh."""
     first = settings.init_from or settings.branch_from
     if checkpoint is None and first:
         checkpoint, source = utils.load_checkpoint(first), first

@@ -1,4 +1,4 @@
-"""What one optimizer step did."""
+"""The outcome of one optimizer step."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from models.losses import Loss
 
 
 class Step(NamedTuple):
-    """What one optimizer step did.
+    """The outcome of one optimizer step.
 
     output, imgt: of the step's last batch. loss: means over its batches, on this process. learning_rate.
     temperature: of the Gumbel-softmax, None outside the dynamic stage. gradient_norm: before any clipping.

@@ -154,7 +154,7 @@ class Trainer:
         self.network = torch.compile(network) if self.settings.compile else network
 
     def _forward(self, frames: Tensor, times: Tensor) -> tuple[Interpolation, Tensor, Loss]:
-        """Output, truth and loss for (B, 3 frames, 3, H, W) uint8; the loss in float32 whatever the precision."""
+        """Return output, truth and loss for (B, 3 frames, 3, H, W) uint8; the loss in float32 at any precision."""
         frames = frames.to(self.process.device, non_blocking=True).float() / 255
         img0, imgt, img1 = frames.unbind(1)
         options = {WARM_UP: {}, STATIC: {"ratio": 0.0}, DYNAMIC: {"temperature": self._temperature()}}[self.stage]
@@ -173,11 +173,11 @@ class Trainer:
         return self.schedule.temperature(self.position) if self.stage == DYNAMIC else None
 
     def _gradients_shared(self, shared: bool) -> contextlib.AbstractContextManager:
-        """Between the batches of one step, gradients stay in their process."""
+        """Keep gradients in their process between the batches of one step."""
         return contextlib.nullcontext() if shared or self.process.world_size == 1 else self.network.no_sync()
 
     def _gradient_norm(self) -> Tensor:
-        """The norm of all gradients, which are limited to `--clip_norm` where one is given."""
+        """Return the norm of all gradients; limit it to `--clip_norm` if one is given."""
         self.scaler.unscale_(self.optimizer)
         trained = [p for p in self.model.parameters() if p.grad is not None]
         norm = nn.utils.get_total_norm([p.grad for p in trained])

@@ -1,4 +1,4 @@
-"""What the speed of the network is measured on: real frames of any size, and the threshold ratio for a given cost."""
+"""The cases for measuring the network: real frames of any size, and the threshold ratio for a given cost."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ RANGE = 1e9  # between the largest and the smallest ratio tried
 
 
 def load_frames(files: Sequence[Path], size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Two frames, scaled to (width, height): (1, 3, height, width) in [0, 1] each.
+    """Return two frames, scaled to (width, height): (1, 3, height, width) in [0, 1] each.
 
     Args:
         files: two images; none for two frames of the example clip.
@@ -40,7 +40,7 @@ def load_frames(files: Sequence[Path], size: tuple[int, int], device: torch.devi
 
 @torch.inference_mode()
 def find_ratios(network: WaveletVFI, img0: Tensor, img1: Tensor, costs: Sequence[float]) -> list[float]:
-    """For each cost, a fraction of the dense multiply-accumulates, the ratio whose cost is closest; 0 for cost 1.
+    """Return the ratio for each cost, a fraction of the dense multiply-accumulates: the closest one; 0 for cost 1.
 
     The network runs once, with ratio 0: larger ratios leave its details as they are or drop them (`Bands.at`).
     """
@@ -64,7 +64,7 @@ def find_ratios(network: WaveletVFI, img0: Tensor, img1: Tensor, costs: Sequence
 
 
 def _all_bands(network: WaveletVFI, output: Interpolation) -> Bands:
-    """The bands of one pair's frame, or in the correction form those of the correction, made with ratio 0."""
+    """Return the bands of one pair's frame, or of the correction in that form, made with ratio 0."""
     lows, highs = haar_pyramid(output.merged) if network.config.correction else ([0] * 5, [0] * 4)
     made, nothing = output.candidates[0], torch.zeros_like(output.candidates[0].ratio)
     bands = Bands(made.low - lows[4], lows, made.low - lows[4])

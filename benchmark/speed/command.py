@@ -112,12 +112,15 @@ def compare_paths(args: argparse.Namespace) -> None:
 
 
 def compare_tools(args: argparse.Namespace) -> None:
-    """Measure the whole tool, print the table and write it to the output folder."""
+    """Measure the whole tool and print the table. The output folder has it after each size."""
     args.output.mkdir(parents=True, exist_ok=True)
     peers = tuple(map(open_peer, args.peer))
     setting = ToolSetting(args.clip, args.length, peers, args.threads or 1, repeats=args.repeats or 1)
-    rows = measure_tool(setting, args.sizes or SIZES)
-    print(write_tool_report(args.output, setting, rows, pick_device()), end="")
+    rows, text = [], ""
+    for some in measure_tool(setting, args.sizes or SIZES):
+        rows += some
+        text = write_tool_report(args.output, setting, rows, pick_device())
+    print(text, end="")
 
 
 def _add_tool_options(group: argparse._ArgumentGroup) -> None:

@@ -30,7 +30,7 @@ class NetworkPath(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "NetworkPath":
-        """From METHOD or METHOD:PRECISION. Raises ValueError for unknown ones."""
+        """Parse METHOD or METHOD:PRECISION. Raises ValueError for unknown ones."""
         method, _, precision = text.partition(":")
         path = cls(method, precision or "float32")
         if method not in METHODS or path.precision not in PRECISIONS or text.endswith(":"):
@@ -48,10 +48,12 @@ PUBLISHED = NetworkPath("masked")
 
 
 class Setting(NamedTuple):
-    """What all measurements share. frames: two image files, or none for the default ones. threads: on the CPU.
+    """The setting that all measurements share.
 
-    repeats: timed calls of each path. parts, memory: whether these are measured. tf32: let a GPU use it for float32.
-    cpu_time: seconds are those of the process, of all its threads, instead of those that pass.
+    frames: two image files, or none for the default ones. threads: of PyTorch on the CPU.
+    repeats: timed calls of each path. parts, memory: True if these are measured too.
+    tf32: True lets a GPU use TF32 for float32.
+    cpu_time: True counts the CPU time of all threads of the process instead of the time that passes.
     """
 
     checkpoint: Path
@@ -97,7 +99,7 @@ class Row(NamedTuple):
 def measure_network(
     setting: Setting, paths: Sequence[NetworkPath], sizes: Sequence[tuple[int, int]], costs: Sequence[float]
 ) -> list[Row]:
-    """A row per size, cost and path, in that order; the published formula is the first path, named or not.
+    """Return a row per size, cost and path, in that order. The published formula is always the first path.
 
     Raises:
         FileNotFoundError, ValueError: no such weights or frames; a path that this device does not have.
@@ -138,7 +140,7 @@ def _measure_case(
     asked: float,
     ratio: float,
 ) -> Iterator[Row]:
-    """The rows of one size and cost, the published formula first."""
+    """Give the rows of one size and cost, the published formula first."""
     each: dict[str, Any] = {"repeats": setting.repeats, "warmup": 1, "device": setting.device}
     if setting.cpu_time:
         each["clock"] = time.process_time
@@ -190,7 +192,7 @@ def _memory(
     size: tuple[int, int],
     ratio: float,
 ) -> float | None:
-    """MiB, on a CPU measured in a process of its own."""
+    """Return the memory in MiB; on a CPU, a process of its own measures it."""
     if not setting.memory:
         return None
     if setting.device.type == "cuda":

@@ -46,7 +46,7 @@ def format_tables(rows: list[Row]) -> str:
 
 
 def describe(setting: Setting) -> str:
-    """One line of Markdown: what the tables hold."""
+    """Return one line of Markdown that explains the tables."""
     machine = describe_machine(setting.device)
     frames = " and ".join(path.name for path in setting.frames) or f"frames {FIRST} and {FIRST + 1} of the clip {CLIP}"
     tf32 = ", TF32" if setting.tf32 else ""

@@ -65,7 +65,7 @@ class Stopwatch:
         return measured
 
     def seconds(self) -> dict[str, float]:
-        """The sum for every name."""
+        """Return the sum for every name."""
         on_gpu, total = self.device.type == "cuda", {}
         if on_gpu:
             torch.cuda.synchronize(self.device)
@@ -110,7 +110,7 @@ def interleaved_parts(
 
 @contextlib.contextmanager
 def _measured_parts(network: WaveletVFI, watch: Stopwatch) -> Iterator[None]:
-    """Inside, the parts of a network are wrapped by the stopwatch."""
+    """Measure the parts of a network inside the context."""
     net = network.synthesis
     convs, synthesise = list(net.levels), net.forward
 
@@ -136,7 +136,7 @@ def _measured_parts(network: WaveletVFI, watch: Stopwatch) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replaced(owner: object, name: str, function: Callable) -> Iterator[None]:
-    """Inside, `owner.name` is another function."""
+    """Replace `owner.name` by another function inside the context."""
     own = vars(owner).get(name)
     setattr(owner, name, function)
     try:
@@ -149,7 +149,7 @@ def replaced(owner: object, name: str, function: Callable) -> Iterator[None]:
 
 
 def memory_growth(call: Callable[[], object], device: torch.device = CPU) -> float:
-    """MiB that a call needs at its peak beyond what was there before.
+    """Return the MiB that a call needs at its peak beyond the memory in use before.
 
     On a CPU: of the resident set, for which the process should be fresh. On a GPU: of PyTorch's allocations.
     """
@@ -166,7 +166,7 @@ def memory_growth(call: Callable[[], object], device: torch.device = CPU) -> flo
 
 
 def _watermark() -> tuple[int, Callable[[], int]]:
-    """Bytes of the resident set now, and what returns its highest from now on."""
+    """Return the bytes of the resident set now, and a function for the highest value from now on."""
     try:
         RESET.write_text("5")  # Linux: the highest resident set starts anew from the present one
         return _resident("VmRSS"), lambda: _resident("VmHWM")
@@ -175,13 +175,13 @@ def _watermark() -> tuple[int, Callable[[], int]]:
 
 
 def _resident(name: str) -> int:
-    """Bytes by the name of a line in Linux's report on this process."""
+    """Return the bytes in a line of Linux's report on this process, by the name of the line."""
     line = next(line for line in STATUS.read_text().splitlines() if line.startswith(name))
     return int(line.split()[1]) * 1024
 
 
 def _highest_resident() -> int:
-    """Bytes of the largest resident set so far."""
+    """Return the bytes of the largest resident set so far."""
     import resource  # not on Windows
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

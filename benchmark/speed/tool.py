@@ -99,8 +99,8 @@ class PeerModel:
         return self._peer.predict(img0, img1, [0], t)[0].frame
 
 
-def measure_tool(setting: ToolSetting, sizes: Sequence[tuple[int, int]]) -> list[ToolRow]:
-    """Return the rows of every size: the two programs, our network, the peers, the free network.
+def measure_tool(setting: ToolSetting, sizes: Sequence[tuple[int, int]]) -> Iterator[list[ToolRow]]:
+    """Give the rows of each size: the two programs, our network, the peers, the free network.
 
     Raises:
         FileNotFoundError, ValueError: no such clip, or fewer than two frames in it; a program that fails.
@@ -108,7 +108,6 @@ def measure_tool(setting: ToolSetting, sizes: Sequence[tuple[int, int]]) -> list
     device = pick_device()
     pipelines = {IN_PROCESS: waveletvfi(device=device)}
     pipelines |= {peer.name: PeerModel(peer) for peer in setting.peers} | {FREE: PeerModel(average())}
-    rows: list[ToolRow] = []
     with (
         tempfile.TemporaryDirectory() as folder,
         tqdm(total=len(sizes) * setting.repeats * (2 + len(pipelines)), unit="run", disable=None) as bar,
@@ -122,8 +121,7 @@ def measure_tool(setting: ToolSetting, sizes: Sequence[tuple[int, int]]) -> list
             }
             for name, model in pipelines.items():
                 runs[name] = functools.partial(run_pipeline, clip, short, model, device, setting.threads)
-            rows += _compare(size, runs, setting.repeats, bar)
-    return rows
+            yield list(_compare(size, runs, setting.repeats, bar))
 
 
 def _compare(
@@ -211,7 +209,7 @@ def run_pipeline(clip: Path, short: Path, model: Model, device: torch.device, th
 
 @contextmanager
 def _clocked_stages(watch: Stopwatch, model: Model, device: torch.device) -> Iterator[None]:
-    """Inside, reading a frame, calling the network and encoding a frame are measured."""
+    """Measure the reading of frames, the calls of the network and the encoding of frames inside the context."""
     name = "interpolate_details" if hasattr(model, "interpolate_details") else "interpolate"
     call, frames = getattr(model, name), VideoReader.frames
 

@@ -37,7 +37,7 @@ class Shape(NamedTuple):
 
 
 def shapes(scale: float = 1.0) -> list[Shape]:
-    """Levels of `small`, of a network between, and of `base`, one per width, narrow ones first.
+    """Return levels of `small`, of a network between, and of `base`, one per width, narrow ones first.
 
     scale: of the frames' sides; 1 stands for 1280x720, and 640x360 for `base`.
     """
@@ -51,7 +51,7 @@ def shapes(scale: float = 1.0) -> list[Shape]:
 
 
 def random_mask(shape: Shape, density: float) -> Tensor:
-    """A mask of 2x2 cells with smooth borders, like a network's: (1, 1, h, w), about `density` of it active."""
+    """Return a mask of 2x2 cells with smooth borders, like a network's: (1, 1, h, w), about `density` of it active."""
     generator = torch.Generator().manual_seed(1)
     cells = shape.height // 2, shape.columns // 2
     blobs = torch.randn(1, 1, cells[0] // SPOT + 2, cells[1] // SPOT + 2, generator=generator)
@@ -62,7 +62,7 @@ def random_mask(shape: Shape, density: float) -> Tensor:
 
 @torch.inference_mode()
 def measure(shape: Shape, dtype: torch.dtype, repeats: int) -> Iterator[tuple[float, dict[str, float]]]:
-    """The density of the halo, and the median of CPU seconds by way, for each of `DENSITIES`."""
+    """Give the density of the halo, and the median of CPU seconds by way, for each of `DENSITIES`."""
     conv = SparseConv2d(shape.context, shape.width, coarse_channels=shape.coarse).to(dtype)
     head = SparseConv2d(shape.width, 9).to(dtype)
     size = shape.height, shape.columns
@@ -94,7 +94,7 @@ def cpu_medians(call: Callable[[str], None], ways: Sequence[str], repeats: int) 
 
 
 def fit(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """The line (start, slope), neither negative, with the least squares of errors relative to the share."""
+    """Fit the line (start, slope), neither negative, with the least squares of errors relative to the share."""
     x, y = torch.tensor(points, dtype=torch.double).T
     design = torch.stack([torch.ones_like(x), x], dim=1) / y[:, None]
     start, slope = torch.linalg.lstsq(design, torch.ones_like(y)).solution.tolist()
