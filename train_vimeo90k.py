@@ -59,7 +59,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def open_data(args: argparse.Namespace, process: utils.Process) -> tuple[Mixture, Mixture]:
-    """The triplets to train and to validate on."""
+    """Open the triplets to train on and those to validate on."""
     cache = {"cache_gib": args.cache_gib, "cache_folder": args.cache_folder, "show_progress": process.is_main}
     triplets = open_mixture(args.data_root, "train", skip_bad=args.skip_bad, strides=args.strides, **cache)
     if not args.val_root:
@@ -71,7 +71,7 @@ def open_data(args: argparse.Namespace, process: utils.Process) -> tuple[Mixture
 
 
 def open_loader(data: TrainingSet, sampler: EpochSampler, args: argparse.Namespace, process: utils.Process) -> Loader:
-    """Batches of `--batch_size`, read ahead by `--workers` processes."""
+    """Return a loader of batches of `--batch_size`, which `--workers` processes read ahead."""
     pin_memory = process.device.type == "cuda"
     return Loader(data, args.batch_size, sampler=sampler, workers=args.workers, pin_memory=pin_memory)
 
@@ -98,7 +98,7 @@ def run(trainer: Trainer, loader: Loader, triplets: Mixture, validation: Mixture
 
 
 def train_one_epoch(trainer: Trainer, loader: Loader) -> None:
-    """The rest of the epoch the trainer stands in, or until the time is over or a signal asks to stop."""
+    """Train until the current epoch or the time is over, or a signal asks to stop."""
     args, process = trainer.args, trainer.process
     epoch, first = trainer.schedule.epoch(trainer.position)
     loader.sampler.start_at(epoch, first)
@@ -121,7 +121,7 @@ def train_one_epoch(trainer: Trainer, loader: Loader) -> None:
 
 
 def note_skipped(trainer: Trainer, triplets: Mixture) -> None:
-    """How many samples `--skip_bad` has replaced so far, on all processes; which ones was said when it happened."""
+    """Note the number of samples that `--skip_bad` has replaced so far, on all processes."""
     if not trainer.args.skip_bad:
         return
     bad = triplets.bad.to(trainer.process.device, torch.uint8)
@@ -133,7 +133,7 @@ def note_skipped(trainer: Trainer, triplets: Mixture) -> None:
 
 
 def validate(trainer: Trainer, triplets: Mixture) -> None:
-    """Score the validation triplets, each once, with the weights to ship; keep those that are the best so far."""
+    """Score each validation triplet once, with the weights to ship. Keep the weights if they are the best so far."""
     process, model = trainer.process, trainer.validated_model().eval()
     mine, scores = range(process.rank, len(triplets), process.world_size), []
     for index in tqdm(mine, "validation", unit="pair", disable=None if process.is_main else True, leave=False):
