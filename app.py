@@ -1,8 +1,8 @@
 """python app.py
 python app.py --checkpoint weights.pth --port 8000
 
-A web page on this machine: two images or a clip in; the frames between them, and how the network found them, out.
-Nothing leaves the machine. Needs the packages of requirements-extra.txt.
+Open a web page on this machine. It takes two images or a clip, makes the frames between them, and shows how the network
+found them. Nothing leaves the machine. It needs the packages of requirements-extra.txt.
 """
 
 from common.startup import begin_script, run_script
@@ -60,14 +60,14 @@ def main(args: argparse.Namespace) -> None:
 
 
 def check_limits(args: argparse.Namespace) -> None:
-    """Raises ValueError for limits that let nothing in."""
+    """Check that the limits let something in. Raises ValueError if not."""
     for name, least in (("max_megapixels", 0), ("max_frames", 1), ("max_mib", 0)):
         if not least < getattr(args, name) < math.inf:
             raise ValueError(f"--{name} must be more than {least}, got {getattr(args, name)}")
 
 
 def free_port(host: str, port: int) -> int:
-    """The port, or for 0 any free one. Raises OSError where it cannot be listened on."""
+    """Return the port, or for 0 any free one. Raises OSError if the port cannot be used."""
     try:
         with socket.create_server((host, port)) as server:
             return server.getsockname()[1]

@@ -1,7 +1,7 @@
 """python demo.py
 python demo.py --clip CLIP.mp4 --seconds 1
 
-What `make demo` runs: a real clip at twice its frame rate, and one picture that explains a pair of its frames.
+`make demo` runs this. It converts a real clip to twice its frame rate and draws a picture that explains one pair.
 """
 
 from common.startup import begin_script, run_script
@@ -63,7 +63,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def liveliest_pair(frames: Iterable[Frame]) -> tuple[Frame, Frame]:
-    """The neighbours that differ most without being a cut; a streaming maximum, the usual difference being the median.
+    """Return the two neighbouring frames that differ most and are no cut. The usual difference is the median.
 
     Raises:
         ValueError: fewer than two frames.

@@ -2,8 +2,8 @@
 python export_onnx.py --output static.onnx --ratio 0 --precision fp16
 python export_onnx.py --output model.pt2 --ratio 0
 
-The network as a graph for other programs: ONNX (.onnx), or torch.export's format (.pt2). Compared with the network over
-several sizes before the file gets its name. Takes a minute or two, and says what it is doing.
+Export the network as a graph for other programs: ONNX (.onnx), or torch.export's format (.pt2). The graph is compared
+with the network over several sizes before the file gets its name. This takes a minute or two; the steps are printed.
 """
 
 from common.startup import begin_script, run_script
@@ -64,7 +64,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def compare(model: WaveletVFI, path: Path, *, ratio: float | None, tolerance: float) -> float:
-    """The largest difference between the frames of a network and of its graph.
+    """Return the largest difference between the frames of a network and of its graph.
 
     Raises:
         ValueError: more than FLIPPED of a frame's values differ by more than `tolerance`.
@@ -115,7 +115,7 @@ class Steps:
 
 
 def load_program(path: Path):
-    """A program as a function of two frames of any size."""
+    """Load a program and return it as a function of two frames of any size."""
     program = torch.export.load(path).module()
 
     def run(img0: Tensor, img1: Tensor) -> Tensor:
@@ -129,7 +129,7 @@ def load_program(path: Path):
 
 
 def moving(batch: int, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Two frames (B, 3, H, W) in [0, 1] of a smooth pattern that moves by three pixels."""
+    """Return two frames (B, 3, H, W) in [0, 1] of a smooth pattern that moves by three pixels."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(batch, 3, height // 8 + 2, width // 8 + 2, generator=generator)
     pattern = F.interpolate(coarse, size=(height, width + 3), mode="bicubic").clamp(0, 1)

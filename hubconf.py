@@ -16,10 +16,10 @@ _ROOT = _Path(__file__).resolve().parent
 
 
 def waveletvfi(checkpoint: str | None = None, *, pretrained: bool = True, **options: _Any) -> _Any:
-    """WaveletVFI, video frame interpolation in the wavelet domain, in evaluation mode. Nothing is downloaded.
+    """Return WaveletVFI, a network for video frame interpolation, in evaluation mode. Nothing is downloaded.
 
-    model.interpolate(img0, img1) gives the middle frame of two (B, 3, H, W) RGB frames in [0, 1] of any size;
-    model.interpolate_details(img0, img1) gives flows, occlusion, masks and cost too; both take ratio= or budget=.
+    model.interpolate(img0, img1) returns the middle frame of two (B, 3, H, W) RGB frames in [0, 1] of any size;
+    model.interpolate_details(img0, img1) returns flows, occlusion, masks and cost, too. Both take ratio= or budget=.
 
     Args:
         checkpoint: a .pth or .safetensors file: of this project, or the released weights as downloaded. Default: the
@@ -34,7 +34,8 @@ def waveletvfi(checkpoint: str | None = None, *, pretrained: bool = True, **opti
         FileNotFoundError, ValueError: no such file, not a checkpoint, weights of another network, unknown options.
     """
     models = _sys.modules.get("models")
-    if models and _Path(models.__file__ or "").resolve().parent == _ROOT / "models":  # this project's own process
+    file = getattr(models, "__file__", None)
+    if models and file and _Path(file).resolve().parent == _ROOT / "models":  # this project's own process
         if checkpoint is None and pretrained:
             checkpoint = models.default_checkpoint()
         return models.waveletvfi(checkpoint, **options)

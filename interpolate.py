@@ -6,10 +6,10 @@ python interpolate.py a.png b.png --output middle.png
 python interpolate.py a.mp4 b.mkv folder_of_videos "clips/*.mp4" --output smooth_videos
 ffmpeg -i in.mp4 -f yuv4mpegpipe - | python interpolate.py - --output - | ffmpeg -i - out.mp4
 
-A video, a folder of frames or two images in; the same with the frames between them out. Several videos go into a
-folder, one after the other. Exit status: 0 done, 1 what is wrong in one line (of several videos: one of them failed),
-3 done as far as a damaged input can be read, 130 interrupted: --resume continues, 141 if the program that reads
-standard output closes it.
+Make the frames between those of a video, of a folder of frames, or of two images. Several videos are converted one
+after the other into a folder. Exit status: 0: done. 1: failed, one line says why (of several videos, at least one
+failed). 3: the input is damaged, and all that can be read is done. 130: interrupted; --resume continues. 141: the
+program that reads standard output has closed it.
 """
 
 from common.startup import begin_script, run_script
@@ -95,7 +95,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def add_times(parser: argparse.ArgumentParser) -> None:
-    """How many frames, and when."""
+    """Add the options about the number of frames and their times."""
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument(
         "--multiplier", type=rational,
@@ -122,7 +122,7 @@ def add_times(parser: argparse.ArgumentParser) -> None:
 
 
 def add_content(parser: argparse.ArgumentParser) -> None:
-    """What is not interpolated."""
+    """Add the options about frames that are not interpolated."""
     parser.add_argument(
         "--scene_threshold", "--scene-threshold", type=float, default=Options.scene_threshold,
         help="difference of 255 from which on a change is a cut; 255: there are none (%(default)g)",
@@ -133,7 +133,7 @@ def add_content(parser: argparse.ArgumentParser) -> None:
 
 
 def add_processes(parser: argparse.ArgumentParser) -> None:
-    """Who computes."""
+    """Add the options about processes and threads."""
     parser.add_argument(
         "--workers", type=int,
         help="processes that run the network (on a CPU one per core, if work and memory suffice; 1 on a GPU, with "
@@ -168,13 +168,13 @@ def main(args: argparse.Namespace) -> None:
 
 
 def options_of(args: argparse.Namespace) -> Options:
-    """Return what is chosen about the output."""
+    """Return the options of the output."""
     given = {name: getattr(args, name) for name in Options.__dataclass_fields__ if hasattr(args, name)}
     return Options(**given, drop_duplicates=args.duplicates == "drop")
 
 
 def run(args: argparse.Namespace, workers: Workers, process: Process, *, is_shown: bool) -> Summary:
-    """Convert the input by all processes of `process`; is_shown: with a progress bar."""
+    """Convert the input in all processes of the run. With `is_shown`, show a progress bar."""
     flags = {"resume": args.resume, "overwrite": args.overwrite, "threads": args.threads}
     with contextlib.closing(Progress(args.output.name, is_shown=is_shown)) as progress:
         return convert(
@@ -184,7 +184,7 @@ def run(args: argparse.Namespace, workers: Workers, process: Process, *, is_show
 
 
 def finish(args: argparse.Namespace, summary: Summary, workers: Workers, process: Process) -> None:
-    """Say what became of the input, and draw the report."""
+    """Print the summary, and draw the report if one is wanted."""
     print(describe(summary), file=sys.stderr if is_pipe(args.output) else sys.stdout)
     if args.report:
         from video.report import write_report  # Matplotlib takes a second
@@ -199,7 +199,7 @@ def finish(args: argparse.Namespace, summary: Summary, workers: Workers, process
 def run_all(
     args: argparse.Namespace, workers: Workers, process: Process, videos: Sequence[Path], outputs: Sequence[Path]
 ) -> None:
-    """Convert several videos, each by one of the processes of this run, and say what became of them."""
+    """Convert several videos, each in one process of this run, and print a summary."""
     started, group = time.monotonic(), Group(process)
     alone = process._replace(rank=0, world_size=1)
 
@@ -219,7 +219,7 @@ def run_all(
 
 
 def _count_workers(args: argparse.Namespace, process: Process) -> int | None:
-    """Return how many workers there are, None where each conversion decides."""
+    """Return the number of workers, or None if each conversion decides."""
     if args.compile and args.workers not in (None, 1):
         raise ValueError("--compile works in one process; leave --workers or --compile out")
     return 1 if args.workers is None and (args.compile or process.world_size > 1) else args.workers
@@ -233,7 +233,7 @@ class Progress:
         self._name, self._is_shown = name, is_shown
 
     def show(self, done: int, total: int | None) -> None:
-        """`done` frames of `total` are made; what was there at the first call says nothing about the speed."""
+        """Show that `done` frames of `total` are made. Those of the first call do not count for the speed."""
         if self._bar is None:
             self._bar = tqdm(
                 unit="frame", desc=self._name, initial=done, total=total, mininterval=1, disable=not self._is_shown

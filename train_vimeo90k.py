@@ -53,7 +53,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def open_data(settings: Settings, process: utils.Process) -> tuple[Mixture, Mixture]:
-    """Open the triplets to train and to validate on."""
+    """Open the triplets to train on and those to validate on."""
     cache = {"cache_gib": settings.cache_gib, "cache_folder": settings.cache_folder, "show_progress": process.is_main}
     triplets = open_mixture(settings.data_root, "train", skip_bad=settings.skip_bad, strides=settings.strides, **cache)
     if not settings.val_root:

@@ -111,7 +111,7 @@ def find_factor(factor: Fraction, *, fps: Fraction | None, rate: Fraction | None
 
 
 class Place(NamedTuple):
-    """Where a frame of the output lies: after frame `index` of the source, by `offset` of the time until the next."""
+    """The place of an output frame: after frame `index` of the source, by `offset` of the time until the next one."""
 
     index: int
     offset: Fraction
@@ -135,7 +135,7 @@ class Maker:
         self._made: OrderedDict[tuple[int, Fraction | None], dict[Fraction, Tensor]] = OrderedDict()
 
     def place(self, n: int) -> Place:
-        """Where frame n of the output lies."""
+        """Return the place of frame n of the output."""
         at = n / self._factor
         return Place(math.floor(at), at - math.floor(at))
 
@@ -172,7 +172,7 @@ class Maker:
         return sorted({self._nearest(self.place(n).offset) for n in range(first, end)} - {0, 1})
 
     def _image(self, index: int, frame: Any) -> Tensor:
-        """The same tensor (1, 3, H, W) for the same frame: the network remembers what it has computed of it."""
+        """Return a frame as (1, 3, H, W), each time the same tensor: the network remembers the features of a tensor."""
         if index not in self._images:
             planes = np.stack([np.asarray(frame[plane]) for plane in range(3)])
             self._images[index] = torch.from_numpy(planes)[None].float().clamp(0, 1).to(self._network.device)
@@ -197,7 +197,7 @@ class Maker:
 
 
 def _duration(props: Mapping[str, Any]) -> Fraction | None:
-    """How long a frame is shown, in seconds; None where it does not say."""
+    """Return the seconds for which a frame is shown, or None if its properties do not say."""
     if "_DurationNum" not in props or not props.get("_DurationDen"):
         return None
     return Fraction(props["_DurationNum"], props["_DurationDen"])

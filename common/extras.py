@@ -7,7 +7,7 @@ from .startup import LISTS, ROOT
 
 
 class MissingPackageError(ImportError, ValueError):
-    """An optional package is not installed; a ValueError too, so that scripts end in one line."""
+    """An optional package is not installed. It is a ValueError, too, so that scripts end in one line."""
 
 
 def require(module: str, purpose: str) -> Any:

@@ -1,4 +1,4 @@
-"""Image files as tensors, and back."""
+"""Read image files as tensors, and write tensors as image files."""
 
 import logging
 import os
@@ -35,7 +35,7 @@ def read_layers(path: str | os.PathLike, *, keeps_alpha: bool = False) -> tuple[
     """Read an image file as `read_image` does, as (H, W, 3) uint8.
 
     Args:
-        keeps_alpha: return alpha, too: (H, W) uint8, None where there is none.
+        keeps_alpha: return alpha, too: (H, W) uint8, or None if the image has none.
     """
     path = Path(path)
     if not path.is_file():
@@ -68,15 +68,15 @@ def has_alpha(image: Image.Image) -> bool:
 
 
 def image_to_tensor(rgb: np.ndarray) -> Tensor:
-    """(H, W, 3) uint8, or uint16 of full scale -> (1, 3, H, W) float32 in [0, 1]."""
+    """Convert (H, W, 3) uint8, or uint16 of full scale, to (1, 3, H, W) float32 in [0, 1]."""
     return torch.from_numpy(np.array(rgb)).permute(2, 0, 1)[None].float() / np.iinfo(rgb.dtype).max
 
 
 def tensor_to_image(frame: Tensor, dtype: np.dtype | type = np.uint8) -> np.ndarray:
-    """(1, 3, H, W) or (3, H, W) in [0, 1] -> (H, W, 3) uint8, or uint16 of full scale, rounded.
+    """Convert (1, 3, H, W) or (3, H, W) in [0, 1] to (H, W, 3) uint8, or uint16 of full scale, rounded.
 
     Raises:
-        ValueError: another shape, or values that are not finite.
+        ValueError: the tensor has another shape, or values that are not finite.
     """
     if frame.dim() == 4 and frame.shape[0] == 1:
         frame = frame[0]
@@ -91,7 +91,14 @@ def tensor_to_image(frame: Tensor, dtype: np.dtype | type = np.uint8) -> np.ndar
 
 
 def write_image(path: str | os.PathLike, frame: Tensor) -> None:
-    """Write (1, 3, H, W) or (3, H, W) in [0, 1] as an 8-bit image; by suffix. Atomic. Raises OSError, ValueError."""
+    """Write (1, 3, H, W) or (3, H, W) in [0, 1] as an 8-bit image, in the format of the suffix.
+
+    The file appears only when it is complete.
+
+    Raises:
+        OSError: the file cannot be written.
+        ValueError: the suffix is unknown, or the tensor is no image.
+    """
     array = tensor_to_image(frame)
     if Path(path).suffix.lower() not in Image.registered_extensions():
         raise ValueError(f"{path}: unknown image suffix {Path(path).suffix!r}; use for example .png")
@@ -100,7 +107,7 @@ def write_image(path: str | os.PathLike, frame: Tensor) -> None:
 
 
 def _describe_conversion(image: Image.Image, *, keeps_alpha: bool = False) -> str:
-    """What `_to_rgb8` will lose or change, in words; empty for plain 8-bit RGB."""
+    """Describe the changes that `_to_rgb8` makes; empty for plain 8-bit RGB."""
     tile = getattr(image, "tile", None)
     raw_mode = str(tile[0][3]) if tile else ""
     deep = "16-bit " if "16" in raw_mode or image.mode.startswith("I") else ""

@@ -20,10 +20,10 @@ LISTS = ("requirements.txt", "requirements-extra.txt")
 
 
 def begin_script() -> None:
-    """Prepare a script for what it imports next: to be called before that.
+    """Prepare the process for the imports of a script. Call this before them.
 
-    Until `run_script`, Ctrl-C ends the process in one line. A package that is not installed does so then and later.
-    PyTorch's threads wait without spinning, see `wait_passively`; see `keep_freed_memory`, too.
+    Until `run_script`, Ctrl-C ends the process in one line. A missing package ends it in one line then and later.
+    See `wait_passively` and `keep_freed_memory` for the other two settings.
     """
     wait_passively()
     keep_freed_memory()
@@ -35,23 +35,23 @@ def begin_script() -> None:
 def wait_passively() -> None:
     """Let the threads that PyTorch will start sleep while they wait for each other, unless the environment decides.
 
-    By default they spin. On a busy machine that takes the processor from those that they wait for: a pair of 640x272
-    frames took 7.4 to 8.3 s beside two other processes on two cores, and 0.6 s with sleeping threads. This must be
-    called before torch is imported; processes that are started later inherit it.
+    By default, threads that wait spin. On a busy machine they take the processor from the threads that work: a pair of
+    640x272 frames took 7.4 to 8.3 s beside two other processes on two cores, and 0.6 s with sleeping threads. Call
+    this before torch is imported. Processes that are started later inherit the setting.
     """
     for name, value in PASSIVE.items():
         os.environ.setdefault(name, value)
 
 
 def keep_freed_memory(keep: bool = True) -> bool:
-    """Have the process keep the memory that it frees, or (`keep` false) return large blocks to the system again.
+    """Let the process keep the memory that it frees; with `keep` false, return large blocks to the system again.
 
-    On a CPU, glibc returns every block above 32 MiB and gets it back page by page, each cleared and mapped anew: up to
-    a seventh of a training step, and an eighth of the time of a 1280x720 pair in float32. The process then stays as
-    large as it has ever been.
+    On a CPU, glibc returns every block above 32 MiB and gets it back page by page, each cleared and mapped anew. This
+    takes up to a seventh of a training step, and an eighth of the time of a 1280x720 pair in float32. A process that
+    keeps its memory stays as large as it has ever been.
 
     Returns:
-        Whether there is such a switch; only glibc has it.
+        True if the process has such a setting. Only glibc has it.
     """
     try:
         set_parameter = ctypes.CDLL(None).mallopt
@@ -63,8 +63,11 @@ def keep_freed_memory(keep: bool = True) -> bool:
 
 
 def run_script(main: Callable[[Any], None], args: Any) -> None:
-    """Run a script's `main(args)`: what the user can mend ends in one line and exit status 1, Ctrl-C in 130, SIGTERM in
-    143, an output that its reader closes in 141, all after the clean-up of what was being written."""
+    """Run a script's `main(args)`, and end the process with one line and an exit status if it fails.
+
+    The status is 1 for an error that the user can mend, 130 after Ctrl-C, 143 after SIGTERM, and 141 if the reader of
+    the output closes it. Unfinished files are removed before that.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     if signal.getsignal(signal.SIGINT) is _end:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -90,7 +93,7 @@ def run_script(main: Callable[[Any], None], args: Any) -> None:
 
 
 def how_to_get(package: str) -> str:
-    """Return in words what to do where `package` is not installed."""
+    """Return the advice for a user who needs `package`."""
     environment, here = ROOT / ".venv", Path(sys.prefix)
     if (environment / "installed").is_file() and here.resolve() != environment.resolve():
         folder = "Scripts" if os.name == "nt" else "bin"
@@ -103,13 +106,13 @@ def how_to_get(package: str) -> str:
 
 
 def _packages(path: Path) -> set[str]:
-    """Return the packages that a list of requirements names, in small letters; none where there is no list."""
+    """Return the packages of a list of requirements, in small letters; none if there is no such file."""
     lines = path.read_text().splitlines() if path.is_file() else []
     return {line.partition("=")[0].partition("[")[0].strip().lower() for line in lines}
 
 
 def _say_what_is_missing(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Say in one line that a package is not installed; any other error is shown as always."""
+    """Say in one line that a package is not installed. Show any other error as Python does."""
     package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     is_ours = package == __name__.partition(".")[0] or (ROOT / package).is_dir() or (ROOT / f"{package}.py").is_file()
     if not package or is_ours or package in sys.stdlib_module_names:
@@ -120,13 +123,13 @@ def _say_what_is_missing(kind: type[BaseException], error: BaseException, trace:
 
 
 def _end(*_: object) -> None:
-    """Nothing is being written yet; an exception would only be told by each import that is under way."""
+    """End the process at once: nothing is being written yet, and each import under way could catch an exception."""
     os.write(2, b"interrupted\n")
     os._exit(INTERRUPTED)
 
 
 def _distributed() -> Any:
-    """PyTorch's module of that name where this process has joined others, else None; it is not imported for that."""
+    """Return torch.distributed if this process has joined a group, else None. Does not import it."""
     module = sys.modules.get("torch.distributed")
     return module if module and module.is_initialized() else None
 

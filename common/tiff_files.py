@@ -1,4 +1,4 @@
-"""TIFF files beyond 8 and 16 bits: floating point is read where white is 1, and refused where it is unclear."""
+"""Read TIFF files of floating point, where 1 is white. Files whose white is unclear are refused."""
 
 import logging
 import warnings
@@ -18,7 +18,7 @@ BITS, ORIENTATION, COUNT, KIND = 258, 274, 277, 339  # tags
 BIG = 43  # in the place of 42: offsets of 64 bits
 ROUNDING = 1e-3  # beyond [0, 1]: what resampling and compression leave
 COLOUR = {"rgbf32le": 3, "rgbf32be": 3, "rgbaf32le": 4, "rgbaf32be": 4}  # FFmpeg's names, and samples of a pixel
-# By the code of an orientation: whether rows and columns are exchanged, and then in which direction they run.
+# By the code of an orientation: rows and columns are exchanged (True), and then the direction in which each runs.
 TURNS = {
     1: (False, 1, 1), 2: (False, 1, -1), 3: (False, -1, -1), 4: (False, -1, 1),
     5: (True, 1, 1), 6: (True, 1, -1), 7: (True, -1, -1), 8: (True, -1, 1),
@@ -26,8 +26,13 @@ TURNS = {
 
 
 class Samples(NamedTuple):
-    """How a TIFF stores a pixel. kind: WHOLE, SIGNED or FLOAT. bits: of each sample. channels: samples of a pixel.
-    orientation: the code of its orientation, 1 where it is upright."""
+    """The form in which a TIFF stores a pixel.
+
+    kind: WHOLE, SIGNED or FLOAT.
+    bits: bits of each sample.
+    channels: samples of a pixel.
+    orientation: EXIF's code, 1 if the picture is stored upright.
+    """
 
     kind: int
     bits: int
@@ -36,10 +41,12 @@ class Samples(NamedTuple):
 
 
 def read_float(path: Path) -> np.ndarray | None:
-    """(H, W, 3) float32 in [0, 1] of a TIFF of floating point, upright, without alpha; None for any other file.
+    """Read a TIFF of floating point, upright and without alpha.
 
+    Returns:
+        (H, W, 3) float32 in [0, 1], or None for any other file.
     Raises:
-        ValueError: it is damaged, or its white is unclear: values beyond [0, 1], signed or 32-bit whole numbers.
+        ValueError: the file is damaged, or its white is unclear: values beyond [0, 1], signed or 32-bit whole numbers.
     """
     samples = _look(path)
     if samples is None or (samples.kind not in (SIGNED, FLOAT) and samples.bits <= 16):
@@ -66,7 +73,7 @@ def read_float(path: Path) -> np.ndarray | None:
 
 
 def check_range(pixels: np.ndarray, path: Path) -> np.ndarray:
-    """The values, clipped to [0, 1]. Raises ValueError where they are not finite, or beyond by more than rounding."""
+    """Clip the values to [0, 1]. Raises ValueError if they are not finite, or outside by more than rounding."""
     least, most = float(pixels.min()), float(pixels.max())
     if not (np.isfinite(least) and np.isfinite(most)):
         raise ValueError(f"{path} holds NaN or infinite values; floating point from 0 to 1 is needed")
@@ -79,14 +86,14 @@ def check_range(pixels: np.ndarray, path: Path) -> np.ndarray:
 
 
 def turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """(H, W, C) as stored -> as it is shown, by EXIF's code of the orientation."""
+    """Turn (H, W, C) as it is stored into the picture as it is shown, by EXIF's code of the orientation."""
     is_transposed, rows, columns = TURNS.get(orientation, TURNS[1])
     pixels = pixels.swapaxes(0, 1) if is_transposed else pixels
     return np.ascontiguousarray(pixels[::rows, ::columns])
 
 
 def _look(path: Path) -> Samples | None:
-    """None where the file is no TIFF, or its head is damaged."""
+    """Return the form of the pixels, or None if the file is no TIFF or its head is damaged."""
     try:
         with path.open("rb") as file:
             head = file.read(8)
@@ -105,14 +112,14 @@ def _look(path: Path) -> Samples | None:
 
 
 def _grey(path: Path) -> np.ndarray:
-    """Pillow turns it upright."""
+    """Read a grey file with Pillow, which turns it upright."""
     with Image.open(path) as image:
         grey = np.asarray(image, np.float32)
     return np.repeat(grey[..., None], 3, axis=2)
 
 
 def _colour(path: Path, samples: Samples) -> np.ndarray:
-    """Pillow does not read it, FFmpeg does, as it is stored."""
+    """Read a file in colour with FFmpeg, as it is stored. Pillow does not read it."""
     library = require("av", f"reading {path}, of floating point in colour,")
     try:
         with path.open("rb") as file, library.open(file, "r") as container:

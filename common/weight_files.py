@@ -1,7 +1,7 @@
-"""What checkpoint files look like inside: PyTorch's own format, or safetensors, as the suffix says.
+"""The two formats of checkpoint files. The suffix chooses: .safetensors, or PyTorch's own for any other.
 
-A .safetensors file holds tensors and text. The text of a checkpoint written here is JSON, one entry each: the network's
-configuration under "config", for example. Both formats carry a checksum of all entries, and reading verifies it.
+A .safetensors file holds tensors and text. In a checkpoint of this project, each text is one entry as JSON: "config" is
+the network's configuration, for example. Both formats carry a checksum of all entries, and reading verifies it.
 """
 
 import hashlib
@@ -25,13 +25,16 @@ Write = Callable[[Path, dict[str, Any]], None]
 
 
 class DamagedFile(ValueError):
-    """A file whose content does not fit its checksum."""
+    """The content of a file does not fit its checksum."""
 
 
 def reader(path: Path) -> Read:
-    """The function that reads such a file: (path, device) -> content. Raises MissingPackageError.
+    """Return the function that reads such a file: (path, device) -> content.
 
-    The function raises DamagedFile where a checksum does not fit. Files without one are read as they are.
+    That function raises DamagedFile if the checksum does not fit. It reads files without a checksum as they are.
+
+    Raises:
+        MissingPackageError: safetensors is needed and not installed.
     """
     if path.suffix != SUFFIX:
         return _load
@@ -48,7 +51,11 @@ def reader(path: Path) -> Read:
 
 
 def writer(path: Path) -> Write:
-    """The function that writes such a file: (path, state). Raises MissingPackageError; it, OSError and ValueError."""
+    """Return the function that writes such a file: (path, state). That function raises OSError and ValueError.
+
+    Raises:
+        MissingPackageError: safetensors is needed and not installed.
+    """
     if path.suffix != SUFFIX:
         return _save
     library = require("safetensors.torch", f"writing {path}")
@@ -84,7 +91,7 @@ def _save(file: Path, state: dict[str, Any]) -> None:
 
 
 def _verified(content: dict[str, Any]) -> dict[str, Any]:
-    """The other entries, if they fit the one with their checksum, or there is none. Raises DamagedFile."""
+    """Return the entries without their checksum. Raises DamagedFile if there is a checksum and it does not fit."""
     entries = {key: value for key, value in content.items() if key != CHECKSUM}
     if CHECKSUM in content and content[CHECKSUM] != _checksum(entries):
         raise DamagedFile("its content does not fit its checksum")
@@ -92,7 +99,7 @@ def _verified(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _split(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The weights, each in memory of its own, and all else as JSON."""
+    """Return the weights, each in memory of its own, and all other entries as JSON."""
     weights = state["model"] if isinstance(state.get("model"), dict) else state
     foreign = [str(name) for name, value in weights.items() if not isinstance(value, Tensor)]
     texts = {}
@@ -111,7 +118,7 @@ def _split(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _checksum(content: dict[str, Any]) -> str:
-    """SHA-256 of all keys and values, of tensors their type and shape too, in hexadecimal digits."""
+    """Return the SHA-256 of all keys and values in hexadecimal digits. Types and shapes of tensors count, too."""
     digest = hashlib.sha256()
     for part in _parts(content):
         digest.update(part)
@@ -119,7 +126,7 @@ def _checksum(content: dict[str, Any]) -> str:
 
 
 def _parts(value: Any) -> Iterator[bytes | memoryview]:
-    """What a value consists of, in an order that does not depend on the order of entries."""
+    """Yield the bytes of a value. Their order does not depend on the order of entries in dicts."""
     if isinstance(value, Tensor):
         yield f"{value.dtype} {list(value.shape)}\n".encode()
         yield value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
@@ -139,5 +146,5 @@ def _parts(value: Any) -> Iterator[bytes | memoryview]:
 def _parse(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:  # written by someone else
+    except ValueError:  # another program wrote it
         return text

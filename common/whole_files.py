@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all, and what lies in the place of others."""
+"""Write files that appear only when they are complete, and describe files that are not what their name says."""
 
 import contextlib
 import hashlib
@@ -13,7 +13,7 @@ LONG_NAME = 80  # bytes; some file systems hold 143, all 255
 
 
 def short_name(name: str) -> str:
-    """The name, or where it is long, its beginning and a hash: a file system that holds it may not hold it and more."""
+    """Return the name; of a long one its beginning and a hash, so that the file system can hold a suffix more."""
     content = os.fsencode(name)
     if len(content) <= LONG_NAME:
         return name
@@ -22,8 +22,10 @@ def short_name(name: str) -> str:
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary path beside `path` (same suffix) that takes its name when the block succeeds, and is removed
-    when it does not. The folder is made if needed."""
+    """Yield a temporary path beside `path`, with the same suffix.
+
+    If the block succeeds, the file takes the name `path`; else it is removed. The folder is made if needed.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{short_name(path.stem)}.", suffix=f".part{path.suffix}", dir=path.parent)
@@ -47,8 +49,10 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def naming_failed_write(path: str | os.PathLike) -> Iterator[None]:
-    """Turn a failed write into an OSError with the path: a full disk is reported without a name, by PyTorch even as a
-    RuntimeError that follows it."""
+    """Turn a failed write into an OSError that names the path.
+
+    The system reports a full disk without a name, and PyTorch reports it as a RuntimeError.
+    """
     try:
         yield
     except (OSError, RuntimeError) as error:
@@ -59,14 +63,17 @@ def naming_failed_write(path: str | os.PathLike) -> Iterator[None]:
 
 
 def describe_stranger(path: Path) -> str:
-    """What a file is that is not what its name says: something servers and Git put in the place of others, or text.
-    Empty where its content does not tell."""
+    """Describe a file that is not what its name says, such as a web page or a pointer of Git LFS.
+
+    Returns:
+        The description, or an empty string if the content is unknown.
+    """
     with path.open("rb") as file:
         return describe_strange_head(file.read(STRANGE_HEAD))
 
 
 def describe_strange_head(head: bytes) -> str:
-    """The same of the first `STRANGE_HEAD` bytes of a file."""
+    """Describe a file, as `describe_stranger` does, by its first `STRANGE_HEAD` bytes."""
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not head:
         return "an empty file"
