@@ -121,6 +121,18 @@ def test_an_unfinished_run_is_not_touched_unasked_and_not_mixed_with_another(cli
     assert hidden(tmp_path) == []
 
 
+def test_a_signal_while_a_run_begins_leaves_no_folder(tmp_path, monkeypatch):
+    def interrupted(path, content):
+        path.write_text("half of it")
+        raise SystemExit(143)
+
+    monkeypatch.setattr("video.write.job._write", interrupted)
+    job = Job(tmp_path / "out.mp4")
+    with pytest.raises(SystemExit):
+        job.begin({"source": "a"}, resume=False, overwrite=False)
+    assert not job.folder.exists()
+
+
 def test_a_folder_of_another_version_says_so(tmp_path):
     job = Job(tmp_path / "out.mp4")
     job.begin({"format": "Format(old)"}, resume=False, overwrite=False)

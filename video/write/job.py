@@ -69,8 +69,12 @@ class Job:
                 "--overwrite without --resume starts again, or give another --output"
             )
         if found is None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            _write(self.folder / DESCRIPTION, description)
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                _write(self.folder / DESCRIPTION, description)
+            except BaseException:  # a signal, too, may come between the two
+                self.remove()
+                raise
 
     def is_missing(self, segment: int) -> bool:
         """Note that a segment belongs to the output. Return True if it has not been finished, or has been damaged."""
