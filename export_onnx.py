@@ -23,7 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from models import WaveletVFI, default_checkpoint, waveletvfi
-from models.export import ONNX_STEPS, PRECISIONS, PROGRAM_STEPS, save_onnx, save_program
+from models.export import ONNX_STEPS, PRECISIONS, PROGRAM_STEPS, graph_config, save_onnx, save_program
 from models.exported import NAMES, OnnxModel
 from models.options import add_weights, ratio_option
 from utils import atomic_path
@@ -70,10 +70,10 @@ def compare(model: WaveletVFI, path: Path, *, ratio: float | None, tolerance: fl
         ValueError: more than FLIPPED of a frame's values differ by more than `tolerance`.
     """
     run = OnnxModel(path).interpolate if path.suffix == ".onnx" else load_program(path)
-    worst = 0.0
+    worst, passes = 0.0, graph_config(model.config).passes
     for size in SIZES:
         img0, img1 = moving(*size)
-        difference = (run(img0, img1) - model.interpolate(img0, img1, ratio=ratio)).abs()
+        difference = (run(img0, img1) - model.interpolate(img0, img1, ratio=ratio, passes=passes)).abs()
         worst = max(worst, float(difference.max()))
         off = float((difference > tolerance).float().mean())
         if not off <= FLIPPED:

@@ -23,7 +23,7 @@ from .weights import checkpoint_of
 
 OPSET = 20
 INPUTS = ["img0", "img1", "t"]
-GRAPH_PASSES = 3  # for "auto"
+GRAPH_SCALES = (2, 1, 0)  # for "auto"
 EXAMPLE = 90, 70  # any size that is no multiple of 16; torch.export follows the shapes, not the numbers
 LARGEST = 8192  # pixels per side in a program
 AXES = {0: "batch", 2: "height", 3: "width"}
@@ -66,8 +66,8 @@ def save_onnx(
     """Write an ONNX graph: img0, img1 (B, 3, H, W) float32 in [0, 1] of any batch and size -> `exported.NAMES`.
 
     Its axes are named batch, height and width; padded_height, height_level1, ... those of the padded frame. Weights
-    that make any time have a third input, t (B,). MP-Net's passes are those of the configuration, `GRAPH_PASSES` for
-    "auto": a graph cannot choose them by the frame's size.
+    that make any time have a third input, t (B,). MP-Net's passes are those of the configuration, `GRAPH_SCALES` for
+    "auto", for frames of every size: a graph cannot choose by it.
 
     Args:
         ratio: the graph's threshold ratio, 0 for the static network. Default: the classifier's choice per sample.
@@ -139,8 +139,12 @@ def _program(model: WaveletVFI, ratio: float | None, precision: str, *, pads: bo
 
 
 def graph_config(config: Config) -> Config:
-    """Return the configuration of a graph: the same with a number of passes."""
-    return dataclasses.replace(config, passes=GRAPH_PASSES) if config.passes == AUTO else config
+    """Return the configuration of a graph: the same with scales that do not depend on the frame's size."""
+    passes = config.passes
+    if isinstance(passes, tuple):
+        return config
+    scales = GRAPH_SCALES if passes == AUTO else tuple(range(int(passes) - 1, -1, -1))
+    return dataclasses.replace(config, passes=scales)
 
 
 def _name_axes(graph: Any) -> None:

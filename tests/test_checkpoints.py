@@ -58,7 +58,55 @@ def test_a_known_motion_is_followed_much_better_than_by_averaging(file, dx, dy):
         assert float(psnr(frame, imgt)) > float(psnr((img0 + img1) / 2, imgt)) + 3
 
 
-@pytest.mark.xfail(strict=True, reason="small finds the wrong period: checkpoints/TRAINING.md, Known motion")
+def textured(height: int, width: int, shift: tuple[int, int], seed: int) -> torch.Tensor:
+    """Details of several sizes, (1, 3, H, W), moved as a whole by (dx, dy) pixels, at most 32."""
+    generator, margin = torch.Generator().manual_seed(seed), 40
+    size, texture = (height + 2 * margin, width + 2 * margin), torch.zeros(1, 3, 1, 1)
+    for cell, share in ((4, 0.15), (8, 0.25), (32, 0.3), (96, 0.3)):
+        grid = torch.rand(1, 3, size[0] // cell + 4, size[1] // cell + 4, generator=generator)
+        texture = texture + share * F.interpolate(grid, size=size, mode="bicubic").clamp(0, 1)
+    x, y = margin - shift[0], margin - shift[1]
+    return texture[..., y : y + height, x : x + width]
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(8, -4), (-12, 10), (24, 4)])
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_whole_frames_that_move_far_are_found(file, dx, dy):
+    """From -(dx, dy) to (dx, dy): up to 48 pixels from frame to frame. Away from the border, at least 35 dB."""
+    img0, imgt, img1 = (textured(256, 448, shift, seed=3) for shift in ((-dx, -dy), (0, 0), (dx, dy)))
+    inside = (..., slice(56, -56), slice(56, -56))
+    assert float(psnr(waveletvfi(file).interpolate(img0, img1)[inside], imgt[inside])) > 35
+
+
+@pytest.mark.parametrize("t", [1 / 8, 1 / 4, 3 / 8, 5 / 8, 3 / 4, 7 / 8])
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_a_moving_texture_is_where_it_should_be_at_any_time(file, t):
+    model = waveletvfi(file)
+    img0, imgt, img1 = (moving_texture(time, 6, 3, 1) for time in (0.0, t, 1.0))
+    frame = model.interpolate(img0, img1, t=t)
+    assert float(psnr(frame, imgt)) > float(psnr((1 - t) * img0 + t * img1, imgt)) + 5
+    other = {time: float(psnr(frame, moving_texture(time, 6, 3, 1))) for time in (t - 1 / 8, t, t + 1 / 8)}
+    assert max(other, key=lambda time: other[time]) == t
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_swapped_frames_at_the_time_from_the_other_end_give_nearly_the_same(file):
+    model = waveletvfi(file)
+    img0, img1 = (moving_texture(time, 6, 3, 1) for time in (0.0, 1.0))
+    for t in (0.25, 0.5):
+        there, back = model.interpolate(img0, img1, t=t), model.interpolate(img1, img0, t=1 - t)
+        assert float(psnr(there, back)) > 38
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_towards_its_ends_the_frame_becomes_the_frame_there(file):
+    model = waveletvfi(file)
+    img0, img1 = (moving_texture(time, 6, 3, 1) for time in (0.0, 1.0))
+    for end, times in ((img0, (1 / 4, 1 / 16, 1 / 64)), (img1, (3 / 4, 15 / 16, 63 / 64))):
+        found = [float(psnr(model.interpolate(img0, img1, t=t), end)) for t in times]
+        assert found == sorted(found) and found[-1] > 45
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_moving_waves_are_followed_much_better_than_by_averaging(file):
     img0, imgt, img1 = (moving_waves(t) for t in (0.0, 0.5, 1.0))

@@ -13,7 +13,7 @@ from runs import ROOT, finish, launch
 
 from datasets.clips import EXAMPLE, decode_clip
 from models import CONFIGS, WaveletVFI, default_checkpoint, waveletvfi
-from models.export import save_onnx, save_program
+from models.export import GRAPH_SCALES, save_onnx, save_program
 from models.exported import NAMES, OnnxModel
 
 onnx = pytest.importorskip("onnx")
@@ -28,7 +28,7 @@ RATIO = 0.003
 def timed() -> WaveletVFI:
     """With all inputs that a configuration may have, and heads that do something."""
     torch.manual_seed(1)
-    model = WaveletVFI(dataclasses.replace(CONFIGS["small"], any_time=True, correlation=1, passes=2)).eval()
+    model = WaveletVFI(dataclasses.replace(CONFIGS["small"], any_time=True, correlation=1, passes=(1, 0))).eval()
     for head in (model.synthesis.low_head, *model.synthesis.high_heads):
         torch.nn.init.normal_(head.weight, std=0.003)
     return model
@@ -86,7 +86,7 @@ def test_onnx_equals_torch_on_real_frames(shipped):
     """Trained weights and 230,400 pixels, over which a mean in one sum is off by more than the flow can bear."""
     img0, img1 = (frame[None].float() / 255 for frame in decode_clip(EXAMPLE, 16)[13::2])
     ours = shipped[0].interpolate_details(img0, img1)
-    expected = waveletvfi(default_checkpoint()).interpolate_details(img0, img1, ratio=0.0)
+    expected = waveletvfi(default_checkpoint()).interpolate_details(img0, img1, ratio=0.0, passes=GRAPH_SCALES)
     torch.testing.assert_close(ours.frame, expected.frame, atol=2e-5, rtol=0)
     torch.testing.assert_close(ours.motion.flow_t0, expected.motion.flow_t0, atol=2e-4, rtol=0)
 
@@ -104,7 +104,7 @@ def test_half_precision_keeps_masks_and_positions_in_float32(small, tmp_path):
     assert {kinds[name] for node in decided for name in node.input} == {full}
     img0, _, img1 = images(2, 64, 96)
     frame = OnnxModel(tmp_path / "half.onnx").interpolate(img0, img1)
-    assert float((frame - small.interpolate(img0, img1, ratio=RATIO)).abs().mean()) < 1e-3
+    assert float((frame - small.interpolate(img0, img1, ratio=RATIO, passes=GRAPH_SCALES)).abs().mean()) < 1e-3
 
 
 WITHOUT_SOURCE = """
@@ -127,7 +127,9 @@ def test_a_program_runs_without_this_source(small, tmp_path):
     subprocess.run([sys.executable, "-c", WITHOUT_SOURCE, *files], cwd=empty, env=environment, check=True)
     for (img0, img1), outputs in zip(frames, torch.load(tmp_path / "out.pth"), strict=True):
         assert list(outputs) == list(NAMES)
-        torch.testing.assert_close(outputs["frame"], small.interpolate(img0, img1, ratio=RATIO), atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            outputs["frame"], small.interpolate(img0, img1, ratio=RATIO, passes=GRAPH_SCALES), atol=1e-4, rtol=0
+        )
 
 
 def test_the_script_exports_the_shipped_weights_and_compares(shipped):

@@ -35,7 +35,7 @@ def test_outputs_are_text_and_pictures_without_warnings_or_errors(cells):
     for output in outputs_of(cells):
         assert output["output_type"] in ("stream", "display_data")
         assert output.get("name", "stdout") == "stdout"
-    assert sum("image/jpeg" in output.get("data", {}) for output in outputs_of(cells)) == 7
+    assert sum("image/jpeg" in output.get("data", {}) for output in outputs_of(cells)) == 8
 
 
 def test_no_output_holds_a_path(cells):
