@@ -69,7 +69,8 @@ def compare(model: WaveletVFI, path: Path, *, ratio: float | None, tolerance: fl
     Raises:
         ValueError: more than FLIPPED of a frame's values differ by more than `tolerance`.
     """
-    run = OnnxModel(path).interpolate if path.suffix == ".onnx" else load_program(path)
+    is_graph, any_time = path.suffix == ".onnx", model.config.any_time
+    run = OnnxModel(path).interpolate if is_graph else load_program(path, takes_time=any_time)
     worst, passes = 0.0, graph_config(model.config).passes
     for size in SIZES:
         img0, img1 = moving(*size)
@@ -114,15 +115,16 @@ class Steps:
             self._bar.refresh()
 
 
-def load_program(path: Path):
-    """Load a program and return it as a function of two frames of any size."""
+def load_program(path: Path, *, takes_time: bool):
+    """Load a program and return it as a function of two frames of any size; the frame is that of the middle."""
     program = torch.export.load(path).module()
 
     def run(img0: Tensor, img1: Tensor) -> Tensor:
         height, width = img0.shape[-2:]
         padding = (0, -width % 16, 0, -height % 16)
         with torch.no_grad():
-            frame = program(*(F.pad(image, padding, mode="replicate") for image in (img0, img1)))[NAMES[0]]
+            inputs = [F.pad(image, padding, mode="replicate") for image in (img0, img1)]
+            frame = program(*inputs, *[torch.full((len(img0),), 0.5)] * takes_time)[NAMES[0]]
         return frame[..., :height, :width]
 
     return run

@@ -111,21 +111,21 @@ WITHOUT_SOURCE = """
 import sys, torch
 program = torch.export.load(sys.argv[1]).module()
 frames = torch.load(sys.argv[2])
-torch.save([program(img0, img1) for img0, img1 in frames], sys.argv[3])
+torch.save([program(*inputs) for inputs in frames], sys.argv[3])
 assert not {'models', 'utils', 'pytorch_wavelets'} & set(sys.modules)
 """
 
 
 def test_a_program_runs_without_this_source(small, tmp_path):
     save_program(small, tmp_path / "model.pt2", ratio=RATIO)
-    frames = [images(*size)[::2] for size in ((1, 48, 48), (3, 48, 80), (1, 256, 448))]
+    frames = [(*images(*size)[::2], torch.full((size[0],), 0.5)) for size in ((1, 48, 48), (3, 48, 80), (1, 256, 448))]
     torch.save(frames, tmp_path / "frames.pth")
     empty = tmp_path / "empty"
     empty.mkdir()
     files = [str(tmp_path / name) for name in ("model.pt2", "frames.pth", "out.pth")]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     subprocess.run([sys.executable, "-c", WITHOUT_SOURCE, *files], cwd=empty, env=environment, check=True)
-    for (img0, img1), outputs in zip(frames, torch.load(tmp_path / "out.pth"), strict=True):
+    for (img0, img1, _), outputs in zip(frames, torch.load(tmp_path / "out.pth"), strict=True):
         assert list(outputs) == list(NAMES)
         torch.testing.assert_close(
             outputs["frame"], small.interpolate(img0, img1, ratio=RATIO, passes=GRAPH_SCALES), atol=1e-4, rtol=0

@@ -9,6 +9,7 @@ from .costs import gathering, processor
 METHODS = ("auto", "folded", "gather", "masked", "triton")
 #: What a method comes to. "windows" and "winograd" are the ways of "gather".
 WAYS = ("folded", "masked", "triton", "windows", "winograd")
+LARGEST = 2**30  # bytes of a whole level's output; a larger one is gathered in pieces, so that 4K fits into 8 GiB
 WITHOUT_GRADIENTS = ("gather", "triton", "windows", "winograd")
 
 
@@ -33,4 +34,5 @@ def choose(method: str, mask: Tensor, dtype: torch.dtype, width: int) -> str:
         return "triton" if triton_kernels.is_available(mask.device) else "folded"
     kind = processor() if mask.device.type == "cpu" else mask.device.type
     time, way = gathering(mask.mean().item(), dtype, width, kind)
-    return "folded" if method == "auto" and time >= 1 else way
+    is_small = mask.numel() * width * dtype.itemsize <= LARGEST
+    return "folded" if method == "auto" and time >= 1 and is_small else way
