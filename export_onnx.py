@@ -22,8 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from models import WaveletVFI, default_checkpoint, waveletvfi
-from models.export import ONNX_STEPS, PRECISIONS, PROGRAM_STEPS, graph_config, save_onnx, save_program
+from models import Config, WaveletVFI, default_checkpoint, waveletvfi
+from models.export import ONNX_STEPS, PRECISIONS, PROGRAM_STEPS, graph_config, program_multiple, save_onnx, save_program
 from models.exported import NAMES, OnnxModel
 from models.options import add_weights, ratio_option
 from utils import atomic_path
@@ -69,10 +69,12 @@ def compare(model: WaveletVFI, path: Path, *, ratio: float | None, tolerance: fl
     Raises:
         ValueError: more than FLIPPED of a frame's values differ by more than `tolerance`.
     """
-    is_graph, any_time = path.suffix == ".onnx", model.config.any_time
-    run = OnnxModel(path).interpolate if is_graph else load_program(path, takes_time=any_time)
+    is_graph = path.suffix == ".onnx"
+    run = OnnxModel(path).interpolate if is_graph else load_program(path, model.config)
+    multiple = 1 if is_graph else program_multiple(model.config)  # of which a program takes three and more
     worst, passes = 0.0, graph_config(model.config).passes
-    for size in SIZES:
+    for batch, *sides in SIZES:
+        size = (batch, *(side if is_graph else max(3, -(-side // multiple)) * multiple for side in sides))
         img0, img1 = moving(*size)
         difference = (run(img0, img1) - model.interpolate(img0, img1, ratio=ratio, passes=passes)).abs()
         worst = max(worst, float(difference.max()))
@@ -115,17 +117,13 @@ class Steps:
             self._bar.refresh()
 
 
-def load_program(path: Path, *, takes_time: bool):
-    """Load a program and return it as a function of two frames of any size; the frame is that of the middle."""
+def load_program(path: Path, config: Config):
+    """Load a program and return it as a function of two frames of a size that it takes, to that of the middle."""
     program = torch.export.load(path).module()
 
     def run(img0: Tensor, img1: Tensor) -> Tensor:
-        height, width = img0.shape[-2:]
-        padding = (0, -width % 16, 0, -height % 16)
         with torch.no_grad():
-            inputs = [F.pad(image, padding, mode="replicate") for image in (img0, img1)]
-            frame = program(*inputs, *[torch.full((len(img0),), 0.5)] * takes_time)[NAMES[0]]
-        return frame[..., :height, :width]
+            return program(img0, img1, *[torch.full((len(img0),), 0.5)] * config.any_time)[NAMES[0]]
 
     return run
 

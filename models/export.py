@@ -5,7 +5,7 @@ import dataclasses
 import os
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -104,8 +104,8 @@ def save_program(
 ) -> None:
     """Write a program that `torch.export.load(path).module()` reads without this source, on the CPU.
 
-    img0, img1: (B, 3, H, W) float32 in [0, 1], B >= 1, H and W multiples of 16 from 48 on, and t as in `save_onnx` -> a
-    dict, `exported.NAMES`. Arguments and errors as in `save_onnx`, with `PROGRAM_STEPS`.
+    img0, img1: (B, 3, H, W) float32 in [0, 1], B >= 1, H and W at least three times `program_multiple`, and multiples of
+    it; t as in `save_onnx` -> a dict, `exported.NAMES`. Arguments and errors as in `save_onnx`, with `PROGRAM_STEPS`.
     """
     on_step(PROGRAM_STEPS[0])
     program = _program(model, ratio, precision, pads=False).run_decompositions({})
@@ -125,9 +125,10 @@ def _program(model: WaveletVFI, ratio: float | None, precision: str, *, pads: bo
         shape: dict[int, Any] = dict.fromkeys((0, 2, 3), torch.export.Dim.AUTO)
         example = EXAMPLE
     else:
-        sides = (torch.export.Dim(name, min=3, max=LARGEST // MULTIPLE) for name in ("rows", "columns"))
-        shape = {0: batch} | {axis: MULTIPLE * side for axis, side in zip((2, 3), sides, strict=True)}
-        example = 3 * MULTIPLE, 4 * MULTIPLE
+        multiple = program_multiple(model.config)
+        sides = (torch.export.Dim(name, min=3, max=LARGEST // multiple) for name in ("rows", "columns"))
+        shape = {0: batch} | {axis: multiple * side for axis, side in zip((2, 3), sides, strict=True)}
+        example = 3 * multiple, 4 * multiple
     frames = tuple(torch.rand(2, 2, 3, *example))
     shapes: tuple[dict[int, Any], ...] = (shape, shape)
     if model.config.any_time:
@@ -136,6 +137,11 @@ def _program(model: WaveletVFI, ratio: float | None, precision: str, *, pads: bo
         traced = Traced(model, ratio, pads=pads).eval()
         program = torch.export.export(traced, frames, dynamic_shapes=shapes, strict=False)
     return program
+
+
+def program_multiple(config: Config) -> int:
+    """Return the number of pixels that a program's frames are multiples of: the first pass then needs no padding."""
+    return MULTIPLE * 2 ** cast(tuple[int, ...], graph_config(config).passes)[0]
 
 
 def graph_config(config: Config) -> Config:

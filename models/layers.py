@@ -90,7 +90,7 @@ def halve_flow(flow: Tensor) -> Tensor:
 
 def mean_of_squares(image: Tensor) -> Tensor:
     """(B, C, H, W), H and W even -> (B, C, H/2, W/2), the mean of each 2x2 square of pixels."""
-    if image.device.type != "cpu" or torch.compiler.is_compiling():
+    if image.device.type != "cpu" or torch.compiler.is_exporting():
         return F.avg_pool2d(image, 2)
     pairs = image[..., ::2, :] + image[..., 1::2, :]  # on a CPU ten times as fast as pooling
     return (pairs[..., ::2] + pairs[..., 1::2]) * 0.25

@@ -118,7 +118,9 @@ assert not {'models', 'utils', 'pytorch_wavelets'} & set(sys.modules)
 
 def test_a_program_runs_without_this_source(small, tmp_path):
     save_program(small, tmp_path / "model.pt2", ratio=RATIO)
-    frames = [(*images(*size)[::2], torch.full((size[0],), 0.5)) for size in ((1, 48, 48), (3, 48, 80), (1, 256, 448))]
+    frames = [
+        (*images(*size)[::2], torch.full((size[0],), 0.5)) for size in ((1, 192, 192), (3, 192, 320), (1, 256, 448))
+    ]
     torch.save(frames, tmp_path / "frames.pth")
     empty = tmp_path / "empty"
     empty.mkdir()
