@@ -104,8 +104,8 @@ def save_program(
 ) -> None:
     """Write a program that `torch.export.load(path).module()` reads without this source, on the CPU.
 
-    img0, img1: (B, 3, H, W) float32 in [0, 1], B >= 1; H and W multiples of `program_multiple`, at least three times it;
-    t as in `save_onnx` -> a dict, `exported.NAMES`. Arguments and errors as in `save_onnx`, with `PROGRAM_STEPS`.
+    img0, img1: (B, 3, H, W) float32 in [0, 1], B >= 1; H and W multiples of `program_multiple`, at least three times
+    it; t as in `save_onnx` -> a dict, `exported.NAMES`. Arguments, errors as in `save_onnx`, with `PROGRAM_STEPS`.
     """
     on_step(PROGRAM_STEPS[0])
     program = _program(model, ratio, precision, pads=False).run_decompositions({})
