@@ -27,7 +27,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from datasets.clips import EXAMPLE
-from models import waveletvfi
+from models import default_checkpoint, waveletvfi
+from models.loading import choose_precision
 from utils import pick_device
 from video import Model, VideoReader, convert
 from video.write.segments import SegmentWriter
@@ -106,7 +107,8 @@ def measure_tool(setting: ToolSetting, sizes: Sequence[tuple[int, int]]) -> Iter
         FileNotFoundError, ValueError: no such clip, or fewer than two frames in it; a program that fails.
     """
     device = pick_device()
-    pipelines = {IN_PROCESS: waveletvfi(device=device)}
+    ours = waveletvfi(default_checkpoint(), device=device, precision=choose_precision(device))  # as interpolate.py
+    pipelines = {IN_PROCESS: ours}
     pipelines |= {peer.name: PeerModel(peer) for peer in setting.peers} | {FREE: PeerModel(average())}
     with (
         tempfile.TemporaryDirectory() as folder,
