@@ -17,7 +17,7 @@ from .config import Config
 from .exported import METADATA, Graph, named
 from .layers import MULTIPLE, pad_to_multiple
 from .macs import LEVELS
-from .passes import AUTO
+from .passes import AUTO, full_scales
 from .waveletvfi import WaveletVFI
 from .weights import checkpoint_of
 
@@ -149,7 +149,7 @@ def graph_config(config: Config) -> Config:
     passes = config.passes
     if isinstance(passes, tuple):
         return config
-    scales = GRAPH_SCALES if passes == AUTO else tuple(range(int(passes) - 1, -1, -1))
+    scales = GRAPH_SCALES if passes == AUTO else full_scales(int(passes))
     return dataclasses.replace(config, passes=scales)
 
 

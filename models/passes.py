@@ -38,7 +38,12 @@ def scales_of(passes: Passes, height: int, width: int) -> Scales:
         return passes
     if passes == AUTO:
         return tuple(range(_coarsest(height, width), _finest(height, width) - 1, -1))
-    return tuple(range(min(int(passes) - 1, _coarsest(height, width)), -1, -1))
+    return full_scales(min(int(passes), _coarsest(height, width) + 1))
+
+
+def full_scales(count: int) -> Scales:
+    """Return the scales of so many passes, the last one at full size."""
+    return tuple(range(count - 1, -1, -1))
 
 
 def _finest(height: int, width: int) -> int:
