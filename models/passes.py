@@ -51,9 +51,7 @@ def _finest(height: int, width: int) -> int:
 
     At 1280x720 a pass at full size would cost as much as all else for 0.2 dB (checkpoints/TRAINING.md).
     """
-    return next(
-        scale for scale in range(MOST_PASSES) if scale == MOST_PASSES - 1 or height * width >> 2 * scale <= MOST
-    )
+    return sum(height * width >> 2 * scale > MOST for scale in range(MOST_PASSES - 1))
 
 
 def _coarsest(height: int, width: int) -> int:
