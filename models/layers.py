@@ -96,6 +96,19 @@ def mean_of_squares(image: Tensor) -> Tensor:
     return (pairs[..., ::2] + pairs[..., 1::2]) * 0.25
 
 
+class Pyramid:
+    """An image (B, C, H, W) and its means over squares of 2, 4, 8, ... pixels, each computed once, when it is needed."""
+
+    def __init__(self, image: Tensor):
+        self._sizes = [image]
+
+    def at(self, factor: int) -> Tensor:
+        """Return (B, C, H / factor, W / factor). `factor` is a power of 2 that divides both sizes."""
+        while len(self._sizes) < factor.bit_length():
+            self._sizes.append(mean_of_squares(self._sizes[-1]))
+        return self._sizes[factor.bit_length() - 1]
+
+
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Repeat the right and bottom border of (B, C, H, W) until both sizes are multiples of `multiple`."""
     if torch.compiler.is_exporting():

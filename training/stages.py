@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 import utils
 from models import Config, Interpolation, WaveletVFI, find_config, load_weights
-from models.layers import blend
+from models.layers import Pyramid, blend
 from models.losses import Loss, classifier_loss, reconstruction, training_loss
 
 from .options import Settings
@@ -84,9 +83,10 @@ def passes_loss(passes: Sequence[Tensor], img0: Tensor, img1: Tensor, imgt: Tens
         img0, img1, imgt: (B, 3, H, W).
     """
     total = imgt.new_zeros(())
+    images = [Pyramid(image) for image in (img0, img1, imgt)]
     for found in passes:
         factor = imgt.shape[-1] // found.shape[-1]
-        small0, small1, goal = (F.avg_pool2d(image, factor) for image in (img0, img1, imgt))
+        small0, small1, goal = (image.at(factor) for image in images)
         flow_t0, flow_t1, occlusion = found.split((2, 2, 1), dim=1)
         total = total + reconstruction(blend(small0, small1, flow_t0, flow_t1, occlusion), goal).mean()
     return total

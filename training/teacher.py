@@ -9,7 +9,7 @@ from torch import Tensor
 
 import utils
 from models import Motion
-from models.layers import blend
+from models.layers import Pyramid, blend
 
 Flows = tuple[Tensor, Tensor]  # (B, 2, H, W) t->0 and t->1, in pixels, channels (dx, dy)
 MARGIN = 0.003  # mean absolute difference of a pixel by which a teacher's must be the better one
@@ -55,12 +55,13 @@ def flow_distance(motion: Motion, taught: Flows, where: Tensor | None = None) ->
     goal = torch.cat(taught, dim=1)
     total = torch.zeros(len(goal), device=goal.device)
     estimates = (*motion.coarse, *motion.passes, fine)
+    goals, weights = Pyramid(goal), None if where is None else Pyramid(where)
     for estimate in estimates:
         size = goal.shape[-1] // estimate.shape[-1]  # of this level's pixels
-        difference = estimate[:, :4] * size - F.avg_pool2d(goal, size)
+        difference = estimate[:, :4] * size - goals.at(size)
         lengths = ((difference.unflatten(1, (2, 2)) ** 2).sum(2) + 1e-6).sqrt()  # the root of 0 has no gradient
-        if where is not None:
-            lengths = lengths * F.avg_pool2d(where, size)
+        if weights is not None:
+            lengths = lengths * weights.at(size)
         total = total + lengths.sum(1).mean((1, 2))
     return total * (LEVELS / len(estimates))
 
