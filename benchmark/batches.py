@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from datasets import watched
+from datasets import FrameSource, watched
 
 Frames = tuple[Tensor, ...]  # of a sample, in the order of time
 
 
 def batches(
-    dataset: Dataset, share: list[int], batch_size: int, workers: int
+    dataset: FrameSource, share: list[int], batch_size: int, workers: int
 ) -> Iterator[tuple[list[int], Frames | Exception]]:
     """Indices and frames (B, 3, H, W), B <= batch_size, or one index and why it cannot be read.
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from torch.utils.data import Dataset
 
+from datasets import FrameSource
 from utils import atomic_path
 
 from .methods import Method, OurNetwork
@@ -52,7 +52,7 @@ class Group(NamedTuple):
 
 def write_page(
     path: Path,
-    dataset: Dataset,
+    dataset: FrameSource,
     methods: list[Method],
     results: Results,
     run: dict[str, Any],
@@ -126,7 +126,7 @@ def _plots(methods: list[Method], rows: list[list[Row]]) -> list[Plot]:
     return plots
 
 
-def _groups(dataset: Dataset, methods: list[Method], rows: list[list[Row]], device: torch.device) -> list[Group]:
+def _groups(dataset: FrameSource, methods: list[Method], rows: list[list[Row]], device: torch.device) -> list[Group]:
     """Return the worst and typical frames of the first method: of its own choice of ratio, or else of its first row.
 
     The predictions of all other methods but the average stand beside it.

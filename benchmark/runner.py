@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
-from torch.utils.data import Dataset
 from tqdm import tqdm
 
 import utils
+from datasets import FrameSource
 from utils import Process
 
 from .batches import Frames, batches
@@ -32,7 +32,7 @@ class _Share(NamedTuple):
 
 
 def evaluate(
-    dataset: Dataset,
+    dataset: FrameSource,
     methods: Sequence[Method],
     *,
     process: Process,
@@ -49,7 +49,7 @@ def evaluate(
     kept and of its own share.
 
     Args:
-        dataset: a `FrameSet`, or any with `names` whose samples are tuples of 2^n + 1 uint8 frames.
+        dataset: a `FrameSet`, or any other source whose samples are tuples of 2^n + 1 frames.
         methods: what is compared; every one has rows of its own.
         process: from `init_distributed`.
         batch_size: samples computed at once; does not change the results.
@@ -75,7 +75,7 @@ def evaluate(
     return results
 
 
-def _collect(dataset: Dataset, methods: Sequence[Method], runs: list[_Share]) -> Results:
+def _collect(dataset: FrameSource, methods: Sequence[Method], runs: list[_Share]) -> Results:
     """Rows and means of what was found by every method."""
     unreadable = {index: reason for share in runs for index, reason in share.unreadable.items()}
     failures = [Failure(dataset.names[index], "", reason) for index, reason in sorted(unreadable.items())]
@@ -84,9 +84,9 @@ def _collect(dataset: Dataset, methods: Sequence[Method], runs: list[_Share]) ->
         for position, name in enumerate(method.rows):
             images, broken = _split(dataset.names, share.scores, position)
             failures += [Failure(image, name, "the prediction holds NaN or infinite values") for image in broken]
-            mean = mean_of(images, by_clip=getattr(dataset, "by_clip", False))
+            mean = mean_of(images, by_clip=dataset.by_clip)
             rows.append(Row(name, images, mean, share.memory))
-    return Results(getattr(dataset, "title", ""), list(dataset.names), rows, failures)
+    return Results(dataset.title, list(dataset.names), rows, failures)
 
 
 class _Run:
@@ -94,14 +94,14 @@ class _Run:
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: FrameSource,
         method: Method,
         process: Process,
         store: Store | None,
         perceptual: Mapping[str, Metric],
     ):
         self.dataset, self.method, self.process, self.store = dataset, method, process, store
-        self.metrics = {"luma": getattr(dataset, "luma", False), "perceptual": perceptual}
+        self.metrics = {"luma": dataset.luma, "perceptual": perceptual}
         self.keys: dict[int, str] = {}
         if store:
             settings = {"set": dataset.title, "settings": dataset.settings, "metrics": sorted(perceptual)}

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
 
+from datasets import FrameSource
 from utils import tensor_to_image
 
 from .methods import Method, Prediction, predict_at
@@ -50,7 +50,7 @@ def choose(row: Row) -> tuple[list[str], list[str]]:
 
 
 @torch.inference_mode()
-def panels(dataset: Dataset, name: str, shown: Sequence[Shown], device: torch.device) -> list[Panel]:
+def panels(dataset: FrameSource, name: str, shown: Sequence[Shown], device: torch.device) -> list[Panel]:
     """Predict one frame again and draw it: by the first method with all that is known, by the others beside its truth.
 
     name: as in `Row.images`. A method whose prediction was not finite is left out.
