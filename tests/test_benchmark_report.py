@@ -15,11 +15,11 @@ from runs import make_data, run_benchmark
 
 from benchmark import Folder as folder_script
 from benchmark.plots import draw_tradeoff, has_tradeoff
-from benchmark.published import PUBLISHED
 from benchmark.samples import choose
 from benchmark.scores import Failure, Results, Row, Scores
 from benchmark.tables import (
     COLUMNS,
+    PUBLISHED,
     describe_machine,
     format_failures,
     format_markdown,

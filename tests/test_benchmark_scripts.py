@@ -135,7 +135,7 @@ def test_half_is_bf16_on_a_cpu(data, tmp_path):
         ("--sweep 0,fast", "argument --sweep: ratios >= 0 and auto are needed, got 'fast'"),
         ("--sweep 0,-1", "argument --sweep: ratios >= 0 and auto are needed, got '-1'"),
         ("--sweep 0,inf", "argument --sweep: ratios >= 0 and auto are needed, got 'inf'"),
-        ("--sweep 0,0.0", "argument --sweep: every ratio once, got 0,0.0"),
+        ("--sweep 0,0.0", "argument --sweep: give every ratio once, got 0,0.0"),
         ("--sweep 0,auto --ratio 0", "give one of --sweep, --ratio and --budget"),
         ("--sweep 0,auto --budget 1", "give one of --sweep, --ratio and --budget"),
         ("--half --precision bf16", "give one of --half and --precision"),

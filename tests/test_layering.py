@@ -33,7 +33,7 @@ MAY_IMPORT = {
 #: Inside these folders, from the bottom up.
 ORDERS = {
     "common": [
-    "__init__", "startup", "extras", "names", "distributed", "whole_files", "weight_files", "tiff_files", "images",
+    "__init__", "startup", "extras", "distributed", "whole_files", "weight_files", "tiff_files", "images",
     "checkpoints",
 ],
     "models": [
