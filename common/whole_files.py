@@ -14,14 +14,15 @@ LONG_NAME = 80  # bytes; file systems allow 255, some only 143
 
 
 def natural_order(paths: Iterable[Path]) -> list[Path]:
-    """Return the paths sorted by name, 2 before 10, -2 before -1."""
+    """Return the paths sorted by name, with 2 before 10 and -2 before -1."""
     return sorted(paths, key=lambda path: (split_numbers(path.name), path.name))
 
 
 def split_numbers(name: str) -> list[str | int]:
-    """Split a name into text in small letters and numbers, in turn and text first, so that names can be compared.
+    """Split a name into lower-case text and numbers, alternately and text first, so that names can be compared.
 
-    A hyphen is a sign at the beginning and after "_", "(" and "="; elsewhere it separates, as in "frame-2" and dates.
+    A hyphen is a minus sign at the beginning and after "_", "(" and "=". Elsewhere it is text, as in "frame-2" and
+    dates.
     """
     parts = re.split(r"((?:(?:^|(?<=[_(=]))-)?\d+)", name.lower())
     return [int(part) if index % 2 else part for index, part in enumerate(parts)]

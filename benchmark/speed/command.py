@@ -115,7 +115,7 @@ def compare_paths(args: argparse.Namespace) -> None:
 
 
 def compare_tools(args: argparse.Namespace) -> None:
-    """Measure the whole tool and print the table. The table so far is written into the output folder after each size."""
+    """Measure the whole tool and print the table. After each size, the table so far is written into the folder."""
     args.output.mkdir(parents=True, exist_ok=True)
     peers = tuple(map(open_peer, args.peer))
     setting = ToolSetting(args.clip, args.length, peers, args.threads or 1, repeats=args.repeats or 1)
