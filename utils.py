@@ -1,4 +1,4 @@
-"""The helpers for general use, under one name. Their code is in the folder `common/`.
+"""The helpers for general use. Their code is in the folder `common/`.
 
 | file of `common/` | purpose |
 |---|---|
