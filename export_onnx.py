@@ -40,12 +40,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--output", "-o", type=Path, required=True, help="a .onnx or .pt2 file")
     add_weights(parser)
     ratio_option(parser)
-    parser.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default="float32",
-        help="precision of convolutions; masks stay float32",
-    )
+    help_text = "precision of convolutions; masks stay float32 (float32)"
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help=help_text)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output file")
     return parser.parse_args(argv)
 

@@ -50,7 +50,7 @@ def evaluate(
 
     Each process takes every world_size-th sample, and all return the same results. Frames may have any size. A batch
     has neighbouring samples of one size. A sample that cannot be read and a prediction that is not finite are failures.
-    Failures are logged and counted, and they are in no mean. The main process shows a progress bar with the mean PSNR
+    Failures are logged and counted, and are not scored. The main process shows a progress bar with the mean PSNR
     of its own samples and of scores that were kept from an earlier run.
 
     Args:

@@ -43,7 +43,7 @@ class Scores(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """A frame that is in no mean.
+    """A frame that was not scored, and so is left out of the means.
 
     name: the name of the frame or of the sample.
     row: the row of the tables, or "" for all rows.
@@ -76,7 +76,7 @@ class Results(NamedTuple):
     title: the title of the set.
     names: the names of all samples, also of those without scores.
     rows: the rows of the tables.
-    failures: the frames that are in no mean.
+    failures: the frames that were not scored.
     """
 
     title: str

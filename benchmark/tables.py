@@ -101,7 +101,7 @@ def format_markdown(lines: list[list[str]]) -> str:
 
 
 def list_failures(results: Results) -> list[str]:
-    """List the first twenty frames that are in no mean with their reasons, and the number of the others."""
+    """List the first twenty frames that were not scored, with their reasons, and the number of the others."""
     shown = [
         f"{failure.name}{f' by {failure.row}' if failure.row else ''} ({failure.reason})"
         for failure in results.failures[:20]
@@ -110,8 +110,8 @@ def list_failures(results: Results) -> list[str]:
 
 
 def format_failures(results: Results) -> str:
-    """Return a sentence about the frames that are in no mean, or an empty text if there is none."""
-    return f"{len(results.failures)} in no mean: {'; '.join(list_failures(results))}" if results.failures else ""
+    """Return a sentence about the frames that were not scored, or an empty text if all were."""
+    return f"{len(results.failures)} not scored: {'; '.join(list_failures(results))}" if results.failures else ""
 
 
 def format_perfect(results: Results) -> str:

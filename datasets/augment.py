@@ -40,7 +40,7 @@ class TrainingAugmentation:
     """A random change of triplets: upscale, crop, reverse channels, flip, transpose, reverse time, change exposure.
 
     Each part happens with its own probability. The result depends on the frames and the generator's state alone: every
-    call draws the same amount of random numbers, whatever they decide.
+    call draws the same amount of random numbers.
     """
 
     def __init__(

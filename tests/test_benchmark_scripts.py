@@ -61,7 +61,7 @@ def test_what_fails_is_in_the_report_and_the_script_ends_with_3(data, tmp_path, 
     (failure,) = report["failures"]
     assert failure["name"] == "1" and "is not an image" in failure["reason"]
     assert [len(row["images"]) for row in report["rows"]] == [1, 1]
-    assert "UCF101: 1 in no mean: 1 (" in caplog.text
+    assert "UCF101: 1 not scored: 1 (" in caplog.text
     assert "Not in the means" in (tmp_path / "out/UCF101/report.html").read_text()
 
 
