@@ -62,7 +62,7 @@ def test_what_fails_is_in_the_report_and_the_script_ends_with_3(data, tmp_path, 
     assert failure["name"] == "1" and "is not an image" in failure["reason"]
     assert [len(row["images"]) for row in report["rows"]] == [1, 1]
     assert "UCF101: 1 not scored: 1 (" in caplog.text
-    assert "Not in the means" in (tmp_path / "out/UCF101/report.html").read_text()
+    assert "<h2>Not scored</h2>" in (tmp_path / "out/UCF101/report.html").read_text()
 
 
 #: Of every script: the tree it reads, further arguments, and the titles of the sets it opens.
