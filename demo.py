@@ -26,7 +26,7 @@ from utils import atomic_path, image_to_tensor, pick_device
 from video import Frame, Options, VideoReader, convert, describe
 from video.picture import explain
 
-CUT = 3  # a difference of so many times the usual one is a cut, not motion
+CUT = 3  # more than so many times the usual difference is a cut, not motion
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -49,8 +49,7 @@ def init_distributed(device: str = "auto") -> Process:
         torch.cuda.set_device(name)
     if "WORLD_SIZE" in os.environ and not dist.is_initialized():
         store, _, _ = next(rendezvous("env://"))
-        # torchrun keeps its store when it restarts. On one host, an attempt must not find the addresses of the last
-        # one.
+        # torchrun keeps its store when it restarts. On one host, an attempt must not find older addresses.
         on_one_host = os.environ.get("GROUP_WORLD_SIZE") == "1"
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT") if on_one_host else "any"
         store = dist.PrefixStore(f"attempt {attempt}", store)

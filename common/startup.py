@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 INTERRUPTED, UNREAD, TERMINATED = 130, 141, 143  # exit status
-PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}  # for all OpenMP runtimes; for Intel's and LLVM's
+PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}  # the latter is for Intel's and LLVM's OpenMP
 ROOT = Path(__file__).resolve().parent.parent
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4  # names of parameters in glibc's malloc.h
 FOREVER = 2**31 - 1

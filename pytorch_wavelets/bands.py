@@ -79,8 +79,7 @@ def join(low: Tensor, high: Tensor, matrix: Tensor, mode: str) -> Tensor:
     count, overlap = low.shape[-1], matrix.shape[0] // 2 - BLOCK  # L/2 - 1
     left, start, size = 0, 0, 2 * (count - overlap)
     if mode == "periodization":
-        # The filters are centred: the circle starts L/2 - 1 samples earlier. If L/2 is even, half a coefficient
-        # remains.
+        # The filters are centred, so the circle starts L/2 - 1 samples earlier: half a coefficient more if L/2 is even.
         left, start, size = (overlap + 1) // 2, overlap % 2, 2 * count
     blocks = (size + start + 2 * BLOCK - 1) // (2 * BLOCK)
     padding = left, BLOCK * blocks + overlap - left - count

@@ -115,7 +115,7 @@ def measure_tool(setting: ToolSetting, sizes: Sequence[tuple[int, int]]) -> Iter
         ValueError: the clip has fewer than two frames, or a program fails.
     """
     device = pick_device()
-    ours = waveletvfi(default_checkpoint(), device=device, precision=choose_precision(device))  # as interpolate.py
+    ours = waveletvfi(default_checkpoint(), device=device, precision=choose_precision(device))  # as in interpolate.py
     pipelines = {IN_PROCESS: ours}
     pipelines |= {peer.name: PeerModel(peer) for peer in setting.peers} | {FREE: PeerModel(average())}
     with (
