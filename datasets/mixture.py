@@ -41,6 +41,8 @@ class Mixture(TripletSource):
         self.parts, self.skip_bad = dict(parts), skip_bad
         self.names = [f"{source}/{name}" for source, part in self.parts.items() for name in part.names]
         self.bad = torch.zeros(len(self.names), dtype=torch.bool).share_memory_()
+        self.left_out = {f"{s}/{name}": why for s, part in self.parts.items() for name, why in part.left_out.items()}
+        self.cached = sum(part.cached for part in self.parts.values())
         self._ends = list(itertools.accumulate(len(part) for part in self.parts.values()))
 
     def __getitem__(self, index: int) -> Triplet:
@@ -76,8 +78,8 @@ class Mixture(TripletSource):
         Args:
             bad: (len,) bool, the bad triplets of all processes of a run. Default: `bad` of this process.
         """
-        files = [f"{source}/{name}" for source, part in self.parts.items() for name in part.left_out]
-        return files + [self.names[index] for index in (self.bad if bad is None else bad).nonzero().flatten().tolist()]
+        numbers = (self.bad if bad is None else bad).nonzero().flatten().tolist()
+        return [*self.left_out, *(self.names[number] for number in numbers)]
 
     def _place(self, index: int) -> tuple[TripletSource, int]:
         """Return the source of a triplet, and its number there."""
