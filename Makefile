@@ -15,7 +15,7 @@ test-slow: $(VENV)/installed-extra  ## the long tests, and those that need the o
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m "slow or extra"
 
 train-smoke: $(VENV)/installed  ## 512 steps on made-up moving shapes, two minutes of an idle machine; fails unless they beat averaging
-	$(BIN)/python -m pytest -m slow -s tests/test_smoke.py
+	$(BIN)/python -m pytest -m slow -s tests/training/test_smoke.py
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -13,9 +13,9 @@ from .context import ContextNet, Features, LevelContext
 from .layers import MULTIPLE, blend, channels_last, pad_to_multiple
 from .macs import count_executed, count_published
 from .motion import Motion, MotionPerceptionNet, Pyramids
-from .official import to_ours
 from .passes import Passes, Scales, scales_of
 from .pretrained import Pretrained
+from .released_names import to_ours
 from .sparse import METHODS, SparseConv2d
 from .synthesis import Synthesis, WaveletSynthesisNet
 

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from reference import known_state_dict
-from runs import end_launched
+from helpers.reference import known_state_dict
+from helpers.runs import end_launched
 
 from models import WaveletVFI
 

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import gradient
-from .choose import choose
+from .dispatch import choose
 from .phases import conv_of_upsampled, pack_folded
-from .rows import Rows, Tiles
+from .tile_maps import Rows, Tiles
 from .tiles import pack_kernel, pack_windows, tile_conv
 from .triton_kernels import pack_weights, triton_conv
 

@@ -10,7 +10,7 @@ import itertools
 import torch
 from torch import Tensor
 
-from .rows import Tiles
+from .tile_maps import Tiles
 
 
 class TileHead:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .conv import GATHERING, SparseConv2d
 from .head import TileHead
-from .rows import Rows, Tiles
+from .tile_maps import Rows, Tiles
 
 
 class Context(Protocol):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .head import TileHead
 from .products import lay_out, product
-from .rows import Rows, Tiles, Windows
+from .tile_maps import Rows, Tiles, Windows
 from .winograd import TAPS, TAPS_OF_UPSAMPLED, butterfly, transform
 
 BUFFER = 2**21  # elements of the largest buffer: 8 MB in float32

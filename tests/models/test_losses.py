@@ -1,0 +1,95 @@
+"""The loss terms, against arithmetic by hand and a direct transcription of the census formula."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers.reference import images
+
+from models import Interpolation, WaveletVFI
+from models.losses import census, charbonnier, classifier_loss, reconstruction, training_loss
+
+
+def direct_census(image, target):
+    """NETWORK formula, pixel neighbourhoods by unfold, zero padding."""
+
+    def transform(x):
+        grey = x.mean(1, keepdim=True)
+        patches = F.unfold(grey, 7, padding=3).unflatten(2, grey.shape[2:])
+        d = patches - grey
+        return d / (0.81 + d**2).sqrt()
+
+    difference = (transform(image) - transform(target)) ** 2
+    e = (difference / (0.1 + difference)).mean(1)
+    inside = torch.zeros_like(e)
+    inside[:, 3:-3, 3:-3] = 1
+    return (e * inside).mean((1, 2))
+
+
+@pytest.mark.parametrize("size", [(7, 7), (16, 20), (33, 9)])
+def test_census_equals_the_direct_formula_with_its_gradient(size):
+    image, target = torch.rand(2, 2, 3, *size, dtype=torch.double)
+    image.requires_grad_()
+    ours, expected = census(image, target), direct_census(image, target)
+    torch.testing.assert_close(ours, expected)
+    gradients = [torch.autograd.grad(x.sum(), image)[0] for x in (ours, expected)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_census_of_a_frame_smaller_than_its_neighbourhood_is_zero():
+    assert census(torch.rand(2, 3, 6, 20), torch.rand(2, 3, 6, 20)).tolist() == [0, 0]
+
+
+def test_no_gradient_reaches_the_truth_through_census():
+    target = torch.rand(1, 3, 16, 16, requires_grad=True)
+    assert not census(torch.rand(1, 3, 16, 16), target).requires_grad
+
+
+def test_charbonnier_of_a_constant_difference():
+    expected = torch.tensor([0.25 + 1e-6]).sqrt().expand(2)
+    torch.testing.assert_close(charbonnier(torch.full((2, 3, 4, 4), 0.5)), expected)
+
+
+@pytest.mark.parametrize("config", ["base", "small"])
+def test_one_hot_probabilities_give_the_static_loss(config):
+    model = WaveletVFI(config)
+    img0, imgt, img1 = torch.rand(3, 2, 3, 32, 32)
+    static = model(img0, img1, ratio=model.config.ratios[1])
+    dynamic = model(img0, img1, temperature=1.0)
+    one_hot = dynamic._replace(probs=F.one_hot(torch.tensor([1, 1]), 4).float())
+    for ours, expected in zip(training_loss(one_hot, imgt), training_loss(static, imgt), strict=True):
+        torch.testing.assert_close(ours, expected)
+
+
+def test_the_computation_term_is_three_times_reconstruction_times_cost():
+    model = WaveletVFI("base")
+    img0, imgt, img1 = torch.rand(3, 1, 3, 32, 32)
+    output = model(img0, img1, ratio=0.0)
+    loss = training_loss(output, imgt)
+    torch.testing.assert_close(loss.reconstruction, reconstruction(output.frame, imgt).mean())
+    torch.testing.assert_close(loss.computation, 3 * loss.reconstruction * output.candidates[0].cost.mean())
+    torch.testing.assert_close(loss.total, loss.reconstruction + loss.wavelet + loss.computation)
+
+
+def test_the_classifier_alone_learns_each_candidates_loss_however_seldom_it_is_chosen(known_model):
+    img0, imgt, img1 = images(1, 64, 64, 0)
+    output = known_model(img0, img1, temperature=1.0)
+    single = [known_model(img0, img1, ratio=ratio) for ratio in known_model.config.ratios]
+    losses = torch.stack([training_loss(one, imgt, computation_weight=0.5).total for one in single]).detach()
+    percent = 100 * (1 - losses / losses.mean())
+    assert percent.argmax() == losses.argmin() and percent.std() > 1
+    logits = torch.zeros(1, 4, requires_grad=True)
+    first_alone = F.one_hot(torch.tensor([0]), 4).float()
+    output = output._replace(motion=output.motion._replace(ratio_logits=logits), probs=first_alone)
+    (slope,) = torch.autograd.grad(classifier_loss(output, imgt, computation_weight=0.5).total, logits)
+    torch.testing.assert_close(slope[0], -percent / 2, rtol=1e-4, atol=1e-4)  # of the mean square over 4
+
+
+def test_a_perfect_correction_leaves_only_the_smallest_charbonnier():
+    """The bands that the wavelet term judges are those of the frame, in the correction form too."""
+    model = WaveletVFI("small").eval()
+    img0 = torch.rand(1, 3, 32, 32)
+    output = model(img0, img0, ratio=0.0)
+    assert isinstance(output, Interpolation)
+    loss = training_loss(output, output.merged.detach())  # untrained heads correct nothing
+    assert float(loss.reconstruction.detach()) == pytest.approx(1e-3, rel=1e-3)
+    assert float(loss.wavelet.detach()) == pytest.approx(5 * 0.01 * 1e-3, rel=0.05)
