@@ -1,7 +1,7 @@
 """python demo.py
 python demo.py --clip CLIP.mp4 --seconds 1
 
-`make demo` runs this. It converts a real clip to twice its frame rate and draws a picture that explains one pair.
+`make demo` runs this script. It doubles the frame rate of a real clip, and draws a picture that explains one pair.
 """
 
 from common.startup import begin_script, run_script
@@ -26,15 +26,15 @@ from utils import atomic_path, image_to_tensor, pick_device
 from video import Frame, Options, VideoReader, convert, describe
 from video.picture import explain
 
-CUT = 3  # a difference so many times the usual one is a cut, not motion
+CUT = 3  # more than so many times the usual difference is a cut, not motion
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clip", type=Path, default=EXAMPLE, help="a video; default: examples/bird.mp4 (640x360)")
-    parser.add_argument("--seconds", type=Fraction, default=Fraction(3), help="how much of the clip; default 3")
+    parser.add_argument("--seconds", type=Fraction, default=Fraction(3), help="seconds of the clip to convert (3)")
     add_options(parser, precision="auto")
-    parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder; default: demo_output")
+    parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder of results (demo_output)")
     return parser.parse_args(argv)
 
 
@@ -63,10 +63,12 @@ def main(args: argparse.Namespace) -> None:
 
 
 def liveliest_pair(frames: Iterable[Frame]) -> tuple[Frame, Frame]:
-    """Return the two neighbouring frames that differ most and are no cut. The usual difference is the median.
+    """Return the two neighbouring frames that differ most without being a cut.
+
+    A cut is a difference of more than CUT times the median.
 
     Raises:
-        ValueError: fewer than two frames.
+        ValueError: there are fewer than two frames.
     """
     best, differences, last = [], [], None
     for frame in frames:

@@ -2,8 +2,8 @@
 python export_onnx.py --output static.onnx --ratio 0 --precision fp16
 python export_onnx.py --output model.pt2 --ratio 0
 
-Export the network as a graph for other programs: ONNX (.onnx), or torch.export's format (.pt2). The graph is compared
-with the network over several sizes before the file gets its name. This takes a minute or two; the steps are printed.
+Export the network as a graph for other programs: ONNX (.onnx), or torch.export's format (.pt2). Before the file gets
+its name, the graph is compared with the network for several sizes. This takes a minute or two. The steps are printed.
 """
 
 from common.startup import begin_script, run_script
@@ -30,7 +30,7 @@ from utils import atomic_path
 
 SIZES = ((1, 64, 96), (2, 48, 80), (1, 100, 150), (1, 256, 448))  # batch, height, width
 TOLERANCE = {"float32": 1e-4, "fp16": 0.02}
-FLIPPED = 1e-3  # of the values may differ more: a detail that touches its threshold
+FLIPPED = 1e-3  # the share of values that may differ more, where a detail is close to its threshold
 COMPARING = "comparing it with the network"
 EXPORTERS = {".onnx": (save_onnx, ONNX_STEPS), ".pt2": (save_program, PROGRAM_STEPS)}
 
@@ -40,10 +40,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--output", "-o", type=Path, required=True, help="a .onnx or .pt2 file")
     add_weights(parser)
     ratio_option(parser)
-    parser.add_argument(
-        "--precision", choices=PRECISIONS, default="float32", help="of the convolutions; masks stay float32 (float32)"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace an output file that exists")
+    help_text = "precision of convolutions; masks stay float32 (float32)"
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help=help_text)
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output file")
     return parser.parse_args(argv)
 
 
@@ -64,14 +63,19 @@ def main(args: argparse.Namespace) -> None:
 
 
 def compare(model: WaveletVFI, path: Path, *, ratio: float | None, tolerance: float) -> float:
-    """Return the largest difference between the frames of a network and of its graph.
+    """Return the largest difference between the frames of a network and those of its graph.
 
+    Args:
+        model: the network.
+        path: the graph.
+        ratio: the threshold ratio of the graph; None for the network's choice.
+        tolerance: the difference that is allowed.
     Raises:
-        ValueError: more than FLIPPED of a frame's values differ by more than `tolerance`.
+        ValueError: more than FLIPPED of the values of a frame differ by more than `tolerance`.
     """
     is_graph = path.suffix == ".onnx"
     run = OnnxModel(path).interpolate if is_graph else load_program(path, model.config)
-    multiple = 1 if is_graph else program_multiple(model.config)  # of which a program takes three and more
+    multiple = 1 if is_graph else program_multiple(model.config)  # a program takes sizes of at least three times this
     worst, passes = 0.0, graph_config(model.config).passes
     for batch, *sides in SIZES:
         size = (batch, *(side if is_graph else max(3, -(-side // multiple)) * multiple for side in sides))
@@ -85,12 +89,13 @@ def compare(model: WaveletVFI, path: Path, *, ratio: float | None, tolerance: fl
 
 
 class Steps:
-    """Show the step under way and its time: a line rewritten every second or, without a screen, a line per step.
+    """A function that shows the current step and its time. Call it with the name of each step when the step begins.
 
-    To be called with the name of each of `total` steps as it begins.
+    On a terminal, one line is rewritten every second. Elsewhere, a line per step is printed.
     """
 
     def __init__(self, total: int, *, every: float = 1.0):
+        """Set the number of steps, and the seconds between two updates of the line."""
         self._bar = tqdm(total=total, bar_format="step {n} of {total}: {desc} ({elapsed})", disable=None, leave=False)
         self._total, self._count, self._ended = total, 0, threading.Event()
         self._ticker = threading.Thread(target=self._tick, args=(every,), daemon=True)
@@ -118,7 +123,7 @@ class Steps:
 
 
 def load_program(path: Path, config: Config):
-    """Load a program and return it as a function of two frames of a size that it takes, to that of the middle."""
+    """Load a program. Return it as a function that takes two frames and returns the middle frame."""
     program = torch.export.load(path).module()
 
     def run(img0: Tensor, img1: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """torch.hub.load("path/to/clone", "waveletvfi", source="local")
 
-Entry points of torch.hub: every name here that does not begin with an underscore.
+The entry points of torch.hub. Each name that does not begin with an underscore is one.
 """
 
 import hashlib as _hashlib
@@ -22,20 +22,21 @@ def waveletvfi(checkpoint: str | None = None, *, pretrained: bool = True, **opti
     model.interpolate_details(img0, img1) returns flows, occlusion, masks and cost, too. Both take ratio= or budget=.
 
     Args:
-        checkpoint: a .pth or .safetensors file: of this project, or the released weights as downloaded. Default: the
+        checkpoint: a .pth or .safetensors file of this project, or the released weights as downloaded. Default: the
             released weights if they are in checkpoints/, else the shipped ones.
-        pretrained: False for fresh weights.
-        config: "base" or "small", if the weights do not tell it.
+        pretrained: False for fresh weights, if there is no `checkpoint`.
+        config: "base" or "small", if the weights do not contain it.
         device: the network's device; default CPU.
-        sparse: how sparse convolutions are computed: "auto", "folded", "gather", "masked" or "triton".
-        precision: of the convolutions: "float32", "bf16", or on a GPU "fp16".
+        sparse: the method for sparse convolutions: "auto", "folded", "gather", "masked" or "triton".
+        precision: the precision of the convolutions: "float32", "bf16", or on a GPU "fp16".
         compile: compile the dense parts with torch.compile.
     Raises:
-        FileNotFoundError, ValueError: no such file, not a checkpoint, weights of another network, unknown options.
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not a checkpoint, or holds weights of another network; an option has an unknown value.
     """
     models = _sys.modules.get("models")
     file = getattr(models, "__file__", None)
-    if models and file and _Path(file).resolve().parent == _ROOT / "models":  # this project's own process
+    if models and file and _Path(file).resolve().parent == _ROOT / "models":  # a process of this project
         if checkpoint is None and pretrained:
             checkpoint = models.default_checkpoint()
         return models.waveletvfi(checkpoint, **options)
@@ -43,8 +44,10 @@ def waveletvfi(checkpoint: str | None = None, *, pretrained: bool = True, **opti
 
 
 def _package() -> _Any:
-    """Import the clone as one package, under a name that no other project has: `models`, `utils` and an installed
-    `waveletvfi` keep their meaning in this process."""
+    """Import the clone as one package with a unique name.
+
+    Thus `models`, `utils` and an installed `waveletvfi` keep their meaning in this process.
+    """
     folder = _ROOT / "waveletvfi"
     name = f"waveletvfi_clone_{_hashlib.sha256(str(_ROOT).encode()).hexdigest()[:8]}"
     if name not in _sys.modules:

@@ -1,4 +1,4 @@
-"""`pip install PATH_OF_CLONE` installs one package, `waveletvfi`, as waveletvfi/clone.py describes."""
+"""Install one package, `waveletvfi`, by `pip install PATH_OF_CLONE`. See waveletvfi/clone.py for its modules."""
 
 import shutil
 import sys
@@ -15,7 +15,7 @@ PACKAGE = "waveletvfi"
 
 
 class BuildPackage(build_py):
-    """Copies the clone's folders into the package and rewrites the imports of their own names."""
+    """The build step that copies the clone's folders into the package and rewrites the imports of our own names."""
 
     def run(self) -> None:
         super().run()
@@ -23,12 +23,12 @@ class BuildPackage(build_py):
             self._join()
 
     def get_source_files(self) -> list[str]:
-        """Name what a source distribution must hold, too."""
+        """Return the files of a source distribution, including those that are copied."""
         return [*super().get_source_files(), *(path.as_posix() for path in installed_files(ROOT))]
 
     def _join(self) -> None:
         target = Path(self.build_lib) / PACKAGE
-        shutil.rmtree(target)  # an earlier build may have left files that are gone
+        shutil.rmtree(target)  # an earlier build may have left files that no longer exist
         files = {Path(PACKAGE, name): Path(name) for name in ("__init__.py", "__main__.py", "py.typed")}
         for source, place in (files | {path: path for path in installed_files(ROOT)}).items():
             (target / place).parent.mkdir(parents=True, exist_ok=True)

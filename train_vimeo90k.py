@@ -6,8 +6,8 @@
     torchrun --nproc_per_node=4 train_vimeo90k.py --epochs 100 --batch_size 6 --lr_start 1e-4 --lr_end 1e-5 \
         --dynamic true --init_from runs/static/best.pth
 
-The static stage (threshold ratio 0) comes first; the dynamic one starts from its weights. `--data_root` is a folder in
-Vimeo90K's layout, a folder of short clips, or made-up shapes:COUNT; several are mixed.
+The static stage (threshold ratio 0) comes first. The dynamic stage starts from its weights. `--data_root` is a folder
+in Vimeo90K's layout, a folder of short clips, or made-up shapes:COUNT. Several roots are mixed.
 """
 
 from common.startup import begin_script, run_script
@@ -60,18 +60,18 @@ def open_data(settings: Settings, process: utils.Process) -> tuple[Mixture, Mixt
         clips = [root for root, part in triplets.parts.items() if isinstance(part, ClipTriplets)]
         if clips:
             raise ValueError(f"{clips[0]} holds clips to train on; give other triplets to validate on with --val_root")
-    # Not `skip_bad`: what takes the place of a bad image would count twice.
+    # Without `skip_bad`: the image that takes the place of a bad one would count twice.
     return triplets, open_mixture(settings.val_root or settings.data_root, "test", **cache)
 
 
 def open_loader(data: TrainingSet, sampler: EpochSampler, settings: Settings, process: utils.Process) -> Loader:
-    """Return batches of `--batch_size`, read ahead by `--workers` processes."""
+    """Return a loader of batches of `--batch_size` samples, which `--workers` processes read ahead."""
     pin_memory = process.device.type == "cuda"
     return Loader(data, settings.batch_size, sampler=sampler, workers=settings.workers, pin_memory=pin_memory)
 
 
 def run(trainer: Trainer, loader: Loader, triplets: Mixture, validation: Mixture) -> None:
-    """Train and validate until the end, or until a signal asks to stop."""
+    """Train and validate until the run ends, or until a signal asks to stop."""
     with trainer.stop_request:
         while not trainer.stopped_by:
             if trainer.schedule.is_validation_due(trainer.position):
@@ -92,7 +92,7 @@ def run(trainer: Trainer, loader: Loader, triplets: Mixture, validation: Mixture
 
 
 def train_one_epoch(trainer: Trainer, loader: Loader) -> None:
-    """Train to the end of the current epoch, or until the time is over or a signal asks to stop."""
+    """Train until the epoch or the time of the run ends, or until a signal asks to stop."""
     settings, process = trainer.settings, trainer.process
     epoch, first = trainer.schedule.epoch(trainer.position)
     loader.sampler.start_at(epoch, first)
@@ -115,7 +115,7 @@ def train_one_epoch(trainer: Trainer, loader: Loader) -> None:
 
 
 def note_skipped(trainer: Trainer, triplets: Mixture) -> None:
-    """Say how many samples `--skip_bad` has left out so far, on all processes; each was named when it was met."""
+    """Log the number of samples that `--skip_bad` has left out so far, on all processes. Each was named earlier."""
     if not trainer.settings.skip_bad:
         return
     bad = triplets.bad.to(trainer.process.device, torch.uint8)
@@ -127,7 +127,7 @@ def note_skipped(trainer: Trainer, triplets: Mixture) -> None:
 
 
 def validate(trainer: Trainer, triplets: Mixture) -> None:
-    """Score the validation triplets, each once, with the weights to ship; keep those that are the best so far."""
+    """Score each validation triplet once with the weights to ship. Save the weights if they are the best so far."""
     process, model, log = trainer.process, trainer.validated_model().eval(), trainer.log
     scores = score_images(
         model,

@@ -1,7 +1,7 @@
 """from waveletvfi import waveletvfi_vs
 clip = waveletvfi_vs.vsfunc(clip, factor_num=5, factor_den=2)
 
-A filter for VapourSynth scripts: frames between those of a clip, at any rate. VapourSynth is an optional package.
+A filter for VapourSynth scripts. It makes frames between those of a clip, for any rate. VapourSynth is optional.
 """
 
 import math
@@ -24,7 +24,7 @@ from video.render.network import Model, Network
 from video.render.pipeline import make_between
 from video.schedule.timeline import DEEPEST, Timeline, place_of
 
-KEPT = 4  # frames of the source, and pairs of which what was made is kept
+KEPT = 4  # number of source frames, and of pairs with made frames, that are kept
 FORMATS = ("RGBS", "RGBH")
 
 
@@ -46,21 +46,21 @@ def vsfunc(
     depth: int | None = None,
     model: Model | None = None,
 ) -> Any:
-    """Return a clip with `factor_num / factor_den` times as many frames, or `fps_num / fps_den` a second.
+    """Return a clip with `factor_num / factor_den` times as many frames, or with `fps_num / fps_den` frames per second.
 
-    Frames of the clip that are due stay as they are. A frame between two of different scenes repeats the first one.
-    The frame properties _DurationNum, _DurationDen, _AbsoluteTime, _SceneChangePrev and _SceneChangeNext are set.
+    Frames of the clip are not changed. A frame between two scenes repeats the last frame of the first scene. The frame
+    properties _DurationNum, _DurationDen, _AbsoluteTime, _SceneChangePrev and _SceneChangeNext are set.
 
     Args:
-        clip: of format RGBS or RGBH, values from 0 to 1, of constant size.
-        sc: obey the property _SceneChangeNext, as misc.SCDetect sets it.
-        checkpoint, precision, passes, device: as of `models.waveletvfi`; default: the shipped weights, and CUDA
-            where it is there.
-        ratio, budget, tile: as of `video.render.network.Network`.
-        depth: of weights that make the middle alone: frames at the nearest 1 / 2^depth (4).
-        model: instead of weights, a network that is on `device`.
+        clip: a clip of format RGBS or RGBH and of constant size, with values from 0 to 1.
+        sc: make no frames between two scenes. The property _SceneChangeNext marks them, as misc.SCDetect sets it.
+        checkpoint, precision, passes, device: as for `models.waveletvfi`. Default: the shipped weights, and CUDA if
+            the machine has it.
+        ratio, budget, tile: as for `video.render.network.Network`.
+        depth: for weights that only make the middle frame: frames are made at multiples of 1 / 2^depth.
+        model: a network on `device`, instead of weights.
     Raises:
-        ValueError: another kind of clip, rates that do not make sense, VapourSynth is not installed.
+        ValueError: the clip is of another kind, a rate is impossible, or VapourSynth is not installed.
     """
     vs = require("vapoursynth", "the VapourSynth filter (on Python 3.12 or newer)")
     _check_clip(clip)
@@ -86,7 +86,7 @@ def vsfunc(
 
 
 def _stretch(core: Any, clip: Any, factor: Fraction) -> Any:
-    """Return a clip whose frame n is frame n / factor, rounded down, of `clip`, with its properties."""
+    """Return a clip whose frame n is frame floor(n / factor) of `clip`, with the properties of that frame."""
     if factor.numerator > 1:
         clip = core.std.Interleave([clip] * factor.numerator, modify_duration=False)
     if factor.denominator > 1:
@@ -95,38 +95,52 @@ def _stretch(core: Any, clip: Any, factor: Fraction) -> Any:
 
 
 def find_factor(factor: Fraction, *, fps: Fraction | None, rate: Fraction | None) -> Fraction:
-    """Return how many times as many frames there will be.
+    """Return the number of output frames per frame of the clip.
 
     Args:
-        factor: unless there is `fps`. rate: of the clip, in frames per second; None if it varies.
+        factor: this number, unless `fps` is given.
+        fps: the rate of the output in frames per second.
+        rate: the rate of the clip in frames per second, or None if it varies.
     Raises:
-        ValueError: less than 1, or more than is meant; `fps` for a clip without a rate.
+        ValueError: the number is less than 1 or too large, or `fps` is given for a clip without a rate.
     """
     if fps is not None:
         if rate is None:
             raise ValueError("fps_num needs a clip of constant rate; give factor_num, or use std.AssumeFPS first")
         factor = fps / rate
-    Timeline(multiplier=factor)  # knows what is too much
+    Timeline(multiplier=factor)  # raises ValueError if it is too large
     return factor
 
 
 class Place(NamedTuple):
-    """The place of an output frame: after frame `index` of the source, by `offset` of the time until the next one."""
+    """The place of an output frame between two frames of the source.
+
+    index: the number of the source frame before it.
+    offset: the part of the time from that frame to the next one, in [0, 1).
+    """
 
     index: int
     offset: Fraction
 
 
 class Maker:
-    """Makes the frames of one output clip, in whatever order they are asked for.
+    """The maker of the frames of an output clip, in any order.
 
-    total: number of them.
+    total: the number of output frames.
     """
 
     def __init__(
         self, network: Network, factor: Fraction, *, count: int, obeys_scenes: bool = True, depth: int | None = None
     ):
-        """factor: how many times as many frames as `count`, those of the source."""
+        """Set the network and the clip.
+
+        Args:
+            network: the network.
+            factor: the number of output frames per frame of the source.
+            count: the number of frames of the source.
+            obeys_scenes: make no frames between two scenes.
+            depth: as for `vsfunc`.
+        """
         self._network, self._factor, self._count, self._obeys_scenes = network, factor, count, obeys_scenes
         self._steps = None if network.any_time else 2 ** (depth or Timeline(multiplier=factor).halvings(Fraction(1)))
         self.total = math.floor(count * factor)
@@ -140,7 +154,7 @@ class Maker:
         return Place(math.floor(at), at - math.floor(at))
 
     def make(self, n: int, frame0: Any, frame1: Any) -> Any:
-        """Return frame n of the output, given those of the source before and after it."""
+        """Return frame n of the output, given the frames of the source before and after it."""
         index, offset = self.place(n)
         is_held = index + 1 >= self._count or (self._obeys_scenes and frame0.props.get("_SceneChangeNext", 0))
         step = Fraction(0) if is_held else self._nearest(offset)
@@ -157,10 +171,10 @@ class Maker:
         return place_of(offset, Fraction(0), Fraction(1), self._steps)
 
     def _between(self, index: int, step: Fraction, frame0: Any, frame1: Any) -> np.ndarray:
-        """Return the frame (3, H, W) at `step` of the pair that begins with frame `index`."""
+        """Return the frame (3, H, W) at the time `step` of the pair that begins with source frame `index`."""
         key = (index, step if self._network.any_time else None)
         if key not in self._made:
-            # Halving makes frames on the way to others: those of a pair are made together.
+            # Halving makes some frames on the way to others, so all frames of a pair are made together.
             wanted = [step] if self._network.any_time else self._steps_of(index)
             pair = self._image(index, frame0), self._image(index + 1, frame1)
             self._made[key] = dict(make_between(*pair, wanted, self._network, []))
@@ -172,7 +186,7 @@ class Maker:
         return sorted({self._nearest(self.place(n).offset) for n in range(first, end)} - {0, 1})
 
     def _image(self, index: int, frame: Any) -> Tensor:
-        """Return a frame as (1, 3, H, W), each time the same tensor: the network remembers the features of a tensor."""
+        """Return a frame as (1, 3, H, W), always the same tensor, as the network stores the features of a tensor."""
         if index not in self._images:
             planes = np.stack([np.asarray(frame[plane]) for plane in range(3)])
             self._images[index] = torch.from_numpy(planes)[None].float().clamp(0, 1).to(self._network.device)
@@ -180,7 +194,7 @@ class Maker:
         return self._images[index]
 
     def _set_properties(self, props: Any, n: int, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-        """Set what depends on time: durations, of which a frame may have parts of two, and where scenes begin."""
+        """Set the duration, the time and the changes of scenes. A frame may last for parts of two source frames."""
         index, offset = self.place(n)
         parts = (min(1 / self._factor, 1 - offset), max(1 / self._factor - (1 - offset), Fraction(0)))
         lasts = [_duration(source) for source in (before, after)]

@@ -1,4 +1,4 @@
-"""The 2,000 test triplets of ATD-12K, animated films, 960x540.
+"""Evaluate on ATD-12K: 2,000 test triplets of animated films, 960x540.
 
 python benchmark/ATD12K.py --data_root test_2k_540p
 """

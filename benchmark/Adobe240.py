@@ -1,4 +1,4 @@
-"""Adobe240 x8: seven frames between every eighth of the test clips, by halving the time again and again.
+"""Evaluate on Adobe240 x8: seven frames between every eighth frame of the test clips, by repeated halving of the time.
 
 python benchmark/Adobe240.py --data_root test_frames
 """

@@ -1,4 +1,4 @@
-"""Any folder of triplets or clips, as images or videos: frames are left out and predicted from their neighbours.
+"""Evaluate on any folder of triplets or clips, as images or videos. Frames are predicted from their neighbours.
 
 python benchmark/Folder.py --data_root my_clips
 python benchmark/Folder.py --data_root my_clips --multiplier 4

@@ -1,4 +1,4 @@
-"""GoPro x8: seven frames between every eighth of the 11 test clips, by halving the time again and again.
+"""Evaluate on GoPro x8: seven frames between every eighth frame of the 11 test clips, by repeated halving of the time.
 
 python benchmark/GoPro.py --data_root GOPRO_Large_all
 """

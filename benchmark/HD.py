@@ -1,6 +1,8 @@
-"""HD: 11 raw clips of 1280x544 to 1920x1080, every odd frame of the first 101; the PSNR of the luma, mean over clips.
+"""Evaluate on HD: every odd frame of the first 101 of 11 raw clips, 1280x544 to 1920x1080.
 
 python benchmark/HD.py --data_root HD_dataset
+
+The published figure is the PSNR of the luma, the mean over clips.
 """
 
 import sys

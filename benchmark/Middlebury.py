@@ -1,4 +1,4 @@
-"""The 12 triplets of Middlebury's other set; its tables show the interpolation error, IE.
+"""Evaluate on the 12 triplets of Middlebury's other set. Its tables show the interpolation error, IE.
 
 python benchmark/Middlebury.py --data_root middlebury
 """

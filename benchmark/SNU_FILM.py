@@ -1,4 +1,4 @@
-"""SNU-FILM: 310 triplets in each of four difficulties, mostly 1280x720.
+"""Evaluate on SNU-FILM: 310 triplets in each of four difficulties, mostly 1280x720.
 
 python benchmark/SNU_FILM.py --data_root SNU-FILM
 python benchmark/SNU_FILM.py --data_root SNU-FILM --modes hard extreme

@@ -1,4 +1,4 @@
-"""The 379 triplets of UCF101 that were chosen for Deep Voxel Flow, 256x256.
+"""Evaluate on the 379 triplets of UCF101 that were chosen for Deep Voxel Flow, 256x256.
 
 python benchmark/UCF101.py --data_root ucf101_interp_ours
 """

@@ -1,4 +1,4 @@
-"""The test split of Vimeo90K (triplets; of septuplets frames 3 to 5), or any triplets in its layout.
+"""Evaluate on the test split of Vimeo90K (triplets, or frames 3 to 5 of septuplets), or any triplets in its layout.
 
 python benchmark/Vimeo90K.py --data_root vimeo_triplet
 python benchmark/Vimeo90K.py --data_root vimeo_triplet --sweep 0,0.005,0.01,0.015,auto

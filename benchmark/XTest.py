@@ -1,4 +1,4 @@
-"""X-TEST of X4K1000FPS: seven frames between the outer two of 33, by halving the time again and again, 4096x2160.
+"""Evaluate on X-TEST of X4K1000FPS, 4096x2160: seven frames between the outer two of 33, by repeated halving.
 
 python benchmark/XTest.py --data_root X4K1000FPS
 python benchmark/XTest.py --data_root X4K1000FPS --sizes 2K

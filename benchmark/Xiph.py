@@ -1,4 +1,4 @@
-"""Xiph-2K and Xiph-4K: 8 clips of 4096x2160, every second of 99 frames predicted; halved, or cropped in the middle.
+"""Evaluate on Xiph-2K (halved) and Xiph-4K (cropped): every second of 99 frames of 8 clips, 4096x2160.
 
 python benchmark/Xiph.py --data_root netflix
 python benchmark/Xiph.py --data_root netflix --sizes 2K

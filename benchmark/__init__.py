@@ -1,1 +1,1 @@
-"""Measuring: accuracy (runner, metrics), computation (macs), and one script for each benchmark set."""
+"""Measure accuracy (`runner`, `metrics`) and speed (`speed/`). There is one script for each benchmark set."""

@@ -1,4 +1,4 @@
-"""Samples of a set in batches of one size; what cannot be read comes alone, with the reason."""
+"""Read the samples of a set in batches of frames of one size. A sample that cannot be read comes with the reason."""
 
 import itertools
 from collections.abc import Iterator
@@ -8,17 +8,25 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from datasets import watched
+from datasets import FrameSource, watched
 
-Frames = tuple[Tensor, ...]  # of a sample, in the order of time
+Frames = tuple[Tensor, ...]  # the frames of a sample, in the order of time
 
 
 def batches(
-    dataset: Dataset, share: list[int], batch_size: int, workers: int
+    dataset: FrameSource, share: list[int], batch_size: int, workers: int
 ) -> Iterator[tuple[list[int], Frames | Exception]]:
-    """Indices and frames (B, 3, H, W), B <= batch_size, or one index and why it cannot be read.
+    """Yield the samples in batches. A sample of another size than the one before begins another batch.
 
-    Neighbours of another size start another batch. Raises OSError for a worker that ended.
+    Args:
+        dataset: the set.
+        share: the numbers of the samples to read.
+        batch_size: the largest number of samples in a batch.
+        workers: processes that read images; 0 reads in this process.
+    Yields:
+        The numbers of the samples and their frames, (B, 3, H, W) each; or the number of one sample and its error.
+    Raises:
+        OSError: a worker ended.
     """
     loader = DataLoader(
         Subset(_Numbered(dataset), share),
@@ -32,7 +40,7 @@ def batches(
 
 
 class _Numbered(Dataset):
-    """(index, frames), or the error of reading them: raised in a worker, it would end the loader."""
+    """The samples with their numbers. If one cannot be read, its error is returned: raised, it would end the loader."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
@@ -54,5 +62,5 @@ def _group_by_size(samples: list[tuple[int, Any]]) -> list[tuple[list[int], Fram
 
 
 def _kind(index: int, frames: Frames | Exception) -> Any:
-    """Return what neighbours share in a batch: number and size of frames; an error stays alone."""
+    """Return a key that all samples of a batch share: number and size of frames. Each error has a key of its own."""
     return index if isinstance(frames, Exception) else (len(frames), frames[0].shape)

@@ -16,68 +16,70 @@ from models.options import add_options, network
 from utils import Process, init_distributed, logger
 
 from .methods import Method, OurNetwork, average, open_peer
+from .metrics import open_perceptual
 from .page import write_page
-from .perceptual import open_perceptual
 from .runner import evaluate
 from .scores import Results
 from .sets import BENCHMARKS
 from .store import Store, digest, surroundings
 from .tables import describe_run, format_failures, format_perfect, format_table, table, write_report
 
-INCOMPLETE = 3  # exit status where frames are in no mean
+INCOMPLETE = 3  # exit status if some frames could not be scored
 
 
 def script_of(name: str, description: str) -> tuple[Callable[..., argparse.Namespace], Callable[..., None]]:
-    """Return the functions `parse_args` and `main` of a script of `BENCHMARKS`; description: its docstring."""
+    """Return the functions `parse_args` and `main` of a script of `BENCHMARKS`. `description` is its docstring."""
     data, open_sets, option = BENCHMARKS[name]
 
     def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         parser = build_parser(description, data)
         if option:
-            parser.add_argument(option.flag, **option.settings)
+            parser.add_argument(f"--{option.name}", **option.settings)
         return read_args(parser, arguments)
 
     def main(args: argparse.Namespace) -> None:
-        run(args, open_sets(args))
+        choice = vars(args)[option.name] if option else None
+        run(args, open_sets(args.data_root, choice))
 
     return parse_args, main
 
 
 def build_parser(description: str, data_help: str) -> argparse.ArgumentParser:
-    """Return a parser with the options of every script. data_help: what --data_root must be."""
+    """Return a parser with the options that all scripts share. `data_help` is the help text of --data_root."""
     parser = argparse.ArgumentParser(
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="Exit status: 0; 1: nothing could be evaluated; 3: some images are in no mean, the report names them.",
+        epilog="Exit status: 0; 1: nothing could be evaluated; 3: some images could not be scored, see the report.",
     )
     parser.add_argument("--data_root", "--data-root", type=Path, required=True, help=data_help)
     add_options(parser, several=True)
-    parser.add_argument("--half", action="store_true", help="--precision fp16 on a GPU, bf16 on a CPU")
+    parser.add_argument("--half", action="store_true", help="half precision: --precision fp16 on a GPU, bf16 on a CPU")
     parser.add_argument(
         "--sweep",
         type=_sweep,
-        help="several ratios in one pass, such as 0,0.005,0.01,0.015,auto (the network's choice)",
+        help="several threshold ratios in one run, such as 0,0.005,0.01,0.015,auto (auto: the network's choice)",
     )
     parser.add_argument(
         "--peer",
         action="append",
         default=[],
-        help="module:function of two tensors (B, 3, H, W), and of t if it takes three, to compare; repeatable",
+        help="another method to compare with: module:function of two tensors (B, 3, H, W), and of t if it takes three; "
+        "can be repeated",
     )
-    parser.add_argument("--batch_size", "--batch-size", type=int, default=1, help="samples at once per process (1)")
-    parser.add_argument("--workers", type=int, default=0, help="processes that read images, 0: none (0)")
+    parser.add_argument("--batch_size", "--batch-size", type=int, default=1, help="samples of a batch, per process (1)")
+    parser.add_argument("--workers", type=int, default=0, help="processes that read images (0)")
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on where a run was stopped; other weights, options, code or images are computed anew (of a peer: "
-        "another source file, but its weights are not known)",
+        help="keep the scores of a stopped run; scores of other weights, options, code or images are computed again. "
+        "Changed weights of a peer are not noticed, only its changed source file",
     )
-    parser.add_argument("--output", type=Path, default=Path("results"), help="a folder per set is made in it (results)")
+    parser.add_argument("--output", type=Path, default=Path("results"), help="folder of the reports (results)")
     return parser
 
 
 def read_args(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Parse the arguments, or those of the command line. Exit with a message if they contradict each other."""
+    """Parse the arguments, by default those of the command line. Exit with a message if they contradict each other."""
     args = parser.parse_args(arguments)
     if args.sweep and (args.ratio is not None or args.budget is not None):
         parser.error("give one of --sweep, --ratio and --budget")
@@ -91,10 +93,10 @@ def read_args(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) 
 def run(args: argparse.Namespace, sets: Sequence[FrameSet]) -> None:
     """Evaluate all methods on every set, print the tables and write the reports.
 
-    Exits with status 3 where frames are in no mean.
+    Exit with status 3 if some frames could not be scored.
     """
     process = init_distributed(args.device)
-    torch.backends.cudnn.allow_tf32 = False  # scores are those of float32 on every device
+    torch.backends.cudnn.allow_tf32 = False  # thus scores are those of float32 on every device
     methods, weights = _open_methods(args, process)
     perceptual, missing = open_perceptual(process.device)
     if process.is_main and missing:
@@ -115,7 +117,7 @@ def run(args: argparse.Namespace, sets: Sequence[FrameSet]) -> None:
         if process.is_main:
             setting = {"checkpoints": weights, "code": code, "precision": args.precision, "settings": dataset.settings}
             _report(folder, dataset, methods, results, describe_run(setting, process.device), process.device)
-    if process.world_size > 1:  # torchrun ends all processes as soon as one ends with a status: not amid a report
+    if process.world_size > 1:  # torchrun ends all processes as soon as one fails, even while another writes a report
         dist.barrier()
     if failed:
         sys.exit(INCOMPLETE)
@@ -141,7 +143,7 @@ def _report(
 
 
 def _open_methods(args: argparse.Namespace, process: Process) -> tuple[list[Method], list[dict[str, str]]]:
-    """Open our network with every checkpoint, the peers and the average. Return them, and the origin of the weights."""
+    """Open our network with each checkpoint, the peers and the average. Return them, and the files of the weights."""
     if args.half:
         args.precision = "bf16" if process.device.type == "cpu" else "fp16"
     options = [{"ratio": ratio} for ratio in args.sweep or ()] or [{"ratio": args.ratio, "budget": args.budget}]
@@ -164,7 +166,7 @@ def _open_methods(args: argparse.Namespace, process: Process) -> tuple[list[Meth
 
 
 def _sweep(text: str) -> list[float | None]:
-    """Return the ratios of a text like "0,0.01,auto"; None is the network's choice."""
+    """Parse ratios such as "0,0.01,auto". None stands for the network's choice."""
     ratios = []
     for part in text.split(","):
         try:
@@ -175,5 +177,5 @@ def _sweep(text: str) -> list[float | None]:
             raise argparse.ArgumentTypeError(f"ratios >= 0 and auto are needed, got {part.strip()!r}")
         ratios.append(ratio)
     if len(set(ratios)) < len(ratios):
-        raise argparse.ArgumentTypeError(f"every ratio once, got {text}")
+        raise argparse.ArgumentTypeError(f"give every ratio once, got {text}")
     return ratios

@@ -1,4 +1,4 @@
-"""The methods to compare: our network with one or several ratios, another network as a plain function, the average."""
+"""The methods to compare: our network with one ratio or several, any function of two frames, and the average."""
 
 import hashlib
 import inspect
@@ -14,14 +14,14 @@ from torch import Tensor
 import utils
 from models import Interpolation, WaveletVFI
 
-RANGE = 0.5  # a peer's frame that exceeds [0, 1] by more counts as one in other units
+RANGE = 0.5  # a peer's frame that exceeds [0, 1] by more is taken to be in other units
 
 
 class Prediction(NamedTuple):
     """One predicted frame.
 
-    frame: (B, 3, H, W) in [0, 1], or not finite.
-    details: the whole output of our network; None for other methods.
+    frame: (B, 3, H, W) in [0, 1], or with values that are not finite.
+    details: the whole output of our network, or None for other methods.
     """
 
     frame: Tensor
@@ -29,10 +29,12 @@ class Prediction(NamedTuple):
 
 
 class Method(Protocol):
-    """A way to predict middle frames, with one or several rows in the tables.
+    """A way to predict frames, with one or several rows in the tables.
 
-    name: of the method. rows: the names of its rows. identity: all that decides its predictions, as JSON can hold it.
-    any_time: True if it makes a frame at any time, False if it makes the middle alone.
+    name: the name of the method.
+    rows: the names of its rows.
+    identity: everything that decides its predictions, as JSON can hold it.
+    any_time: True if it makes a frame at any time, False if it only makes the middle frame.
     """
 
     name: str
@@ -41,16 +43,25 @@ class Method(Protocol):
     any_time: bool
 
     def predict(self, img0: Tensor, img1: Tensor, rows: list[int], t: float = 0.5) -> list[Prediction]:
-        """Predict the frames at time t of (B, 3, H, W) pairs in [0, 1], one prediction per index into `rows`."""
+        """Predict the frames at time t between img0 and img1, (B, 3, H, W) each, in [0, 1].
+
+        Args:
+            rows: the numbers of the rows that are wanted.
+            t: the time, where img0 is at 0 and img1 at 1.
+        Returns:
+            One prediction for each of these rows.
+        """
 
 
 class OurNetwork:
-    """Our network as a method: a row per option.
+    """Our network as a method, with a row per option.
 
     Args:
-        options: one {"ratio": r}, {"budget": b} or {} (the network's choice), or a sweep: several {"ratio": r or None},
-            computed in one pass.
-        identity: what decides the weights and the arithmetic.
+        model: the network.
+        name: the name of its weights.
+        options: one option, {"ratio": r}, {"budget": b} or {} for the network's choice. Several options
+            {"ratio": r or None} are a sweep, computed together.
+        identity: everything that decides the weights and the arithmetic.
     """
 
     def __init__(self, model: WaveletVFI, name: str, options: list[dict[str, float | None]], identity: dict[str, Any]):
@@ -69,7 +80,7 @@ class OurNetwork:
         return [Prediction(output.frame, output) for output in outputs]
 
     def _with_known_operations(self, outputs: list[Interpolation], ratios: list[float | None]) -> list[Interpolation]:
-        """Give the output of ratio 0 the operations of the whole sweep, which are those of ratio 0 alone."""
+        """Give the output of ratio 0 the operations of the sweep. Ratio 0 alone would need the same."""
         executed = sum(candidate.executed for output in outputs for candidate in output.candidates)
         return [
             output._replace(alone=True, candidates=[output.candidates[0]._replace(executed=executed)])
@@ -80,10 +91,10 @@ class OurNetwork:
 
 
 class Function:
-    """Any function of two batches (B, 3, H, W) in [0, 1] that returns the frame in the middle, likewise.
+    """A function as a method. It takes two batches (B, 3, H, W) in [0, 1] and returns their middle frames.
 
-    A function of three arguments is given the time, 0 < t < 1, too. Values a little outside [0, 1] are cut off;
-    infinite values count as not a number.
+    A function of three arguments also takes the time, 0 < t < 1. Values a little outside [0, 1] are clipped. Infinite
+    values count as NaN.
     """
 
     def __init__(self, function: Callable[[Tensor, Tensor], Tensor], name: str, identity: dict[str, Any] | None = None):
@@ -105,7 +116,7 @@ class Function:
     def _call(self, img0: Tensor, img1: Tensor, *time: float) -> Any:
         try:
             return self.function(img0, img1, *time)
-        except Exception as error:  # the function is anybody's
+        except Exception as error:  # the function may raise anything
             place = traceback.extract_tb(error.__traceback__)[-1]
             raise ValueError(
                 f"{self.name} failed for frames of shape {tuple(img0.shape)}: {type(error).__name__}: {error} "
@@ -117,22 +128,22 @@ def _takes_time(function: Callable) -> bool:
     """Return True if a function needs a third argument."""
     try:
         parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # of a function that is not written in Python, the signature may be unknown
+    except (TypeError, ValueError):  # functions that are not written in Python may have no signature
         return False
     needed = [p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return len(needed) == 3
 
 
 def average() -> Function:
-    """Return the method that every other has to beat: the plain average of the two frames."""
+    """Return the simplest method, the average of the two frames. Every other method should be better."""
     return Function(lambda img0, img1: (img0 + img1) / 2, "average of the two frames")
 
 
 def open_peer(text: str) -> Function:
-    """Open a peer named "module:function"; modules are found in the working folder too.
+    """Open a peer: the function "module:function" of another project. The working folder is searched, too.
 
     Raises:
-        ValueError: another form, no such module or function, or nothing that can be called.
+        ValueError: the text has another form, there is no such module or function, or it cannot be called.
     """
     function = utils.find_function(text, "peer")
     source = inspect.getsourcefile(sys.modules[text.partition(":")[0]])
@@ -141,7 +152,7 @@ def open_peer(text: str) -> Function:
 
 
 def describe(option: dict[str, float | None]) -> str:
-    """Return in words what an option asks for."""
+    """Describe an option in words."""
     if option.get("budget") is not None:
         return f"budget {option['budget']:g}"
     return "auto" if option.get("ratio") is None else f"ratio {option['ratio']:g}"
@@ -150,8 +161,17 @@ def describe(option: dict[str, float | None]) -> str:
 def between(
     method: Method, img0: Tensor, img1: Tensor, halvings: int, rows: list[int] | None = None
 ) -> list[list[Prediction]]:
-    """Predict all 2^halvings - 1 frames between two, in the order of time, per row: each at its time where the method
-    can, else the middle, then the middles of halves."""
+    """Predict all 2^halvings - 1 frames between two frames.
+
+    A method that makes any time predicts each frame directly. Any other predicts the middle frame, then the middle
+    frames of both halves, and so on.
+
+    Args:
+        img0, img1: (B, 3, H, W) in [0, 1].
+        rows: the numbers of the rows that are wanted. Default: all.
+    Returns:
+        For each of these rows, the predictions in the order of time.
+    """
     rows = list(range(len(method.rows))) if rows is None else rows
     if method.any_time:
         parts = 2**halvings
@@ -169,7 +189,7 @@ def between(
 
 
 def predict_at(method: Method, img0: Tensor, img1: Tensor, position: int, parts: int, row: int) -> Prediction:
-    """Predict one frame as `between` does, without the others: at `position` of `parts` (a power of two)."""
+    """Predict one frame as `between` does, at the time `position / parts`, where `parts` is a power of two."""
     if method.any_time:
         return method.predict(img0, img1, [row], position / parts)[0]
     (middle,) = method.predict(img0, img1, [row])

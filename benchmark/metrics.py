@@ -1,20 +1,32 @@
-"""PSNR, SSIM and interpolation error per image, as the field's tables use them."""
+"""The metrics of every image: PSNR, SSIM and interpolation error, as in published tables, and LPIPS and DISTS.
 
+LPIPS and DISTS need the package torchmetrics and the weights of their networks. They are left out if these are missing.
+"""
+
+import importlib
 import math
+from collections.abc import Callable
+from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.losses import check_pair
 from models.losses import psnr as psnr
 
+#: For each metric: its module and class in torchmetrics, and the weights of torchvision that it uses.
+METRICS = {
+    "lpips": ("torchmetrics.image.lpip", "LearnedPerceptualImagePatchSimilarity", "AlexNet_Weights"),
+    "dists": ("torchmetrics.image.dists", "DeepImageStructureAndTextureSimilarity", "VGG16_Weights"),
+}
+Metric = Callable[[Tensor, Tensor], Tensor]
 _RADIUS, _SIGMA = 5, 1.5  # of SSIM's Gaussian window: 11 pixels along each axis
 
 
 def psnr_luma(prediction: Tensor, target: Tensor) -> Tensor:
-    """PSNR of Y = 0.299 R + 0.587 G + 0.114 B alone, as the tables of HD have it.
+    """Return the PSNR of the luma Y = 0.299 R + 0.587 G + 0.114 B, as the tables of HD show it.
 
-    Args, Returns, Raises: as for `psnr`.
+    Arguments, result and errors are those of `psnr`.
     """
     prediction, target = check_pair(prediction, target)
     red, green, blue = (prediction - target).unbind(1)
@@ -22,31 +34,31 @@ def psnr_luma(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def interpolation_error(prediction: Tensor, target: Tensor) -> Tensor:
-    """IE: the mean absolute difference in grey levels of 0 to 255, as the tables of Middlebury's other set have it.
+    """Return the interpolation error IE: the mean absolute difference, (B,), in grey levels from 0 to 255.
 
-    Args, Raises: as for `psnr`. Returns: (B,).
+    The tables of Middlebury's other set show it. Arguments and errors are those of `psnr`.
     """
     prediction, target = check_pair(prediction, target)
     return 255 * (prediction - target).abs().mean((1, 2, 3))
 
 
 def rounded(image: Tensor) -> Tensor:
-    """An image in [0, 1], of any shape, as it comes back from an 8-bit file."""
+    """Round an image in [0, 1] of any shape to 8 bits, as a file would store it."""
     return (255 * image.float()).round() / 255
 
 
 def ssim(prediction: Tensor, target: Tensor) -> Tensor:
-    """Structural similarity with a 3-D Gaussian window: the channels are the third axis of one volume (3, H, W).
+    """Return the structural similarity with a 3-D Gaussian window.
 
-    Each image is blurred along channels, rows and columns alike, borders repeated. Values are therefore not those of
-    the usual 2-D SSIM, but they are those that the papers on frame interpolation print.
+    The window covers channels, rows and columns, and borders are repeated. The values differ from those of the usual
+    2-D SSIM, but they are the values that papers on frame interpolation print.
 
     Args:
         prediction, target: (B, 3, H, W) in [0, 1].
     Returns:
-        (B,), 1 where the two images are equal.
+        (B,), 1 if the two images are equal.
     Raises:
-        ValueError: shapes that differ or are no batch of RGB images, or values outside [0, 1].
+        ValueError: the shapes differ or are not those of RGB images, or values lie outside [0, 1].
     """
     a, b = check_pair(prediction, target)
     mean_a, mean_b, mean_aa, mean_bb, mean_ab = _gaussian_blur(torch.stack([a, b, a * a, b * b, a * b]))
@@ -57,10 +69,26 @@ def ssim(prediction: Tensor, target: Tensor) -> Tensor:
     return (luminance * (2 * covariance + c2) / (variances + c2)).mean((1, 2, 3))
 
 
-def _gaussian_blur(volumes: Tensor) -> Tensor:
-    """Blur (..., D, H, W) along its last three axes, one after the other; borders repeat.
+def open_perceptual(device: torch.device) -> tuple[dict[str, Metric], list[str]]:
+    """Open LPIPS and DISTS, if this machine has what they need. Nothing is downloaded.
 
-    Sums of shifted copies, not convolutions: GPUs may round those to ten bits, and variances are small differences.
+    Returns:
+        The metrics by name, and the reason for each missing one. A metric takes two (B, 3, H, W) in [0, 1] and returns
+        (B,); the value of an image does not depend on the others.
+    """
+    found, missing = {}, []
+    for name, (module, kind, weights) in METRICS.items():
+        try:
+            found[name] = _open(module, kind, weights, device)
+        except (ImportError, FileNotFoundError) as error:
+            missing.append(f"{name.upper()} is left out: {error}")
+    return found, missing
+
+
+def _gaussian_blur(volumes: Tensor) -> Tensor:
+    """Blur (..., D, H, W) along its last three axes, one after the other. Borders are repeated.
+
+    The blur adds shifted copies. GPUs may round convolutions to ten bits, and variances are small differences.
     """
     weights = [math.exp(-(offset**2) / (2 * _SIGMA**2)) for offset in range(-_RADIUS, _RADIUS + 1)]
     weights = [weight / sum(weights) for weight in weights]
@@ -72,3 +100,25 @@ def _gaussian_blur(volumes: Tensor) -> Tensor:
         for start, weight in enumerate(weights):
             volumes.add_(padded.narrow(axis, start, size), alpha=weight)
     return volumes
+
+
+def _open(module: str, kind: str, weights: str, device: torch.device) -> Metric:
+    import torchvision
+
+    metric_class = getattr(importlib.import_module(module), kind)
+    url = getattr(torchvision.models, weights).DEFAULT.url
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    if not path.is_file():
+        raise FileNotFoundError(f"its weights are not at {path} (from {url})")
+    options = {"net_type": "alex", "normalize": True} if kind.startswith("Learned") else {}
+    metric: nn.Module = metric_class(**options).to(device).eval()
+
+    def per_image(prediction: Tensor, target: Tensor) -> Tensor:
+        pairs = zip(prediction.split(1), target.split(1), strict=True)
+        values = []
+        for pair in pairs:
+            values.append(metric(*pair).reshape(1))
+            metric.reset()
+        return torch.cat(values)
+
+    return per_image

@@ -1,4 +1,4 @@
-"""One self-contained page about a benchmark: table, drawings, and frames to look at."""
+"""The report of a benchmark as one self-contained page: the table, drawings, and frames to look at."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from torch.utils.data import Dataset
 
+from datasets import FrameSource
 from utils import atomic_path
 
 from .methods import Method, OurNetwork
@@ -17,25 +17,34 @@ from .scores import Results, Row
 from .tables import format_perfect, list_failures, table
 
 TEMPLATES = Path(__file__).with_name("templates")
-SMALL = 300  # pixels; a narrower picture is enlarged, its pixels as squares
-NOTES = """PSNR and SSIM (3-D Gaussian window over rows, columns and colours) are means over frames of the prediction
-in floating point; the 8-bit PSNR and IE, the mean absolute error in grey levels, of the prediction rounded to 8 bits.
-GMACs are counted by the rules of the published tables; executed are the multiply-accumulates of convolutions, linear
-layers and matrix products as they were computed. Time is the median of all predictions, memory what the first one took
-at its peak. A sweep computes all its rows together, so time and memory of one row are not known, nor what it executes
-(but for ratio 0, which computes all that any other does): those cells are empty. A column that would be empty in every
-row is left out."""
+SMALL = 300  # pixels; a narrower picture is enlarged, with its pixels as squares
+NOTES = """PSNR and SSIM (3-D Gaussian window over rows, columns and colours) are means over frames of the prediction in
+floating point. The 8-bit PSNR and IE, the mean absolute error in grey levels, are those of the prediction rounded to
+8 bits. GMACs are counted by the rules of the published tables. "executed" are the multiply-accumulates of convolutions,
+linear layers and matrix products as they were computed. Time is the median of all predictions. Memory is the peak of
+the first prediction. A sweep computes all its rows together, so the time, the memory and the executed operations of one
+row are unknown, and these cells are empty. The operations of ratio 0 are known, as they are those of the whole sweep. A
+column that would be empty in every row is left out."""
 
 
 class Plot(NamedTuple):
-    """A drawing. title: in words. svg: an element, to be put into the page as it is."""
+    """A drawing.
+
+    title: its title.
+    svg: the SVG element for the page.
+    """
 
     title: str
     svg: Markup
 
 
 class Sample(NamedTuple):
-    """A frame to look at. name: as in `Row.images`. facts: its scores in words. panels: its pictures."""
+    """A frame to look at.
+
+    name: its name, as in `Row.images`.
+    facts: its scores in words.
+    panels: its pictures.
+    """
 
     name: str
     facts: list[str]
@@ -43,7 +52,12 @@ class Sample(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Frames under one heading. title: the heading. by: the row whose PSNR chose them. samples: the frames."""
+    """Frames under one heading.
+
+    title: the heading.
+    by: the name of the row whose PSNR chose the frames.
+    samples: the frames.
+    """
 
     title: str
     by: str
@@ -52,7 +66,7 @@ class Group(NamedTuple):
 
 def write_page(
     path: Path,
-    dataset: Dataset,
+    dataset: FrameSource,
     methods: list[Method],
     results: Results,
     run: dict[str, Any],
@@ -60,11 +74,16 @@ def write_page(
     device: torch.device,
     complete: bool = False,
 ) -> None:
-    """Write the page; it needs no other file and asks for nothing.
+    """Write the page. It needs no other file and loads nothing from elsewhere.
 
     Args:
-        dataset, methods: what `evaluate` was given, the average last: a few frames are predicted again.
-        results: what it returned. run: from `describe_run`. complete: as for `write_report`.
+        path: the file to write.
+        dataset: the set that was evaluated. A few of its frames are predicted again.
+        methods: the methods that were evaluated, the average last.
+        results: the result of `evaluate`.
+        run: the result of `describe_run`.
+        device: the device for predictions.
+        complete: as for `write_report`.
     """
     rows = _rows_of(methods, results)
     headings, *lines = table(results, complete=complete)
@@ -97,7 +116,7 @@ def _rows_of(methods: list[Method], results: Results) -> list[list[Row]]:
 
 
 def _facts(results: Results, run: dict[str, Any]) -> list[str]:
-    """Return the line below the title, in parts."""
+    """Return the parts of the line below the title."""
     machine = run["machine"]
     count = machine["threads"]
     threads = f", {count} thread{'s' if count > 1 else ''}" if machine["device"] == "cpu" else ""
@@ -106,9 +125,9 @@ def _facts(results: Results, run: dict[str, Any]) -> list[str]:
 
 
 def _plots(methods: list[Method], rows: list[list[Row]]) -> list[Plot]:
-    """Draw accuracy against operations, and the ratios chosen, where there is something to compare."""
+    """Draw accuracy against operations, and the chosen ratios, if there is something to compare."""
     networks, others, chosen, candidates = {}, {}, [], set()
-    for method, ours in zip(methods[:-1], rows[:-1], strict=True):  # the last one is the average, far below all
+    for method, ours in zip(methods[:-1], rows[:-1], strict=True):  # the last is the average, far below all
         measured = [row for row in ours if row.mean]
         if not isinstance(method, OurNetwork):
             others |= {row.name: row for row in measured}
@@ -126,10 +145,10 @@ def _plots(methods: list[Method], rows: list[list[Row]]) -> list[Plot]:
     return plots
 
 
-def _groups(dataset: Dataset, methods: list[Method], rows: list[list[Row]], device: torch.device) -> list[Group]:
-    """Return the worst and typical frames of the first method: of its own choice of ratio, or else of its first row.
+def _groups(dataset: FrameSource, methods: list[Method], rows: list[list[Row]], device: torch.device) -> list[Group]:
+    """Return the worst and the typical frames of the first method, beside those of all other methods but the average.
 
-    The predictions of all other methods but the average stand beside it.
+    The row of a method is the one with the network's own choice of ratio, or else the first one.
     """
     shown = [_shown(method, ours) for method, ours in zip(methods[:-1], rows[:-1], strict=True)]
     first, average = shown[0], rows[-1][0]
@@ -163,7 +182,7 @@ def _scores(name: str, row: Row, average: Row) -> list[str]:
 
 
 def _about(run: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return what the numbers depend on, as names and values."""
+    """Return the facts on which the numbers depend, as names and values."""
     facts = {"command": " ".join(run["command"])}
     facts |= {f"weights {weights['file']}": f"SHA-256 {weights['sha256']}" for weights in run.get("checkpoints", [])}
     facts |= {"code": f"SHA-256 {run['code']}"} if "code" in run else {}

@@ -1,4 +1,4 @@
-"""Drawings of a benchmark as SVG: accuracy against operations, and the ratios that were chosen."""
+"""Drawings of a benchmark as SVG: accuracy against operations, and the chosen ratios."""
 
 import collections
 import io
@@ -19,18 +19,20 @@ from .speed.results import COLOURS, INK, MARKERS
 
 
 def has_tradeoff(networks: dict[str, list[Row]], others: dict[str, Row]) -> bool:
-    """Return True if there is something to compare: one dot alone says less than the table."""
+    """Return True if there is something to compare. A single dot would show less than the table."""
     return len(_placed(row for rows in networks.values() for row in rows)) > 0 and (
         sum(len(rows) for rows in networks.values()) + len(others) > 1
     )
 
 
 def draw_tradeoff(networks: dict[str, list[Row]], others: dict[str, Row]) -> str:
-    """Draw PSNR against published GMACs: a line per network through its ratios, its own choice as a star.
+    """Draw PSNR against published GMACs. A line connects the ratios of a network, and a star is its own choice.
 
     Args:
-        networks: rows with GMACs, by the network's name; a row's own name ends with ", <what was asked for>".
-        others: rows of methods that do not tell their operations, by name; drawn as a broken line across.
+        networks: rows with GMACs, by the network's name. The name of a row ends with a comma and its option.
+        others: rows of methods with unknown operations, by name. Each is a horizontal dashed line.
+    Returns:
+        The SVG element.
     """
     figure, axes = _figure()
     handles: list[Artist] = []
@@ -52,7 +54,7 @@ def draw_tradeoff(networks: dict[str, list[Row]], others: dict[str, Row]) -> str
 
 
 def _draw_network(axes: Axes, rows: list[Row], colour: str, marker: str) -> None:
-    """Draw one network's rows, with what was asked for; rows at the same place share one label."""
+    """Draw the rows of one network, labelled by their options. Rows at the same place share a label."""
     fixed = sorted((row.mean.gmacs, row.mean.psnr) for row in rows if not row.name.endswith(", auto"))
     if fixed:
         axes.plot(*zip(*fixed, strict=True), color=colour, marker=marker, markersize=5, linewidth=1.8)
@@ -71,10 +73,10 @@ def _draw_network(axes: Axes, rows: list[Row], colour: str, marker: str) -> None
 
 
 def draw_choices(rows: list[Row], candidates: Collection[float]) -> str:
-    """Draw how often the network chose each of its ratios: a bar per ratio and row."""
+    """Draw how often the network chose each of its ratios, with a bar per ratio and row. Return the SVG element."""
     figure, axes = _figure()
     counts = [collections.Counter(scores.ratio for scores in row.images.values()) for row in rows]
-    # The network holds its ratios in float32, the configuration in float64.
+    # The network stores its ratios in float32, the configuration in float64.
     named = {np.float32(ratio).item(): f"{ratio:g}" for ratio in candidates}
     ratios = sorted(set(named).union(*counts))
     width = 0.8 / len(rows)
@@ -92,7 +94,7 @@ def draw_choices(rows: list[Row], candidates: Collection[float]) -> str:
 
 
 def _placed(rows: Iterable[Row]) -> list[Row]:
-    """Return the rows that have a place on the axis of PSNR: those of perfect frames have none."""
+    """Return the rows with a finite PSNR. Perfect frames have no place on the axis."""
     return [row for row in rows if math.isfinite(row.mean.psnr)]
 
 
@@ -107,12 +109,12 @@ def _figure() -> tuple[Figure, Axes]:
 
 
 def _name(figure: Figure, handles: list[Artist]) -> None:
-    """Put the names of what is drawn above the axes, where no mark of theirs can be taken for a measurement."""
+    """Put the legend above the axes, where no mark of it can be mistaken for a measurement."""
     figure.legend(handles=handles, frameon=False, loc="outside upper left", fontsize=9, handlelength=1.6)
 
 
 def _svg(figure: Figure) -> str:
-    """The drawing as an element to put into a page; the browser sets its text."""
+    """Return the drawing as an SVG element. Its text stays text."""
     text = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "0"}):
         figure.savefig(text, format="svg", metadata={"Date": None})

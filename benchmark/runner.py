@@ -1,4 +1,4 @@
-"""Accuracy over a set: every frame of every sample, by every method, on one process or on many."""
+"""Measure accuracy over a set: every frame of every sample, by every method, on one process or on many."""
 
 import itertools
 import math
@@ -7,24 +7,29 @@ from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
-from torch.utils.data import Dataset
 from tqdm import tqdm
 
 import utils
+from datasets import FrameSource
 from utils import Process
 
 from .batches import Frames, batches
 from .methods import Method, between
-from .perceptual import Metric
+from .metrics import Metric
 from .scores import Failure, Results, Row, Scores, mean_of, score
 from .speed.timing import Stopwatch, memory_growth
 from .store import Store, key_of, surroundings
 
-Sample = list[list[Scores | None]]  # scores per predicted frame and row; None where a prediction is not finite
+Sample = list[list[Scores | None]]  # scores by predicted frame and row; None if a prediction is not finite
 
 
 class _Share(NamedTuple):
-    """The findings of one process, by index: scores, and why others could not be read. memory: as in `Row`."""
+    """The results of one process.
+
+    scores: the scores of each sample, by its number.
+    unreadable: the reason for each sample that could not be read, by its number.
+    memory: as in `Row`.
+    """
 
     scores: dict[int, Sample]
     unreadable: dict[int, str]
@@ -32,7 +37,7 @@ class _Share(NamedTuple):
 
 
 def evaluate(
-    dataset: Dataset,
+    dataset: FrameSource,
     methods: Sequence[Method],
     *,
     process: Process,
@@ -41,24 +46,24 @@ def evaluate(
     store: Store | None = None,
     perceptual: Mapping[str, Metric] | None = None,
 ) -> Results:
-    """Predict the frames inside every sample and compare them with the true ones.
+    """Predict the inner frames of every sample and compare them with the true ones.
 
-    Each process takes every world_size-th sample, and all return the same results. Frames may have any size; samples
-    are batched with neighbours of the same size. A sample that cannot be read and a prediction that is not finite are
-    failures: logged, counted, and in no mean. The main process shows a bar with the mean PSNR so far of what was
-    kept and of its own share.
+    Each process takes every world_size-th sample, and all return the same results. Frames may have any size. A batch
+    has neighbouring samples of one size. A sample that cannot be read and a prediction that is not finite are failures.
+    Failures are logged and counted, and are not scored. The main process shows a progress bar with the mean PSNR
+    of its own samples and of scores that were kept from an earlier run.
 
     Args:
-        dataset: a `FrameSet`, or any with `names` whose samples are tuples of 2^n + 1 uint8 frames.
-        methods: what is compared; every one has rows of its own.
-        process: from `init_distributed`.
-        batch_size: samples computed at once; does not change the results.
-        workers: processes that read images; 0 reads in this one.
-        store: keeps scores as they come; what it has found is not computed again.
-        perceptual: further metrics by the names of `Scores`, as `open_perceptual` returns them.
+        dataset: a `FrameSet`, or any other source whose samples are tuples of 2^n + 1 frames.
+        methods: the methods to compare.
+        process: the result of `init_distributed`.
+        batch_size: samples that are computed together. It does not change the results.
+        workers: processes that read images; 0 reads in this process.
+        store: keeps scores as they are computed. Scores that it holds already are not computed again.
+        perceptual: further metrics, as `open_perceptual` returns them. Their names are fields of `Scores`.
     Raises:
-        ValueError: nothing to evaluate, impossible options, a method that returns something else, or not one sample
-            that could be scored.
+        ValueError: the set is empty, an option is impossible, a method returns something else, or no sample could be
+            scored.
     """
     if len(dataset) == 0:
         raise ValueError("the set holds no sample; there is nothing to evaluate")
@@ -75,8 +80,8 @@ def evaluate(
     return results
 
 
-def _collect(dataset: Dataset, methods: Sequence[Method], runs: list[_Share]) -> Results:
-    """Rows and means of what was found by every method."""
+def _collect(dataset: FrameSource, methods: Sequence[Method], runs: list[_Share]) -> Results:
+    """Return the rows and the means of all methods."""
     unreadable = {index: reason for share in runs for index, reason in share.unreadable.items()}
     failures = [Failure(dataset.names[index], "", reason) for index, reason in sorted(unreadable.items())]
     rows = []
@@ -84,24 +89,24 @@ def _collect(dataset: Dataset, methods: Sequence[Method], runs: list[_Share]) ->
         for position, name in enumerate(method.rows):
             images, broken = _split(dataset.names, share.scores, position)
             failures += [Failure(image, name, "the prediction holds NaN or infinite values") for image in broken]
-            mean = mean_of(images, by_clip=getattr(dataset, "by_clip", False))
+            mean = mean_of(images, by_clip=dataset.by_clip)
             rows.append(Row(name, images, mean, share.memory))
-    return Results(getattr(dataset, "title", ""), list(dataset.names), rows, failures)
+    return Results(dataset.title, list(dataset.names), rows, failures)
 
 
 class _Run:
-    """One method over one set."""
+    """The evaluation of one method on one set."""
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: FrameSource,
         method: Method,
         process: Process,
         store: Store | None,
         perceptual: Mapping[str, Metric],
     ):
         self.dataset, self.method, self.process, self.store = dataset, method, process, store
-        self.metrics = {"luma": getattr(dataset, "luma", False), "perceptual": perceptual}
+        self.metrics = {"luma": dataset.luma, "perceptual": perceptual}
         self.keys: dict[int, str] = {}
         if store:
             settings = {"set": dataset.title, "settings": dataset.settings, "metrics": sorted(perceptual)}
@@ -109,7 +114,11 @@ class _Run:
             self.keys = {index: key_of(identity, dataset.files(index)) for index in range(len(dataset))}
 
     def go(self, batch_size: int, workers: int, *, fresh: bool) -> _Share:
-        """Everything, gathered from all processes. fresh: this method is the first, so memory can be measured."""
+        """Score all samples and gather the scores of all processes.
+
+        Args:
+            fresh: True for the first method. Only its memory can be measured on a CPU.
+        """
         kept = {}
         for index, key in self.keys.items():
             if (scores := self.store.found.get((key, self.dataset.names[index]))) is not None:
@@ -136,10 +145,10 @@ class _Run:
             for indices, frames in batches(self.dataset, share, batch_size, workers):
                 if isinstance(frames, Exception):
                     unreadable[indices[0]] = str(frames)
-                    if fresh:  # other methods meet it again
+                    if fresh:  # other methods fail on the same sample
                         utils.logger.warning("%s cannot be read: %s", self.dataset.names[indices[0]], frames)
                 else:
-                    # On a CPU, what earlier methods have left to be used again would hide what this one takes.
+                    # On a CPU, this method would use memory again that earlier ones have left.
                     measure = not scores and (fresh or self.process.device.type == "cuda")
                     batch, growth = self._score(frames, measure=measure)
                     memory = growth if memory is None else memory
@@ -152,9 +161,9 @@ class _Run:
 
     @torch.inference_mode()
     def _score(self, batch: Frames, *, measure: bool) -> tuple[list[Sample], float | None]:
-        """Scores of every sample of a batch, and the memory that predicting took, in MiB, where it is to be measured.
+        """Return the scores of every sample of a batch and, if `measure`, the memory of the prediction in MiB.
 
-        Time and memory are those of a method alone: of a sweep, nothing can be said about its rows.
+        Time and memory are unknown for the rows of a sweep, which are computed together.
         """
         device, alone, found = self.process.device, len(self.method.rows) == 1, []
         img0, *targets, img1 = (frame.to(device, non_blocking=True).float() / 255 for frame in batch)
@@ -186,7 +195,7 @@ class _Run:
 
 
 def _split(names: list[str], samples: dict[int, Sample], row: int) -> tuple[dict[str, Scores], list[str]]:
-    """Scores of one row by the names of the frames, and the frames without."""
+    """Return the scores of one row by the names of the frames, and the names of frames without scores."""
     images, broken = {}, []
     for index, sample in samples.items():
         for position, frame in enumerate(sample, 1):
@@ -199,7 +208,7 @@ def _split(names: list[str], samples: dict[int, Sample], row: int) -> tuple[dict
 
 
 class _RunningMeans:
-    """The mean PSNR of every row so far."""
+    """The mean PSNR of every row so far, for the progress bar."""
 
     def __init__(self, rows: int, kept: Iterable[Sample]):
         self.totals, self.counts = [0.0] * rows, [0] * rows

@@ -1,4 +1,4 @@
-"""Single frames of a benchmark to look at: inputs, prediction, error, flow and masks."""
+"""Pictures of single frames of a benchmark: inputs, prediction, error, flow and masks."""
 
 import base64
 import io
@@ -11,21 +11,26 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
 
+from datasets import FrameSource
 from utils import tensor_to_image
 
 from .methods import Method, Prediction, predict_at
 from .scores import Row
 
-WORST = 10
+WORST = 10  # number of frames
 TYPICAL = (0.25, 0.5, 0.75)  # quantiles of PSNR
 WIDEST = 560  # pixels of a panel
-BRIGHTEST = 64  # grey levels of error that are drawn in the lightest colour
+BRIGHTEST = 64  # grey levels of error that have the lightest colour
 
 
 class Panel(NamedTuple):
-    """A picture in a page. heading, caption: below it. url: its data. width, height: in pixels."""
+    """A picture in a page.
+
+    heading, caption: the text below it.
+    url: the URL with its data.
+    width, height: its size in pixels.
+    """
 
     heading: str
     caption: str
@@ -35,7 +40,12 @@ class Panel(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A method whose frames are shown. position: of its row among the method's rows. row: its scores."""
+    """A method whose frames are shown.
+
+    method: the method.
+    position: the number of the shown row among the method's rows.
+    row: the scores of that row.
+    """
 
     method: Method
     position: int
@@ -43,17 +53,21 @@ class Shown(NamedTuple):
 
 
 def choose(row: Row) -> tuple[list[str], list[str]]:
-    """Names of the worst frames, the worst first, and of typical ones."""
+    """Return the names of the worst frames, the worst first, and of typical frames."""
     ranked = sorted(row.images, key=lambda name: row.images[name].psnr)
     typical = [ranked[round(quantile * (len(ranked) - 1))] for quantile in TYPICAL]
     return ranked[:WORST], list(dict.fromkeys(typical))
 
 
 @torch.inference_mode()
-def panels(dataset: Dataset, name: str, shown: Sequence[Shown], device: torch.device) -> list[Panel]:
-    """Predict one frame again and draw it: by the first method with all that is known, by the others beside its truth.
+def panels(dataset: FrameSource, name: str, shown: Sequence[Shown], device: torch.device) -> list[Panel]:
+    """Predict one frame again and draw it.
 
-    name: as in `Row.images`. A method whose prediction was not finite is left out.
+    For the first method, all is drawn that is known; for the others, the prediction and its error. A method whose
+    prediction was not finite is left out.
+
+    Args:
+        name: the name of the frame, as in `Row.images`.
     """
     index, position = _locate(dataset.names, name)
     img0, *targets, img1 = (frame[None].to(device).float() / 255 for frame in dataset[index])
@@ -83,7 +97,7 @@ def _error(heading: str, frame: Tensor, truth: Tensor) -> Panel:
 
 
 def _inside(prediction: Prediction) -> list[Panel]:
-    """Draw flow and masks, where the method tells them; cropped to the frame."""
+    """Draw flow and masks, cropped to the frame, if the method returns them."""
     details = prediction.details
     if details is None:
         return []
@@ -112,7 +126,7 @@ def _inside(prediction: Prediction) -> list[Panel]:
 
 
 def _locate(names: list[str], name: str) -> tuple[int, int]:
-    """Index of the sample and position of the frame in it, 1 being the first after img0."""
+    """Return the number of the sample and the position of the frame in it, where 1 is the first after img0."""
     if name in names:
         return names.index(name), 1
     sample, _, place = name.rpartition(" ")
@@ -120,13 +134,13 @@ def _locate(names: list[str], name: str) -> tuple[int, int]:
 
 
 def _heat(values: Tensor) -> np.ndarray:
-    """(H, W), 0 black and 1 white, as (H, W, 3) uint8."""
+    """Colour a map (H, W), where 0 is black and 1 is white: (H, W, 3) uint8."""
     colours = matplotlib.colormaps["inferno"](values.clamp(0, 1).cpu().numpy())
     return (255 * colours[..., :3]).round().astype(np.uint8)
 
 
 def _panel(heading: str, caption: str, image: np.ndarray) -> Panel:
-    """Make a panel of (H, W, 3) uint8, at most WIDEST pixels wide."""
+    """Return a panel with the picture (H, W, 3) uint8, scaled to at most WIDEST pixels."""
     picture, data = Image.fromarray(image), io.BytesIO()
     picture.thumbnail((WIDEST, 4 * WIDEST))
     picture.save(data, "WEBP", quality=82)

@@ -1,4 +1,4 @@
-"""The measurements of every frame, and their means."""
+"""The scores of every frame, and their means."""
 
 import math
 import statistics
@@ -9,18 +9,23 @@ import torch
 from torch import Tensor
 
 from .methods import Prediction
-from .metrics import interpolation_error, psnr, psnr_luma, rounded, ssim
-from .perceptual import Metric
+from .metrics import Metric, interpolation_error, psnr, psnr_luma, rounded, ssim
 
 
 class Scores(NamedTuple):
-    """The measurements of one frame, or the means over many. None: not measured, or nothing that could be.
+    """The scores of one frame, or the means over many. None means that a score was not measured or does not exist.
 
-    psnr (dB), ssim: of the prediction in floating point. psnr8 (dB), ie (grey levels), psnr_luma (dB; sets that publish
-    it): of the prediction rounded to 8 bits. lpips, dists: of the former.
-    ratio: threshold ratio used. cost: fraction of the dense multiply-accumulates of the sparse convolutions.
-    gmacs: 10^9 operations as published tables count them. executed_gmacs: multiply-accumulates that were computed.
-    ms: milliseconds of a prediction; in the mean, the median of them.
+    psnr: the PSNR in dB, of the prediction in floating point.
+    ssim: its SSIM.
+    psnr8: the PSNR in dB, of the prediction rounded to 8 bits.
+    ie: its interpolation error in grey levels.
+    psnr_luma: its PSNR of the luma in dB, for sets whose published figure this is.
+    lpips, dists: LPIPS and DISTS of the prediction in floating point.
+    ratio: the threshold ratio.
+    cost: multiply-accumulates of the sparse convolutions, as a fraction of the dense ones.
+    gmacs: 10^9 operations, as published tables count them.
+    executed_gmacs: 10^9 multiply-accumulates that were computed.
+    ms: the time of a prediction in milliseconds. The mean has the median here.
     """
 
     psnr: float
@@ -38,7 +43,12 @@ class Scores(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """A frame that is in no mean. row: of the tables, or "" for all of them. reason: in words."""
+    """A frame that was not scored, and so is left out of the means.
+
+    name: the name of the frame or of the sample.
+    row: the row of the tables, or "" for all rows.
+    reason: the reason in words.
+    """
 
     name: str
     row: str
@@ -46,7 +56,13 @@ class Failure(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row of the tables. images: by name, in order. memory: MiB at the peak of the first prediction."""
+    """A row of the tables.
+
+    name: its name.
+    images: the scores of every frame by its name, in the order of the set.
+    mean: the means, or None if there is no frame.
+    memory: the peak of the first prediction in MiB, or None if it was not measured.
+    """
 
     name: str
     images: dict[str, Scores]
@@ -55,7 +71,13 @@ class Row(NamedTuple):
 
 
 class Results(NamedTuple):
-    """title: of the set. names: of all samples, scored or not. rows, failures: as above."""
+    """The results on one set.
+
+    title: the title of the set.
+    names: the names of all samples, also of those without scores.
+    rows: the rows of the tables.
+    failures: the frames that were not scored.
+    """
 
     title: str
     names: list[str]
@@ -66,7 +88,15 @@ class Results(NamedTuple):
 def score(
     prediction: Prediction, target: Tensor, *, luma: bool, perceptual: Mapping[str, Metric], ms: float | None
 ) -> list[Scores | None]:
-    """Scores of a batch (B, 3, H, W); None for predictions that are not finite."""
+    """Return the scores of a batch, with None for a prediction that is not finite.
+
+    Args:
+        prediction: the predicted frames (B, 3, H, W).
+        target: the true frames (B, 3, H, W) in [0, 1].
+        luma: also measure the PSNR of the luma.
+        perceptual: further metrics by name.
+        ms: the time of one prediction in milliseconds.
+    """
     finite = prediction.frame.isfinite().flatten(1).all(1)
     frame = torch.where(finite.view(-1, 1, 1, 1), prediction.frame, torch.zeros_like(prediction.frame))
     byte = rounded(frame)
@@ -90,7 +120,12 @@ def score(
 
 
 def mean_of(images: Mapping[str, Scores], *, by_clip: bool = False) -> Scores | None:
-    """Means, exact and so the same in whatever order; of nothing None. by_clip: of the means of "clip:..."."""
+    """Return the means, or None if there is no frame. They are exact, and so do not depend on the order.
+
+    Args:
+        images: the scores by the names of the frames.
+        by_clip: return the means over clips of the means over their frames. The names are "clip:frame" then.
+    """
     if not images:
         return None
     groups: dict[str, list[Scores]] = {}

@@ -1,4 +1,4 @@
-"""The results of a benchmark as text: a table on the screen, and files that also tell the origin of the numbers."""
+"""The results of a benchmark as text: a table for the screen, and files that also name the origin of the numbers."""
 
 import csv
 import datetime
@@ -15,12 +15,16 @@ import torch
 
 from utils import atomic_path
 
-from .published import PUBLISHED
 from .scores import Results, Scores
 
 
 class Column(NamedTuple):
-    """A column of the tables: a field of `Scores` (or "memory", of the row), its heading, and how it is written."""
+    """A column of the tables.
+
+    field: a field of `Scores`, or "memory".
+    heading: its heading.
+    form: writes a value as text.
+    """
 
     field: str
     heading: str
@@ -40,15 +44,30 @@ COLUMNS = (
     Column("ms", "ms per pair", "{:.1f}".format),
     Column("memory", "memory (MiB)", "{:.0f}".format),
 )
+#: Published figures, shown beside ours if the whole set was evaluated. By set: network, PSNR (dB), SSIM or None.
+PUBLISHED: dict[str, list[tuple[str, float, float | None]]] = {
+    "Vimeo90K": [
+        ("WaveletVFI", 35.58, 0.978),
+        ("IFRNet-S", 35.59, 0.979),
+        ("RIFE", 35.62, 0.978),
+        ("IFRNet", 35.80, 0.979),
+        ("UPR-Net", 36.03, 0.980),
+        ("EMA-VFI-small", 36.07, 0.980),
+        ("IFRNet-L", 36.20, 0.981),
+        ("AMT-G", 36.53, None),
+        ("EMA-VFI", 36.64, 0.982),
+    ],
+}
 PUBLISHED_NOTE = "published"
 
 
 def table(results: Results, *, complete: bool = False) -> list[list[str]]:
-    """Return headings, then a row of cells for every row of the results; empty where nothing was measured.
+    """Return the headings, and a line of cells for every row of the results.
 
-    A column without any value is left out.
+    A cell is empty if nothing was measured. A column without any value is left out.
 
-    complete: the set has all its samples, so that published figures may stand beside ours.
+    Args:
+        complete: True if the whole set was evaluated. Then published figures follow.
     """
     found = [{"memory": row.memory} | (row.mean._asdict() if row.mean else {}) for row in results.rows]
     columns = [column for column in COLUMNS if any(values.get(column.field) is not None for values in found)]
@@ -66,7 +85,7 @@ def table(results: Results, *, complete: bool = False) -> list[list[str]]:
 
 
 def format_table(lines: list[list[str]]) -> str:
-    """Format a table for the screen: names to the left, figures to the right."""
+    """Format a table for the screen, with names aligned to the left and figures to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     shown = [
         "  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True)))
@@ -82,7 +101,7 @@ def format_markdown(lines: list[list[str]]) -> str:
 
 
 def list_failures(results: Results) -> list[str]:
-    """Name the first twenty frames that are in no mean, with the reason, and count the rest; empty if there is none."""
+    """List the first twenty frames that were not scored, with their reasons, and the number of the others."""
     shown = [
         f"{failure.name}{f' by {failure.row}' if failure.row else ''} ({failure.reason})"
         for failure in results.failures[:20]
@@ -91,12 +110,15 @@ def list_failures(results: Results) -> list[str]:
 
 
 def format_failures(results: Results) -> str:
-    """Count the frames that are in no mean, and name the first; empty if there is none."""
-    return f"{len(results.failures)} in no mean: {'; '.join(list_failures(results))}" if results.failures else ""
+    """Return a sentence about the frames that were not scored, or an empty text if all were."""
+    return f"{len(results.failures)} not scored: {'; '.join(list_failures(results))}" if results.failures else ""
 
 
 def format_perfect(results: Results) -> str:
-    """Name the means that perfect frames make infinite, with the means of the other frames; empty if there is none."""
+    """Return a sentence about means that perfect frames make infinite, with the means of the other frames.
+
+    The text is empty if there is no such mean.
+    """
     parts = []
     for row in results.rows:
         for column in COLUMNS:
@@ -109,7 +131,7 @@ def format_perfect(results: Results) -> str:
 
 
 def describe_run(setting: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """Return the origin of the numbers: command, date, versions and machine, with the caller's `setting`."""
+    """Return the origin of the numbers: command, date, versions and machine, and the caller's `setting`."""
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -119,12 +141,13 @@ def describe_run(setting: dict[str, Any], device: torch.device) -> dict[str, Any
 
 
 def write_report(folder: str | os.PathLike, results: Results, run: dict[str, Any], *, complete: bool = False) -> None:
-    """Write report.json (all, every frame included), images.csv and table.md; each is replaced at once or not at all.
+    """Write report.json (everything, with every frame), images.csv and table.md. No file is ever half written.
 
     Args:
-        folder: made if needed.
-        results: from `evaluate`. Infinite PSNR (a perfect frame) is written as the string "inf".
-        run: from `describe_run`.
+        folder: the folder of the files, made if needed.
+        results: the result of `evaluate`. An infinite PSNR (of a perfect frame) is written as the string "inf".
+        run: the result of `describe_run`.
+        complete: as for `table`.
     """
     folder = Path(folder)
     rows = [
@@ -149,7 +172,7 @@ def write_report(folder: str | os.PathLike, results: Results, run: dict[str, Any
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:
-    """Return the facts about this machine on which numbers depend: system, versions, threads, and the device's name."""
+    """Return the facts about this machine on which numbers depend: system, versions, threads, the device's name."""
     return {
         "platform": platform.platform(),
         "python": platform.python_version(),

@@ -1,10 +1,10 @@
-"""Training steps per second, beside the plain way: float32, and every candidate of the dynamic stage decoded densely.
+"""Measure training samples per second, beside a plain implementation: float32, with a dense decode per candidate.
 
     python benchmark/training_speed.py --config small --crop_size 256 --batch_size 4 --threads 2
 
-The plain way is the published formula (`sparse = "masked"`, contiguous memory, malloc as it is), in the dynamic stage
-one whole decode per candidate; the others are the trainer's. The ways take turns; the table shows medians of a forward
-and backward pass with the loss.
+The plain way is the published formula (`sparse = "masked"`, contiguous memory, the usual malloc). In the dynamic stage,
+it has a complete decode per candidate. The other ways are the trainer's. The ways take turns. The table shows medians
+of a forward and backward pass with the loss.
 """
 
 import argparse
@@ -33,9 +33,11 @@ WAYS = ("plain", "float32", "bf16")
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", choices=CONFIGS, default="base", help="the network (base)")
-    parser.add_argument("--crop_size", "--crop-size", type=int, default=256, help="of the frames, in 16s (256)")
-    parser.add_argument("--batch_size", "--batch-size", type=int, default=4, help="frames per step (4)")
-    parser.add_argument("--repeats", type=int, default=5, help="timed steps of each (5)")
+    parser.add_argument(
+        "--crop_size", "--crop-size", type=int, default=256, help="side of the frames, a multiple of 16 (256)"
+    )
+    parser.add_argument("--batch_size", "--batch-size", type=int, default=4, help="samples per step (4)")
+    parser.add_argument("--repeats", type=int, default=5, help="timed steps of each way (5)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads of PyTorch")
     args = parser.parse_args(argv)
     if min(args.crop_size, args.batch_size, args.repeats, args.threads) < 1 or args.crop_size % 16:
@@ -60,7 +62,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def make_step(way: str, stage: str, config: str, frames: list[Tensor], losses: dict[str, float]) -> Callable[[], None]:
-    """Return a function that does one forward and backward pass; all ways start from the same weights and noise."""
+    """Return a function that does one forward and backward pass. All ways have the same weights and noise."""
     torch.manual_seed(0)
     model = WaveletVFI(config)
     if way == "plain":
@@ -87,7 +89,7 @@ def make_step(way: str, stage: str, config: str, frames: list[Tensor], losses: d
 
 
 def decode_each(model: WaveletVFI, img0: Tensor, img1: Tensor) -> Interpolation:
-    """Return the output of the dynamic stage, with a decode for every candidate."""
+    """Return the output of the dynamic stage, computed with a decode for every candidate."""
     observation = model.observe(img0, img1)
     motion, merged = observation.motion, observation.merged
     probs = torch.nn.functional.gumbel_softmax(motion.ratio_logits, tau=1.0)

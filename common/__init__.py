@@ -1,4 +1,4 @@
-"""Helpers that every part of the project uses and that no paper describes. `utils` lists those for general use.
+"""Helpers that all parts of the project use and no paper describes. `utils` lists those for general use.
 
 This file imports nothing: `common.startup` must be importable before torch.
 """

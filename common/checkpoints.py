@@ -1,4 +1,4 @@
-"""Checkpoints: saved so that a crash cannot damage them, and read without running any code in them."""
+"""Save checkpoints so that a crash cannot damage them, and read them without running any code in them."""
 
 import os
 import pickle
@@ -13,12 +13,16 @@ from .whole_files import atomic_path, describe_stranger, naming_failed_write
 
 
 def save_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:
-    """Write `state` (tensors, numbers, strings, lists, dicts) so that a crash leaves the old file or the new one.
+    """Write `state` to a file. A crash leaves either the old file or the new one.
 
-    A path that ends in .safetensors is written in that format: weights, and entries that JSON can hold.
+    A path that ends in .safetensors selects that format, which holds weights and entries that JSON can hold.
 
+    Args:
+        path: the file to write.
+        state: a dict of tensors, numbers, strings, lists and dicts.
     Raises:
-        OSError: the file cannot be written. ValueError: .safetensors cannot hold `state`, or is not installed.
+        OSError: the file cannot be written.
+        ValueError: safetensors cannot hold `state`, or is not installed.
     """
     write = weight_files.writer(Path(path))
     with atomic_path(path) as temporary, naming_failed_write(path):
@@ -26,16 +30,17 @@ def save_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: str | os.PathLike, *, map_location: str | torch.device = "cpu") -> dict[str, Any]:
-    """Read a checkpoint written by this project, a plain state dict, or the released weights as downloaded.
+    """Read a checkpoint of this project, a plain state dict, or the released weights as downloaded.
 
-    PyTorch's format, or safetensors where the name ends so.
+    The format is PyTorch's, or safetensors if the name ends in .safetensors.
 
     Returns:
-        A dict with at least "model": the state dict, a `module.` prefix (left by DistributedDataParallel) removed.
-        Names are as in the file; `WaveletVFI.load_state_dict` takes our names and the released ones.
+        A dict with at least "model", the state dict. A prefix `module.` (of DistributedDataParallel) is removed. Other
+        names are those of the file. `WaveletVFI.load_state_dict` takes our names and the released ones.
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: not a checkpoint, truncated or damaged, or it holds no weights; safetensors is not installed.
+        ValueError: the file is not a checkpoint, is truncated or damaged, or holds no weights; or safetensors is needed
+            and not installed.
     """
     path = Path(path)
     if not path.is_file():
@@ -45,10 +50,10 @@ def load_checkpoint(path: str | os.PathLike, *, map_location: str | torch.device
         content = read(path, map_location)
     except weight_files.DamagedFile as error:
         raise ValueError(f"{path} is damaged: {error}; copy or download it again, or use another") from error
-    except Exception as error:  # the reader is driven by the file's bytes and fails in as many ways as there are files
+    except Exception as error:  # a wrong file can make the reader fail in any way
         if stranger := describe_stranger(path):
             raise ValueError(f"{path} is not a checkpoint but {stranger}") from error
-        if isinstance(error, pickle.UnpicklingError):  # PyTorch's own words advise to load the file unsafely
+        if isinstance(error, pickle.UnpicklingError):  # PyTorch's own message advises to load the file unsafely
             raise ValueError(
                 f"{path} is not a checkpoint, or holds more than tensors and plain values, which is not loaded since "
                 "it could run any code; save the network's state_dict() alone"

@@ -26,6 +26,7 @@ class Process(NamedTuple):
 
     @property
     def is_main(self) -> bool:
+        """True for the process of rank 0, which writes files and prints."""
         return self.rank == 0
 
 
@@ -33,7 +34,11 @@ def init_distributed(device: str = "auto") -> Process:
     """Join the process group that torchrun or torch.distributed.launch announces, if any.
 
     Args:
-        device: "auto" (CUDA when there is one), "cpu", "cuda", "mps", or a full name such as "cuda:1".
+        device: "auto" (the best device), "cpu", "cuda", "mps", or a full name such as "cuda:1".
+    Returns:
+        This process. Without a launcher, it is the only one.
+    Raises:
+        ValueError: this machine does not have the device.
     """
     name = pick_device(device)
     rank, world_size, local_rank = (
@@ -44,7 +49,7 @@ def init_distributed(device: str = "auto") -> Process:
         torch.cuda.set_device(name)
     if "WORLD_SIZE" in os.environ and not dist.is_initialized():
         store, _, _ = next(rendezvous("env://"))
-        # torchrun keeps its store when it restarts: on one host, an attempt must not find the addresses of the last.
+        # torchrun keeps its store when it restarts. On one host, an attempt must not find older addresses.
         on_one_host = os.environ.get("GROUP_WORLD_SIZE") == "1"
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT") if on_one_host else "any"
         store = dist.PrefixStore(f"attempt {attempt}", store)

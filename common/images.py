@@ -86,7 +86,8 @@ def tensor_to_image(frame: Tensor, dtype: np.dtype | type = np.uint8) -> np.ndar
     if not torch.isfinite(frame).all():
         raise ValueError("the image holds NaN or infinite values: are the weights damaged?")
     scaled = (frame.clamp(0, 1) * np.iinfo(dtype).max).round().permute(1, 2, 0)
-    whole = scaled.to(torch.uint8 if dtype == np.uint8 else torch.int32).contiguous()  # few bytes leave the device
+    # Converted before the move to the CPU, so that few bytes are moved.
+    whole = scaled.to(torch.uint8 if dtype == np.uint8 else torch.int32).contiguous()
     return whole.cpu().numpy().astype(dtype, copy=False)
 
 
@@ -97,7 +98,7 @@ def write_image(path: str | os.PathLike, frame: Tensor) -> None:
 
     Raises:
         OSError: the file cannot be written.
-        ValueError: the suffix is unknown, or the tensor is no image.
+        ValueError: the suffix is unknown, or the tensor is not an image.
     """
     array = tensor_to_image(frame)
     if Path(path).suffix.lower() not in Image.registered_extensions():

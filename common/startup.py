@@ -1,4 +1,4 @@
-"""The beginning and the end of every script."""
+"""Begin and end every script: settings of the process, one-line errors, and exit statuses."""
 
 import ctypes
 import os
@@ -11,44 +11,44 @@ from types import TracebackType
 from typing import Any
 
 INTERRUPTED, UNREAD, TERMINATED = 130, 141, 143  # exit status
-PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}  # of every OpenMP runtime; of Intel's and LLVM's
+PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}  # the latter is for Intel's and LLVM's OpenMP
 ROOT = Path(__file__).resolve().parent.parent
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4  # names of parameters in glibc's malloc.h
 FOREVER = 2**31 - 1
-USUAL = {MMAP_MAX: 65536, MMAP_THRESHOLD: 2**25, TRIM_THRESHOLD: 2**26}  # where glibc's own adjusting ends up
+USUAL = {MMAP_MAX: 65536, MMAP_THRESHOLD: 2**25, TRIM_THRESHOLD: 2**26}  # the values that glibc itself reaches
 LISTS = ("requirements.txt", "requirements-extra.txt")
 
 
 def begin_script() -> None:
     """Prepare the process for the imports of a script. Call this before them.
 
-    Until `run_script`, Ctrl-C ends the process in one line. A missing package ends it in one line then and later.
+    Until `run_script` is called, Ctrl-C ends the process with one line. A missing package always ends it with one line.
     See `wait_passively` and `keep_freed_memory` for the other two settings.
     """
     wait_passively()
     keep_freed_memory()
-    sys.excepthook = _say_what_is_missing
+    sys.excepthook = _report_missing_package
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # jobs in the background may ignore it
         signal.signal(signal.SIGINT, _end)
 
 
 def wait_passively() -> None:
-    """Let the threads that PyTorch will start sleep while they wait for each other, unless the environment decides.
+    """Let PyTorch's threads sleep while they wait for each other, unless the environment says otherwise.
 
-    By default, threads that wait spin. On a busy machine they take the processor from the threads that work: a pair of
-    640x272 frames took 7.4 to 8.3 s beside two other processes on two cores, and 0.6 s with sleeping threads. Call
-    this before torch is imported. Processes that are started later inherit the setting.
+    By default, waiting threads spin. On a busy machine, they take the processor from working threads: a pair of 640x272
+    frames took 7.4 to 8.3 s beside two other processes on two cores, and 0.6 s with sleeping threads. Call this before
+    torch is imported. Processes that are started later inherit the setting.
     """
     for name, value in PASSIVE.items():
         os.environ.setdefault(name, value)
 
 
 def keep_freed_memory(keep: bool = True) -> bool:
-    """Let the process keep the memory that it frees; with `keep` false, return large blocks to the system again.
+    """Let the process keep the memory that it frees. With `keep` false, return large blocks to the system again.
 
-    On a CPU, glibc returns every block above 32 MiB and gets it back page by page, each cleared and mapped anew. This
-    takes up to a seventh of a training step, and an eighth of the time of a 1280x720 pair in float32. A process that
-    keeps its memory stays as large as it has ever been.
+    By default, glibc returns every block above 32 MiB to the system, and gets it back page by page, each page cleared
+    and mapped again. This takes up to a seventh of a training step on a CPU, and an eighth of the time of a 1280x720
+    pair in float32. A process that keeps its memory never shrinks.
 
     Returns:
         True if the process has such a setting. Only glibc has it.
@@ -65,8 +65,8 @@ def keep_freed_memory(keep: bool = True) -> bool:
 def run_script(main: Callable[[Any], None], args: Any) -> None:
     """Run a script's `main(args)`, and end the process with one line and an exit status if it fails.
 
-    The status is 1 for an error that the user can mend, 130 after Ctrl-C, 143 after SIGTERM, and 141 if the reader of
-    the output closes it. Unfinished files are removed before that.
+    The status is 1 for an error that the user can correct, 130 after Ctrl-C, 143 after SIGTERM, and 141 if the reader
+    of the output has closed it. Unfinished files are removed first.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     if signal.getsignal(signal.SIGINT) is _end:
@@ -85,7 +85,7 @@ def run_script(main: Callable[[Any], None], args: Any) -> None:
     except RuntimeError as error:
         if not _tells_of_lost_process(error):
             raise
-        print("error: another process of this run has ended; its own error says why", file=sys.stderr)
+        print("error: another process of this run has ended; see its own error", file=sys.stderr)
         sys.exit(1)
     finally:
         if distributed := _distributed():
@@ -106,13 +106,13 @@ def how_to_get(package: str) -> str:
 
 
 def _packages(path: Path) -> set[str]:
-    """Return the packages of a list of requirements, in small letters; none if there is no such file."""
+    """Return the packages in a list of requirements, in lower case. Return an empty set if there is no such file."""
     lines = path.read_text().splitlines() if path.is_file() else []
     return {line.partition("=")[0].partition("[")[0].strip().lower() for line in lines}
 
 
-def _say_what_is_missing(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Say in one line that a package is not installed. Show any other error as Python does."""
+def _report_missing_package(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Report a missing package in one line. Report any other error as Python does."""
     package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     is_ours = package == __name__.partition(".")[0] or (ROOT / package).is_dir() or (ROOT / f"{package}.py").is_file()
     if not package or is_ours or package in sys.stdlib_module_names:
@@ -123,19 +123,19 @@ def _say_what_is_missing(kind: type[BaseException], error: BaseException, trace:
 
 
 def _end(*_: object) -> None:
-    """End the process at once: nothing is being written yet, and each import under way could catch an exception."""
+    """End the process at once. No file is being written yet, and a running import might catch an exception."""
     os.write(2, b"interrupted\n")
     os._exit(INTERRUPTED)
 
 
 def _distributed() -> Any:
-    """Return torch.distributed if this process has joined a group, else None. Does not import it."""
+    """Return torch.distributed if this process has joined a group, else None. Do not import it."""
     module = sys.modules.get("torch.distributed")
     return module if module and module.is_initialized() else None
 
 
 def _tells_of_lost_process(error: RuntimeError) -> bool:
-    """Return True if a process of a distributed run waited for one that is gone."""
+    """Return True if the error of a distributed run means that another process has ended."""
     distributed = _distributed()
     is_told = "closed by peer" in str(error) or "reset by peer" in str(error)
     return bool(distributed) and (is_told or isinstance(error, distributed.DistError))

@@ -1,4 +1,4 @@
-"""Read TIFF files of floating point, where 1 is white. Files whose white is unclear are refused."""
+"""Read TIFF files of floating point, where 1 is white. A file whose white is unclear is refused."""
 
 import logging
 import warnings
@@ -15,7 +15,7 @@ logger = logging.getLogger("waveletvfi")
 
 WHOLE, SIGNED, FLOAT = 1, 2, 3  # kinds of samples, as TIFF numbers them
 BITS, ORIENTATION, COUNT, KIND = 258, 274, 277, 339  # tags
-BIG = 43  # in the place of 42: offsets of 64 bits
+BIG = 43  # the version number of files with offsets of 64 bits; other files have 42
 ROUNDING = 1e-3  # beyond [0, 1]: what resampling and compression leave
 COLOUR = {"rgbf32le": 3, "rgbf32be": 3, "rgbaf32le": 4, "rgbaf32be": 4}  # FFmpeg's names, and samples of a pixel
 # By the code of an orientation: rows and columns are exchanged (True), and then the direction in which each runs.
@@ -107,7 +107,7 @@ def _look(path: Path) -> Samples | None:
                 tags.load(file)
         bits, kind = tags.get(BITS, (1,)), tags.get(KIND, (WHOLE,))
         return Samples(max(kind), max(bits), int(tags.get(COUNT, 1)), int(tags.get(ORIENTATION, 1)))
-    except Exception:  # driven by the file's bytes; whatever it is, reading it as any image says it
+    except Exception:  # a wrong file can fail in any way; reading it as another image reports the reason
         return None
 
 

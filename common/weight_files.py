@@ -73,7 +73,7 @@ def writer(path: Path) -> Write:
 
 
 def _load(file: Path, device: str | torch.device) -> Any:
-    if zipfile.is_zipfile(file):  # not so before PyTorch 1.6; files without our checksum have one for each entry
+    if zipfile.is_zipfile(file):  # as since PyTorch 1.6; zip files have a checksum for each entry
         with zipfile.ZipFile(file) as archive:
             damaged = archive.testzip()
         if damaged:
@@ -86,7 +86,7 @@ def _save(file: Path, state: dict[str, Any]) -> None:
     if isinstance(state.get("model"), dict):  # other readers take all entries of a plain state dict for weights
         state = {key: value for key, value in state.items() if key != CHECKSUM}
         state[CHECKSUM] = _checksum(state)
-    with file.open("wb") as handle:  # given a name, PyTorch writes by itself and says of no failure what it was
+    with file.open("wb") as handle:  # given a name instead, PyTorch would not name the reason of a failed write
         torch.save(state, handle)
 
 

@@ -1,19 +1,35 @@
-"""Write files that appear only when they are complete, and describe files that are not what their name says."""
+"""Files: names sorted as people do, files that appear only when complete, and descriptions of wrong files."""
 
 import contextlib
 import hashlib
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 TEXT = frozenset(b"\t\r\n") | frozenset(range(32, 127))  # bytes
 STRANGE_HEAD = 256  # bytes
-LONG_NAME = 80  # bytes; some file systems hold 143, all 255
+LONG_NAME = 80  # bytes; file systems allow 255, some only 143
+
+
+def natural_order(paths: Iterable[Path]) -> list[Path]:
+    """Return the paths sorted by name, with 2 before 10 and -2 before -1."""
+    return sorted(paths, key=lambda path: (split_numbers(path.name), path.name))
+
+
+def split_numbers(name: str) -> list[str | int]:
+    """Split a name into lower-case text and numbers, alternately and text first, so that names can be compared.
+
+    A hyphen is a minus sign at the beginning and after "_", "(" and "=". Elsewhere it is text, as in "frame-2" and
+    dates.
+    """
+    parts = re.split(r"((?:(?:^|(?<=[_(=]))-)?\d+)", name.lower())
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
 
 
 def short_name(name: str) -> str:
-    """Return the name; of a long one its beginning and a hash, so that the file system can hold a suffix more."""
+    """Shorten a long name to its beginning and a hash, so that the file system also allows a suffix."""
     content = os.fsencode(name)
     if len(content) <= LONG_NAME:
         return name

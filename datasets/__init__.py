@@ -1,4 +1,4 @@
-"""Triplets of frames to train on: (img0, imgt, img1), imgt in the middle; and the sets of the field to evaluate on."""
+"""The data sets: triplets (img0, imgt, img1) for training, and the published sets for evaluation."""
 
 from .augment import TrainingAugmentation
 from .clips import ClipTriplets
@@ -10,7 +10,7 @@ from .published_triplets import ATD12K, UCF101, Middlebury, SNUFilm, Vimeo90KTes
 from .roots import open_mixture, open_triplets
 from .shapes import MovingCutouts, MovingShapes, TrueMotion
 from .training import EpochSampler, Sample, TrainingSet
-from .triplets import Triplet, TripletDataset, TripletSource, Vimeo90K, Vimeo90KSeptuplets
+from .triplets import FrameSource, Triplet, TripletDataset, TripletSource, Vimeo90K, Vimeo90KSeptuplets
 from .workers import watched
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "EpochSampler",
     "Folder",
     "FrameSet",
+    "FrameSource",
     "GoPro",
     "Middlebury",
     "Mixture",

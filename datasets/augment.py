@@ -1,4 +1,4 @@
-"""The augmentation of training, the paper's and exposure: one random change, the same for a triplet's three frames."""
+"""The augmentation for training: the paper's, and exposure. A triplet's three frames change alike."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,16 +7,23 @@ import torch
 import torchvision.transforms.v2.functional as transforms
 from torch import Tensor
 
-STOPS = 0.8  # an exposure is at most so much brighter or darker, as powers of two
-WINDOWS = 4  # to choose from where it moves
-GAMMA = 0.5  # and its gamma at most so far from 1, as a power of two
+STOPS = 0.8  # an exposure is brighter or darker by at most this power of two
+GAMMA = 0.5  # the gamma of an exposure is at most this power of two, or 1 divided by it
+WINDOWS = 4  # places that are compared to find the one with the most motion
 
 
 class Changes(NamedTuple):
-    """What happens to one triplet.
+    """The changes of one triplet.
 
-    factor: of enlarging. places: ((down, right), ...) in [0, 1), where the window may lie; of several, it lies where
-    the outer frames differ most. exposure: stops and gamma, or None. The others: whether it happens.
+    factor: the frames are enlarged by this factor: 1, 2 or 4.
+    places: ((down, right), ...) in [0, 1): the places of the window to choose from. Of several, the one is chosen in
+        which the outer frames differ most.
+    reverse_channels: True turns RGB into BGR.
+    vertical_flip: True exchanges top and bottom.
+    horizontal_flip: True exchanges left and right.
+    transpose: True exchanges rows and columns.
+    reverse_time: True exchanges img0 and img1.
+    exposure: brightness in stops (powers of two) and gamma, or None.
     """
 
     factor: int
@@ -30,10 +37,10 @@ class Changes(NamedTuple):
 
 
 class TrainingAugmentation:
-    """Upscale, crop, reverse the channels, flip, transpose, reverse time and expose anew, each with its probability.
+    """A random change of triplets: upscale, crop, reverse channels, flip, transpose, reverse time, change exposure.
 
-    What comes out is a function of the frames and the generator's state alone: every call takes the same number of
-    draws, whatever they decide.
+    Each part happens with its own probability. The result depends on the frames and the generator's state alone: every
+    call draws the same amount of random numbers.
     """
 
     def __init__(
@@ -49,19 +56,19 @@ class TrainingAugmentation:
         exposure: float = 0.0,
         where_it_moves: float = 0.0,
     ) -> None:
-        """Take the size and the probabilities; the defaults are the paper's.
+        """Set the size and the probabilities. The defaults are the paper's.
 
         Args:
-            crop: height and width of what comes out, in pixels.
+            crop: height and width of the result, in pixels.
             upscale: probability of enlarging by 2 or by 4 (half each, bilinear) before cropping.
-            reverse_channels: probability of RGB becoming BGR.
-            vertical_flip, horizontal_flip: probability of top and bottom, or left and right, changing places.
-            transpose: probability of rows becoming columns.
-            reverse_time: probability of img0 and img1 changing places.
+            reverse_channels: probability of turning RGB into BGR.
+            vertical_flip, horizontal_flip: probability of exchanging top and bottom, or left and right.
+            transpose: probability of exchanging rows and columns.
+            reverse_time: probability of exchanging img0 and img1.
             exposure: probability of another brightness and gamma.
-            where_it_moves: probability of taking, of four windows, the one in which the outer frames differ most.
+            where_it_moves: probability of choosing, from four windows, the one in which the outer frames differ most.
         Raises:
-            ValueError: a crop that is not positive, or a probability outside [0, 1].
+            ValueError: `crop` is not positive, or a probability lies outside [0, 1].
         """
         if crop < 1:
             raise ValueError(f"the crop must be at least 1 pixel, got {crop}")
@@ -82,20 +89,20 @@ class TrainingAugmentation:
         self.probabilities = probabilities
 
     def __call__(self, triplet: Sequence[Tensor], generator: torch.Generator) -> Tensor:
-        """Change a triplet at random: `apply` what is drawn.
+        """Change a triplet at random.
 
         Args:
             triplet: img0, imgt, img1, each (3, H, W) uint8.
-            generator: where the draws come from; it moves on by the same amount at every call.
+            generator: the source of random numbers. It advances by the same amount at every call.
         Returns:
             (3 frames, 3, crop, crop) uint8, contiguous, in the order of time (reversed or not).
         Raises:
-            ValueError: the frame, enlarged or not, is smaller than the crop.
+            ValueError: the frame, after enlarging, is smaller than the crop.
         """
         return self.apply(triplet, self.draw(generator))
 
     def draw(self, generator: torch.Generator) -> Changes:
-        """Decide what happens to one triplet."""
+        """Draw the changes of one triplet."""
         names = [name for name in self.probabilities if name != "where_it_moves"]
         chances = torch.rand(len(names), generator=generator).tolist()
         happens = {name: u < self.probabilities[name] for u, name in zip(chances, names, strict=True)}
@@ -109,7 +116,7 @@ class TrainingAugmentation:
         return Changes(factor, tuple(places), exposure=exposure, **happens)
 
     def apply(self, triplet: Sequence[Tensor], changes: Changes) -> Tensor:
-        """Change a triplet; arguments, result and errors are those of a call."""
+        """Apply the changes that `draw` returned. The result and the errors are those of a call."""
         img0, _, img1 = frames = torch.stack(tuple(triplet))
         factor = changes.factor
         height, width = (size * factor for size in frames.shape[-2:])
@@ -147,26 +154,26 @@ def _difference(img0: Tensor, img1: Tensor, factor: int, top: int, left: int, cr
 
 
 def expose(frames: Tensor, stops: float, gamma: float) -> Tensor:
-    """Frames (uint8) to the power of `gamma`, times 2^stops, clipped."""
+    """Raise frames (uint8, white is 1) to the power of `gamma`, multiply them by 2^stops, and clip them."""
     levels = torch.arange(256) / 255
     table = (levels**gamma * 2**stops).clamp(0, 1) * 255
     return table.round().byte()[frames.long()]
 
 
 def crop_upscaled(frames: Tensor, factor: int, top: int, left: int, crop: int) -> Tensor:
-    """The window of `crop` x `crop` at (top, left) of the frames enlarged by `factor`, without enlarging the rest.
+    """Enlarge frames by `factor` and crop a window of `crop` x `crop` pixels. Nothing outside the window is enlarged.
 
     Args:
         frames: (..., 3, H, W) uint8.
-        factor: whole number; 1 leaves the frames as they are.
-        top, left: position in the enlarged frame, whose size is factor * H x factor * W.
+        factor: a whole number; 1 does not enlarge.
+        top, left: position of the window in the enlarged frame, whose size is factor * H x factor * W.
     Returns:
-        (..., 3, crop, crop) uint8, a view where factor is 1.
+        (..., 3, crop, crop) uint8. If `factor` is 1, this is a view.
     """
     if factor == 1:
         return transforms.crop(frames, top, left, crop, crop)
-    # A pixel between two source pixels needs both, so the window reaches one further than the crop covers. At the
-    # frame's edge there is no further pixel, and the edge repeats as it does in the enlarged frame.
+    # A pixel between two source pixels needs both. Therefore the window reaches one pixel further than the crop. At the
+    # edge of the frame there is no further pixel, and the edge repeats as it does in the enlarged frame.
     y0, x0 = (max(start // factor - 1, 0) for start in (top, left))
     y1, x1 = (min((start + crop - 1) // factor + 2, n) for start, n in zip((top, left), frames.shape[-2:], strict=True))
     size = [(y1 - y0) * factor, (x1 - x0) * factor]

@@ -1,4 +1,4 @@
-"""Triplets straight from a folder of short video clips, and where their decoded frames are kept."""
+"""Triplets from a folder of short video clips, and the cache of their decoded frames."""
 
 import contextlib
 import hashlib
@@ -23,18 +23,23 @@ from .triplets import Triplet, TripletSource
 EXAMPLE = Path(__file__).parents[1] / "examples" / "bird.mp4"  # a real clip, see examples/README.md
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".mpg", ".m4v")
 GIB = 2**30
-DECODER = 2  # counts the changes of `decode_clip` that change pixels, so that older files of a cache are not read
+DECODER = 2  # a version number: raised when `decode_clip` changes pixels, so that older files of a cache are not read
 
 
 class Clip(NamedTuple):
-    """A video of `length` frames. frames: (N, 3, H, W) uint8, or the .npy file that holds them, or None: decode it."""
+    """A video clip.
+
+    path: the video file.
+    length: number of frames.
+    frames: (length, 3, H, W) uint8, or the .npy file that holds them, or None if they are decoded again when needed.
+    """
 
     path: Path
     length: int
     frames: Tensor | Path | None
 
     def read(self, numbers: Sequence[int]) -> list[Tensor]:
-        """Return frames by their numbers, (3, H, W) uint8 each."""
+        """Return the frames with these numbers, (3, H, W) uint8 each."""
         if isinstance(self.frames, Path):
             stored = np.load(self.frames, mmap_mode="r")
             return [torch.from_numpy(stored[number].copy()) for number in numbers]
@@ -43,15 +48,17 @@ class Clip(NamedTuple):
 
 
 class ClipTriplets(TripletSource):
-    """Every three consecutive frames of every clip in a folder, decoded once (H * W * 3 bytes a frame).
+    """Every three consecutive frames of every clip in a folder. Each clip is decoded once.
 
-    `dataset[i]` is a `Triplet`; `dataset.names[i]` is "clip.mp4:7", 7 being the number of img0; "clip.mp4:7:2"
-    is frames 7, 9 and 11. However many workers a loader has, they share one copy of the frames. Processes of a
-    distributed run each decode and hold their own, but for those that name one `cache_folder`: they, and later runs,
-    read the same files there.
+    `dataset[i]` is a `Triplet`. Its name is such as "clip.mp4:7", where 7 is the number of img0. The name
+    "clip.mp4:7:2" stands for frames 7, 9 and 11.
+
+    A decoded frame takes H * W * 3 bytes. All workers of a loader share one copy. Each process of a distributed run
+    has a copy of its own. If the processes name the same `cache_folder`, they and later runs share the files in it.
 
     Attributes:
-        left_out: the clips that were skipped, with the reason of each. cached: bytes of decoded frames that are kept.
+        left_out: the reason for each clip that was skipped, by its file name.
+        cached: bytes of decoded frames that are kept.
     """
 
     def __init__(
@@ -64,19 +71,21 @@ class ClipTriplets(TripletSource):
         skip_bad: bool = False,
         show_progress: bool = False,
     ) -> None:
-        """Decode all clips, or find them decoded.
+        """Decode all clips, or find their decoded frames in the cache folder.
 
         Args:
             root: the folder of clips.
-            cache_gib: decoded frames to keep; clips beyond it are decoded again for every triplet (slow, and logged).
-            cache_folder: where to keep them, as files; default: in memory. What is there already is read, however
-                little may be added; files of clips that are gone stay.
-            strides: frames from one of a triplet to the next; every stride adds its triplets.
-            skip_bad: log and leave out clips that cannot be read.
+            cache_gib: GiB of decoded frames to keep. Clips that do not fit are decoded again for every triplet, which
+                is slow; a warning says so.
+            cache_folder: the folder for files with decoded frames. Default: frames are kept in memory. Files that are
+                in the folder already are used, even beyond `cache_gib`. Files of deleted clips stay.
+            strides: distances between neighbouring frames of a triplet, in frames. Every stride adds its triplets.
+            skip_bad: leave out clips that cannot be read, with a warning.
+            show_progress: show a progress bar while clips are decoded.
         Raises:
-            FileNotFoundError: no such folder, or no clip in it.
-            ValueError: clips that cannot be read (all are named), none with three frames, a negative size, or strides
-                that are not positive or not different.
+            FileNotFoundError: there is no such folder, or it has no clip.
+            ValueError: some clips cannot be read (the message names them), no clip has three frames, `cache_gib` is
+                negative, or strides are not positive or not different.
             OSError: the cache folder cannot be written.
         """
         if not 0 <= cache_gib < math.inf:
@@ -105,14 +114,15 @@ class ClipTriplets(TripletSource):
         ]
 
     def __getitem__(self, index: int) -> Triplet:
-        """(3, H, W) uint8 each."""
+        """Read one triplet, (3, H, W) uint8 each."""
         clip, first, stride = self._positions[index]
         return Triplet(*clip.read([first, first + stride, first + 2 * stride]))
 
     def moment(self, index: int, time: float) -> tuple[Triplet, float]:
-        """Return the outer frames of a triplet with the frame between them that is nearest to a time, and its time.
+        """Return a triplet whose inner frame is the one nearest to `time`, and the time of that frame.
 
-        time: in [0, 1), img0 being at 0 and img1 at 1.
+        Args:
+            time: in [0, 1), where img0 is at 0 and img1 at 1.
         """
         clip, first, stride = self._positions[index]
         inner = min(max(round(time * 2 * stride), 1), 2 * stride - 1)
@@ -120,12 +130,14 @@ class ClipTriplets(TripletSource):
 
 
 def decode_clip(path: str | os.PathLike, stop: int | None = None) -> Tensor:
-    """Decode the frames of a video, or the first `stop`, as the video tool reads them: upright, colours as tagged.
+    """Decode a video as the video tool reads it: upright, with the colours that its tags demand.
 
+    Args:
+        stop: number of frames to decode. Default: all.
     Returns:
-        (N, 3, H, W) uint8 RGB; deeper videos are rounded.
+        (N, 3, H, W) uint8 RGB. Videos of more than 8 bits are rounded.
     Raises:
-        ValueError: the file, which is named, cannot be decoded, is damaged, or has frames of several sizes.
+        ValueError: the file cannot be decoded, is damaged, or has frames of several sizes. The message names it.
     """
     try:
         with contextlib.closing(VideoReader(path).frames()) as decoded:
@@ -138,7 +150,7 @@ def decode_clip(path: str | os.PathLike, stop: int | None = None) -> Tensor:
 
 
 def _open_clips(files: tqdm, cache_gib: float, folder: Path | None) -> tuple[list[Clip], dict[str, str], int]:
-    """Return the clips, the reasons why others cannot be read, by file name, and the bytes kept."""
+    """Return the clips, the reasons for clips that cannot be read by file name, and the bytes that are kept."""
     clips, broken, cached, needed, left = [], {}, 0, 0, 0
     for file in files:
         kept = _cache_file(file, folder) if folder else None
@@ -168,14 +180,14 @@ def _open_clips(files: tqdm, cache_gib: float, folder: Path | None) -> tuple[lis
 
 
 def _cache_file(clip: Path, folder: Path) -> Path:
-    """Return the file for the decoded frames of a clip; a clip that changes gets another name."""
+    """Return the cache file of a clip. Its name changes when the clip changes."""
     status = clip.stat()
     key = f"{DECODER} {clip.resolve()} {status.st_size} {status.st_mtime_ns}"
     return folder / f"{utils.short_name(clip.stem)}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
 
 
 def _stored_shape(path: Path | None) -> tuple[int, ...] | None:
-    """Return the shape of stored frames, None if there are none or the file is broken."""
+    """Return the shape of stored frames, or None if there are none or the file is damaged."""
     if path is None or not path.is_file():
         return None
     try:
@@ -196,14 +208,14 @@ def _write(path: Path, frames: Tensor) -> None:
 
 @contextlib.contextmanager
 def _locked(folder: str | os.PathLike | None) -> Iterator[Path | None]:
-    """Make the folder and lock it for the context, so that one process decodes and the others find its files."""
+    """Make the folder and lock it for the context. One process decodes, and the others then find its files."""
     if folder is None:
         yield None
         return
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a") as lock:
-        if os.name == "posix":  # elsewhere they would decode side by side, each replacing equal files
+        if os.name == "posix":  # on other systems, several processes may decode the same clip and write equal files
             import fcntl
 
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Any folder of triplets or clips as a benchmark."""
+"""A benchmark set made of any folder of triplets or clips."""
 
 import functools
 import os
@@ -12,17 +12,26 @@ from .frame_set import HIDDEN, Files, FrameSet, clip_windows, shown, windows
 
 
 class Folder(FrameSet):
-    """Windows of `multiplier` + 1 frames of every clip below a folder: a video, or a folder of numbered images.
+    """Windows of `multiplier` + 1 frames of every clip below a folder.
 
-    Windows share their outer frames, so that every frame in between is predicted once. A folder of three images is a
-    triplet. Videos are decoded whole, one at a time.
+    A clip is a video, or a folder of numbered images.
+    Neighbouring windows share their outer frames, so that every frame between them is predicted once. A folder of three
+    images is a triplet. Videos are decoded completely, one at a time.
     """
 
     source = "any folder of your own"
     layout = "short videos, or folders of images whose names sort by time: <clip>/0001.png, 0002.png, 0003.png, ..."
 
     def __init__(self, root: str | os.PathLike, multiplier: int = 2) -> None:
-        """multiplier: 2, 4, 8, ...: all frames between every `multiplier`-th are predicted. Raises ValueError else."""
+        """Find the clips.
+
+        Args:
+            root: the folder.
+            multiplier: 2, 4, 8, ...; of every `multiplier` frames, all but the first are predicted.
+        Raises:
+            FileNotFoundError: there is no such folder, or it has no clip.
+            ValueError: another multiplier.
+        """
         if multiplier < 2 or multiplier & (multiplier - 1):
             raise ValueError(f"multiplier must be 2, 4, 8, ..., got {multiplier}")
         self.multiplier = multiplier
@@ -39,7 +48,7 @@ class Folder(FrameSet):
             name = video.relative_to(root).as_posix()
             try:
                 count = len(_decode(video))
-            except ValueError:  # counts as one sample, whose reading fails and is told
+            except ValueError:  # the video becomes one sample; reading it fails, and the report says why
                 count = length
             for window in windows(count, length, stride=stride):
                 samples[f"{name}:{window[0]}"] = (video,)

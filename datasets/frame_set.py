@@ -1,4 +1,4 @@
-"""What every benchmark set is: named samples of consecutive frames, found in the layout that was published."""
+"""The base of the benchmark sets: samples of consecutive frames, found in the layout that was published."""
 
 import abc
 import itertools
@@ -9,47 +9,40 @@ from pathlib import Path
 
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import Dataset
 
 import utils
 
-from .triplets import read_frames
+from .triplets import FrameSource, read_frames
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-HIDDEN = (".", "__MACOSX")  # files and folders beginning so hold no frames, the latter what macOS packs beside them
+HIDDEN = (".", "__MACOSX")  # beginnings of names of files and folders without frames; macOS packs the latter
 Files = tuple[Path, ...]
 
 
-class FrameSet(Dataset, abc.ABC):
-    """Samples of 2^n + 1 frames in the order of time: the outer two go in, those between are to be predicted.
+class FrameSet(FrameSource, abc.ABC):
+    """A benchmark set. A sample has 2^n + 1 frames: the outer two are inputs, and the others are to be predicted.
 
-    `dataset[i]` is a tuple of (3, H, W) uint8 RGB frames, `dataset.names[i]` its name.
+    `dataset[i]` is a tuple of (3, H, W) uint8 RGB frames in the order of time. `dataset.names[i]` is its name.
 
-    Attributes, which a set gives as its own:
-        title: the set's name, also of its folder of results.
-        source: what to download, and where: the name and the title of the page.
-        layout: what the folder must hold.
-        published: number of samples that the published tables are means of; None where there is no such table.
-        luma: whether the published figure is the PSNR of the luma channel.
-        by_clip: whether it is the mean over clips of the means over their frames; names are "clip:sample" then.
+    A subclass defines these attributes besides those of `FrameSource`:
+        source: what to download, as the name of the file and the title of the page.
+        layout: the files and folders that the root must hold.
+        published: the number of samples behind the published tables, or None if there is no such table.
     """
 
-    title: str
     source: str
     layout: str
     published: int | None = None
-    luma: bool = False
-    by_clip: bool = False
 
     def __init__(self, root: str | os.PathLike) -> None:
-        """Find the samples. Single files may be missing or broken: that is noticed, and named, when they are read.
+        """Find the samples. A single file that is missing or damaged is reported later, when it is read.
 
         Args:
             root: the unpacked archive, or the folder that contains it.
         Raises:
-            FileNotFoundError: no such folder or list, no sample, or none with all its files: with the path that was
-                looked at, what to download from where, and the layout.
-            ValueError: a list that cannot be read.
+            FileNotFoundError: no folder, list or sample is found, or no sample is complete. The message names the
+                path, the download and the layout.
+            ValueError: the list of samples cannot be read.
         """
         self.root = Path(root)
         try:
@@ -69,64 +62,72 @@ class FrameSet(Dataset, abc.ABC):
                 "%s: %d samples, published tables have %d: not comparable", self.title, len(self), self.published
             )
 
-    @property
-    def settings(self) -> dict[str, int]:
-        """Options that decide the frames besides the title."""
-        return {}
-
     @abc.abstractmethod
     def find(self, root: Path) -> Mapping[str, Files]:
-        """The files of every sample by its name, in the order of time. Raises FileNotFoundError for a wrong layout."""
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
-        """(3, H, W) uint8 each; of sets that are halved without rounding float32 of the same range.
+        """Find the files of each sample, in the order of time, by the sample's name.
 
         Raises:
-            FileNotFoundError, ValueError: a file is missing or no image, or the frames differ in size.
+            FileNotFoundError: the folder has another layout.
+        """
+
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        """Read the frames of a sample.
+
+        Returns:
+            (3, H, W) uint8 each. A set that halves its frames without rounding returns float32 in [0, 255].
+        Raises:
+            FileNotFoundError: a file is missing.
+            ValueError: a file is not an image, or the frames differ in size.
         """
         return tuple(self.prepare(frame) for frame in read_frames(self._files[index]))
 
     def prepare(self, frame: Tensor) -> Tensor:
-        """What the protocol does to a frame (3, H, W) uint8 before it is used; here nothing."""
+        """Scale or crop a frame (3, H, W) uint8 as the protocol of the set demands. By default, return it unchanged."""
         return frame
 
     def files(self, index: int) -> Files:
-        """The files that a sample is read from."""
+        """Return the files that a sample is read from."""
         return self._files[index]
 
 
 def inner(root: Path, *folders: str) -> Path:
-    """The first of `folders` that `root` holds, else `root`: so that the folder around an archive is as good."""
+    """Return the first of `folders` that exists inside `root`, else `root` itself.
+
+    Thus a user may name the unpacked archive or the folder that contains it.
+    """
     return next((root / folder for folder in folders if (root / folder).is_dir()), root)
 
 
 def shown(folder: Path) -> Iterator[Path]:
-    """What a folder holds, without `HIDDEN`."""
+    """Return the files and folders in a folder, without those whose names begin with `HIDDEN`."""
     return (path for path in folder.iterdir() if not path.name.startswith(HIDDEN))
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The image files of a folder by name, 2 before 10; hidden ones are none."""
+    """Return the image files of a folder, sorted by name with 2 before 10, without hidden ones."""
     return utils.natural_order(path for path in shown(folder) if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Its folders by name, 2 before 10; hidden ones are none."""
+    """Return the folders inside a folder, sorted by name with 2 before 10, without hidden ones."""
     return utils.natural_order(path for path in shown(folder) if path.is_dir())
 
 
 def windows(count: int, length: int, *, stride: int) -> list[range]:
-    """Positions of all whole windows of `length` frames among `count`, `stride` apart."""
+    """Return the positions of all whole windows of `length` frames among `count` frames, `stride` apart."""
     return [range(first, first + length) for first in range(0, count - length + 1, stride)]
 
 
 def clip_windows(root: Path, clips: list[Path], *, length: int, stride: int, step: int = 1) -> dict[str, Files]:
-    """Windows of every clip (a folder of images), every `step`-th frame of each: named "clip:number of the first".
+    """Return the files of all windows of clips, by the names "clip:number of the first frame".
 
-    Clips that are too short, or whose numbers jump, are told.
+    A warning is logged for a clip that is too short or whose numbers jump.
+
+    Args:
+        clips: folders of images inside `root`.
+        length: frames per window.
+        stride: frames from the beginning of a window to the beginning of the next one.
+        step: frames of the clip from one frame of a window to its next one.
     """
     samples, needed = {}, (length - 1) * step + 1
     for clip in clips:
@@ -142,7 +143,7 @@ def clip_windows(root: Path, clips: list[Path], *, length: int, stride: int, ste
 
 
 def half_size(frame: Tensor) -> Tensor:
-    """(3, H, W) uint8 at half the size: means of 2x2 pixels, float32 in [0, 255], not rounded.
+    """Scale (3, H, W) uint8 to half the size by means of 2x2 pixels: float32 in [0, 255], not rounded.
 
     An odd last row or column is dropped.
     """
@@ -150,13 +151,13 @@ def half_size(frame: Tensor) -> Tensor:
 
 
 def centre_crop(frame: Tensor, height: int, width: int) -> Tensor:
-    """The middle of (3, H, W); an axis that is shorter stays whole."""
+    """Crop the middle of (3, H, W). A side that is shorter than asked for stays whole."""
     top, left = max(0, frame.shape[-2] - height) // 2, max(0, frame.shape[-1] - width) // 2
     return frame[:, top : top + height, left : left + width]
 
 
 def _gap(images: list[Path]) -> tuple[str, str] | None:
-    """The names around the first place where numbers go further than elsewhere."""
+    """Return the two names at the first place where the numbers jump, or None if they do not."""
     ends = [re.search("[0-9]+$", image.stem) for image in images]
     if None in ends:
         return None

@@ -1,4 +1,4 @@
-"""Several sources of triplets as one, which can go on where samples are missing or corrupt."""
+"""Join several sources of triplets, and continue without the samples that are missing or corrupt."""
 
 import bisect
 import itertools
@@ -8,53 +8,58 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 import utils
 
 from .triplets import Triplet, TripletSource
 
 
-class Mixture(Dataset):
-    """All triplets of all sources, one source after the other, so that an epoch shows each once.
+class Mixture(TripletSource):
+    """A mixture: the triplets of several sources as one source. An epoch shows each triplet once.
 
-    `mixture[i]` is a `Triplet`; `mixture.names[i]` begins with its source: "data/vimeo_triplet/00001/0001". With
-    `skip_bad`, a triplet that cannot be read is replaced by the next one that can, the same in every process and in
-    every run, and `mixture.skipped()` names those that were, whichever worker met them.
+    `mixture[i]` is a `Triplet`. `mixture.names[i]` begins with its source, as in "data/vimeo_triplet/00001/0001".
+    With `skip_bad`, the next readable triplet takes the place of one that cannot be read. The choice is the same in
+    every process and in every run. `mixture.skipped()` names what was replaced, whichever worker met it.
 
     Attributes:
         parts: the sources by their names.
-        bad: (len,) bool, in memory that workers share: the triplets that turned out bad so far. Processes of a
-            distributed run each have their own; the maximum over them is the count of all.
+        bad: (len,) bool in memory that workers share, True for the triplets that could not be read so far. Each
+            process of a distributed run has its own; the maximum over all processes holds for the run.
     """
 
     def __init__(self, parts: Mapping[str, TripletSource], *, skip_bad: bool = False) -> None:
-        """Line up the sources. Raises ValueError where there is none."""
+        """Join the sources, in the order given.
+
+        Args:
+            parts: the sources by their names.
+            skip_bad: replace a triplet that cannot be read, instead of raising its error.
+        Raises:
+            ValueError: there is no source.
+        """
         if not parts:
             raise ValueError("a mixture needs at least one source of triplets, got none")
         self.parts, self.skip_bad = dict(parts), skip_bad
         self.names = [f"{source}/{name}" for source, part in self.parts.items() for name in part.names]
         self.bad = torch.zeros(len(self.names), dtype=torch.bool).share_memory_()
+        self.left_out = {f"{s}/{name}": why for s, part in self.parts.items() for name, why in part.left_out.items()}
+        self.cached = sum(part.cached for part in self.parts.values())
         self._ends = list(itertools.accumulate(len(part) for part in self.parts.values()))
 
-    def __len__(self) -> int:
-        return len(self.names)
-
     def __getitem__(self, index: int) -> Triplet:
-        """(3, H, W) uint8 each.
+        """Read one triplet, (3, H, W) uint8 each.
 
         Raises:
-            IndexError: past the end.
-            ValueError, OSError: the triplet cannot be read; with `skip_bad`, none can.
+            IndexError: `index` is past the end.
+            ValueError, OSError: the triplet cannot be read. With `skip_bad`: no triplet of the mixture can be read.
         """
         return self._first_good(index, operator.getitem)
 
     def moment(self, index: int, time: float) -> tuple[Triplet, float]:
-        """Return the outer frames of a triplet with a frame near `time`, and its time; errors as by index."""
+        """Return a triplet whose inner frame is near `time`, and the time of that frame. Errors: as by index."""
         return self._first_good(index, lambda part, number: part.moment(number, time))
 
     def _first_good(self, index: int, read: Callable[[Any, int], Any]) -> Any:
-        """Read a triplet with `read(part, number in the part)`; with `skip_bad`, the next one that can be read."""
+        """Call `read(part, number in the part)` for a triplet. With `skip_bad`, go on until a triplet can be read."""
         if not 0 <= index < len(self):
             raise IndexError(f"no triplet {index}: there are {len(self)}")
         if not self.skip_bad:
@@ -68,13 +73,13 @@ class Mixture(Dataset):
         raise ValueError(f"none of the {len(self)} triplets can be read, from {self.names[0]} to {self.names[-1]}")
 
     def skipped(self, bad: Tensor | None = None) -> list[str]:
-        """Name what was left out so far: files that could not be opened, then triplets that could not be read.
+        """Return the names of files that could not be opened and of triplets that could not be read so far.
 
         Args:
-            bad: (len,), the triplets that turned out bad in all processes of a run; default: in this one, `self.bad`.
+            bad: (len,) bool, the bad triplets of all processes of a run. Default: `bad` of this process.
         """
-        files = [f"{source}/{name}" for source, part in self.parts.items() for name in part.left_out]
-        return files + [self.names[index] for index in (self.bad if bad is None else bad).nonzero().flatten().tolist()]
+        numbers = (self.bad if bad is None else bad).nonzero().flatten().tolist()
+        return [*self.left_out, *(self.names[number] for number in numbers)]
 
     def _place(self, index: int) -> tuple[TripletSource, int]:
         """Return the source of a triplet, and its number there."""

@@ -1,4 +1,4 @@
-"""The published benchmark sets of clips: x8 by recursion, and HD."""
+"""The published benchmark sets of clips: seven frames between two by recursion (x8), and HD."""
 
 import os
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from torch import Tensor
 
 from .frame_set import Files, FrameSet, centre_crop, clip_windows, folders_in, half_size, images_in, inner, windows
 
-EIGHTFOLD = 9  # frames of a sample: two inputs, seven between them
+EIGHTFOLD = 9  # frames of a sample of x8: two inputs, and seven between them
 
 
 class XTest(FrameSet):
-    """X-TEST of X4K1000FPS: 15 clips of 33 frames, 4096x2160; of the outer two, frames 4, 8, ..., 28.
+    """X-TEST of X4K1000FPS: 15 clips of 33 frames, 4096x2160. Frames 4, 8, ..., 28 are predicted from the outer two.
 
-    2K: halved in floating point, as published.
+    The size 2K means frames halved in floating point, as published.
     """
 
     sizes = ("4K", "2K")
@@ -26,7 +26,7 @@ class XTest(FrameSet):
     layout = "test/Type1/TEST01_003_f0433/0000.png to 0032.png, ..., test/Type3/..."
 
     def __init__(self, root: str | os.PathLike, size: str = "4K") -> None:
-        """size: one of `sizes`. Raises ValueError for another one."""
+        """Find the clips. Raise ValueError if `size` is none of `sizes`."""
         if size not in self.sizes:
             raise ValueError(f"size must be one of {', '.join(self.sizes)}, got {size!r}")
         self.size, self.title = size, f"X-TEST-{size}"
@@ -42,10 +42,18 @@ class XTest(FrameSet):
 
 
 class _Windows(FrameSet):
-    """Windows of nine frames, eight apart, of every clip; the middle 512x512, or another crop, as published."""
+    """Windows of nine frames, eight frames apart, of every clip, cropped in the middle. The published crop is 512."""
 
     def __init__(self, root: str | os.PathLike, crop: int = 512) -> None:
-        """crop: side of the square in the middle that is used; 0 for whole frames. Raises ValueError below 0."""
+        """Find the clips.
+
+        Args:
+            root: the unpacked archive, or the folder that contains it.
+            crop: side of the square in the middle that is used, in pixels; 0 for whole frames.
+        Raises:
+            FileNotFoundError: as `FrameSet`.
+            ValueError: `crop` is negative.
+        """
         if crop < 0:
             raise ValueError(f"crop must be >= 0, got {crop}")
         self.crop = crop
@@ -60,7 +68,10 @@ class _Windows(FrameSet):
 
 
 def _eightfold(root: Path, clips: list[Path]) -> dict[str, Files]:
-    """The windows of all clips; one that is missing or too short is a sample that cannot be read, and so counted."""
+    """Return the windows of all clips.
+
+    A clip that is missing or too short becomes one sample. Reading that sample fails, so the report counts it.
+    """
     there = [clip for clip in clips if clip.is_dir() and len(images_in(clip)) >= EIGHTFOLD]
     names = [f"{number:06d}.png" for number in range(1, EIGHTFOLD + 1)]
     missing = {clip.name: tuple(clip / name for name in names) for clip in clips if clip not in there}
@@ -68,7 +79,7 @@ def _eightfold(root: Path, clips: list[Path]) -> dict[str, Files]:
 
 
 class GoPro(_Windows):
-    """x8 on the 11 test clips of GoPro, 1280x720 at 240 frames per second."""
+    """The 11 test clips of GoPro for x8, 1280x720 at 240 frames per second."""
 
     title = "GoPro"
     clips = (
@@ -87,10 +98,10 @@ class GoPro(_Windows):
 
 
 class Adobe240(_Windows):
-    """x8 on the test clips of Adobe240, 1280x720 at 240 frames per second.
+    """The test clips of Adobe240 for x8, 1280x720 at 240 frames per second.
 
-    Which clips are the test clips differs from paper to paper. A list, one name a line, in adobe240fps_folder_test.txt
-    selects them; without it, every folder counts.
+    Papers disagree about the test clips. The file adobe240fps_folder_test.txt selects them, one name per line. Without
+    this file, every folder is a test clip.
     """
 
     title = "Adobe240"
@@ -109,10 +120,11 @@ class Adobe240(_Windows):
 
 
 class HD(FrameSet):
-    """11 clips of 1280x544 to 1920x1080 as raw YUV 4:2:0: every odd frame of the first 101 from its neighbours.
+    """HD: 11 clips of 1280x544 to 1920x1080 as raw YUV 4:2:0.
 
-    Frames become RGB as in the published evaluation: full range, chroma enlarged by Pillow's bicubic, cut to 8 bits.
-    The published figure is the PSNR of the luma, the mean over clips of the means over their frames.
+    Every odd frame of the first 101 is predicted from its neighbours. Frames are converted to RGB as in the published
+    evaluation: full range, chroma enlarged by Pillow's bicubic filter, cut to 8 bits. The published figure is the PSNR
+    of the luma, the mean over clips of the means over their frames.
     """
 
     title, luma, by_clip = "HD", True, True
@@ -140,7 +152,7 @@ class HD(FrameSet):
         for clip, height, width in self.clips:
             path = inner(root, "HD_dataset") / clip
             count = path.stat().st_size // (height * width * 3 // 2) if path.is_file() else 0
-            # A clip that is missing or cut short is a sample that cannot be read, and so counted.
+            # A clip that is missing or too short becomes a sample that cannot be read, so that the report counts it.
             for window in windows(max(3, min(count, 101)), 3, stride=2):
                 samples[f"{path.stem}:{window[1]}"] = (path,)
                 self._windows.append((height, width, window))
@@ -153,10 +165,12 @@ class HD(FrameSet):
 
 
 def read_yuv(path: Path, height: int, width: int, position: int) -> Tensor:
-    """A frame of a raw YUV 4:2:0 file as (3, height, width) uint8 RGB.
+    """Read frame number `position` of a raw YUV 4:2:0 file.
 
+    Returns:
+        (3, height, width) uint8 RGB.
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: there is no such file.
         ValueError: the file ends before the frame does.
     """
     if not path.is_file():
@@ -170,8 +184,8 @@ def read_yuv(path: Path, height: int, width: int, position: int) -> Tensor:
         planes.append(np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC)))
     y, u, v = (plane / 255 for plane in planes)
     u, v = u - 0.5, v - 0.5
-    # The inverse of Y = 0.299 R + 0.587 G + 0.114 B, U = 0.492 (B - Y), V = 0.877 (R - Y), with as many digits as the
-    # published evaluation has: frames are cut to 8 bits, not rounded.
+    # The inverse of Y = 0.299 R + 0.587 G + 0.114 B, U = 0.492 (B - Y), V = 0.877 (R - Y). Frames are cut to 8 bits
+    # without rounding, so the digits must be those of the published evaluation.
     red, blue = y + v * (1 - 0.299) / 0.61497538, y + u * (1 - 0.114) / 0.43601035
     green = (y - 0.299 * red - 0.114 * blue) / 0.587
     rgb = np.stack([red, green, blue]).clip(0, 1) * 255

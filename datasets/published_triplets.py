@@ -1,4 +1,4 @@
-"""The published benchmark sets of triplets: two frames, and the true one in the middle."""
+"""The published benchmark sets of triplets: two input frames, and the true frame in the middle."""
 
 import os
 from collections.abc import Mapping
@@ -14,9 +14,9 @@ from .triplets import TripletDataset, read_list
 
 
 class Vimeo90KTest(FrameSet):
-    """The 3,782 test triplets of Vimeo90K; of its septuplets, frames 3 to 5 of 7,824. 448x256.
+    """The 3,782 test triplets of Vimeo90K, or frames 3 to 5 of its 7,824 test septuplets, 448x256.
 
-    Also as in the archive of the test set alone, vimeo_interp_test: "input" and "target" instead of "sequences".
+    Also reads the archive of the test set alone, vimeo_interp_test, with "input" and "target" instead of "sequences".
     """
 
     title = "Vimeo90K"
@@ -31,7 +31,7 @@ class Vimeo90KTest(FrameSet):
         if (alone / "target").is_dir():
             self.published = 3782
             _, names = read_list(alone, "vimeo_interp_test", "tri", "test")
-            self._tell_repeated(names)
+            self._warn_of_repetitions(names)
             return {name: tuple(_parted(alone, f"{name}/im{k}.png") for k in (1, 2, 3)) for name in names}
         triplets = open_triplets(root, "test", skip_bad=True)
         if not isinstance(triplets, TripletDataset):
@@ -39,22 +39,22 @@ class Vimeo90KTest(FrameSet):
         septuplets = ":" in triplets.names[0]
         self.published = 7824 if septuplets else 3782
         self.title = "Vimeo90K-septuplet" if septuplets else "Vimeo90K"
-        self._tell_repeated(triplets.names)
-        return {name: triplets.paths(index) for index, name in enumerate(triplets.names)}
+        self._warn_of_repetitions(triplets.names)
+        return {name: triplets.files(index) for index, name in enumerate(triplets.names)}
 
-    def _tell_repeated(self, names: list[str]) -> None:
+    def _warn_of_repetitions(self, names: list[str]) -> None:
         if again := len(names) - len(set(names)):
             utils.logger.warning("%s: %d lines of the list repeat others; each sample counts once", self.title, again)
 
 
 def _parted(root: Path, file: str) -> Path:
-    """A frame of vimeo_interp_test."""
+    """Return the file of a frame of vimeo_interp_test."""
     target = root / "target" / file
     return target if target.is_file() else root / "input" / file
 
 
 class UCF101(FrameSet):
-    """379 triplets of people in action, 256x256, as chosen for Deep Voxel Flow."""
+    """The 379 triplets of UCF101 that were chosen for Deep Voxel Flow, 256x256."""
 
     title, published = "UCF101", 379
     source = '"ucf101_interp_ours.zip" (testing data) of the page "Video Frame Synthesis using Deep Voxel Flow"'
@@ -67,7 +67,10 @@ class UCF101(FrameSet):
 
 
 class SNUFilm(FrameSet):
-    """310 triplets per difficulty, from neighbouring frames (easy) to 16 frames apart (extreme), mostly 1280x720."""
+    """SNU-FILM: 310 triplets per difficulty, mostly 1280x720.
+
+    The difficulty grows with the distance of the frames, from neighbouring ones (easy) to 16 frames apart (extreme).
+    """
 
     modes = ("easy", "medium", "hard", "extreme")
     published = 310
@@ -78,7 +81,15 @@ class SNUFilm(FrameSet):
     layout = "eval_modes/test-easy.txt, ... (or test-easy.txt, ...) beside test/GOPRO_test and test/YouTube_test"
 
     def __init__(self, root: str | os.PathLike, mode: str) -> None:
-        """mode: one of `modes`. Raises ValueError for another one, or for a line that does not name three files."""
+        """Read the list of a difficulty.
+
+        Args:
+            root: the unpacked archive, or the folder that contains it.
+            mode: the difficulty, one of `modes`.
+        Raises:
+            FileNotFoundError: as `FrameSet`.
+            ValueError: another mode, or a line of the list does not name three files.
+        """
         if mode not in self.modes:
             raise ValueError(f"mode must be one of {', '.join(self.modes)}, got {mode!r}")
         self.mode, self.title = mode, f"SNU-FILM-{mode}"
@@ -95,7 +106,7 @@ class SNUFilm(FrameSet):
             if entries and len(entries) != 3:
                 raise ValueError(f"{path}, line {number}: three files are needed, got {line.strip()!r}")
             if entries:
-                # The lists say data/SNU-FILM/test/GOPRO_test/..., wherever the set was unpacked.
+                # Names in the lists begin with data/SNU-FILM/test, wherever the set was unpacked.
                 inside = [Path(f"/{entry}".rpartition("/test/")[2].removeprefix("/")) for entry in entries]
                 name = f"{inside[1].parent.as_posix()}/{inside[1].stem} (line {number})"
                 samples[name] = tuple(inner(root, "test") / file for file in inside)
@@ -103,10 +114,11 @@ class SNUFilm(FrameSet):
 
 
 class Xiph(FrameSet):
-    """8 clips of 4096x2160 from Netflix, frames 1 to 99: every even one from its neighbours, 392 in all.
+    """Xiph: 8 clips of 4096x2160 from Netflix.
 
-    Xiph-2K: at half the size. Xiph-4K: the middle 2048x1080 at full resolution. Published figures are those of 8-bit
-    frames; the published SSIM of this set is the one of scikit-image, with another window than ours.
+    Every even frame of frames 1 to 99 is predicted from its neighbours, 392 in all. Xiph-2K has frames of half the
+    size. Xiph-4K has the middle 2048x1080 at full resolution. Published figures are those of 8-bit frames. The
+    published SSIM of this set is scikit-image's, whose window differs from ours.
     """
 
     sizes = ("2K", "4K")
@@ -122,7 +134,7 @@ class Xiph(FrameSet):
     layout = f"netflix/<clip>-001.png to <clip>-100.png for the clips {', '.join(clips)}"
 
     def __init__(self, root: str | os.PathLike, size: str) -> None:
-        """size: one of `sizes`. Raises ValueError for another one."""
+        """Find the clips. Raise ValueError if `size` is none of `sizes`."""
         if size not in self.sizes:
             raise ValueError(f"size must be one of {', '.join(self.sizes)}, got {size!r}")
         self.size, self.title = size, f"Xiph-{size}"
@@ -143,7 +155,7 @@ class Xiph(FrameSet):
 
 
 class ATD12K(FrameSet):
-    """2,000 triplets of animated films, 960x540."""
+    """ATD-12K: 2,000 test triplets of animated films, 960x540."""
 
     title, published = "ATD12K", 2000
     source = '"ATD-12K" (test_2k_540p) of the page "AnimeInterp: Deep Animation Video Interpolation in the Wild"'
@@ -158,7 +170,7 @@ class ATD12K(FrameSet):
 
 
 class Middlebury(FrameSet):
-    """The 12 triplets of Middlebury's other set, about 640x480; its tables show the interpolation error."""
+    """The 12 triplets of Middlebury's "other" set, about 640x480. Its tables show the interpolation error."""
 
     title, published = "Middlebury", 12
     source = '"other-color-twoframes.zip" and "other-gt-interp.zip" of the page "vision.middlebury.edu/flow/data"'

@@ -1,4 +1,4 @@
-"""The roots of training data, as a command line names them, opened as triplets."""
+"""Open training data by its roots. A root is the text after --data_root: a folder, or a description of made-up data."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from .mixture import Mixture
 from .shapes import MovingCutouts, MovingShapes
 from .triplets import TripletSource, Vimeo90K, Vimeo90KSeptuplets
 
-#: Made-up triplets: what they may look like, as an expression and in words.
+#: The forms of roots of made-up triplets, as a regular expression and in words.
 SIZE = r"(?::(\d+)x(\d+)(?:@(\d+))?)?"
 SHAPES = (
     rf"shapes:(\d+){SIZE}()",
@@ -33,17 +33,19 @@ def open_triplets(
     strides: Sequence[int] = (1,),
     show_progress: bool = False,
 ) -> TripletSource:
-    """Open what `root` is: Vimeo90K's triplets or septuplets, a folder of short clips, or made-up triplets.
+    """Open Vimeo90K's triplets or septuplets, a folder of short clips, or made-up triplets.
 
-    These are "shapes:COUNT" or "shapes:COUNT:HEIGHTxWIDTH", or with the frames of another root "cutouts:COUNT:ROOT" or
-    "cutouts:COUNT:HEIGHTxWIDTH:ROOT". With "@MOTION" behind the size they move by up to that many pixels from the first
-    frame to the last, and turn and grow as well.
+    A root of made-up triplets is "shapes:COUNT" or "shapes:COUNT:HEIGHTxWIDTH". With the frames of another root, it is
+    "cutouts:COUNT:ROOT" or "cutouts:COUNT:HEIGHTxWIDTH:ROOT". If "@MOTION" follows the size, objects move by up to
+    MOTION pixels from the first frame to the last, and turn and grow.
 
     Args:
-        split: "train" or "test"; clips have none.
-        skip_bad, cache_gib, cache_folder, strides, show_progress: as the classes take them.
+        root: a folder, or one of these texts.
+        split: "train" or "test". Clips have no splits.
+        skip_bad, cache_gib, cache_folder, strides, show_progress: as `ClipTriplets` and `TripletDataset` take them.
     Raises:
-        ValueError: the folder holds triplets and septuplets; another form of made-up triplets; else as the classes do.
+        FileNotFoundError: there is no such folder, or it has another layout.
+        ValueError: the folder holds both triplets and septuplets, the text has another form, or a class refuses it.
     """
     options = {"cache_gib": cache_gib, "cache_folder": cache_folder}
     options |= {"skip_bad": skip_bad, "show_progress": show_progress}
@@ -78,19 +80,20 @@ def open_mixture(
     strides: Sequence[int] = (1,),
     show_progress: bool = False,
 ) -> Mixture:
-    """Open one or several roots as one set of triplets, every one of them once.
+    """Open one or several roots as a `Mixture`: one source with the triplets of all of them.
 
     Args:
-        roots: one, or several, each as `open_triplets` takes it.
+        roots: one root or several, as `open_triplets` takes them.
         split: "train" or "test".
-        skip_bad: leave out what is missing or corrupt and count it (`Mixture.skipped`) instead of stopping. To train,
-            not to evaluate: others take the places of what is left out.
-        cache_gib: decoded frames of clips to keep, in GiB, over all roots.
-        cache_folder: where to keep them, as files that processes and later runs share; default: in memory.
-        strides: of triplets in clips, see `ClipTriplets`.
-        show_progress: draw a bar while clips are decoded.
+        skip_bad: leave out and count missing or corrupt samples (`Mixture.skipped`) instead of stopping. This is for
+            training, not for evaluation: other samples take their places.
+        cache_gib: GiB of decoded frames of clips to keep, over all roots.
+        cache_folder: folder for files with decoded frames, which processes and later runs share. Default: memory.
+        strides: strides of triplets in clips, see `ClipTriplets`.
+        show_progress: show a progress bar while clips are decoded.
     Raises:
-        ValueError: no root, or two that are the same data; else as `open_triplets` does.
+        ValueError: there is no root, or two roots are the same data; else as `open_triplets`.
+        FileNotFoundError: as `open_triplets`.
     """
     parts, seen = {}, {}
     for root in [roots] if isinstance(roots, str | os.PathLike) else roots:
@@ -109,7 +112,7 @@ def open_mixture(
 def _source(part: TripletSource) -> object:
     """Return a value that is equal for two sets with the same triplets.
 
-    Made-up triplets are the same from the first on, however many there are.
+    Two sets of made-up triplets have the same first triplets, even if their lengths differ.
     """
     if isinstance(part, MovingCutouts):
         return type(part), _source(part.frames)
@@ -117,7 +120,7 @@ def _source(part: TripletSource) -> object:
 
 
 def _parse(spec: str, form: str, forms: str) -> tuple[int, dict[str, Any], str]:
-    """Return the count, the size and motion that are given, and the root of frames. Raises ValueError: another form."""
+    """Return the count, the options that are given, and the root of frames. Raise ValueError for another form."""
     match = re.fullmatch(form, spec)
     if not match:
         raise ValueError(f"{spec!r} must be {forms}")

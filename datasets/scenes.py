@@ -1,4 +1,4 @@
-"""What made-up scenes consist of: outlines and textures as functions of continuous positions, drawn at random."""
+"""Made-up scenes: random outlines and textures, as functions of continuous positions."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,12 +10,15 @@ from torch import Tensor
 
 
 class Layer(NamedTuple):
-    """One thing that moves; the background is one too.
+    """A moving object, or the moving background.
 
-    distance: (..., 2, H, W) positions from its centre -> (..., 1, H, W) distance to its outline, negative inside.
-    texture: the same positions -> (..., 3, H, W) colour in [0, 1]. centre: (2,) its place in imgt, (x, y) in pixels.
-    motion: (2,) from img0 to img1, (dx, dy) in pixels, half of it by the middle. turn: from img0 to img1, in radians.
-    growth: how many times as large it is in img1 as in img0; in imgt it is as its outline and texture say.
+    distance: maps positions (..., 2, H, W) from the centre to (..., 1, H, W), the distance to the outline in pixels,
+        negative inside.
+    texture: maps the same positions to (..., 3, H, W), the colour in [0, 1].
+    centre: (2,) the position in imgt, (x, y) in pixels.
+    motion: (2,) the motion from img0 to img1, (dx, dy) in pixels. Half of it has happened in imgt.
+    turn: the turn from img0 to img1, in radians.
+    growth: the size in img1 divided by the size in img0. In imgt, `distance` and `texture` give the size.
     """
 
     distance: Callable[[Tensor], Tensor]
@@ -34,16 +37,16 @@ def random_scene(
     *,
     twist: bool = False,
 ) -> list[Layer]:
-    """A background and two to five shapes, from the back to the front.
+    """Draw a scene: a background and two to five shapes, from the back to the front.
 
     Args:
         size: height and width of the frames, in pixels.
-        longest: way from img0 to img1, in pixels; the background moves at most half as far.
-        textures: to draw from, the first for the background; default: blotches there, stripes and gradients too.
-        twist: layers also turn and grow; that moves their outlines by a fifth of `longest` at most, each.
+        longest: the longest motion from img0 to img1, in pixels. The background moves at most half as far.
+        textures: the textures to choose from. The background has the first one. Default: blotches, stripes, gradients.
+        twist: also turn and grow the layers. Each of the two moves outlines by at most a fifth of `longest`.
     """
     height, width = size
-    # Blotches look alike nowhere: what the background does can be seen in every direction.
+    # Blotches are different everywhere. Thus the motion of the background can be seen in every direction.
     textures = textures or (_noise, _stripes, _gradient)
     middle = torch.tensor([(width - 1) / 2, (height - 1) / 2])
     layers = [Layer(everywhere, textures[0](draw, max(size) / 2 + longest), middle, draw.vector(longest / 2))]
@@ -61,25 +64,25 @@ def random_scene(
 
 
 def _twisted(draw: "Draw", layer: Layer, most: float) -> Layer:
-    """A layer that turns by up to `most` radians and grows by up to a factor 1 + `most`; at most a half, both."""
+    """Let a layer turn by up to `most` radians and grow by up to a factor of 1 + `most`. `most` is limited to 1/2."""
     most = min(most, 0.5)
     growth = (1 + most) ** draw.uniform(-1, 1)
     return layer._replace(turn=draw.uniform(-most, most), growth=growth)
 
 
 def paint_layers(layers: list[Layer], positions: Tensor, times: Tensor) -> Tensor:
-    """Paint the layers over each other.
+    """Paint the layers over each other, the first one at the back.
 
     Args:
         positions: (2, H, W), (x, y) in pixels.
-        times: (T,), 0 is img0 and 1 is img1.
+        times: (T,), where 0 is img0 and 1 is img1.
     Returns:
         (T, 3, H, W) in [0, 1].
     """
     frames = torch.zeros(len(times), 3, *positions.shape[1:])
     for layer in layers:
         local = _local(layer, positions, times)
-        # A pixel is covered as far as the outline, nearly straight at this scale, has swept over it.
+        # The outline is nearly straight within a pixel, so the covered part of the pixel follows from the distance.
         size = layer.growth ** (times - 0.5)
         coverage = (0.5 - layer.distance(local) * size[:, None, None, None]).clamp(0, 1)
         box = (..., *_box(coverage[:, 0].amax(0) > 0))
@@ -88,7 +91,7 @@ def paint_layers(layers: list[Layer], positions: Tensor, times: Tensor) -> Tenso
 
 
 def _box(inside: Tensor) -> tuple[slice, slice]:
-    """The rows and columns of (H, W) bool with anything inside."""
+    """Return the range of rows and of columns in which (H, W) bool has any True."""
     rows, columns = (inside.any(axis).nonzero().flatten() for axis in (1, 0))
     if not len(rows):
         return slice(0), slice(0)
@@ -96,7 +99,7 @@ def _box(inside: Tensor) -> tuple[slice, slice]:
 
 
 def find_front(layers: list[Layer], positions: Tensor, time: float) -> Tensor:
-    """(H, W): the number of the layer in front at each position (2, H, W)."""
+    """Return (H, W): the number of the front layer at each position (2, H, W)."""
     front = torch.zeros(positions.shape[1:], dtype=torch.long)
     for number, layer in enumerate(layers):
         inside = layer.distance(_local(layer, positions, torch.tensor([time])))[0, 0] < 0
@@ -105,7 +108,7 @@ def find_front(layers: list[Layer], positions: Tensor, time: float) -> Tensor:
 
 
 def _local(layer: Layer, positions: Tensor, times: Tensor) -> Tensor:
-    """(T, 2, H, W): where positions lie, as seen from the layer's centre, turned and scaled as in imgt."""
+    """Return positions (2, H, W) relative to the layer's centre, turned and scaled as in imgt: (T, 2, H, W)."""
     centres = layer.centre + (times[:, None] - 0.5) * layer.motion  # (T, 2)
     local = positions - centres[:, :, None, None]
     if layer.turn == 0 and layer.growth == 1:
@@ -114,14 +117,14 @@ def _local(layer: Layer, positions: Tensor, times: Tensor) -> Tensor:
 
 
 def _spread(layer: Layer, times: Tensor) -> Tensor:
-    """(T, 2, 2): what turns and scales positions around the layer's centre from imgt to the times."""
+    """Return (T, 2, 2): the matrices that turn and scale positions around the centre, from imgt to each time."""
     angles, size = layer.turn * (times - 0.5), layer.growth ** (times - 0.5)
     rows = torch.stack([angles.cos(), -angles.sin(), angles.sin(), angles.cos()], dim=-1)
     return rows.view(-1, 2, 2) * size[:, None, None]
 
 
 def moved(layer: Layer, positions: Tensor, time: float) -> Tensor:
-    """(2, H, W): where what the layer has at `positions` (2, H, W) in imgt is at another time."""
+    """Return (2, H, W): the positions at another time of the layer's points that are at `positions` in imgt."""
     (spread,) = _spread(layer, torch.tensor([time]))
     centre = layer.centre[:, None, None]
     there = torch.einsum("ij,jhw->ihw", spread, positions - centre) + centre
@@ -129,7 +132,7 @@ def moved(layer: Layer, positions: Tensor, time: float) -> Tensor:
 
 
 def pixel_centres(size: tuple[int, int]) -> Tensor:
-    """(2, H, W): (x, y) of every pixel's centre."""
+    """Return (2, H, W): (x, y) of every pixel's centre."""
     ys, xs = (torch.arange(n, dtype=torch.float32) for n in size)
     return torch.stack(torch.meshgrid(xs, ys, indexing="xy"))
 
@@ -141,62 +144,65 @@ class Draw:
         self.generator = torch.Generator().manual_seed(seed)
 
     def tensor(self, *shape: int) -> Tensor:
-        """Uniform in [0, 1)."""
+        """Draw a tensor from the uniform distribution in [0, 1)."""
         return torch.rand(shape, generator=self.generator)
 
     def uniform(self, low: float, high: float) -> float:
-        """From low to high."""
+        """Draw a number between `low` and `high`."""
         return low + (high - low) * self.tensor(1).item()
 
     def integer(self, low: int, high: int) -> int:
-        """From low to high, both included."""
+        """Draw a whole number from `low` to `high`, both included."""
         return int(torch.randint(low, high + 1, (1,), generator=self.generator))
 
     def choose(self, options: Sequence[Callable]) -> Callable:
-        """One of them."""
+        """Draw one of the options."""
         return options[self.integer(0, len(options) - 1)]
 
     def vector(self, longest: float) -> Tensor:
-        """(2,): any direction, any length up to `longest`."""
+        """Draw a vector (2,) of any direction and any length up to `longest`."""
         length, angle = self.uniform(0, longest), self.uniform(0, 2 * math.pi)
         return torch.tensor([length * math.cos(angle), length * math.sin(angle)])
 
 
-Texture = Callable[[Draw, float], Callable[[Tensor], Tensor]]  # of a shape of this radius
+Texture = Callable[[Draw, float], Callable[[Tensor], Tensor]]  # (random numbers, radius in pixels) -> `Layer.texture`
 
 
 def everywhere(local: Tensor) -> Tensor:
-    """The outline of a layer that covers all. Outlines: (..., 2, H, W) positions -> (..., 1, H, W) pixels outside."""
+    """Return the distance to the outline of a layer that covers everything. See `Layer.distance` for the shapes."""
     return torch.full_like(local[..., :1, :, :], -math.inf)
 
 
 def disc(draw: Draw, radius: float) -> Callable[[Tensor], Tensor]:
-    """The outline of a disc; radius in pixels."""
+    """Return the outline of a disc, `radius` in pixels."""
     return lambda local: local.norm(dim=-3, keepdim=True) - radius
 
 
 def rectangle(draw: Draw, radius: float) -> Callable[[Tensor], Tensor]:
-    """The outline of a turned rectangle, its longer half-side `radius` pixels."""
+    """Return the outline of a turned rectangle. Half of its longer side is `radius` pixels."""
     turn, flatness = draw.uniform(0, math.pi), draw.uniform(0.4, 1)
     return _sides([turn + k * math.pi / 2 for k in range(4)], [radius, radius * flatness] * 2)
 
 
 def polygon(draw: Draw, radius: float) -> Callable[[Tensor], Tensor]:
-    """The outline of a convex polygon of three to six sides."""
+    """Return the outline of a convex polygon of three to six sides."""
     corners, turn = draw.integer(3, 6), draw.uniform(0, 2 * math.pi)
     angles = [turn + 2 * math.pi * (k + draw.uniform(-0.2, 0.2)) / corners for k in range(corners)]
     return _sides(angles, [radius * draw.uniform(0.6, 1) for _ in angles])
 
 
 def _sides(angles: list[float], distances: list[float]) -> Callable[[Tensor], Tensor]:
-    """The convex outline whose sides face `angles`, each so many pixels from the centre."""
+    """Return the convex outline whose sides face `angles`, at these distances from the centre in pixels."""
     normals = torch.tensor([[math.cos(angle), math.sin(angle)] for angle in angles])  # (sides, 2)
     offsets = torch.tensor(distances).view(-1, 1, 1)
     return lambda local: (torch.einsum("sc,...chw->...shw", normals, local) - offsets).amax(-3, keepdim=True)
 
 
 def _noise(draw: Draw, extent: float) -> Callable[[Tensor], Tensor]:
-    """Blotches in two sizes around one colour; the finer stay above two pixels, so that they survive any fraction."""
+    """Return blotches of two sizes around one colour.
+
+    The smaller ones are larger than two pixels, so that motion by a fraction of a pixel does not blur them away.
+    """
     cell = draw.uniform(2.5, 5)  # pixels between lattice points
     cells = 2 * math.ceil(extent / cell)
     tint, coarse, fine = (draw.tensor(1, 3, points, points) for points in (1, cells // 4 + 2, cells + 1))
@@ -204,7 +210,7 @@ def _noise(draw: Draw, extent: float) -> Callable[[Tensor], Tensor]:
     lattice = 0.4 * tint + 0.3 * coarse + 0.3 * fine
 
     def colour(local: Tensor) -> Tensor:
-        grid = local.movedim(-3, -1) / (cell * cells / 2)  # the lattice is mirrored beyond its ends
+        grid = local.movedim(-3, -1) / (cell * cells / 2)  # beyond its ends, the lattice is mirrored
         table = lattice.expand(len(local), -1, -1, -1)
         return F.grid_sample(table, grid, padding_mode="reflection", align_corners=True)
 
@@ -212,8 +218,10 @@ def _noise(draw: Draw, extent: float) -> Callable[[Tensor], Tensor]:
 
 
 def picture(draw: Draw, frame: Tensor) -> Callable[[Tensor], Tensor]:
-    """A part of a real frame (3, H, W) in [0, 1], up to twice as large, about a place drawn from it; mirrored beyond
-    its borders."""
+    """Return a part of a real frame (3, H, W) in [0, 1] as a texture, at a random place and enlarged by up to 2.
+
+    Beyond its borders, the frame is mirrored.
+    """
     height, width = frame.shape[-2:]
     half = torch.tensor([width / 2, height / 2])
     place, zoom = draw.tensor(2) * 1.6 - 0.8, draw.uniform(1, 2)
@@ -228,14 +236,14 @@ def picture(draw: Draw, frame: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def _stripes(draw: Draw, extent: float) -> Callable[[Tensor], Tensor]:
-    """Two colours in turn, with soft edges; wide enough to tell one stripe from the next after the usual motion."""
+    """Return stripes of two colours with soft edges, wide enough to follow one stripe through the usual motion."""
     wave, turn = draw.uniform(16, 32), draw.uniform(0, math.pi)
     direction = torch.tensor([math.cos(turn), math.sin(turn)]) * 2 * math.pi / wave
     return _two_colours(draw, lambda phase: (phase.sin() * wave / 8).clamp(-1, 1) / 2 + 0.5, direction)
 
 
 def _gradient(draw: Draw, extent: float) -> Callable[[Tensor], Tensor]:
-    """From one colour to another across the shape, over a faint ripple that shows motion."""
+    """Return a gradient between two colours across the shape, with a faint ripple that shows motion."""
     turn = draw.uniform(0, 2 * math.pi)
     direction = torch.tensor([math.cos(turn), math.sin(turn)]) / extent
     ripple = 2 * math.pi * extent / draw.uniform(5, 10)
@@ -243,7 +251,7 @@ def _gradient(draw: Draw, extent: float) -> Callable[[Tensor], Tensor]:
 
 
 def _two_colours(draw: Draw, share: Callable[[Tensor], Tensor], direction: Tensor) -> Callable[[Tensor], Tensor]:
-    """Mix two colours by `share` in [0, 1] of the position along `direction`."""
+    """Mix two colours: `share` in [0, 1] is a function of the position along `direction`."""
     first, second = draw.tensor(2, 3, 1, 1)
 
     def colour(local: Tensor) -> Tensor:

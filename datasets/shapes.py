@@ -1,4 +1,4 @@
-"""Made-up triplets: textured shapes gliding over a textured background, with the true motion known."""
+"""Made-up triplets: textured shapes move over a textured background, and the true motion is known."""
 
 import math
 from collections.abc import Callable
@@ -17,8 +17,10 @@ SPLITS = ("train", "test")
 class TrueMotion(NamedTuple):
     """The output of a perfect MP-Net.
 
-    flow_t0, flow_t1: (2, H, W), (dx, dy) in pixels, of what is in front at each pixel of imgt.
-    seen_in_0, seen_in_1: (1, H, W) bool, whether the flow ends on the same layer, inside that frame.
+    flow_t0: (2, H, W) the flow to img0 of the layer in front at each pixel of imgt, (dx, dy) in pixels.
+    flow_t1: (2, H, W) the same to img1.
+    seen_in_0: (1, H, W) bool, True if the flow ends on the same layer, inside img0.
+    seen_in_1: (1, H, W) bool, the same for img1.
     """
 
     flow_t0: Tensor
@@ -28,10 +30,10 @@ class TrueMotion(NamedTuple):
 
 
 class MovingShapes(TripletSource):
-    """Discs, rectangles and polygons that move straight and evenly, each at its own speed, and hide each other.
+    """Discs, rectangles and polygons that move evenly along straight lines, each at its own speed, and hide each other.
 
-    `dataset[i]` is a `Triplet`, a function of (seed, split, i) alone; `dataset.names[i]` is "train/000012". Outlines
-    are anti-aliased, textures are functions of continuous coordinates: motion by fractions of a pixel is exact.
+    `dataset[i]` is a `Triplet` that depends on (seed, split, i) alone. Its name is such as "train/000012". Outlines are
+    anti-aliased and textures are functions of continuous positions, so motion by a fraction of a pixel is exact.
     """
 
     def __init__(
@@ -44,17 +46,17 @@ class MovingShapes(TripletSource):
         twist: bool = False,
         seed: int = 0,
     ) -> None:
-        """Nothing is drawn yet.
+        """Set the options. Triplets are drawn when they are read.
 
         Args:
-            length: how many triplets.
-            split: "train" or "test"; the two have no triplet in common.
+            length: number of triplets.
+            split: "train" or "test". The two have no triplet in common.
             size: height and width in pixels.
-            motion: largest way from img0 to img1, in pixels; the background moves at most half as far.
-            twist: layers turn and grow as well.
-            seed: another seed, other triplets.
+            motion: the longest motion from img0 to img1, in pixels. The background moves at most half as far.
+            twist: layers turn and grow, too.
+            seed: the seed of all triplets.
         Raises:
-            ValueError: another split, no triplets, frames under 16 pixels, or a negative motion.
+            ValueError: another split, no triplets, frames smaller than 16x16 pixels, or a negative motion.
         """
         if split not in SPLITS:
             raise ValueError(f'split must be "train" or "test", got {split!r}')
@@ -67,30 +69,30 @@ class MovingShapes(TripletSource):
         self.names = [f"{split}/{index:06d}" for index in range(length)]
 
     def __getitem__(self, index: int) -> Triplet:
-        """(3, H, W) uint8 each."""
+        """Draw one triplet, (3, H, W) uint8 each."""
         return self.moment(index, 0.5)[0]
 
     def moment(self, index: int, time: float) -> tuple[Triplet, float]:
-        """Return a triplet whose inner frame is at `time`, in [0, 1], and that time."""
+        """Return a triplet whose inner frame is at `time` in [0, 1], and `time` itself."""
         frames = paint_layers(self.layers(index), pixel_centres(self.size), torch.tensor([0.0, time, 1.0]))
         return Triplet(*(frames * 255).round().byte()), time
 
     def layers(self, index: int) -> list[Layer]:
-        """Return the scene, from the background to what is in front of everything.
+        """Return the layers of a triplet, from the back to the front.
 
         Raises:
-            IndexError: past the end.
+            IndexError: `index` is past the end.
         """
         if not 0 <= index < len(self):
             raise IndexError(f"no triplet {index}: there are {len(self)}")
         return self.scene(Draw(mix_seeds(self.seed, SPLITS.index(self.split), index)))
 
     def scene(self, draw: Draw) -> list[Layer]:
-        """Return the layers that these random numbers make, from the back to the front."""
+        """Draw the layers of a scene, from the back to the front."""
         return random_scene(draw, self.size, self.motion, twist=self.twist)
 
     def true_motion(self, index: int) -> TrueMotion:
-        """Return the flows that bring img0 and img1 onto imgt, and the pixels in which they can be trusted."""
+        """Return the true flows from imgt to img0 and img1, and the pixels that are visible in each of the two."""
         layers, here = self.layers(index), pixel_centres(self.size)
         front = find_front(layers, here, 0.5)
         last = torch.tensor([self.size[1] - 1, self.size[0] - 1]).view(2, 1, 1)
@@ -105,9 +107,9 @@ class MovingShapes(TripletSource):
 
 
 class MovingCutouts(MovingShapes):
-    """The same scenes in the colours of real frames: cut-outs of some glide over another, and hide each other.
+    """The scenes of `MovingShapes` with cut-outs of real frames as textures.
 
-    `dataset[i]` is a function of (seed, split, i) and of `frames`, the triplets whose middle frames are cut up.
+    `dataset[i]` depends on (seed, split, i), and on `frames`, the triplets whose middle frames are cut.
     """
 
     def __init__(
@@ -121,7 +123,7 @@ class MovingCutouts(MovingShapes):
         twist: bool = False,
         seed: int = 0,
     ) -> None:
-        """As `MovingShapes`."""
+        """Set the options. `frames` are the triplets to cut; the other options are those of `MovingShapes`."""
         super().__init__(length, split, size=size, motion=motion, twist=twist, seed=seed)
         self.frames = frames
 

@@ -1,4 +1,4 @@
-"""Order and randomness of training samples, functions of (seed, epoch, index) alone: what makes a run resumable."""
+"""The order and the randomness of training samples. They depend on (seed, epoch, index) alone, so a run can resume."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -8,16 +8,27 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from .augment import TrainingAugmentation
+from .triplets import TripletSource
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """A shuffled epoch, shared out among processes: yields (epoch, index).
+    """A sampler that shuffles each epoch and divides it among processes. It yields (epoch, index).
 
-    Every process gets the same number of samples; what does not fill a global batch is left out of this epoch.
+    Every process gets the same number of samples. Samples that do not fill the last global batch are left out.
     """
 
     def __init__(self, length: int, batch_size: int, *, rank: int = 0, world_size: int = 1, seed: int = 0) -> None:
-        """`batch_size` is per process."""
+        """Set the sizes.
+
+        Args:
+            length: number of samples.
+            batch_size: samples of one optimizer step on one process.
+            rank: the number of this process.
+            world_size: number of processes.
+            seed: the seed of the order.
+        Raises:
+            ValueError: the samples do not fill one batch on every process.
+        """
         self.length, self.batch_size, self.rank, self.world_size, self.seed = length, batch_size, rank, world_size, seed
         self.epoch, self.first_batch = 0, 0
         if self.batches_per_epoch == 0:
@@ -27,11 +38,11 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     @property
     def batches_per_epoch(self) -> int:
-        """Of each process."""
+        """The number of batches of each process in one epoch."""
         return self.length // (self.batch_size * self.world_size)
 
     def start_at(self, epoch: int, batch: int) -> None:
-        """The next iteration runs over `epoch`, from its batch `batch` on."""
+        """Let the next iteration run over `epoch`, beginning with its batch number `batch`."""
         self.epoch, self.first_batch = epoch, batch
 
     def __len__(self) -> int:
@@ -48,7 +59,8 @@ class EpochSampler(Sampler[tuple[int, int]]):
 class Sample(NamedTuple):
     """One training sample.
 
-    frames: (3 frames, 3, crop, crop) uint8: img0, imgt, img1. time: of imgt; img0 is at 0 and img1 at 1.
+    frames: (3 frames, 3, crop, crop) uint8: img0, imgt, img1.
+    time: the time of imgt, where img0 is at 0 and img1 at 1.
     """
 
     frames: Tensor
@@ -56,29 +68,30 @@ class Sample(NamedTuple):
 
 
 class TrainingSet(Dataset):
-    """Triplets under the training augmentation; indexed by (epoch, index), whichever worker or process asks."""
+    """The augmented triplets. The index is (epoch, index), and the sample is the same in every worker and process."""
 
     def __init__(
-        self, triplets: Dataset, augmentation: TrainingAugmentation, *, any_time: float = 0.0, seed: int = 0
+        self, triplets: TripletSource, augmentation: TrainingAugmentation, *, any_time: float = 0.0, seed: int = 0
     ) -> None:
-        """Take the sources.
+        """Set the source and its augmentation.
 
         Args:
-            triplets: what to read, by number; with `moment(index, time)` for other times than the middle.
-            any_time: probability of a frame at any time between the outer two, where the source has some.
-            seed: another seed, other samples.
+            triplets: the triplets to read.
+            augmentation: the change of each triplet.
+            any_time: probability of an inner frame at any time, if the source has such frames.
+            seed: the seed of all samples.
         Raises:
-            ValueError: a probability outside [0, 1].
+            ValueError: `any_time` lies outside [0, 1].
         """
         if not 0 <= any_time <= 1:
             raise ValueError(f"any_time is a probability and must be between 0 and 1, got {any_time}")
         self.triplets, self.augmentation, self.any_time, self.seed = triplets, augmentation, any_time, seed
 
     def __getitem__(self, position: tuple[int, int]) -> Sample:
-        """Read and change one triplet.
+        """Read and augment one triplet.
 
         Raises:
-            ValueError: the triplet, which is named, is smaller than the crop; else as the triplets do.
+            ValueError: the triplet is smaller than the crop, or cannot be read. The message names it.
         """
         epoch, index = position
         generator = torch.Generator().manual_seed(mix_seeds(self.seed, epoch, index))
@@ -96,7 +109,7 @@ class TrainingSet(Dataset):
 
 
 def mix_seeds(*seeds: int) -> int:
-    """One seed from several numbers, such that neighbours give unrelated streams (an FNV-1a hash of 64 bits)."""
+    """Return one seed made of several numbers, by an FNV-1a hash. Neighbouring numbers give unrelated seeds."""
     value = 0xCBF29CE484222325
     for seed in seeds:
         for byte in (seed & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little"):

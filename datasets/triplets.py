@@ -1,4 +1,4 @@
-"""Folders of frame triplets: two input frames and the true frame between them."""
+"""The base of all data sets, and folders of triplets: two input frames and the true frame between them."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,11 @@ _CHECKING_THREADS = 16  # listing a folder waits for the disk, not for the proce
 
 
 class Triplet(NamedTuple):
-    """Three consecutive frames.
+    """Three frames in the order of time, (3, H, W) uint8 RGB each.
 
-    img0, img1: the input frames, (3, H, W) uint8 RGB. imgt: the true frame between them, the same size.
+    img0: the first input frame.
+    imgt: the true frame between the input frames.
+    img1: the last input frame.
     """
 
     img0: Tensor
@@ -26,51 +28,79 @@ class Triplet(NamedTuple):
     img1: Tensor
 
 
-class TripletSource(Dataset):
-    """The base of every source of triplets.
+class FrameSource(Dataset):
+    """The base of all data sets, for training and for evaluation: named samples of consecutive frames.
 
     Attributes:
-        names: a name per triplet.
-        left_out: files that could not be opened and have no triplets, with the reason of each; here none.
-        cached: bytes of decoded frames that are kept; here none.
+        names: the name of each sample.
+        title: the name of the set in reports; empty if it has none.
+        luma: True if the published figure is the PSNR of the luma channel.
+        by_clip: True if the published figure is the mean over clips of the means over their frames. The names are
+            "clip:sample" then.
     """
 
     names: list[str]
-    left_out: Mapping[str, str] = MappingProxyType({})
-    cached: int = 0
+    title: str = ""
+    luma: bool = False
+    by_clip: bool = False
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        """Read the frames of a sample in the order of time, (3, H, W) uint8 RGB each."""
+        raise NotImplementedError
+
+    @property
+    def settings(self) -> dict[str, int]:
+        """The options that change the frames of a set without changing its title."""
+        return {}
+
+    def files(self, index: int) -> tuple[Path, ...]:
+        """Return the files that a sample is read from, or an empty tuple if it is made up."""
+        return ()
+
+
+class TripletSource(FrameSource):
+    """The base of the data sets for training: every sample is a `Triplet`.
+
+    Attributes:
+        left_out: the reason for each file that could not be opened and therefore has no triplets, by its name.
+        cached: bytes of decoded frames that are kept.
+    """
+
+    left_out: Mapping[str, str] = MappingProxyType({})
+    cached: int = 0
 
     def __getitem__(self, index: int) -> Triplet:
         """Read one triplet, (3, H, W) uint8 each."""
         raise NotImplementedError
 
     def moment(self, index: int, time: float) -> tuple[Triplet, float]:
-        """Return a triplet with a frame near `time`, in [0, 1), in the middle, and the time of that frame."""
+        """Return a triplet whose inner frame is near `time`, in [0, 1), and the time of that frame."""
         raise NotImplementedError
 
 
 class TripletDataset(TripletSource):
-    """Triplets in folders, one folder a triplet: what every benchmark set of this field looks like.
+    """Triplets in folders, one folder per triplet.
 
-    `dataset[i]` is a `Triplet`; `dataset.names[i]` is its name, the folder relative to `root`.
+    `dataset[i]` is a `Triplet`. `dataset.names[i]` is its name, the folder relative to `root`.
     """
 
     def __init__(
         self, root: str | os.PathLike, names: list[str], files: tuple[str, ...], *, skip_bad: bool = False
     ) -> None:
-        """Note where the triplets lie and check, once, that every file is there.
+        """Check once that every file exists.
 
         Args:
             root: the folder that holds the triplets' folders.
             names: one folder per triplet, relative to `root`.
             files: the file names of img0, imgt and img1 in each folder.
-            skip_bad: log which triplets lack frames and keep their places; only reading one then fails.
+            skip_bad: log which triplets lack frames, and keep their places. Reading such a triplet fails later.
         Raises:
-            FileNotFoundError: frames are missing; all such triplets are counted and the first are named.
+            FileNotFoundError: frames are missing. The message counts the incomplete triplets and names the first.
         """
-        self.root, self.names, self.files = Path(root), names, files
+        self.root, self.names, self._files = Path(root), names, files
         with ThreadPoolExecutor(_CHECKING_THREADS) as threads:
             complete = list(threads.map(self._is_complete, names, chunksize=64))
         missing = [name for name, whole in zip(names, complete, strict=True) if not whole]
@@ -91,23 +121,23 @@ class TripletDataset(TripletSource):
         Raises:
             ValueError: a file is not a readable image, or the three frames differ in size.
         """
-        return Triplet(*read_frames(self.paths(index)))
+        return Triplet(*read_frames(self.files(index)))
 
     def moment(self, index: int, time: float) -> tuple[Triplet, float]:
-        """Return a triplet and the time of its middle frame, 1/2: there is no other frame between the outer two."""
+        """Return a triplet and the time of its middle frame, 1/2. There is no other frame between the outer two."""
         return self[index], 0.5
 
-    def paths(self, index: int) -> tuple[Path, Path, Path]:
+    def files(self, index: int) -> tuple[Path, ...]:
         """Return the files of img0, imgt and img1."""
-        return tuple(self.root / self.names[index] / file for file in self.files)
+        return tuple(self.root / self.names[index] / file for file in self._files)
 
     def _is_complete(self, name: str) -> bool:
         try:
             with os.scandir(self.root / name) as entries:
-                found = {entry.name for entry in entries if entry.name in self.files and entry.is_file()}
+                found = {entry.name for entry in entries if entry.name in self._files and entry.is_file()}
         except (FileNotFoundError, NotADirectoryError):
             return False
-        return found == set(self.files)
+        return found == set(self._files)
 
 
 class Vimeo90K(TripletDataset):
@@ -117,29 +147,30 @@ class Vimeo90K(TripletDataset):
     """
 
     def __init__(self, root: str | os.PathLike, split: str = "train", *, skip_bad: bool = False) -> None:
-        """Read the list of a split and check that its frames are there.
+        """Read the list of a split and check that its frames exist.
 
         Args:
-            root: the unpacked archive: the folder `vimeo_triplet`, or the one that contains it.
+            root: the unpacked archive, the folder `vimeo_triplet`, or the folder that contains it.
             split: "train" or "test".
             skip_bad: as for `TripletDataset`.
         Raises:
-            FileNotFoundError: no such folder or list, or frames are missing.
-            ValueError: another split, or a list without entries.
+            FileNotFoundError: there is no such folder or list, or frames are missing.
+            ValueError: another split, or an empty list.
         """
         root, names = read_list(Path(root), "vimeo_triplet", "tri", split)
         super().__init__(root / "sequences", names, ("im1.png", "im2.png", "im3.png"), skip_bad=skip_bad)
 
 
 class Vimeo90KSeptuplets(TripletDataset):
-    """Three of the seven frames of the Vimeo90K septuplets: 64,612 folders to train and 7,824 to test, 448x256.
+    """Triplets out of the Vimeo90K septuplets: 64,612 folders to train and 7,824 to test, 448x256.
 
-    To train, every three consecutive frames of a folder are a triplet, five in each: the same step in time as that of
-    the Vimeo90K triplets. To test, frames 3, 4 and 5, around the middle one. Names are "00001/0001:3", 3 being img0.
+    For training, every three consecutive frames of a folder are a triplet, five per folder. Their step in time is that
+    of the Vimeo90K triplets. For testing, frames 3, 4 and 5 of each folder are the triplet.
+    Names are such as "00001/0001:3", where 3 is the number of img0.
     """
 
     def __init__(self, root: str | os.PathLike, split: str = "train", *, skip_bad: bool = False) -> None:
-        """Arguments and errors as those of `Vimeo90K`; the folder is `vimeo_septuplet`, or the one that contains it."""
+        """Take the arguments of `Vimeo90K` and raise its errors. The folder's name is `vimeo_septuplet`."""
         root, folders = read_list(Path(root), "vimeo_septuplet", "sep", split)
         firsts = range(1, 6) if split == "train" else range(3, 4)
         files = tuple(f"im{k}.png" for k in range(firsts[0], firsts[-1] + 3))
@@ -147,7 +178,7 @@ class Vimeo90KSeptuplets(TripletDataset):
         self._folders, self._firsts = folders, firsts
         self.names = [f"{folder}:{first}" for folder in folders for first in firsts]
 
-    def paths(self, index: int) -> tuple[Path, Path, Path]:
+    def files(self, index: int) -> tuple[Path, ...]:
         """Return the files of img0, imgt and img1."""
         folder, position = divmod(range(len(self))[index], len(self._firsts))
         first = self._firsts[position]
@@ -155,11 +186,11 @@ class Vimeo90KSeptuplets(TripletDataset):
 
 
 def read_frames(paths: Sequence[Path]) -> list[Tensor]:
-    """Read image files that belong together: (3, H, W) uint8 RGB each, as `utils.read_image` converts them.
+    """Read the image files of one sample as `utils.read_image` does: (3, H, W) uint8 RGB each.
 
     Raises:
         FileNotFoundError: a file is missing.
-        ValueError: one is not a readable image, or they differ in size.
+        ValueError: a file is not a readable image, or the frames differ in size.
     """
     frames = [(utils.read_image(path)[0] * 255).round().byte() for path in paths]
     if len({frame.shape for frame in frames}) > 1:
@@ -169,7 +200,14 @@ def read_frames(paths: Sequence[Path]) -> list[Tensor]:
 
 
 def read_list(root: Path, archive: str, kind: str, split: str) -> tuple[Path, list[str]]:
-    """Return the folder with a list of a split ("tri_trainlist.txt"), `root` or `root/archive`, and its names."""
+    """Read the list of a split, such as "tri_trainlist.txt".
+
+    Returns:
+        The folder that holds the list, which is `root` or `root/archive`, and the names in the list.
+    Raises:
+        FileNotFoundError: there is no such folder or list.
+        ValueError: another split, or an empty list.
+    """
     if split not in ("train", "test"):
         raise ValueError(f'split must be "train" or "test", got {split!r}')
     if (root / archive).is_dir():

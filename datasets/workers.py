@@ -1,4 +1,4 @@
-"""The processes of a loader: one that ends is told in one line, and when the main process asks for a batch."""
+"""Watch the worker processes of a loader. If one ends, the main process gets a one-line error at its next batch."""
 
 import contextlib
 import multiprocessing
@@ -13,24 +13,24 @@ from torch.utils.data import DataLoader
 
 MOMENT = 2.0  # seconds
 ADVICE = {
-    signal.SIGKILL: ", as systems do where memory runs out: fewer --workers or a smaller --batch_size need less",
-    signal.SIGBUS: ": its shared memory is full; fewer --workers need less, a larger /dev/shm holds more",
+    signal.SIGKILL: ", as systems do when memory runs out; use fewer --workers or a smaller --batch_size",
+    signal.SIGBUS: ": its shared memory is full; use fewer --workers or a larger /dev/shm",
 }
 
 
 def watched(loader: DataLoader, workers: list[BaseProcess] | None = None) -> Iterator[Any]:
-    """The batches of a loader.
+    """Yield the batches of a loader.
 
     Args:
-        workers: takes the loader's processes as they are started.
+        workers: a list to which the loader's processes are added when they start.
     Raises:
-        OSError: a worker ended; says by which signal.
+        OSError: a worker ended. The message names the signal.
     """
     workers = [] if workers is None else workers
-    with _telling_ends(workers):
+    with _reporting_ends(workers):
         batches = _start(loader, workers)
     while True:
-        with _telling_ends(workers):
+        with _reporting_ends(workers):
             batch = next(batches, None)
         if batch is None:
             return
@@ -38,24 +38,24 @@ def watched(loader: DataLoader, workers: list[BaseProcess] | None = None) -> Ite
 
 
 def _start(loader: DataLoader, workers: list[BaseProcess]) -> Iterator[Any]:
-    """An iterator over the loader, its new processes noted among the workers."""
+    """Return an iterator over the loader, and add its new processes to the workers."""
     before = multiprocessing.active_children()
     try:
         return iter(loader)
     finally:
         workers += [child for child in multiprocessing.active_children() if child not in before]
         if threading.current_thread() is threading.main_thread():
-            # PyTorch's own handler raises wherever this process is when a worker ends, in the middle of a file as well.
+            # When a worker ends, PyTorch's own handler raises at any line of this process, even while it writes a file.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 @contextlib.contextmanager
-def _telling_ends(workers: list[BaseProcess]) -> Iterator[None]:
-    """Raise OSError where the block fails for a worker's end."""
+def _reporting_ends(workers: list[BaseProcess]) -> Iterator[None]:
+    """Raise OSError if the block fails because a worker has ended."""
     try:
         yield
     except Exception as error:
-        # It is told by a RuntimeError, or breaks off what was just being sent, a moment before the process is gone.
+        # PyTorch raises a RuntimeError, or a transfer breaks off, shortly before the process is gone.
         if workers:
             wait([worker.sentinel for worker in workers], timeout=MOMENT)
         ended = [worker for worker in workers if worker.exitcode]

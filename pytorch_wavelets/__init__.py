@@ -1,13 +1,13 @@
-"""Discrete wavelet transforms of PyTorch tensors, equal to PyWavelets and differentiable.
+"""Discrete wavelet transforms of PyTorch tensors. They are differentiable, and their results are PyWavelets'.
 
-The names, arguments and output layout are those of the DWT half of the known library `pytorch_wavelets`, so code
-and state dicts written for it work here. The network itself uses `haar_forward` and `haar_inverse`.
+Names, arguments and output layout are those of the DWT in PyPI's `pytorch_wavelets`. Code and state dicts for that
+package work here, too. The network itself uses `haar_forward` and `haar_inverse`.
 
     >>> low, highs = DWTForward(J=3, wave="db2", mode="symmetric")(x)  # x: (N, C, H, W)
     >>> x = DWTInverse(wave="db2", mode="symmetric")((low, highs))
 
-`low` is (N, C, h, w); `highs` is a list, finest first, of (N, C, 3, h, w): bands LH, HL, HH, which PyWavelets calls
-cH, cV, cD. Everything keeps the dtype of its input, under autocast too.
+`low` is (N, C, h, w). `highs` is a list of (N, C, 3, h, w), finest first, with the bands LH, HL, HH, which PyWavelets
+calls cH, cV, cD. All results have the dtype of the input, even under autocast.
 """
 
 from pytorch_wavelets.haar import haar_forward, haar_inverse

@@ -1,9 +1,9 @@
 """One level along the last axis, for any even filter length and boundary mode: `split` and its inverse `join`.
 
-Analysis means low[k] = sum_j h[j] x[2k + 1 - j], x extended beyond its ends as the mode says; synthesis means
-x[n] = sum_k low[k] g[n + L - 2 - 2k] plus the same of the high band. Both are linear in a sliding window, so BLOCK
-neighbouring outputs are one product of a window with a small banded matrix. A matrix product is quicker here than a
-convolution with one channel, and float32 stays float32 on a GPU, where convolutions default to TF32.
+Analysis is low[k] = sum_j h[j] x[2k + 1 - j], where x is extended beyond its ends as the mode says. Synthesis is
+x[n] = sum_k low[k] g[n + L - 2 - 2k], plus the same sum for the high band. Both are linear functions of a sliding
+window. Therefore BLOCK neighbouring outputs are the product of a window and a small banded matrix. This product is
+faster than a convolution with one channel. On a GPU it stays in float32, where convolutions use TF32 by default.
 """
 
 import numpy as np
@@ -17,7 +17,10 @@ BLOCK = 16  # outputs per band and window
 
 
 def analysis_matrix(pair: FilterPair) -> Tensor:
-    """(2 BLOCK + L - 2, 2 BLOCK) float64: a window times this gives BLOCK low, then BLOCK high coefficients."""
+    """Return the analysis matrix, (2 BLOCK + L - 2, 2 BLOCK) float64.
+
+    A window times this matrix gives BLOCK low and then BLOCK high coefficients.
+    """
     taps = len(pair.low)
     matrix = np.zeros((2 * BLOCK + taps - 2, 2, BLOCK))
     for k in range(BLOCK):
@@ -26,7 +29,10 @@ def analysis_matrix(pair: FilterPair) -> Tensor:
 
 
 def synthesis_matrix(pair: FilterPair) -> Tensor:
-    """(2 (BLOCK + L/2 - 1), 2 BLOCK) float64: a low and a high window, end to end, times this give 2 BLOCK samples."""
+    """Return the synthesis matrix, (2 (BLOCK + L/2 - 1), 2 BLOCK) float64.
+
+    A low window followed by a high window, times this matrix, gives 2 BLOCK samples.
+    """
     half = len(pair.low) // 2
     matrix = np.zeros((2, BLOCK + half - 1, BLOCK, 2))
     for n in range(BLOCK):
@@ -35,7 +41,7 @@ def synthesis_matrix(pair: FilterPair) -> Tensor:
 
 
 def band_size(size: int, taps: int, mode: str) -> int:
-    """Coefficients per band of an axis: ceil(size / 2) in mode periodization, else floor((size + L - 1) / 2)."""
+    """Return the coefficients per band: ceil(size / 2) in mode periodization, else floor((size + L - 1) / 2)."""
     return (size + 1) // 2 if mode == "periodization" else (size + taps - 1) // 2
 
 
@@ -44,16 +50,17 @@ def split(signal: Tensor, matrix: Tensor, mode: str) -> tuple[Tensor, Tensor]:
 
     Args:
         signal: (..., n).
-        matrix: from `analysis_matrix`.
+        matrix: the result of `analysis_matrix`.
+        mode: the boundary mode.
     Returns:
-        low, high: (..., k), where k = `band_size` of n.
+        low and high, (..., k) each, where k is the `band_size` of n.
     """
     size, overlap = signal.shape[-1], matrix.shape[0] - 2 * BLOCK  # L - 2
     left = overlap // 2 if mode == "periodization" else overlap
     count = band_size(size, overlap + 2, mode)
     blocks = (count + BLOCK - 1) // BLOCK
     extended = extend(signal, left, 2 * BLOCK * blocks + overlap - left - size, mode)
-    windows = extended.unfold(-1, 2 * BLOCK + overlap, 2 * BLOCK).contiguous()  # one product, not one per row
+    windows = extended.unfold(-1, 2 * BLOCK + overlap, 2 * BLOCK).contiguous()  # thus one product, not one per row
     coefficients = _product(windows, matrix)
     low, high = coefficients.unflatten(-1, (2, BLOCK)).unbind(-2)  # each (..., blocks, BLOCK)
     return low.flatten(-2)[..., :count], high.flatten(-2)[..., :count]
@@ -64,14 +71,15 @@ def join(low: Tensor, high: Tensor, matrix: Tensor, mode: str) -> Tensor:
 
     Args:
         low, high: (..., k).
-        matrix: from `synthesis_matrix`.
+        matrix: the result of `synthesis_matrix`.
+        mode: the boundary mode.
     Returns:
-        (..., n); n = 2k in mode periodization, else 2k - L + 2.
+        (..., n), where n is 2k in mode periodization, else 2k - L + 2.
     """
     count, overlap = low.shape[-1], matrix.shape[0] // 2 - BLOCK  # L/2 - 1
     left, start, size = 0, 0, 2 * (count - overlap)
     if mode == "periodization":
-        # Centred filters: the circle starts L/2 - 1 samples earlier, which is half a coefficient more if L/2 is even.
+        # The filters are centred, so the circle starts L/2 - 1 samples earlier: half a coefficient more if L/2 is even.
         left, start, size = (overlap + 1) // 2, overlap % 2, 2 * count
     blocks = (size + start + 2 * BLOCK - 1) // (2 * BLOCK)
     padding = left, BLOCK * blocks + overlap - left - count
@@ -81,8 +89,17 @@ def join(low: Tensor, high: Tensor, matrix: Tensor, mode: str) -> Tensor:
 
 
 def extend(signal: Tensor, left: int, right: int, mode: str) -> Tensor:
-    """Lengthen the last axis at both ends, repeating the extension as often as short signals need: (..., N) ->
-    (..., left + N + right). Raises ValueError for a single sample that is to be reflected."""
+    """Extend the last axis at both ends as the mode says. For short signals, the extension is repeated.
+
+    Args:
+        signal: (..., N).
+        left, right: the number of new samples at each end.
+        mode: the boundary mode.
+    Returns:
+        (..., left + N + right).
+    Raises:
+        ValueError: a single sample cannot be reflected.
+    """
     if mode == "zero":
         return F.pad(signal, (left, right))
     size = signal.shape[-1]
@@ -90,14 +107,14 @@ def extend(signal: Tensor, left: int, right: int, mode: str) -> Tensor:
         raise ValueError("mode 'reflect' cannot extend an axis of size 1; use fewer levels or mode 'symmetric'")
     period = {"periodization": size + size % 2, "periodic": size, "symmetric": 2 * size, "reflect": 2 * size - 2}[mode]
     position = torch.arange(-left, size + right, device=signal.device)
-    position = position % torch.full_like(position, period)  # `% period` has no ONNX form while the size is free
-    if mode in ("symmetric", "reflect"):  # the second half of a period runs backwards; symmetric repeats the ends
+    position = position % torch.full_like(position, period)  # `% period` has no ONNX form for a variable size
+    if mode in ("symmetric", "reflect"):  # the second half of a period is mirrored; symmetric repeats the ends
         position = torch.minimum(position, period - int(mode == "symmetric") - position)
-    position = position.clamp(max=size - 1)  # periodization makes an odd size even by repeating the last sample
+    position = position.clamp(max=size - 1)  # periodization repeats the last sample of an odd size
     before, after = position[:left], position[left + size :]
     return torch.cat((signal.index_select(-1, before), signal, signal.index_select(-1, after)), dim=-1)
 
 
 def _product(windows: Tensor, matrix: Tensor) -> Tensor:
-    with torch.autocast(windows.device.type, enabled=False):  # the caller's dtype, not a lower one
+    with torch.autocast(windows.device.type, enabled=False):  # autocast would lower the precision
         return windows @ matrix.to(windows)

@@ -1,4 +1,4 @@
-"""What a caller may name: wavelets (name, `pywt.Wavelet`, filter tuples) and boundary modes, checked and resolved."""
+"""Check and resolve the arguments `wave` (a name, a `pywt.Wavelet` or a tuple of filters) and `mode`."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -13,18 +13,26 @@ MODES = ("zero", "symmetric", "reflect", "periodization", "periodic")
 
 
 class FilterPair(NamedTuple):
-    """The low-pass and high-pass filter of one axis, float64 arrays (L,) in PyWavelets order (`dec_lo`, `rec_lo`)."""
+    """The filters of one axis, in the order of PyWavelets (`dec_lo`, `rec_lo`).
+
+    low: (L,) float64, the low-pass filter.
+    high: (L,) float64, the high-pass filter.
+    """
 
     low: np.ndarray
     high: np.ndarray
 
     def equals(self, other: "FilterPair") -> bool:
-        """Whether the taps are the same, up to rounding."""
+        """Return True if the taps are the same, up to rounding."""
         return len(self.low) == len(other.low) and np.allclose(self, other, rtol=0, atol=1e-15)
 
 
 def resolve_mode(mode: str) -> str:
-    """The full name of a boundary mode; "per" is short for "periodization", as in PyWavelets. Raises ValueError."""
+    """Return the full name of a boundary mode. As in PyWavelets, "per" means "periodization".
+
+    Raises:
+        ValueError: there is no such mode.
+    """
     mode = "periodization" if mode == "per" else mode
     if mode not in MODES:
         raise ValueError(f"unknown boundary mode {mode!r}; use one of {', '.join(MODES)}")
@@ -32,12 +40,12 @@ def resolve_mode(mode: str) -> str:
 
 
 def analysis_filters(wave: Wave) -> list[FilterPair]:
-    """One pair of `dec_` filters per axis: one for all axes, or two from a tuple of four arrays."""
+    """Return the pairs of `dec_` filters: one pair for all axes, or two pairs for a tuple of four arrays."""
     return _resolve(wave, lambda wavelet: (wavelet.dec_lo, wavelet.dec_hi))
 
 
 def synthesis_filters(wave: Wave) -> list[FilterPair]:
-    """One pair of `rec_` filters per axis: one for all axes, or two from a tuple of four arrays."""
+    """Return the pairs of `rec_` filters: one pair for all axes, or two pairs for a tuple of four arrays."""
     return _resolve(wave, lambda wavelet: (wavelet.rec_lo, wavelet.rec_hi))
 
 

@@ -1,4 +1,4 @@
-"""The public modules: multi-level DWT and inverse DWT of images and of signals, with a fast path for Haar."""
+"""The public modules: multi-level DWT and inverse DWT of images and signals, with a fast path for Haar."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
@@ -14,10 +14,11 @@ SHAPES = {1: "(N, C, L)", 2: "(N, C, H, W)"}
 
 
 class _Transform(nn.Module):
-    """Mode, filters and checks of the four transforms; `axes` is 1 for signals, 2 for images.
+    """The base of the four transforms, with mode, filters and checks. `axes` is 1 for signals and 2 for images.
 
-    The buffers have the known library's names, shapes and values, so that state dicts interchange. The arithmetic uses
-    the float64 matrices of the subclass instead: `.half()` cannot round them, and each call casts them to its input.
+    The buffers have the names, shapes and values of PyPI's library, so that state dicts can be exchanged. The
+    arithmetic uses the float64 matrices of the subclass, which `.half()` does not round. Each call casts them to its
+    input's dtype.
     """
 
     axes: int
@@ -30,7 +31,7 @@ class _Transform(nn.Module):
         self.mode = resolve_mode(mode)
         (haar,) = analysis_filters("haar") if prefix == "h" else synthesis_filters("haar")
         self.is_haar = all(pair.equals(haar) for pair in pairs)
-        # With four filters the known library runs the "col" ones, the first two, along the width; so do we.
+        # With four filters, PyPI's library applies the first two ("col") along the width. So do we.
         self._pairs = [pairs[0], pairs[-1]][: self.axes]
         layouts = [("", (1, 1, -1))] if self.axes == 1 else [("_col", (1, 1, -1, 1)), ("_row", (1, 1, 1, -1))]
         self._filters = {
@@ -38,7 +39,7 @@ class _Transform(nn.Module):
             for pair, (suffix, shape) in zip(self._pairs, layouts, strict=True)
             for i, taps in enumerate(pair)
         }
-        if prefix == "h":  # stored in the order of a correlation, the reverse of `dec_lo`
+        if prefix == "h":  # the buffers have the order of a correlation, the reverse of `dec_lo`
             self._filters = {name: taps.flatten().flip(0).view_as(taps) for name, taps in self._filters.items()}
         for name, taps in self._filters.items():
             self.register_buffer(name, taps.to(torch.get_default_dtype(), copy=True))
@@ -55,6 +56,8 @@ class _Transform(nn.Module):
 
 
 class _Forward(_Transform):
+    """The base of the forward transforms: J levels, one after the other."""
+
     def __init__(self, J: int = 1, wave: Wave = "db1", mode: str = "zero"):
         if not isinstance(J, int) or J < 0:
             raise ValueError(f"J counts the levels and must be an integer >= 0, got {J!r}")
@@ -72,10 +75,12 @@ class _Forward(_Transform):
 
     @abstractmethod
     def _split(self, x: Tensor, /) -> tuple[Tensor, Tensor]:
-        """One level: the low band and the high bands."""
+        """Return the low band and the high bands of one level."""
 
 
 class _Inverse(_Transform):
+    """The base of the inverse transforms: from the coarsest level to the finest one."""
+
     def __init__(self, wave: Wave = "db1", mode: str = "zero"):
         super().__init__(synthesis_filters(wave), mode, prefix="g")
         self._matrices = [synthesis_matrix(pair) for pair in self._pairs]
@@ -92,10 +97,10 @@ class _Inverse(_Transform):
 
     @abstractmethod
     def _join(self, low: Tensor, high: Tensor, /) -> Tensor:
-        """The inverse of one level."""
+        """Invert one level."""
 
     def _fill(self, low: Tensor, highs: list[Tensor | None]) -> list[Tensor | None]:
-        """Zeros for each None whose size follows from the next finer band."""
+        """Replace each None by zeros, if the next finer band determines its size."""
         filled: list[Tensor | None] = []
         for high in highs:
             if high is None and filled and filled[-1] is not None:
@@ -106,7 +111,7 @@ class _Inverse(_Transform):
         return filled
 
     def _match(self, low: Tensor, high: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Zeros for None; low without its last row or column where the level below grew an odd size by one."""
+        """Replace None by zeros. Crop `low` where an odd size has grown by one at the coarser level."""
         sizes: Sequence[int] = low.shape[2:]
         if high is None:
             high = low.new_zeros(self._high_shape(low, sizes))
@@ -134,12 +139,17 @@ class _Inverse(_Transform):
 class DWTForward(_Forward):
     """Multi-level DWT of images, equal to `pywt.wavedec2`.
 
+    A call takes x (N, C, H, W) and returns yl (N, C, h, w) and yh, a list of J tensors (N, C, 3, h, w), finest first,
+    with the bands LH, HL, HH.
+
     Args:
-        J: number of levels.
-        wave: a discrete wavelet's name, a `pywt.Wavelet`, or its filters `(dec_lo, dec_hi)`; a tuple of four gives
-            those along the width, then those along the height.
-        mode: zero, symmetric, reflect, periodization or periodic.
-    Call: x (N, C, H, W) -> yl (N, C, h, w) and yh, J tensors (N, C, 3, h, w) finest first, bands LH, HL, HH.
+        J: the number of levels.
+        wave: the name of a discrete wavelet, a `pywt.Wavelet`, or its filters `(dec_lo, dec_hi)`. A tuple of four has
+            the filters along the width, then those along the height.
+        mode: the boundary mode: zero, symmetric, reflect, periodization or periodic.
+    Raises:
+        ValueError: unknown names or impossible filters; in a call, another shape.
+        TypeError: `wave` is of another type; in a call, the tensor is not of floating point.
     """
 
     axes = 2
@@ -154,12 +164,17 @@ class DWTForward(_Forward):
 
 
 class DWTInverse(_Inverse):
-    """The inverse of `DWTForward`, equal to `pywt.waverec2`.
+    """Inverse DWT of images, equal to `pywt.waverec2`.
+
+    A call takes (yl, yh) as `DWTForward` returns them, and returns (N, C, H, W). An odd size has become even. None in
+    yh means zeros.
 
     Args:
-        wave: a discrete wavelet's name, a `pywt.Wavelet`, or its filters `(rec_lo, rec_hi)`; four as in `DWTForward`.
+        wave: the name of a discrete wavelet, a `pywt.Wavelet`, or its filters `(rec_lo, rec_hi)`, or four filters in
+            the order of `DWTForward`.
         mode: the mode of the forward transform.
-    Call: (yl, yh) -> (N, C, H, W), where an odd size has become even; `None` in yh means zeros.
+    Raises:
+        ValueError, TypeError: as `DWTForward`; in a call, the shapes of the bands do not fit.
     """
 
     axes = 2
@@ -174,9 +189,10 @@ class DWTInverse(_Inverse):
 
 
 class DWT1DForward(_Forward):
-    """Multi-level DWT of signals, equal to `pywt.wavedec`. Arguments as in `DWTForward`, without tuples of four.
+    """Multi-level DWT of signals, equal to `pywt.wavedec`.
 
-    Call: x (N, C, L) -> yl (N, C, l) and yh, J tensors (N, C, l) finest first.
+    A call takes x (N, C, L) and returns yl (N, C, l) and yh, a list of J tensors (N, C, l), finest first. The arguments
+    and errors are those of `DWTForward`, without tuples of four filters.
     """
 
     axes = 1
@@ -188,9 +204,10 @@ class DWT1DForward(_Forward):
 
 
 class DWT1DInverse(_Inverse):
-    """The inverse of `DWT1DForward`, equal to `pywt.waverec`. Arguments as in `DWTInverse`, without tuples of four.
+    """Inverse DWT of signals, equal to `pywt.waverec`.
 
-    Call: (yl, yh) -> (N, C, L), where an odd size has become even; `None` in yh means zeros.
+    A call takes (yl, yh) as `DWT1DForward` returns them, and returns (N, C, L). An odd size has become even. None in yh
+    means zeros. The arguments and errors are those of `DWTInverse`, without tuples of four filters.
     """
 
     axes = 1
@@ -202,14 +219,15 @@ class DWT1DInverse(_Inverse):
 
 
 def _even(signal: Tensor, mode: str) -> Tensor:
-    """Two taps reach at most one sample beyond the end: extend an odd last axis as the mode says."""
+    """Extend an odd last axis by one sample as the mode says. Haar's two taps reach no further."""
     return extend(signal, 0, 1, mode) if signal.shape[-1] % 2 else signal
 
 
 def _check_loaded_filters(module: _Transform, _incompatible_keys: object) -> None:
+    """Raise ValueError if a loaded state dict holds the filters of another wavelet."""
     for name, taps in module._filters.items():
         loaded = getattr(module, name)
-        same = torch.allclose(loaded.double().cpu(), taps, rtol=0, atol=5e-3)  # may have been saved in bfloat16
+        same = torch.allclose(loaded.double().cpu(), taps, rtol=0, atol=5e-3)  # a state dict may be in bfloat16
         if not same:
             raise ValueError(
                 f"the state dict holds other filters ({name}) than this {type(module).__name__} was built with; "

@@ -1,5 +1,14 @@
-"""Training: the run (`trainer`), its plan (`schedule`, `stages`), flags (`options`), `checkpoints`, `loader`,
-`validation`, the `log`, and the report at the end (`summary`, `plots`)."""
+"""Training.
+
+| file | purpose |
+|---|---|
+| `trainer`, `stages`, `schedule`, `optimizer` | the run and its optimizer steps |
+| `options` | the command line |
+| `loader`, `validation`, `checkpoints`, `log` | reading batches, scoring, saving, logging |
+| `summary`, `plots` | the report at the end |
+| `teacher`, `privileged` | learning from another network's flow |
+| `tools`, `surgery`, `trunk` | changes of weights between two runs |
+"""
 
 from .loader import Loader
 from .log import Meter

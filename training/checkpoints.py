@@ -1,4 +1,4 @@
-"""A run's checkpoints: step_00001200.pth, the last few of them, and last.pth, another name of the newest."""
+"""The checkpoints of a run: the last few, such as step_00001200.pth, and last.pth, which is the newest of them."""
 
 import os
 import shutil
@@ -24,16 +24,21 @@ KEPT_OPTIONS = (
     "optimizer",
     "world_size",
 )
-OLDER_OPTIONS = {"optimizer": "adamw"}  # of runs from before there was a choice
+OLDER_OPTIONS = {"optimizer": "adamw"}  # the values of runs that began before an option existed
 
 
 def find(folder: Path, resume: str | None) -> tuple[str, dict[str, Any] | None]:
-    """Find where a run that writes into `folder` goes on. Return path and content of the checkpoint, or "" and None.
+    """Find the checkpoint from which a run continues.
 
     Args:
-        resume: None for a fresh run, "auto" for what there is in `folder`, or the path of a folder or checkpoint.
+        folder: the folder to which the run writes.
+        resume: None for a fresh run, "auto" to continue the run in `folder` if there is one, or the path of a folder
+            or checkpoint.
+    Returns:
+        The path and the content of the checkpoint, or "" and None for a fresh run.
     Raises:
-        FileNotFoundError, ValueError: as `load_newest`; a fresh run in a folder that holds one already.
+        FileNotFoundError: as `load_newest`.
+        ValueError: as `load_newest`, or the run is fresh and `folder` holds a run already.
     """
     remove_unfinished(folder)
     there = list_newest(folder)
@@ -50,9 +55,9 @@ def find(folder: Path, resume: str | None) -> tuple[str, dict[str, Any] | None]:
 
 
 def save(folder: Path, state: dict[str, Any], *, step: int, keep: int) -> None:
-    """Write the checkpoint of `step`, name it last.pth too, and remove all but the `keep` newest.
+    """Write the checkpoint of `step`, also as last.pth, and remove all but the `keep` newest ones.
 
-    At every moment there is a whole checkpoint: the old one goes when the new one has its name.
+    A complete checkpoint exists at every moment: an old one is removed after the new one has its name.
     """
     path = folder / f"step_{step:08d}.pth"
     utils.save_checkpoint(path, state)
@@ -70,13 +75,13 @@ def save(folder: Path, state: dict[str, Any], *, step: int, keep: int) -> None:
 def load_newest(place: Path) -> tuple[Path, dict[str, Any]]:
     """Load the checkpoint `place`, or the newest one in the folder `place`.
 
-    If it cannot be read or holds numbers that are not finite, load the one before.
+    If it cannot be read or holds numbers that are not finite, load the one before it, with a warning.
 
     Returns:
-        Its path and its content.
+        The path and the content of the checkpoint.
     Raises:
-        FileNotFoundError: no such file, or a folder without checkpoints.
-        ValueError: checkpoints, none of which can be read or is finite.
+        FileNotFoundError: there is no such file, or no checkpoint in the folder.
+        ValueError: no checkpoint can be read and is finite.
     """
     candidates = list_newest(place) if place.is_dir() else [place]
     if not candidates:
@@ -100,7 +105,7 @@ def load_newest(place: Path) -> tuple[Path, dict[str, Any]]:
 
 
 def list_newest(folder: Path) -> list[Path]:
-    """Return the checkpoints of a folder, each once, newest first; empty if there are none, or no folder."""
+    """Return the checkpoints of a folder, each once, the newest first. Return an empty list if there is no folder."""
     last, steps = folder / LAST, _steps_of(folder)
     if not last.is_file():
         return steps
@@ -114,12 +119,12 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def kept_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that a resumed run must have in common with the one that it continues."""
+    """Return the options that a resumed run must share with the run that it continues."""
     return {name: options[name] for name in KEPT_OPTIONS}
 
 
 def check_options(source: str, checkpoint: dict[str, Any], kept: dict[str, Any]) -> None:
-    """Raise ValueError if a checkpoint holds weights alone, or was made with other options than `kept`."""
+    """Raise ValueError if a checkpoint holds weights alone, or if its options differ from `kept`."""
     if "options" not in checkpoint:
         raise ValueError(f"{source} holds weights alone; use --init_from, or --resume a last.pth")
     for name, now in kept.items():
@@ -132,7 +137,7 @@ def check_options(source: str, checkpoint: dict[str, Any], kept: dict[str, Any])
 
 
 def _not_finite(content: object, name: str = "") -> Iterator[str]:
-    """Give the names of the tensors in any part of a checkpoint that hold NaN or infinity."""
+    """Yield the names of all tensors of a checkpoint that hold NaN or infinity."""
     if isinstance(content, torch.Tensor) and content.is_floating_point() and not content.isfinite().all():
         yield name
     elif isinstance(content, dict):
@@ -141,7 +146,7 @@ def _not_finite(content: object, name: str = "") -> Iterator[str]:
 
 
 def _sync_names(folder: Path) -> None:
-    """Put the folder's names on the disk, so that no power cut takes the new one after the old one is removed."""
+    """Write the folder's names to disk, so that a power cut cannot lose the new file after the old one is removed."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -150,5 +155,5 @@ def _sync_names(folder: Path) -> None:
 
 
 def _steps_of(folder: Path) -> list[Path]:
-    """Return the checkpoints of steps, the last written first: a run may have gone back to an earlier step."""
+    """Return the checkpoints of steps, the one written last first. A run may have gone back to an earlier step."""
     return sorted(folder.glob("step_*.pth"), key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)

@@ -1,5 +1,6 @@
-"""Batches read ahead by worker processes. Their errors take one line; they end when the loader is closed."""
+"""Read batches ahead in worker processes. Their errors take one line, and they end when the loader is closed."""
 
+import signal
 import traceback
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
@@ -11,19 +12,19 @@ from torch.utils.data import default_collate as stack
 
 from datasets import watched
 
-from .signals import leave_signals_to_parent
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)  # they ask a run to stop
 
 
 class Failure(NamedTuple):
-    """The reason why a sample or a batch could not be read."""
+    """The reason for a sample or a batch that could not be read, in one line."""
 
     reason: str
 
 
 class Loader:
-    """Batches of `data` in the order of `sampler`; iterate again for the next epoch.
+    """The batches of `data`, in the order of `sampler`. Iterate again for the next epoch.
 
-    The workers live until `close`. They leave signals to this process.
+    Its worker processes live until `close`. They ignore signals, which are for this process.
     """
 
     def __init__(
@@ -32,32 +33,37 @@ class Loader:
         self.sampler = sampler
         self._workers: list[BaseProcess] = []
         self._loader = DataLoader(
-            _Told(data),
+            _Guarded(data),
             batch_size,
             sampler=sampler,
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=pin_memory,
             collate_fn=_collate,
-            worker_init_fn=leave_signals_to_parent,
+            worker_init_fn=_ignore_signals,
         )
 
     def __iter__(self) -> Iterator[Any]:
-        """Raises ValueError naming the sample that cannot be read, OSError for a worker that ended."""
+        """Yield the batches of one epoch.
+
+        Raises:
+            ValueError: a sample cannot be read. The message names it.
+            OSError: a worker ended. The message names the signal.
+        """
         for batch in watched(self._loader, self._workers):
             if isinstance(batch, Failure):
                 raise ValueError(batch.reason)
             yield batch
 
     def close(self) -> None:
-        """End the workers, which hold nothing that needs an orderly end, whatever they are doing."""
+        """Kill the workers at once. They hold nothing that must be saved."""
         for worker in self._workers:
             worker.kill()
             worker.join()
 
 
-class _Told(Dataset):
-    """The samples of a dataset, with a `Failure` in place of one that cannot be read.
+class _Guarded(Dataset):
+    """The samples of a dataset, with a `Failure` in the place of a sample that cannot be read.
 
     An exception in a worker would reach the main process as pages of text.
     """
@@ -72,6 +78,15 @@ class _Told(Dataset):
             return Failure(_reason(error))
 
 
+def _ignore_signals(worker: int) -> None:
+    """Let a worker ignore the signals that stop a run: the run still needs its batches to finish the current step.
+
+    Terminals send such signals to the whole process group, schedulers to each process. Workers end with their parent.
+    """
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _collate(samples: list[Any]) -> Any:
     failure = next((sample for sample in samples if isinstance(sample, Failure)), None)
     if failure:
@@ -83,7 +98,7 @@ def _collate(samples: list[Any]) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """Return the reason in one line; if it is not the fault of the data, with the place in the code."""
+    """Return the reason in one line. If the data are not at fault, the line also names the place in the code."""
     text = " ".join(str(error).split())
     if isinstance(error, ValueError | OSError):
         return text

@@ -1,4 +1,4 @@
-"""The log of a training run: TensorBoard, the lines of train.log, and the means and rates that they show."""
+"""The log of a training run: TensorBoard files, the lines of train.log, and the means and rates in them."""
 
 import os
 import resource
@@ -24,52 +24,58 @@ from utils import tensor_to_image
 
 from .plots import draw_choices, draw_panels, to_array
 from .schedule import Position
-from .step import Step
+from .stages import Step
 from .validation import Validation
 
-ERROR_GAIN = 5  # so that errors of a few grey levels can be seen
+ERROR_GAIN = 5  # makes errors of a few grey levels visible
 MEBIBYTE = 2**20
 Item = TypeVar("Item")
 
 
 class Throughput(NamedTuple):
-    """samples_per_second: of all processes together. loader_share: part of the time spent waiting for data, 0 to 1."""
+    """The speed of a loop over batches.
+
+    samples_per_second: samples of all processes together, per second.
+    loader_share: the part of the time that was spent waiting for data, 0 to 1.
+    """
 
     samples_per_second: float
     loader_share: float
 
 
 class LossMeans:
-    """The mean of every term of the loss over the steps since the last reading; steps that are not finite are left out,
-    as the trainer skips them. Nothing is brought from the device before it is read."""
+    """The means of the terms of the loss over the steps since the last reading.
+
+    Steps whose loss is not finite are left out, as the trainer skips them. No value leaves the device before `read`.
+    """
 
     def __init__(self) -> None:
         self._sum: Tensor | float = 0.0
         self._count: Tensor | float = 0.0
 
     def add(self, loss: Loss) -> None:
-        """Take in the terms of one step."""
+        """Add the terms of one step."""
         terms = torch.stack(loss).detach()
         finite = terms.isfinite().all()
         self._sum = self._sum + terms.where(finite, 0)
         self._count = self._count + finite
 
     def read(self) -> Loss:
-        """Return the means, NaN if no step was finite, and begin anew."""
+        """Return the means and start again. They are NaN if no step was finite."""
         means = Loss(*(self._sum / self._count))
         self._sum = self._count = 0.0
         return means
 
 
 class Meter:
-    """Measures a loop over batches; what happens outside of the loop (validation) does not count."""
+    """A clock for a loop over batches. Time outside of the loop, as for validation, does not count."""
 
     def __init__(self, samples_per_step: int):
         self.samples_per_step = samples_per_step
         self.steps, self.waiting, self.working, self._mark = 0, 0.0, 0.0, 0.0
 
     def watch(self, batches: Iterable[Item]) -> Iterator[Item]:
-        """`batches`, one by one, while the clock runs."""
+        """Yield the batches and measure the time of reading and of using them."""
         self._mark = time.monotonic()
         for batch in batches:
             self.waiting += self._since_mark()
@@ -78,7 +84,7 @@ class Meter:
             self.working += self._since_mark()
 
     def read(self) -> Throughput:
-        """Since the last reading; to be called inside of the loop."""
+        """Return the speed since the last reading. Call this inside of the loop."""
         self.working += self._since_mark()
         seconds = self.waiting + self.working
         result = Throughput(self.samples_per_step * self.steps / seconds, self.waiting / seconds)
@@ -91,15 +97,22 @@ class Meter:
 
 
 class TrainingLog:
-    """Writes into a run's folder; what TensorBoard has of steps after `position`, left by a killed run, is replaced."""
+    """The log in a run's folder."""
 
     def __init__(self, folder: str | os.PathLike, ratios: tuple[float, ...], position: Position):
+        """Open the log.
+
+        Args:
+            folder: the folder of the run.
+            ratios: the candidate threshold ratios of the network.
+            position: the position of the run. TensorBoard entries of later steps, left by a killed run, are replaced.
+        """
         self.file, self.ratios, self._losses = Path(folder) / "train.log", ratios, LossMeans()
         threading.excepthook = _leave_failed_writes
         self.writer = SummaryWriter(str(Path(folder) / "tensorboard"), purge_step=position.step + 1)
 
     def note(self, text: str, *, show: bool = True) -> None:
-        """Write one line with the time into train.log and, with `show`, onto the screen without disturbing a bar."""
+        """Write one line with the time into train.log. With `show`, also print it without disturbing a progress bar."""
         with utils.naming_failed_write(self.file), self.file.open("a") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
         if show:
@@ -107,13 +120,13 @@ class TrainingLog:
             sys.stdout.flush()
 
     def add(self, loss: Loss) -> None:
-        """Take the loss of a step into the means that `step` writes."""
+        """Add the loss of a step to the means that `step` writes."""
         self._losses.add(loss)
 
     def step(self, position: Position, done: Step, throughput: Throughput) -> None:
-        """Write schedule, gradient, speed and memory, and the mean loss terms since the last call.
+        """Write the schedule, gradient, speed and memory, and the mean loss terms since the last call.
 
-        The line is on the screen too where no bar is shown.
+        If no progress bar is shown, the line is printed, too.
         """
         memory = peak_memory(done.imgt.device) / MEBIBYTE
         losses = {name: value.item() for name, value in self._losses.read()._asdict().items()}
@@ -135,7 +148,7 @@ class TrainingLog:
         )
 
     def validation(self, step: int, found: Validation) -> None:
-        """Write the PSNR (dB) of the frame and of the merged frame, the mean cost, and share and PSNR of each ratio."""
+        """Write PSNR (dB) of frame and merged frame, the mean cost, and the share and the PSNR of each ratio."""
         self._scalar("validation/psnr", found.psnr, step)
         self._scalar("validation/psnr_merged", found.psnr_merged, step)
         self._scalar("validation/cost", found.cost, step)
@@ -149,7 +162,7 @@ class TrainingLog:
         self.note(f"step {step}: {scores}, ratios {chosen}")
 
     def images(self, step: int, output: Interpolation, imgt: Tensor) -> None:
-        """Draw, of the first pair: prediction, truth, error; both flows, occlusion; the masks of levels 1 to 3."""
+        """Draw the first pair: prediction, truth and error; both flows and occlusion; the masks of levels 1 to 3."""
         flow_t0, flow_t1, occlusion = output.motion[:3]
         height, width = imgt.shape[-2:]
         error = (output.frame - imgt).abs()
@@ -177,7 +190,7 @@ class TrainingLog:
             self._image(name, to_array(draw_panels(panels)), step)
 
     def flush(self) -> None:
-        """Write everything out, so that a run killed after a checkpoint has every entry up to it."""
+        """Write all entries to disk, so that a run that is killed after a checkpoint has all entries up to it."""
         with utils.naming_failed_write(self.writer.log_dir):
             self.writer.flush()
 
@@ -186,7 +199,7 @@ class TrainingLog:
             self.writer.add_scalar(name, value, step)
 
     def _image(self, name: str, image: np.ndarray, step: int) -> None:
-        """Write a picture (H, W, 3), uint8."""
+        """Write a picture (H, W, 3) uint8."""
         with utils.naming_failed_write(self.writer.log_dir):
             self.writer.add_image(name, image, step, dataformats="HWC")
 
@@ -196,20 +209,19 @@ class TrainingLog:
 
 
 def _leave_failed_writes(caught: threading.ExceptHookArgs) -> None:
-    """Keep silent about what TensorBoard's thread cannot write: its next call raises that once more, in the thread that
-    asked for it."""
+    """Ignore failed writes of TensorBoard's thread. Its next call raises the same error in the calling thread."""
     is_writer = type(caught.thread).__module__.startswith("tensorboard")
     if not (is_writer and isinstance(caught.exc_value, OSError)):
         threading.__excepthook__(caught)
 
 
 def _as_picture(image: Tensor, height: int, width: int) -> Tensor:
-    """Return the first of (B, 1 or 3, H, W), cropped, as (1, 3, height, width) in [0, 1]."""
+    """Crop the first image of (B, 1 or 3, H, W) to (1, 3, height, width) and limit it to [0, 1]."""
     return image[:1, :, :height, :width].expand(-1, 3, -1, -1).clamp(0, 1).cpu()
 
 
 def peak_memory(device: torch.device) -> int:
-    """Return the peak in bytes: of the GPU's memory if there is one, else of the process."""
+    """Return the peak of used memory in bytes: of the GPU, or of the process on another device."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024

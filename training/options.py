@@ -18,7 +18,7 @@ NOT_NEGATIVE += ("time_limit", "workers", "lr_warmup")
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """The options of a run, as `build_parser` describes and parses them."""
+    """The options of a run. `build_parser` describes each of them."""
 
     data_root: list[str]
     val_root: list[str] | None
@@ -72,7 +72,7 @@ class Settings:
 
 
 def build_parser(description: str) -> argparse.ArgumentParser:
-    """Flags with underscores, like the published commands; dashes are accepted too."""
+    """Return the parser of the command line. Flags have underscores like the published commands, or dashes."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
 
     def add(name: str, **options: object) -> None:
@@ -86,7 +86,11 @@ def build_parser(description: str) -> argparse.ArgumentParser:
 
 
 def check_args(settings: Settings, process: utils.Process) -> None:
-    """Raise ValueError for options that contradict each other or the processes that run; print what to know."""
+    """Check that the options fit each other and the running processes. Print warnings.
+
+    Raises:
+        ValueError: options contradict each other, or a value is impossible here.
+    """
     if settings.world_size not in (None, process.world_size):
         raise ValueError(
             f"--world_size {settings.world_size}, but {process.world_size} process(es) run; start with "
@@ -105,7 +109,7 @@ def check_args(settings: Settings, process: utils.Process) -> None:
     if settings.precision == "fp16" and process.device.type != "cuda":
         raise ValueError(f"--precision fp16 needs a CUDA device, this run is on {process.device}; use bf16 or float32")
     if settings.init_from and settings.branch_from:
-        raise ValueError("--init_from takes weights alone, --branch_from the optimizer's state too; give one of them")
+        raise ValueError("--init_from takes weights alone, --branch_from also the optimizer's state; give one of them")
     if settings.classifier_only and not settings.dynamic:
         raise ValueError("--classifier_only is for the dynamic stage; give --dynamic true as well")
     if settings.dynamic and not settings.init_from and settings.resume in (None, AUTO) and process.is_main:
@@ -115,91 +119,103 @@ def check_args(settings: Settings, process: utils.Process) -> None:
 
 
 def _add_files(add: Callable[..., None]) -> None:
-    roots = (
-        "Vimeo90K's triplets or septuplets, a folder of short clips, made-up shapes:COUNT[:HxW], or the same of other "
-    )
-    roots += "frames, cutouts:COUNT[:HxW]:ROOT; several are mixed"
+    roots = "training data: Vimeo90K's triplets or septuplets, a folder of short clips, made-up shapes:COUNT[:HxW], or "
+    roots += "cutouts:COUNT[:HxW]:ROOT with the frames of another root; several roots are mixed"
     add("data_root", nargs="+", action=_Roots, default=["vimeo_triplet"], help=roots)
     add("val_root", nargs="+", action=_Roots, help="validation triplets (default: the test split of --data_root)")
-    strides = "frames from one of a triplet to the next, in clips; 1 2 adds triplets of twice the motion (default: 1)"
+    strides = "distance of a triplet's frames in clips; 1 2 also makes triplets of twice the motion (default: 1)"
     add("strides", type=int, nargs="+", default=[1], help=strides)
     exposure = "probability of another brightness and gamma, the same for the three frames of a triplet; paper: 0"
     add("exposure", type=float, default=0.0, help=exposure)
-    any_time = "probability of a frame at any time between the outer two, where the data has some; paper: 0"
+    any_time = "probability of a true frame at any time between the outer two, if the data has such frames; paper: 0"
     add("any_time", type=float, default=0.0, help=any_time)
-    where = "probability of taking, of four crops, the one in which the outer frames differ most; paper: 0"
+    where = "probability of choosing, from four crops, the one in which the outer frames differ most; paper: 0"
     add("where_it_moves", type=float, default=0.0, help=where)
-    add("skip_bad", action="store_true", help="go on without missing or corrupt training samples, and count them")
-    add("cache_gib", type=float, default=8.0, help="decoded frames of clips to keep, in GiB")
-    add("cache_folder", help="keep them as files that all processes of a host and later runs share")
-    add("out", default="runs/train", help="folder for checkpoints and TensorBoard")
+    add("skip_bad", action="store_true", help="leave out missing or corrupt training samples, and count them")
+    add("cache_gib", type=float, default=8.0, help="GiB of decoded frames of clips to keep in memory (default: 8)")
+    add("cache_folder", help="keep decoded frames in this folder, for all processes and later runs")
+    add("out", default="runs/train", help="folder for checkpoints and TensorBoard files (default: runs/train)")
     add("init_from", help="start from these weights (float32, or half precision as shipped)")
-    add("branch_from", help="start from a run's checkpoint as --init_from does, and take over its optimizer's state")
-    resume = "continue a run: its folder or a checkpoint; auto: the run in --out where there is one, else a fresh one"
+    add("branch_from", help="start from a run's checkpoint: its weights, and the state of its optimizer")
+    resume = "continue a run: its folder or a checkpoint; auto: the run in --out if there is one, else a fresh run"
     add("resume", help=resume)
-    add("keep", type=int, default=3, help="how many of the last checkpoints stay")
-    add("save_minutes", type=float, default=5.0, help="minutes between checkpoints within an epoch")
-    add("val_every", type=int, default=1, help="epochs between validations")
-    add("log_every", type=int, default=50, help="steps between TensorBoard entries")
+    add("keep", type=int, default=3, help="number of checkpoints that stay, the last ones (default: 3)")
+    add("save_minutes", type=float, default=5.0, help="minutes between checkpoints within an epoch (default: 5)")
+    add("val_every", type=int, default=1, help="epochs between validations (default: 1)")
+    add("log_every", type=int, default=50, help="steps between TensorBoard entries (default: 50)")
 
 
 def _add_method(add: Callable[..., None]) -> None:
-    add("config", default="base", help="base (the paper's) or small; stored weights bring their own")
-    add("dynamic", type=_boolean, nargs="?", const=True, default=False, help="the dynamic stage (default: static)")
-    classifier_only = "in the dynamic stage, train the classifier alone, to tell each candidate's loss; paper: all"
+    add("config", default="base", help="the network: base (the paper's) or small; stored weights know their own")
+    add(
+        "dynamic", type=_boolean, nargs="?", const=True, default=False, help="train the dynamic stage (default: static)"
+    )
+    classifier_only = "in the dynamic stage, train the classifier alone, to predict each candidate's loss; paper: all"
     add("classifier_only", action="store_true", help=classifier_only)
-    scales = "scales of MP-Net's passes, drawn anew for every step: 0 is one at full size, 210 is 1/4, 1/2, 1; "
-    scales += "named twice, one is drawn twice as often (default: the configuration's passes)"
+    scales = (
+        "scales of MP-Net's passes (its runs, on smaller frames first), drawn for every step: 0 is one pass at full "
+    )
+    scales += "size, 210 is three at 1/4, 1/2 and 1; a repeated value is drawn more often (default: as configured)"
     add("scales", type=_scales, nargs="+", help=scales)
-    add("weight_passes", type=float, default=0.0, help="of the merged frames of passes at smaller sizes; paper: none")
+    add("weight_passes", type=float, default=0.0, help="weight of the loss of smaller passes' merged frames; paper: 0")
     add("ratios", type=float, nargs="+", help="candidate threshold ratios; paper: 0 0.005 0.01 0.015")
-    add("weight_wavelet", type=float, default=0.01, help="of the wavelet loss; paper: 0.01")
-    add("weight_cost", type=float, default=3.0, help="of the computation loss; paper: 3")
+    add("weight_wavelet", type=float, default=0.01, help="weight of the wavelet loss; paper: 0.01")
+    add("weight_cost", type=float, default=3.0, help="weight of the computation loss; paper: 3")
     add("temperature_end", type=float, default=0.4, help="lowest temperature of the Gumbel-softmax; paper: 0.4")
-    temperature_decay = "part of the run after which the temperature, from 1 on, would be 0; paper: 0.5"
+    temperature_decay = "part of the run in which the temperature would fall from 1 to 0; paper: 0.5"
     add("temperature_decay", type=float, default=0.5, help=temperature_decay)
     add(
         "teacher",
-        help="module:function whose flows MP-Net learns as well where they are better: (img0, img1) or (img0, img1, "
-        "imgt, t) -> flow_t0, flow_t1. paper: none",
+        help="module:function of another network, whose flows MP-Net also learns where they are better: "
+        "(img0, img1) or (img0, img1, imgt, t) -> flow_t0, flow_t1; paper: none",
     )
-    add("weight_teacher", type=float, default=0.01, help="of the distance to the teacher's flows")
-    flow_warmup = "first part of a static run on the merged frame alone; paper: none"
+    add("weight_teacher", type=float, default=0.01, help="weight of the distance to the teacher's flows")
+    flow_warmup = "part of a static run, at its beginning, that trains the merged frame alone; paper: 0"
     add("flow_warmup", type=float, default=0.0, help=flow_warmup)
 
 
 def _add_schedule(add: Callable[..., None]) -> None:
-    add("epochs", type=int, default=300, help="paper: 300 static, 100 dynamic")
-    add("time_limit", type=float, default=0.0, help="minutes of the whole run; plans the schedule instead of --epochs")
-    add("batch_size", type=int, default=6, help="per process; paper: 6 on each of 4 GPUs")
+    add("epochs", type=int, default=300, help="epochs of the run; paper: 300 static, 100 dynamic")
+    add(
+        "time_limit",
+        type=float,
+        default=0.0,
+        help="minutes of the whole run, which plan the schedule instead of --epochs",
+    )
+    add("batch_size", type=int, default=6, help="samples per batch and process; paper: 6 on each of 4 GPUs")
     add("accumulate", type=int, default=1, help="batches per optimizer step on each process; paper: 1")
-    add("crop_size", type=int, default=256, help="paper: 256")
-    add("optimizer", choices=("adamw", "muon"), default="adamw", help="muon: see training/optimizer.py; paper: adamw")
-    add("lr_start", type=float, default=1e-4, help="paper: 1e-4")
-    add("lr_end", type=float, default=1e-5, help="paper: 1e-5")
-    add("lr_warmup", type=int, help="steps of rising learning rate; default: 100 with --init_from, else 0")
-    add("clip_norm", type=float, default=0.0, help="limit of the gradients' norm; default and paper: none")
-    ema = "decay of the average of the weights that is validated and shipped, 0: none (paper); default: 0.999"
+    add("crop_size", type=int, default=256, help="height and width of the crops in pixels; paper: 256")
+    add("optimizer", choices=("adamw", "muon"), default="adamw", help="see training/optimizer.py; paper: adamw")
+    add("lr_start", type=float, default=1e-4, help="learning rate at the beginning; paper: 1e-4")
+    add("lr_end", type=float, default=1e-5, help="learning rate at the end; paper: 1e-5")
+    add("lr_warmup", type=int, help="steps of rising learning rate (default: 100 with --init_from, else 0)")
+    add("clip_norm", type=float, default=0.0, help="limit of the gradients' norm, 0: none; paper: 0")
+    ema = "decay of the moving average of the weights, which is validated and shipped (default: 0.999); paper: 0, none"
     add("ema", type=float, default=0.999, help=ema)
-    add("max_bad_steps", type=int, default=10, help="steps in a row, skipped as not finite, that end the run")
-    add("seed", type=int, default=1234, help="of order, augmentation and Gumbel noise")
+    add("max_bad_steps", type=int, default=10, help="skipped steps in a row that end the run (default: 10)")
+    add("seed", type=int, default=1234, help="seed of order, augmentation and Gumbel noise (default: 1234)")
 
 
 def _add_machine(add: Callable[..., None]) -> None:
-    add("device", default="auto", help="auto, cpu, cuda, mps")
-    add("precision", choices=PRECISIONS, default="float32", help="of the network; fp16 on CUDA alone. paper: float32")
+    add("device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    add(
+        "precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="precision of the network; fp16 needs CUDA; paper: float32",
+    )
     add(
         "compile",
         action="store_true",
-        help="torch.compile of the network and, on a GPU, the loss (needs a C++ compiler)",
+        help="compile the network and, on a GPU, the loss with torch.compile (needs a C++ compiler)",
     )
-    add("workers", type=int, default=2, help="data loading processes per process")
-    add("world_size", type=int, help="number of processes, checked against the launcher's")
-    add("local_rank", type=int, default=int(os.environ.get("LOCAL_RANK", 0)), help="given by the launcher")
+    add("workers", type=int, default=2, help="processes that read data, for each process of the run (default: 2)")
+    add("world_size", type=int, help="number of processes; must be the launcher's")
+    add("local_rank", type=int, default=int(os.environ.get("LOCAL_RANK", 0)), help="set by the launcher")
 
 
 class _Roots(argparse.Action):
-    """Several values, and the flag several times; what is given replaces the default."""
+    """An option with several values that can be given several times. The values replace the default."""
 
     def __call__(self, parser, namespace, values, option_string=None):
         given = getattr(namespace, self.dest)
@@ -207,7 +223,7 @@ class _Roots(argparse.Action):
 
 
 def _scales(text: str) -> tuple[int, ...]:
-    """Digits, each one less than the one before."""
+    """Parse digits, each one less than the one before."""
     scales = tuple(int(digit) for digit in text) if text.isdecimal() else ()
     if not scales or list(scales) != list(range(scales[0], scales[-1] - 1, -1)):
         raise argparse.ArgumentTypeError(f"digits such as 0, 10, 210 or 21 are needed, each one less; got {text!r}")

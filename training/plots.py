@@ -1,4 +1,4 @@
-"""Drawings of a run: its curves, and the ratios it chose."""
+"""Drawings of a run: its curves, its choices of ratios, and labelled pictures."""
 
 from collections.abc import Sequence
 
@@ -11,20 +11,20 @@ from matplotlib.ticker import LogLocator, NullLocator
 from .validation import Validation
 
 Curve = list[tuple[int, float]]  # (step, value)
-SMOOTHED_OVER = 50  # parts of the run: what differs from batch to batch is drawn pale, its running median over it
+SMOOTHED_OVER = 50  # a running median covers this part of the run, 1/50; the single values are drawn pale
 COLOURS = {"blue": "#1f5fa8", "orange": "#d9730d", "grey": "#8a8f98"}
 DPI, MARGIN = 100, 0.12  # pixels per inch; inches
-LABEL, WIDTH_OF_LABEL = 24, 300  # pixels around a panel, and that its label takes
+LABEL, WIDTH_OF_LABEL = 24, 300  # pixels: the space around a panel, and the width of its label
 Panel = tuple[str, np.ndarray]  # label; (H, W, 3) uint8
 
 
 def draw_curves(curves: dict[str, Curve]) -> Figure:
-    """Draw loss, PSNR and mean cost against the step, below each other; `curves` by the names of TensorBoard."""
+    """Draw loss, PSNR and mean cost against the step, below each other. `curves` have TensorBoard's names."""
     figure = _figure(8, 8, dpi=120)
     loss, psnr, cost = figure.subplots(3, 1, sharex=True)
     for name, colour in (("total", "orange"), ("reconstruction", "blue")):
         if not any(value for _, value in curves[f"loss/{name}"]):
-            continue  # the classifier alone is trained without
+            continue  # a run that trains the classifier alone has no reconstruction loss
         _line(loss, curves[f"loss/{name}"], colour, alpha=0.25)
         _line(loss, _median(curves[f"loss/{name}"]), colour, label=f"{name}, running median")
     loss.set(ylabel="loss", yscale="log")
@@ -46,7 +46,7 @@ def draw_curves(curves: dict[str, Curve]) -> Figure:
 
 
 def draw_choices(found: Validation, ratios: tuple[float, ...]) -> Figure:
-    """Draw the PSNR of every validation image over the ratio chosen for it, with the mean of each ratio."""
+    """Draw the PSNR of every validation image above the ratio chosen for it, with the mean of each ratio."""
     figure = _figure(6, 4, dpi=DPI)
     axes = figure.subplots()
     spread = np.random.default_rng(0).uniform(-0.2, 0.2, len(found.images))
@@ -64,7 +64,7 @@ def draw_choices(found: Validation, ratios: tuple[float, ...]) -> Figure:
 def draw_panels(panels: Sequence[Panel]) -> Figure:
     """Draw pictures of one size below each other, each in a frame and under its label.
 
-    TensorBoard shows any picture some 350 pixels wide: side by side, they would be too small.
+    TensorBoard shows any picture about 350 pixels wide. Side by side, the pictures would be too small.
     """
     height, width = panels[0][1].shape[:2]
     scale = max(1, -(-WIDTH_OF_LABEL // width))
@@ -93,7 +93,7 @@ def _figure(width: float, height: float, *, dpi: int) -> Figure:
 
 
 def _median(curve: Curve) -> Curve:
-    """Return the running median over 1/50 of the curve, at least five points."""
+    """Return the running median over 1/50 of the curve, or over five points if that is more."""
     half = max(2, len(curve) // (2 * SMOOTHED_OVER))
     values = [value for _, value in curve]
     windows = (values[max(0, i - half) : i + half + 1] for i in range(len(values)))

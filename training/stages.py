@@ -1,8 +1,8 @@
-"""The stages of a run: the part of the network that each trains, and its loss."""
+"""The stages of a run: the part of the network that each one trains, its loss, and the outcome of a step."""
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,15 +18,34 @@ from .teacher import Flows, flow_distance, where_better
 WARM_UP, STATIC, DYNAMIC = "warm-up", "static", "dynamic"
 
 
+class Step(NamedTuple):
+    """The outcome of one optimizer step.
+
+    output: the network's output for the last batch of the step.
+    imgt: (B, 3, H, W) the true frames of that batch, in [0, 1].
+    loss: the means over the batches of the step, on this process.
+    learning_rate: the learning rate of the step.
+    temperature: the temperature of the Gumbel-softmax; None outside the dynamic stage.
+    gradient_norm: () the norm of all gradients before clipping.
+    """
+
+    output: Interpolation
+    imgt: Tensor
+    loss: Loss
+    learning_rate: float
+    temperature: float | None
+    gradient_norm: Tensor
+
+
 class FlowOnly(nn.Module):
-    """The network without synthesis, for the warm-up of MP-Net: the frame is the merged one."""
+    """The network without WS-Net, for the warm-up of MP-Net. Its frame is the merged frame."""
 
     def __init__(self, model: WaveletVFI):
         super().__init__()
         self.model = model
 
     def forward(self, img0: Tensor, img1: Tensor, **options: Any) -> Interpolation:
-        """Arguments: those of `WaveletVFI.perceive`."""
+        """Return the merged frame as the output. The arguments are those of `WaveletVFI.perceive`."""
         motion, merged = self.model.perceive(img0, img1, **options)
         return Interpolation(merged, merged, motion, torch.ones_like(motion.ratio_logits[:, :1]), [])
 
@@ -37,9 +56,12 @@ def stage_of(settings: Settings, progress: float) -> str:
 
 
 def trained_network(model: WaveletVFI, stage: str, *, classifier_only: bool) -> nn.Module:
-    """Return the module of a stage. Weights that its loss does not reach are frozen; no process waits for them.
+    """Return the module that a stage trains.
 
-    classifier_only: in the dynamic stage, all but the classifier is frozen too.
+    Weights that the stage's loss does not reach are frozen, so that no process waits for their gradients.
+
+    Args:
+        classifier_only: in the dynamic stage, train the classifier alone.
     """
     frozen = classifier_only and stage == DYNAMIC
     model.requires_grad_(stage != WARM_UP and not frozen)
@@ -56,9 +78,12 @@ def loss_of(
     taught: Flows | None = None,
     frames: tuple[Tensor, Tensor] | None = None,
 ) -> Loss:
-    """Return the stage's loss, its terms weighted as asked for.
+    """Return the loss of a stage, its terms weighted by the settings.
 
-    taught: a teacher's flows, to learn from as well. frames: img0 and img1, for the loss of passes at smaller sizes.
+    Args:
+        imgt: (B, 3, H, W) the true frames, in [0, 1].
+        taught: the flows of a teacher, to learn from, too.
+        frames: img0 and img1, needed for the losses of a teacher and of passes at smaller sizes.
     """
     if stage == WARM_UP:
         loss = flow_loss(output, imgt)
@@ -78,8 +103,10 @@ def loss_of(
 def passes_loss(passes: Sequence[Tensor], img0: Tensor, img1: Tensor, imgt: Tensor) -> Tensor:
     """Return the reconstruction loss of the merged frames of passes at smaller sizes, summed over the passes.
 
+    A pass is one run of MP-Net. Earlier passes see smaller frames, and later ones correct their flows.
+
     Args:
-        passes: as in `Motion`: (B, 5, h, w) flows and occlusion at sizes by whole factors smaller than the frames'.
+        passes: as in `Motion`: (B, 5, h, w) flows and occlusion, where H / h is a whole number.
         img0, img1, imgt: (B, 3, H, W).
     """
     total = imgt.new_zeros(())
@@ -100,8 +127,11 @@ def flow_loss(output: Interpolation, imgt: Tensor) -> Loss:
 
 
 def build_model(settings: Settings, source: str, checkpoint: dict | None) -> WaveletVFI:
-    """Build the network to train, in float32: resumed from the checkpoint `source`, started from other weights (of any
-    floating dtype), or fresh."""
+    """Build the network to train, in float32.
+
+    Its weights are those of `checkpoint`, which was read from `source`. Without a checkpoint, they are those of
+    `--init_from` or `--branch_from`, of any floating-point type, or fresh ones.
+    """
     first = settings.init_from or settings.branch_from
     if checkpoint is None and first:
         checkpoint, source = utils.load_checkpoint(first), first

@@ -1,4 +1,4 @@
-"""The report of a finished run, summary.md and curves.png, made from its TensorBoard files."""
+"""The report of a finished run: summary.md and curves.png, made from its TensorBoard files."""
 
 import statistics
 from pathlib import Path
@@ -13,7 +13,7 @@ NEEDED = ("loss/total", "loss/reconstruction", "validation/psnr", "validation/ps
 
 
 def read_curves(folder: Path) -> dict[str, Curve]:
-    """Return all scalars of a run by name; steps that a later start repeated replace those of the earlier start."""
+    """Return all scalars of a run by name. If a resumed run repeated steps, its values replace the earlier ones."""
     starts = [EventAccumulator(str(file), size_guidance={"scalars": 0}) for file in (folder / "tensorboard").iterdir()]
     curves: dict[str, Curve] = {}
     for start in sorted((start.Reload() for start in starts), key=EventAccumulator.FirstEventTimestamp):
@@ -27,10 +27,11 @@ def write_report(folder: Path, settings: dict[str, object], *, seconds: float) -
     """Write curves.png and summary.md into the run's folder.
 
     Args:
-        settings: further rows of the table. seconds: that the run took.
+        settings: further rows of the table.
+        seconds: the time that the run took.
     """
     curves = read_curves(folder)
-    if not all(curves.get(name) for name in NEEDED):  # a run shorter than --log_every
+    if not all(curves.get(name) for name in NEEDED):  # the run is shorter than --log_every
         return
     with utils.atomic_path(folder / "curves.png") as path:
         draw_curves(curves).savefig(path)

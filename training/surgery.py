@@ -1,6 +1,6 @@
-"""Change weights between two runs: other widths, means of several runs, parts drawn anew, the classifier rescaled.
+"""Change weights between two runs: resize layers, average runs, draw parts anew, rescale the classifier's input.
 
-`python -m training.tools` does it to files.
+`python -m training.tools` applies these functions to files.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,24 +13,29 @@ from models import Config, WaveletVFI
 
 
 class Part(NamedTuple):
-    """The channels of one layer. outputs: a name. inputs: names, in the order in which they are concatenated."""
+    """The channels of one layer, as groups with names.
+
+    outputs: the group that the layer computes.
+    inputs: the groups that the layer reads, in the order in which they are concatenated.
+    """
 
     outputs: str
     inputs: tuple[str, ...]
 
 
 def resize(state: dict[str, Tensor], old: Config, new: Config, *, seed: int = 0) -> dict[str, Tensor]:
-    """Give a network other widths.
+    """Change the widths of a network.
 
-    A wider layer keeps its channels; the new ones are drawn at random and nobody reads them yet (their weights in the
-    next layer are 0), so the network computes what it did. A narrower one keeps the channels whose weights, incoming
-    times outgoing, are largest. New inputs (correlation, time) are not read yet either.
+    A wider layer keeps its channels. The weights of new channels are random, and their weights in the next layer are 0,
+    so the network still computes the same. A narrower layer keeps the channels with the largest product of incoming and
+    outgoing weights. The weights for new inputs (correlation, time) are 0, too.
 
     Args:
-        state: the weights of a network of `old`.
-        seed: of the new channels.
+        state: the weights of a network with the configuration `old`.
+        old, new: the configurations.
+        seed: the seed of the new channels.
     Returns:
-        The weights of a network of `new`.
+        The weights of a network with the configuration `new`.
     """
     torch.manual_seed(seed)
     fresh = WaveletVFI(new).state_dict()
@@ -48,7 +53,7 @@ def resize(state: dict[str, Tensor], old: Config, new: Config, *, seed: int = 0)
             columns, count = kept[group], after[group]
             rows[: len(out), start : start + count] = 0
             rows[: len(out), start : start + len(columns)] = source[out][:, source_start + columns]
-            # Old channels do not read new ones; nobody reads new outputs, which may read what they like.
+            # Old channels do not read new ones. New channels may read anything, as no layer reads them yet.
             start, source_start = start + count, source_start + before[group]
         bias = fresh[f"{name}.bias"].clone()
         bias[: len(out)] = state[f"{name}.bias"].float()[out]
@@ -59,8 +64,11 @@ def resize(state: dict[str, Tensor], old: Config, new: Config, *, seed: int = 0)
 def mean(states: Sequence[dict[str, Tensor]], shares: Sequence[float]) -> dict[str, Tensor]:
     """Return the weighted mean of several networks' weights.
 
+    Args:
+        states: the weights of each network.
+        shares: the share of each network; they add up to 1.
     Raises:
-        ValueError: other names or shapes, another number of shares, or shares that do not add up to 1.
+        ValueError: names or shapes differ, the number of shares is wrong, or they do not add up to 1.
     """
     if len(states) != len(shares) or abs(sum(shares) - 1) > 1e-6:
         raise ValueError(f"the shares of {len(states)} networks must be as many and add up to 1, got {list(shares)}")
@@ -74,10 +82,10 @@ def mean(states: Sequence[dict[str, Tensor]], shares: Sequence[float]) -> dict[s
 
 
 def redraw(state: dict[str, Tensor], config: Config, part: str, *, seed: int = 0) -> dict[str, Tensor]:
-    """Return the weights with those of one part, such as "motion.classifier", drawn anew.
+    """Return the weights with random ones for one part, such as "motion.classifier".
 
     Raises:
-        ValueError: no such part.
+        ValueError: there is no such part.
     """
     torch.manual_seed(seed)
     fresh = WaveletVFI(config).state_dict()
@@ -89,15 +97,17 @@ def redraw(state: dict[str, Tensor], config: Config, part: str, *, seed: int = 0
 
 @torch.no_grad()
 def rescale(model: WaveletVFI, pairs: Iterable[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-    """Bring what the classifier reads to a size of about 1, channel by channel, without changing flow or choice.
+    """Scale the channels that the classifier reads to a size of about 1, without changing the network's output.
 
-    The classifier reads the fifth hidden feature of the coarsest decoder. Its channels are divided by their root mean
-    square over `pairs`, and all that reads them is multiplied by it; LeakyReLU passes positive factors on.
+    The classifier reads the fifth hidden feature of the coarsest decoder. Each of its channels is divided by its root
+    mean square over `pairs`, and the weights that read the channel are multiplied by it. LeakyReLU allows this, as it
+    commutes with positive factors.
 
     Args:
-        pairs: img0 and img1, (B, 3, H, W) in [0, 1] each, H and W multiples of 16.
+        model: the network.
+        pairs: img0 and img1, (B, 3, H, W) in [0, 1] each, where H and W are multiples of 16.
     Returns:
-        The weights. A channel that is always 0 stays as it is.
+        The weights. A channel that is always 0 does not change.
     """
     squares, count = torch.zeros(model.config.decoder[-1]), 0
     decoder = model.motion.decoders[-1]
@@ -125,7 +135,7 @@ def rescale(model: WaveletVFI, pairs: Iterable[tuple[Tensor, Tensor]]) -> dict[s
 def _important(
     name: str, state: dict[str, Tensor], layers: dict[str, Part], before: dict[str, int], count: int
 ) -> Tensor:
-    """Numbers of the channels of `name` that are kept, in their order: all, or the `count` most important ones."""
+    """Return the numbers of the channels of a group that are kept, sorted: all, or the `count` most important ones."""
     size = before[name]
     if count >= size:
         return torch.arange(size)
@@ -144,7 +154,7 @@ def _important(
 
 
 def _channels(config: Config) -> dict[str, int]:
-    """How many channels each name of `_layers` has."""
+    """Return the number of channels of each group of `_layers`."""
     side = 2 * config.correlation + 1
     counts = {"rgb": 3, "seen": 8, "estimate": 5, "time": int(config.any_time), "low": 3, "bands": 9}
     counts |= {"matches": side**2 if config.correlation else 0, "ratios": len(config.ratios)}
@@ -157,7 +167,7 @@ def _channels(config: Config) -> dict[str, int]:
 
 
 def _layers() -> dict[str, Part]:
-    """Every layer with weights, and the channels that it joins."""
+    """Return every layer with weights, and the groups of channels that it connects."""
     layers = {}
     for level in range(1, 5):
         i, previous = level - 1, level - 1

@@ -1,4 +1,4 @@
-"""A teacher: another network's flow, which MP-Net learns to agree with on every level, as IFRNet's does."""
+"""Learn from a teacher: MP-Net learns to agree with another network's flow on every level, as in IFRNet."""
 
 import inspect
 from collections.abc import Callable
@@ -11,20 +11,23 @@ import utils
 from models import Motion
 from models.layers import Pyramid, blend
 
-Flows = tuple[Tensor, Tensor]  # (B, 2, H, W) t->0 and t->1, in pixels, channels (dx, dy)
-MARGIN = 0.003  # mean absolute difference of a pixel by which a teacher's must be the better one
-LEVELS = 4  # estimates of one pass
+Flows = tuple[Tensor, Tensor]  # flow_t0 and flow_t1, (B, 2, H, W) each, channels (dx, dy) in pixels
+MARGIN = 0.003  # a teacher is better at a pixel if its mean absolute error is smaller by more than this
+LEVELS = 4  # estimates of one pass of MP-Net
 
 
 def open_teacher(text: str) -> Callable[..., Flows]:
-    """Return the teacher "module:function" as a function of img0, img1, imgt (B, 3, H, W) in [0, 1] and times (B,).
+    """Open the teacher that "module:function" names.
 
-    The function takes img0 and img1 alone and returns the flows of t = 1/2, or it takes all four: it then may look at
-    the true frame, which the student cannot see, as RIFE's privileged teacher does.
+    A teacher of two arguments, img0 and img1, returns the flows for t = 1/2. A teacher of four arguments, img0, img1,
+    imgt and t, may also look at the true frame, which the student cannot see, as RIFE's privileged teacher does.
 
+    Returns:
+        A function of img0, img1, imgt (B, 3, H, W) in [0, 1] and times (B,) that returns the flows. It raises
+        ValueError if the flows have another shape or are not finite, or if a teacher of two arguments gets another time
+        than 1/2.
     Raises:
-        ValueError: another form, no such module or function; when called: flows of another shape, or not finite, or
-            another time than 1/2 for a teacher of two frames.
+        ValueError: the text has another form, or there is no such module or function.
     """
     function = utils.find_function(text, "teacher")
     sees_all = len(inspect.signature(function).parameters) >= 4
@@ -32,7 +35,9 @@ def open_teacher(text: str) -> Callable[..., Flows]:
     @torch.no_grad()
     def teach(img0: Tensor, img1: Tensor, imgt: Tensor | None = None, times: Tensor | None = None) -> Flows:
         if not sees_all and times is not None and not (times == 0.5).all():
-            raise ValueError(f"the teacher {text} knows the middle alone; give one of four arguments, or --any_time 0")
+            raise ValueError(
+                f"the teacher {text} knows the middle alone; give a teacher of four arguments, or --any_time 0"
+            )
         flows = function(img0, img1, imgt, times) if sees_all else function(img0, img1)
         shape = (img0.shape[0], 2, *img0.shape[-2:])
         if len(flows) != 2 or any(flow.shape != shape for flow in flows):
@@ -46,10 +51,17 @@ def open_teacher(text: str) -> Callable[..., Flows]:
 
 
 def flow_distance(motion: Motion, taught: Flows, where: Tensor | None = None) -> Tensor:
-    """How far the flows of all levels and passes are from a teacher's, per sample (B,), in pixels of the full frame:
-    the mean length of the difference at each estimate, summed over both flows, times four: the levels of one pass.
+    """Return the distance between the flows of all levels and passes and a teacher's flows.
 
-    motion: as recorded with gradients, so that `coarse` and `passes` are there. where: (B, 1, H, W) weights in [0, 1].
+    The distance is the mean over all estimates of the mean length of the difference, in pixels of the full frame. It is
+    summed over both flows, and multiplied by four, the number of levels of one pass.
+
+    Args:
+        motion: the motion with its fields `coarse` and `passes`, which exist if gradients are recorded.
+        taught: the teacher's flows.
+        where: (B, 1, H, W) weights in [0, 1]. Default: 1.
+    Returns:
+        (B,).
     """
     fine = torch.cat([motion.flow_t0, motion.flow_t1], dim=1)
     goal = torch.cat(taught, dim=1)
@@ -68,10 +80,14 @@ def flow_distance(motion: Motion, taught: Flows, where: Tensor | None = None) ->
 
 @torch.no_grad()
 def where_better(taught: Flows, motion: Motion, merged: Tensor, frames: tuple[Tensor, Tensor], imgt: Tensor) -> Tensor:
-    """Return (B, 1, H, W), 1 where a teacher's flows merge the frames into something nearer to the truth, else 0.
+    """Return (B, 1, H, W): 1 where a teacher's flows merge the frames better than the student's flows, else 0.
 
     Args:
-        merged: (B, 3, H, W), the student's. frames: img0 and img1.
+        taught: the teacher's flows.
+        motion: the student's motion.
+        merged: (B, 3, H, W) the student's merged frame.
+        frames: img0 and img1, (B, 3, H, W) each.
+        imgt: (B, 3, H, W) the true frame.
     """
     theirs = blend(*frames, *taught, motion.occlusion)
     ours, theirs = ((image - imgt).abs().mean(1, keepdim=True) for image in (merged, theirs))

@@ -1,14 +1,14 @@
-"""What is done to weights between two runs, from file to file.
+"""Change the weights in a file between two runs, and write the result to another file.
 
     python -m training.tools resize --config small --from a.pth --output b.pth            # other widths and inputs
     python -m training.tools resize --set decoder=24,48,80,96 correlation=3 any_time=true --from a.pth --output b.pth
     python -m training.tools mean --from run17.pth:0.85 run12.pth:0.15 --output mean.pth  # a weighted mean
     python -m training.tools redraw --part motion.classifier --from a.pth --output b.pth  # a part drawn anew
-    python -m training.tools rescale --data_root CLIPS --from a.pth --output b.pth        # what the classifier reads
+    python -m training.tools rescale --data_root CLIPS --from a.pth --output b.pth        # the classifier's input
     python -m training.tools average --from runs/a/last.pth --output b.pth                # a run's moving average
     python -m training.tools pack --from runs/trunk/last.pth --output trunk.pth           # see training/trunk.py
 
-A run's checkpoint or weights are read; weights with their configuration are written, in half precision with --half.
+The input is a run's checkpoint or weights. The output holds weights with their configuration.
 """
 
 import argparse
@@ -27,14 +27,14 @@ from models.weights import checkpoint_of
 from .surgery import mean, redraw, rescale, resize
 from .trunk import pack
 
-PAIRS = 60  # that the classifier's input is measured on
+PAIRS = 60  # number of pairs on which the classifier's input is measured
 
 
 def main(args: argparse.Namespace) -> None:
     sources = [(utils.load_checkpoint(path), share) for path, share in args.source]
     content = sources[0][0]
     if "config" not in content:
-        raise ValueError(f"{args.source[0][0]} does not say of which configuration it is; give a file of this project")
+        raise ValueError(f"{args.source[0][0]} does not name its configuration; give a file of this project")
     config = Config(**content["config"])
     if args.change == "pack":
         written = pack(content | {"model": averaged(content)} if args.averaged else content)
@@ -67,10 +67,10 @@ def changed(
 
 
 def averaged(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
-    """Return the moving average of a run's weights, without what belongs to the average itself.
+    """Return the moving average of a run's weights.
 
     Raises:
-        ValueError: a run without an average (`--ema 0`), or weights alone.
+        ValueError: the run had no average (`--ema 0`), or the file holds weights alone.
     """
     prefix = "module."
     found = {n.removeprefix(prefix): v for n, v in checkpoint.get("average", {}).items() if n.startswith(prefix)}
@@ -80,7 +80,7 @@ def averaged(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def training_pairs(root: str) -> list[tuple[Tensor, Tensor]]:
-    """Return outer frames of `PAIRS` triplets, evenly chosen, each cut to multiples of 16."""
+    """Return the outer frames of `PAIRS` evenly chosen triplets, each cut to multiples of 16 pixels."""
     triplets, pairs = open_mixture(root, "train"), []
     for index in torch.linspace(0, len(triplets) - 1, min(PAIRS, len(triplets))).long().tolist():
         img0, _, img1 = (frame[None].float() / 255 for frame in triplets[index])
@@ -98,20 +98,26 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         type=_source,
         nargs="+",
         required=True,
-        help="a checkpoint; for a mean several, PATH:SHARE",
+        help="a checkpoint; for mean, several as PATH:SHARE",
     )
     parser.add_argument("--output", type=Path, required=True, help="the file to write")
-    parser.add_argument("--config", choices=CONFIGS, help="resize: to a configuration")
+    parser.add_argument("--config", choices=CONFIGS, help="resize: the new configuration")
     parser.add_argument(
-        "--set", type=_field, nargs="+", default=[], help="resize: fields that change, NAME=VALUE[,VALUE]"
+        "--set",
+        type=_field,
+        nargs="+",
+        default=[],
+        help="resize: changed fields of the configuration, NAME=VALUE[,VALUE]",
     )
     parser.add_argument(
-        "--part", default="motion.classifier", help="redraw: a name of the state dict (motion.classifier)"
+        "--part", default="motion.classifier", help="redraw: the part, as named in the state dict (motion.classifier)"
     )
-    parser.add_argument("--data_root", help="rescale: training data")
-    parser.add_argument("--seed", type=int, default=0, help="of what is drawn (0)")
-    parser.add_argument("--averaged", action="store_true", help="pack: the moving average instead of the last weights")
-    parser.add_argument("--half", action="store_true", help="write half precision, as weights are shipped")
+    parser.add_argument("--data_root", help="rescale: the training data")
+    parser.add_argument("--seed", type=int, default=0, help="seed of random weights (0)")
+    parser.add_argument(
+        "--averaged", action="store_true", help="pack: take the averaged weights instead of the last ones"
+    )
+    parser.add_argument("--half", action="store_true", help="write half precision, like the shipped weights")
     args = parser.parse_args(argv)
     if args.change == "rescale" and not args.data_root:
         parser.error("rescale needs --data_root")

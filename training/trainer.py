@@ -1,9 +1,10 @@
-"""One training run: its network, optimizer and position, and one optimizer step."""
+"""One training run: its network, its optimizer, its position, and its optimizer steps."""
 
 import contextlib
 import dataclasses
 import math
 import random
+import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,28 +21,49 @@ from models import PRECISIONS, Interpolation, WaveletVFI
 from models.losses import Loss
 
 from . import checkpoints
+from .loader import STOP_SIGNALS
 from .log import TrainingLog
 from .optimizer import average_weights, make_optimizer
 from .options import Settings
 from .schedule import Position, Schedule
-from .signals import StopRequest
-from .stages import DYNAMIC, STATIC, WARM_UP, build_model, loss_of, stage_of, trained_network
-from .step import Step
+from .stages import DYNAMIC, STATIC, WARM_UP, Step, build_model, loss_of, stage_of, trained_network
 from .summary import write_report
 from .teacher import open_teacher
 from .trunk import take_over_optimizer
 from .validation import Validation
 
 
+class StopRequest:
+    """A context that notes the first signal that asks the run to stop. A second signal ends the process at once.
+
+    number: the number of that signal, or 0.
+    """
+
+    def __init__(self):
+        self.number, self._handlers = 0, {}
+
+    def __enter__(self) -> "StopRequest":
+        self._handlers = {number: signal.signal(number, self._receive) for number in STOP_SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, _: object) -> None:
+        self.number = number
+        self.__exit__()
+
+
 class Trainer:
-    """One run: the network, its optimizer, where it stands, and the folder it writes to."""
+    """A training run on one process: the network, its optimizer, the position of the run, and its folder of results."""
 
     def __init__(self, settings: Settings, process: utils.Process, steps_per_epoch: int):
         self.settings, self.process = settings, process
         self.schedule = Schedule(settings, steps_per_epoch)
         self.position, self.best = Position(), -math.inf
         self.out, self.stage, self.network = Path(settings.out), "", None
-        compiles_loss = settings.compile and process.device.type != "cpu"  # there the census takes minutes to compile
+        compiles_loss = settings.compile and process.device.type != "cpu"  # on a CPU, this takes minutes
         self.loss_of = torch.compile(loss_of) if compiles_loss else loss_of
         self.stop_request, self.stopped_by = StopRequest(), 0
         self.teacher = open_teacher(settings.teacher) if settings.teacher else None
@@ -49,8 +71,8 @@ class Trainer:
         self.model = build_model(settings, source, checkpoint).to(process.device, memory_format=torch.channels_last)
         if settings.any_time and not self.model.config.any_time:
             raise ValueError(
-                "--any_time needs a network that takes the time as an input, and this one does not; "
-                "python -m training.tools resize --set any_time=true --from ... makes one of its weights"
+                "--any_time needs a network that takes the time as an input, and this one does not; make one of its "
+                "weights with: python -m training.tools resize --set any_time=true --from ..."
             )
         self.average = average_weights(self.model, settings.ema) if settings.ema else None
         self.optimizer = make_optimizer(settings.optimizer, self.model, settings.lr_start, process.device.type)
@@ -67,15 +89,21 @@ class Trainer:
         self._counted = time.monotonic()
 
     def progress(self) -> float:
-        """Return how far the run is, 0 to 1."""
+        """Return the part of the run that is done, 0 to 1."""
         return self.schedule.progress(self.position)
 
     def validated_model(self) -> WaveletVFI:
-        """Return the weights to validate and to ship: the averaged ones, or the current ones without `--ema`."""
+        """Return the network to validate and to ship: the averaged one, or without `--ema` the trained one."""
         return self.average.module if self.average else self.model
 
     def step(self, batches: Sequence[Sample]) -> Step:
-        """Do one optimizer step on `--accumulate` batches: frames (B, 3 frames, 3, H, W) uint8 and times (B,)."""
+        """Do one optimizer step on `--accumulate` batches.
+
+        Args:
+            batches: frames (B, 3 frames, 3, H, W) uint8 and times (B,).
+        Raises:
+            ValueError: `--max_bad_steps` steps in a row had a loss or a gradient that is not finite.
+        """
         self._enter_stage()
         learning_rate = self.schedule.learning_rate(self.position)
         for group in self.optimizer.param_groups:
@@ -95,7 +123,7 @@ class Trainer:
         return done
 
     def finish_validation(self, found: Validation) -> None:
-        """Note what a validation found; weights better than all before are shipped."""
+        """Log a validation. If its PSNR is the best of the run so far, save the weights as best.pth."""
         self.position = self.position._replace(validated=self.position.step)
         if self.log:
             self.log.validation(self.position.step, found)
@@ -105,7 +133,7 @@ class Trainer:
                 utils.save_checkpoint(self.out / "best.pth", self._describe(self.validated_model()))
 
     def save(self) -> None:
-        """Write everything needed to continue; the last `--keep` such checkpoints stay."""
+        """Save a checkpoint with everything that is needed to continue. The last `--keep` checkpoints stay."""
         if self.process.is_main:
             self.log.flush()
             state = self._describe(self.model) | self._state_to_continue()
@@ -113,11 +141,12 @@ class Trainer:
             self.saved_at = time.monotonic()
 
     def save_if_due(self) -> None:
+        """Save a checkpoint if `--save_minutes` have passed since the last one."""
         if time.monotonic() - self.saved_at > 60 * self.settings.save_minutes:
             self.save()
 
     def report(self) -> None:
-        """Leave the table and the curves of the whole run."""
+        """Write the report of the finished run: its table and its curves."""
         if self.process.is_main:
             self.log.flush()
             batch = f"{self.settings.batch_size} x {self.settings.accumulate} x {self.process.world_size}"
@@ -130,7 +159,7 @@ class Trainer:
             write_report(self.out, settings, seconds=self.position.seconds)
 
     def agree(self, *values: float) -> list[float]:
-        """Return the largest of each value over all processes, so that they decide alike."""
+        """Return the largest of each value over all processes, so that all of them decide alike."""
         if self.process.world_size == 1:
             return list(values)
         largest = torch.tensor(values, dtype=torch.float64, device=self.process.device)
@@ -143,7 +172,7 @@ class Trainer:
         return self.stopped_by > 0
 
     def _enter_stage(self) -> None:
-        """Choose what is trained now, and wrap it for compilation and for its processes."""
+        """Choose the module to train now. Wrap it for several processes and for compilation."""
         stage = stage_of(self.settings, self.progress())
         if stage == self.stage:
             return
@@ -154,13 +183,13 @@ class Trainer:
         self.network = torch.compile(network) if self.settings.compile else network
 
     def _forward(self, frames: Tensor, times: Tensor) -> tuple[Interpolation, Tensor, Loss]:
-        """Return output, truth and loss for (B, 3 frames, 3, H, W) uint8; the loss in float32 at any precision."""
+        """Return the output, imgt and the loss for (B, 3 frames, 3, H, W) uint8. The loss is always in float32."""
         frames = frames.to(self.process.device, non_blocking=True).float() / 255
         img0, imgt, img1 = frames.unbind(1)
         options = {WARM_UP: {}, STATIC: {"ratio": 0.0}, DYNAMIC: {"temperature": self._temperature()}}[self.stage]
         if self.settings.any_time:
             options["t"] = times.float().to(self.process.device)
-        if self.settings.scales:  # of the step alone: every process draws the same
+        if self.settings.scales:  # the draw depends on the step alone, so it is the same on every process
             draw = random.Random(mix_seeds(self.settings.seed, self.position.step))
             options["passes"] = draw.choice(self.settings.scales)
         dtype = PRECISIONS[self.settings.precision]
@@ -173,11 +202,11 @@ class Trainer:
         return self.schedule.temperature(self.position) if self.stage == DYNAMIC else None
 
     def _gradients_shared(self, shared: bool) -> contextlib.AbstractContextManager:
-        """Keep gradients in their process between the batches of one step."""
+        """Return a context in which gradients stay in their process, unless they are to be shared."""
         return contextlib.nullcontext() if shared or self.process.world_size == 1 else self.network.no_sync()
 
     def _gradient_norm(self) -> Tensor:
-        """Return the norm of all gradients; limit it to `--clip_norm` if one is given."""
+        """Return the norm of all gradients, and limit the gradients to `--clip_norm` if it is given."""
         self.scaler.unscale_(self.optimizer)
         trained = [p for p in self.model.parameters() if p.grad is not None]
         norm = nn.utils.get_total_norm([p.grad for p in trained])
@@ -186,7 +215,7 @@ class Trainer:
         return norm
 
     def _update(self, done: Step) -> None:
-        """Change the weights, unless a loss or a gradient of any process is not finite; move on."""
+        """Update the weights, unless a loss or a gradient of any process is not finite. Advance the position."""
         finite = bool(torch.isfinite(done.loss.total) & torch.isfinite(done.gradient_norm))
         before, self._counted = self._counted, time.monotonic()
         seconds, stopped_by, bad = self.agree(
@@ -213,12 +242,12 @@ class Trainer:
             )
 
     def _kept_options(self) -> dict[str, Any]:
-        """Return what a resumed run must have in common with the one that it continues."""
+        """Return the options that a resumed run must share with the run that it continues."""
         options = checkpoints.kept_options(dataclasses.asdict(self.settings) | {"world_size": self.process.world_size})
         return options | {"steps_per_epoch": self.schedule.steps_per_epoch}
 
     def _describe(self, model: WaveletVFI) -> dict[str, Any]:
-        """Return a model's weights with its configuration, stage, position and best score."""
+        """Return the weights of a model with its configuration, and the stage, position and best score of the run."""
         state = {"model": model.state_dict(), "config": dataclasses.asdict(model.config)}
         return state | {"stage": self.stage, "position": self.position._asdict(), "best": self.best}
 
@@ -229,14 +258,17 @@ class Trainer:
         return state | ({"average": self.average.state_dict()} if self.average else {})
 
     def _find_checkpoint(self) -> tuple[str, dict | None]:
-        """Find where the run goes on from. The main process reads for all: other hosts need not have the file."""
+        """Return path and content of the checkpoint to continue from, or "" and None.
+
+        The main process reads it for all processes, as other hosts need not have the file.
+        """
         found = [checkpoints.find(self.out, self.settings.resume) if self.process.is_main else None]
         if self.process.world_size > 1:
             dist.broadcast_object_list(found, src=0, device=self.process.device)
         return found[0]
 
     def _resume(self, source: str, checkpoint: dict) -> None:
-        """Take over everything of a checkpoint but the weights, which the model has already."""
+        """Restore everything of a checkpoint except the weights, which the model has already."""
         checkpoints.check_options(source, checkpoint, self._kept_options())
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         self.scaler.load_state_dict(checkpoint["scaler"])

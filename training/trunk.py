@@ -1,8 +1,8 @@
-"""A run's state in a small file: what other runs branch from, on any machine (`python -m training.tools pack`).
+"""The state of a run in a small file, from which other runs branch (`python -m training.tools pack`).
 
-The file holds the weights, and of each what its optimizer knows, in half precision: 4 bytes a weight. Of AdamW that is
-the size of the gradient (its momentum is left out; a few steps find it again), of Muon the momentum, which is all it
-has. `--branch_from` takes such a file.
+The file holds each weight and the state of its optimizer in half precision, which is 4 bytes per weight. For AdamW, the
+state is the size of the gradient; its momentum is left out, as a few steps find it again. For Muon, the state is the
+momentum. `--branch_from` takes such a file.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import utils
 from models import Config, WaveletVFI
 
-SCALE = 1024.0  # gradients are small: their sizes, times this, are well inside half precision
+SCALE = 1024.0  # gradients are small; multiplied by this, they are well inside the range of half precision
 SIZES, MOMENTA = "gradient_sizes", "momenta"
 
 
@@ -21,11 +21,13 @@ def pack(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """Return the small form of a run's checkpoint, such as last.pth.
 
     Returns:
-        model, config and position as in the checkpoint, the weights in half precision; gradient_sizes: by parameter,
-        the root of AdamW's second moment times `SCALE`, in half precision; momenta: by parameter, Muon's momentum times
-        `SCALE`, in half precision; steps: by parameter, the updates behind it.
+        A dict with these entries, all tensors in half precision:
+        model, config, position: as in the checkpoint.
+        gradient_sizes: the root of AdamW's second moment times `SCALE`, by parameter.
+        momenta: Muon's momentum times `SCALE`, by parameter.
+        steps: the number of updates, by parameter.
     Raises:
-        ValueError: weights alone, without an optimizer's state.
+        ValueError: the checkpoint holds weights alone, without the state of an optimizer.
     """
     if "optimizer" not in checkpoint:
         raise ValueError("the checkpoint holds weights alone; give a run's last.pth")
@@ -42,7 +44,7 @@ def pack(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 
 def optimizer_state(packed: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Return the state for `optimizer.load_state_dict` from the small form; AdamW's momentum is 0."""
+    """Return the state for `optimizer.load_state_dict` from the small form. AdamW's momentum is 0."""
     state: dict[int, dict[str, Tensor]] = {}
     for number, (name, parameter) in enumerate(model.named_parameters()):
         if name in packed[SIZES]:
@@ -56,9 +58,15 @@ def optimizer_state(packed: dict[str, Any], model: nn.Module, optimizer: torch.o
 
 
 def take_over_optimizer(source: str, model: nn.Module, optimizer: torch.optim.Optimizer, name: str) -> None:
-    """Load the optimizer's state of another run: its estimates of every gradient's size.
+    """Load the state of another run's optimizer.
 
-    name: of the optimizer, "adamw" or "muon". Raises ValueError for weights alone, or a run with another optimizer.
+    Args:
+        source: a run's checkpoint, or the small form of one.
+        model: the network to train.
+        optimizer: the optimizer of its parameters.
+        name: the name of the optimizer, "adamw" or "muon".
+    Raises:
+        ValueError: the file holds weights alone, or its run had another optimizer.
     """
     checkpoint = utils.load_checkpoint(source)
     if SIZES in checkpoint:

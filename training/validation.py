@@ -1,4 +1,4 @@
-"""A validation: scores of every image on every process, and their means."""
+"""Validation: score every image, divided among the processes, and average the scores."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -16,9 +16,13 @@ from utils import Process
 
 
 class ImageScore(NamedTuple):
-    """One validation image. index: in the dataset; psnr, psnr_merged (dB): of the frame, of the merged frame.
+    """The score of one validation image.
 
-    cost: fraction of the dense multiply-accumulates. choice: index of the ratio used.
+    index: its number in the data set.
+    psnr: the PSNR of the frame, in dB.
+    psnr_merged: the PSNR of the merged frame, in dB.
+    cost: multiply-accumulates of the sparse convolutions, as a fraction of the dense ones.
+    choice: the number of the threshold ratio that was used.
     """
 
     index: int
@@ -29,9 +33,14 @@ class ImageScore(NamedTuple):
 
 
 class Validation(NamedTuple):
-    """Means over all images. shares: how often each ratio was chosen; psnr_of_ratio: over the images of each (or NaN).
+    """The result of a validation.
 
-    images: of every image, in the order of the dataset.
+    psnr: the mean PSNR of the frames, in dB.
+    psnr_merged: the mean PSNR of the merged frames, in dB.
+    cost: the mean cost.
+    shares: the share of the images for which each threshold ratio was chosen, 0 to 1.
+    psnr_of_ratio: the mean PSNR over the images of each ratio, in dB; NaN if there are none.
+    images: the score of every image, in the order of the data set.
     """
 
     psnr: float
@@ -51,12 +60,13 @@ def score_images(
     is_stopped: Callable[[], bool],
     show: Callable[[Interpolation, Tensor], None],
 ) -> list[ImageScore]:
-    """Score this process's share of the triplets.
+    """Score the triplets that this process has to score.
 
     Args:
-        model: in evaluation mode. ratio: threshold ratio, None for the network's choice.
-        is_stopped: is asked before each image; if it returns True, the scores so far are returned.
-        show: is called with the output and the truth of the first triplet.
+        model: the network in evaluation mode.
+        ratio: the threshold ratio, or None for the network's choice.
+        is_stopped: a function that is called before each image. If it returns True, scoring ends early.
+        show: a function that is called with the output and the true frame (1, 3, H, W) of the first triplet.
     """
     mine, scores = range(process.rank, len(triplets), process.world_size), []
     for index in tqdm(mine, "validation", unit="pair", disable=None if process.is_main else True, leave=False):
@@ -75,7 +85,7 @@ def score_images(
 
 
 def gather_scores(mine: list[ImageScore], process: Process, ratios: int) -> Validation:
-    """Return the scores of all processes, the same on each; the means do not depend on how images were shared out."""
+    """Gather the scores of all processes. The result is the same on each, and for any division of the images."""
     parts = [mine]
     if process.world_size > 1:
         parts = [[] for _ in range(process.world_size)]
@@ -93,6 +103,6 @@ def gather_scores(mine: list[ImageScore], process: Process, ratios: int) -> Vali
 
 
 def _mean(values: Iterable[float]) -> float:
-    """Return the mean, exact but for one rounding; NaN of nothing."""
+    """Return the mean, exact except for one rounding; NaN if there is no value."""
     values = list(values)
     return math.fsum(values) / len(values) if values else math.nan

@@ -59,7 +59,7 @@ def find_command(words: Sequence[str]) -> Command:
 
 
 def describe(text: str, command: Command) -> str:
-    """Return a script's description with the command in the place of the script's file."""
+    """Return the description of a script, with the command instead of the script's file."""
     text = text.replace(f"python {command.file}", command.name)
     text = text.replace(f" {command.file}", f" -m {command.name}")  # after torchrun and its options
     return text if command.name != "waveletvfi" else f"{text}\n{OTHERS}\n"

@@ -1,7 +1,7 @@
-"""A clone's folders as the modules of one package: `utils` becomes `waveletvfi.utils`.
+"""Make the folders of a clone modules of one package: `utils` becomes `waveletvfi.utils`.
 
 In a clone, files import each other by short names, as in `from utils import read_image`. Installed like this, they
-would take these names from every other project. Therefore imports of our own names are rewritten:
+would take these names from all other projects. Therefore imports of our own names are rewritten:
 
 * `pip install` installs rewritten copies (setup.py).
 * In a clone nothing is copied: each file is rewritten when it is imported as a module of the package (`join`).
@@ -43,7 +43,7 @@ def rewrite(source: bytes, package: str) -> bytes:
     becomes `pass`.
 
     Raises:
-        ValueError: an import of ours is written in a form that this does not know.
+        ValueError: an import of our own names has a form that cannot be rewritten.
     """
     lines = source.splitlines(keepends=True)
     statements = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.stmt)]
@@ -66,7 +66,7 @@ def join(package: str) -> None:
 
 
 def _replacement(node: ast.stmt, package: str) -> tuple[str, str] | None:
-    """Return the beginning of a statement and the text that takes its place, or None if the statement stays."""
+    """Return the beginning of a statement and its replacement, or None if the statement does not change."""
     if isinstance(node, ast.ImportFrom) and not node.level and _is_ours(node.module or ""):
         return f"from {node.module} import", f"from {package}.{node.module} import"
     if isinstance(node, ast.Import) and any(_is_ours(alias.name) for alias in node.names):
@@ -94,7 +94,7 @@ def _is_ours(module: str) -> bool:
 
 
 class _Finder(MetaPathFinder):
-    """Finds the clone's files as modules of a package."""
+    """A finder of the clone's files as modules of a package."""
 
     def __init__(self, package: str):
         self.package = package
@@ -117,7 +117,7 @@ class _Finder(MetaPathFinder):
 
 
 class _Loader(SourceFileLoader):
-    """Imports a rewritten file. Compiled code is not stored: it would take the place of that of the file as it is."""
+    """A loader of rewritten files. It stores no compiled code, which would replace that of the original file."""
 
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)

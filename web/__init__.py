@@ -1,1 +1,1 @@
-"""The web page of app.py: its jobs (jobs.py) and its layout (page.py, the only file that needs Gradio)."""
+"""The web page of app.py: its jobs (`jobs`) and its layout (`page` and `controls`, which need Gradio)."""

@@ -1,4 +1,4 @@
-"""The parts of the page that both of its tabs have: what is asked for, and what is shown of a result."""
+"""The parts of the page that both tabs have: the controls for options, and the components that show a result."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,11 +19,18 @@ AGAINST = ("average of both", "first frame", "last frame")
 MORE, RATE, SLOW = "More frames", "A frame rate", "Slow motion"
 TIMES, SLOWER = (2, 4, 8), (2, 4, 8)
 PASSES = {"Default": None, "1": 1, "2": 2, "3": 3, "By size": AUTO}
-EDGE = 0.05  # of the slider of times: what is nearer to a frame than this is hardly another one
+EDGE = 0.05  # the slider of times ends at this distance from a frame, where a new frame would hardly differ
 
 
 def amount_controls(setup: Setup, ratio: float | None, budget: float | None) -> list[gr.Component]:
-    """Lay out how much is computed, for `chosen_amount`: one of `AMOUNTS`; the ratio; the budget; one of `PASSES`."""
+    """Lay out the controls for the amount of computation.
+
+    The threshold ratio decides which details are computed. The budget limits their cost. The passes are runs of the
+    motion network.
+
+    Returns:
+        The controls for `chosen_amount`: one of `AMOUNTS`, the ratio, the budget, and one of `PASSES`.
+    """
     start = "Budget" if budget is not None else "Threshold ratio" if ratio is not None else "Network chooses"
     candidates = setup.model.config.ratios
     most = max(4 * max(candidates), ratio or 0) or 1.0
@@ -35,21 +42,21 @@ def amount_controls(setup: Setup, ratio: float | None, budget: float | None) -> 
             *(0, most, max(candidates) if ratio is None else ratio),
             step=most / 200,
             label="Threshold ratio",
-            info=f"0 computes all details, a larger one fewer. The network itself chooses among {offered}.",
+            info=f"0 computes all details, a larger ratio fewer. The network itself chooses among {offered}.",
             visible=start == "Threshold ratio",
         )
         budget_slider = gr.Slider(
             *(0, 1, 0.3 if budget is None else min(budget, 1)),
             step=0.01,
             label="Budget",
-            info="At most this part of all details, for every pair of frames: less is faster.",
+            info="At most this part of all details is computed for a pair of frames. Less is faster.",
             visible=start == "Budget",
         )
         passes = gr.Radio(
             tuple(PASSES),
             value="Default",
             label="Passes of the motion network",
-            info=f"Three find larger motion than one, and take longer. These weights' default: {default}.",
+            info=f"Three passes find larger motion than one, and take longer. The default of these weights: {default}.",
             elem_classes="passes",
         )
     _show_chosen(choice, {"Threshold ratio": ratio_slider, "Budget": budget_slider})
@@ -57,13 +64,13 @@ def amount_controls(setup: Setup, ratio: float | None, budget: float | None) -> 
 
 
 def chosen_amount(choice: str, ratio: float, budget: float, passes: str) -> tuple[Amount, Passes | None]:
-    """Return what the controls of `amount_controls` ask for, passes apart."""
+    """Return the values of the controls of `amount_controls`: the amount, and the passes."""
     amount = {"Threshold ratio": {"ratio": ratio}, "Budget": {"budget": budget}}.get(choice, {})
     return amount, PASSES[passes]
 
 
 def time_slider(setup: Setup) -> gr.Slider:
-    """Lay out when the frame between two images is, 0 to 1; only for weights that make any time."""
+    """Lay out the time of the frame between two images, 0 to 1. It is visible if the weights make any time."""
     return gr.Slider(
         *(EDGE, 1 - EDGE, 0.5),
         step=EDGE,
@@ -75,7 +82,7 @@ def time_slider(setup: Setup) -> gr.Slider:
 
 
 def time_controls() -> list[gr.Component]:
-    """Lay out how many frames a clip gets, and when they are shown. For `chosen_times`."""
+    """Lay out the controls for the number of frames and their times. Return them for `chosen_times`."""
     mode = gr.Radio((MORE, RATE, SLOW), value=MORE, label="Result to make")
     more = gr.Radio(TIMES, value=TIMES[0], label="Times as many frames")
     rate = gr.Number(60, label="Frames per second", info="Such as 60 or 59.94.", visible=False, elem_id="rate")
@@ -85,10 +92,10 @@ def time_controls() -> list[gr.Component]:
 
 
 def chosen_times(mode: str, more: int, rate: float | None, slow: int) -> dict[str, Any]:
-    """Return what the controls of `time_controls` ask for, as fields of `video.Options`.
+    """Return the values of the controls of `time_controls`, as fields of `video.Options`.
 
     Raises:
-        ValueError: no rate.
+        ValueError: the frame rate is missing.
     """
     if mode == RATE and rate is None:
         raise ValueError("the number of frames per second is missing; 60 suits most screens")
@@ -96,14 +103,16 @@ def chosen_times(mode: str, more: int, rate: float | None, slow: int) -> dict[st
 
 
 class Results:
-    """The components that show a result. The page renders the last one, `inside`, where it has room.
+    """The components that show a result.
 
     Attributes:
-        parts: all components that a new result changes. waiting: where it is shown how far a job is.
+        parts: all components that a new result changes.
+        waiting: the component that shows the progress of a job.
+        inside: the column with the pictures of the inside of the network. `render_inside` places it.
     """
 
     def __init__(self, *, clip: bool = False):
-        """clip: the result is a clip, and the pictures are of the pair in which most moves."""
+        """Lay out the components. With `clip`, the result is a clip, and pictures show its pair with most motion."""
         self._is_clip = clip
         label = "The pair with most motion: before, between, after" if clip else "Before, between, after"
         options = {"autoplay": True, "loop": True, "height": 360}
@@ -135,14 +144,14 @@ class Results:
         self._against.change(_compared_with, [self._pictures, self._against], self._comparison, show_progress="hidden")
 
     def render_inside(self) -> None:
-        """Place the pictures of what happened inside the network, and below them its numbers."""
+        """Place the pictures of the inside of the network, and its numbers below them."""
         self.inside.render()
         with self.inside:
             self._gallery.render()
             self._numbers.render()
 
     def clear(self) -> list:
-        """Return the state of `parts` without a result."""
+        """Return the new states of `parts` without a result."""
         return [
             *(gr.Video(None), gr.DownloadButton(value=None, visible=False), gr.Markdown(visible=False)),
             *(gr.Image(None, visible=not self._is_clip), gr.ImageSlider(visible=False), gr.Radio(visible=False)),
@@ -150,10 +159,13 @@ class Results:
         ]
 
     def show(self, watched: WatchedModel, file: Path, *, clip: Path | None = None, about: str = "") -> list:
-        """Return the state of `parts` with a result.
+        """Return the new states of `parts` with a result.
 
         Args:
-            file: to take away. clip: to be played. about: a sentence.
+            watched: the network after the job.
+            file: the file to download.
+            clip: the video to play.
+            about: a sentence about the result.
         """
         pictures, loop = compared(watched.liveliest), file.with_name("loop.webp")
         write_loop(watched.liveliest, loop)
@@ -170,7 +182,7 @@ class Results:
 
 
 def _show_chosen(choice: gr.Radio, controls: dict[str, gr.Component]) -> None:
-    """Show only the control of what is chosen, where it has one."""
+    """Show the control of the chosen option, and hide the others."""
 
     def shown(chosen: str) -> Sequence[dict]:
         updates = [gr.update(visible=name == chosen) for name in controls]

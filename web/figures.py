@@ -1,4 +1,4 @@
-"""Words and numbers of the web page about a result."""
+"""The words and the numbers about a result on the web page."""
 
 import functools
 from pathlib import Path
@@ -14,7 +14,13 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 
 class Tile(NamedTuple):
-    """A number to look at. value: with its unit. name: what it is. note: in small letters. share: 0 to 1, for a bar."""
+    """A number on the page.
+
+    value: the number with its unit.
+    name: its name.
+    note: a remark in small letters.
+    share: the length of a bar, 0 to 1; None for no bar.
+    """
 
     value: str
     name: str
@@ -33,7 +39,9 @@ def figures(watched: WatchedModel) -> str:
         Tile(
             f"{cost:.0%}", "of the details computed", "of this pair" if count == 1 else f"mean of {count} pairs", cost
         ),
-        Tile(f"{output.candidates[0].ratio.item():.2g}", "threshold ratio", "details below it are skipped; 0: none is"),
+        Tile(
+            f"{output.candidates[0].ratio.item():.2g}", "threshold ratio", "details below it are skipped; 0: none are"
+        ),
         Tile(f"{executed:.3g} billion", "multiplications", f"{published:.3g} as published tables count (GMACs)"),
     ]
     return _template().render(tiles=tiles)

@@ -1,4 +1,4 @@
-"""The jobs of the web page of app.py, with limits."""
+"""The jobs of the web page, and their limits."""
 
 import contextlib
 import html
@@ -19,20 +19,24 @@ from utils import image_to_tensor, read_image, tensor_to_image
 from video import Options, Summary, VideoReader, convert
 from video.schedule.timeline import Timeline
 
-MOST_TIMES = 8  # as many frames as a clip may have are made of it
+MOST_TIMES = 8  # the output may have so many times the frames that a clip may have
 
-Amount = dict[str, float]  # {"ratio": ...} or {"budget": ...}, or nothing: the network chooses
-Report = Callable[[int, int | None], object]  # frames done, frames expected where the file says
+Amount = dict[str, float]  # {"ratio": ...} or {"budget": ...}; empty: the network chooses the ratio
+Report = Callable[[int, int | None], object]  # takes the frames that are done, and those expected or None
 
 
 class Limits(NamedTuple):
-    """megapixels: of a frame. frames: of a clip."""
+    """The limits of the page.
+
+    megapixels: the most megapixels of a frame.
+    frames: the most frames of a clip.
+    """
 
     megapixels: float
     frames: int
 
     def check_size(self, width: int, height: int, name: str) -> None:
-        """Raise ValueError for frames that are too large."""
+        """Raise ValueError if frames are too large."""
         if width * height > self.megapixels * 1e6:
             raise ValueError(
                 f"{name} has {width}x{height} = {width * height / 1e6:.1f} megapixels, this page takes "
@@ -41,7 +45,7 @@ class Limits(NamedTuple):
             )
 
     def check_length(self, frames: int, name: str) -> None:
-        """Raise ValueError for clips that are too long."""
+        """Raise ValueError if a clip is too long."""
         if frames > self.frames:
             raise ValueError(
                 f"{name} has {frames} frames or more, this page takes {self.frames}: cut it, start the page with a "
@@ -49,7 +53,7 @@ class Limits(NamedTuple):
             )
 
     def check_output(self, frames: int, name: str) -> None:
-        """Raise ValueError for clips that would become too long."""
+        """Raise ValueError if the output would be too long."""
         most = MOST_TIMES * self.frames
         if frames > most:
             raise ValueError(
@@ -59,7 +63,14 @@ class Limits(NamedTuple):
 
 
 class Setup(NamedTuple):
-    """The parts that every job needs. weights: their name. folder: for results."""
+    """The parts that every job needs.
+
+    model: the network.
+    weights: the name of its weights.
+    device: its device.
+    limits: the limits of the page.
+    folder: the folder for results.
+    """
 
     model: WaveletVFI
     weights: str
@@ -69,7 +80,12 @@ class Setup(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Two frames and what the network made of them. img0, img1: (1, 3, H, W); seconds: that it took."""
+    """Two frames and the network's output for them.
+
+    img0, img1: (1, 3, H, W) in [0, 1].
+    output: the output.
+    seconds: the computing time.
+    """
 
     img0: Tensor
     img1: Tensor
@@ -78,10 +94,14 @@ class Pair(NamedTuple):
 
 
 class WatchedModel:
-    """A network that remembers its cost for every pair, and of the pair with the largest mean motion everything."""
+    """A network that stores its cost for every pair, and everything about the pair with the largest mean motion.
+
+    costs: the cost of every pair.
+    liveliest: the pair with the largest mean motion.
+    """
 
     def __init__(self, model: WaveletVFI, *, passes: Passes | None = None):
-        """passes: how often the motion network runs; default: as the weights say."""
+        """Watch a network. `passes` is the number of runs of its motion network; the default is that of the weights."""
         self._model, self._passes = model, passes
         self.config = model.config
         self._motion = -1.0
@@ -102,9 +122,13 @@ class WatchedModel:
 
 
 def open_image(path: str | Path, limits: Limits) -> np.ndarray:
-    """Return (H, W, 3) uint8. Raises ValueError: not an image, damaged, or larger than the limit."""
+    """Read an image file as (H, W, 3) uint8.
+
+    Raises:
+        ValueError: the file is not an image, is damaged, or is larger than the limit.
+    """
     width = height = 0
-    failures = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # `read_image` says what is wrong
+    failures = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # `read_image` below reports the reason
     with contextlib.suppress(*failures), Image.open(path) as image:
         width, height = image.size  # known before any pixel is decoded
     limits.check_size(width, height, Path(path).name)
@@ -114,12 +138,15 @@ def open_image(path: str | Path, limits: Limits) -> np.ndarray:
 def interpolate_pair(
     setup: Setup, paths: list[str | None], amount: Amount, *, t: float | None = None, passes: Passes | None = None
 ) -> WatchedModel:
-    """Return the network after one pair of image files.
+    """Interpolate one pair of image files. Return the network with what it stored.
 
     Args:
-        t, passes: as of `WaveletVFI.interpolate`.
+        paths: the two files; None for a missing one.
+        amount: the threshold ratio or the budget.
+        t, passes: as for `WaveletVFI.interpolate`.
     Raises:
-        ValueError: not two images, unreadable, too large, of two sizes, or a time that the weights do not make.
+        ValueError: an image is missing, cannot be read or is too large, the images differ in size, or the weights do
+            not make the time.
     """
     if None in paths:
         raise ValueError("two images are needed: the frame before and the frame after")
@@ -133,10 +160,11 @@ def interpolate_pair(
 
 
 def check_clip(path: str | Path, limits: Limits) -> None:
-    """Check a clip as far as its file says.
+    """Check the size and the length that a video file declares.
 
     Raises:
-        ValueError: not a video, or beyond the limits. FileNotFoundError: no such file.
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not a video, or exceeds the limits.
     """
     with contextlib.closing(VideoReader(path)) as reader:
         limits.check_size(*reversed(reader.size), Path(path).name)
@@ -146,12 +174,15 @@ def check_clip(path: str | Path, limits: Limits) -> None:
 def interpolate_clip(
     setup: Setup, path: str | None, output: Path, options: Options, *, report: Report, passes: Passes | None = None
 ) -> tuple[WatchedModel, Summary]:
-    """Write the smoother or slower clip to `output`; return the network after it, and what was done.
+    """Write the smoother or slower clip to `output`. Return the network with what it stored, and a summary.
 
-    report: called as `convert` does; what it raises stops the job. passes: as of `WaveletVFI.interpolate`.
-
+    Args:
+        path: the clip, or None if it is missing.
+        options: the options of the conversion.
+        report: a function that `convert` calls after each frame. An exception in it stops the job.
+        passes: as for `WaveletVFI.interpolate`.
     Raises:
-        ValueError: no clip, not a video, or beyond the limits.
+        ValueError: the clip is missing, is not a video, or exceeds the limits.
     """
     if path is None:
         raise ValueError("a clip is needed: drop one, or use the example")
@@ -159,26 +190,26 @@ def interpolate_clip(
     check_clip(path, limits)
     with contextlib.closing(VideoReader(path)) as reader:
         timeline = Timeline(multiplier=options.multiplier, fps=options.fps, slow=options.slow)
-        factor = timeline.rate(reader.rate) * timeline.slow / reader.rate  # frames made of one
+        factor = timeline.rate(reader.rate) * timeline.slow / reader.rate  # output frames per input frame
         if reader.total:
             limits.check_output(timeline.total(reader.total, reader.rate), name)
 
         def on_progress(done: int, expected: int | None) -> None:
-            limits.check_length(math.floor(done / factor), name)  # what a file says about itself may be wrong
+            limits.check_length(math.floor(done / factor), name)  # the length that a file declares may be wrong
             report(done, expected)
 
-        threads = torch.get_num_threads()  # all: nobody compares the bytes, and a model that is watched stays here
+        threads = torch.get_num_threads()  # all threads: the network is watched, so it stays in this process
         summary = convert(
             [Path(path)], output, watched, options, device=setup.device, on_progress=on_progress, threads=threads
         )
-        if watched.liveliest is None:  # nothing moves: the network was not needed
+        if watched.liveliest is None:  # nothing moves, and the network was not called
             image = image_to_tensor(next(reader.frames()).image).to(setup.device)
             watched.interpolate(image, image, ratio=options.ratio)
     return watched, summary
 
 
 def plain_message(error: Exception, *paths: str | Path | None) -> str:
-    """Return the error's text as HTML, with the names of uploaded files instead of their paths on the server."""
+    """Return the text of an error as HTML, with the names of uploaded files instead of their paths on the server."""
     text = str(error)
     for path in filter(None, paths):
         text = text.replace(str(path), Path(path).name)

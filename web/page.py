@@ -1,4 +1,4 @@
-"""The page: what stands where, and what happens at which click."""
+"""The layout of the page, and the action of each button."""
 
 import contextlib
 import shutil
@@ -29,7 +29,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 
 def build_page(setup: Setup, *, ratio: float | None = None, budget: float | None = None) -> gr.Blocks:
-    """Lay out the page. ratio, budget: where the controls start; neither: the network's choice."""
+    """Lay out the page. The controls start with `ratio` or `budget`, or else with the network's choice."""
     stops = Stops()
     with gr.Blocks(title="WaveletVFI", analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.Markdown(
@@ -45,7 +45,7 @@ def build_page(setup: Setup, *, ratio: float | None = None, budget: float | None
 
 
 def launch(page: gr.Blocks, *, host: str, port: int, max_mib: int) -> None:
-    """Serve the page in the background; fonts are those of the reader's system, nothing is fetched from elsewhere."""
+    """Serve the page in the background. It uses the fonts of the reader's system and loads nothing from elsewhere."""
     fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
     page.launch(
         server_name=host,
@@ -62,7 +62,7 @@ def launch(page: gr.Blocks, *, host: str, port: int, max_mib: int) -> None:
 
 
 def _pair_tab(setup: Setup, ratio: float | None, budget: float | None) -> None:
-    """Lay out two images, the button that runs them, and what comes of it."""
+    """Lay out the two images, the button, and the result."""
     with gr.Row():
         with gr.Column(scale=2, min_width=320):
             with gr.Row():
@@ -80,7 +80,7 @@ def _pair_tab(setup: Setup, ratio: float | None, budget: float | None) -> None:
             shown = Results()
     shown.render_inside()
     for image in (first, last):
-        # The file as it is: reading it, and saying what is wrong with it, is `open_image`'s.
+        # Gradio passes the path of the file. `open_image` reads it and reports errors.
         image.preprocess = lambda payload: payload and payload.path
         image.upload(lambda path: _shown(setup, path), image, image, **QUIET)
         image.change(shown.clear, outputs=shown.parts, **QUIET)
@@ -89,7 +89,7 @@ def _pair_tab(setup: Setup, ratio: float | None, budget: float | None) -> None:
     def on_pair(first: str | None, last: str | None, t: float, *chosen: Any) -> list:
         amount, passes = chosen_amount(*chosen)
         t = t if setup.model.config.any_time else None
-        with _told(first, last):
+        with _showing_errors(first, last):
             watched = interpolate_pair(setup, [first, last], amount, t=t, passes=passes)
             file = _new_folder(setup) / "middle.png"
             write_image(file, watched.liveliest.output.frame)
@@ -99,7 +99,7 @@ def _pair_tab(setup: Setup, ratio: float | None, budget: float | None) -> None:
 
 
 def _clip_tab(setup: Setup, stops: Stops, ratio: float | None, budget: float | None) -> None:
-    """Lay out a clip, the buttons that run and stop it, and what comes of it."""
+    """Lay out the clip, the buttons that start and stop the job, and the result."""
     limits = setup.limits
     with gr.Row():
         with gr.Column(scale=2, min_width=320):
@@ -128,14 +128,19 @@ def _clip_tab(setup: Setup, stops: Stops, ratio: float | None, budget: float | N
 def _connect_job(
     setup: Setup, stops: Stops, shown: Results, run: gr.Button, stop: gr.Button, inputs: list[gr.Component], times: int
 ) -> None:
-    """Let two buttons run and stop a job. inputs: the clip, `times` controls of the times, and those of the amount."""
+    """Connect the buttons that start and stop a job.
+
+    Args:
+        inputs: the clip, the controls of the times, and those of the amount.
+        times: the number of controls of the times.
+    """
     waiting = gr.Progress()
 
     def on_clip(request: gr.Request, progress: gr.Progress = waiting, clip: str | None = None, *chosen: Any) -> list:
         event = stops.event(request.session_hash)
         countdown = Countdown(lambda part, text: progress(part, desc=text), event)
         try:
-            with _told(clip):
+            with _showing_errors(clip):
                 amount, passes = chosen_amount(*chosen[times:])
                 options = Options(**chosen_times(*chosen[:times]), **amount)
                 return _show_clip(setup, shown, clip, options, passes, countdown)
@@ -162,7 +167,7 @@ def _connect_job(
 def _show_clip(
     setup: Setup, shown: Results, clip: str | None, options: Options, passes: Passes | None, countdown: Countdown
 ) -> list:
-    """Make a clip; return the new state of what shows it, or of what shows none if it was stopped."""
+    """Make a clip. Return the new states of the components that show it, or empty ones if the job was stopped."""
     file = _new_folder(setup) / f"{Path(clip or '').stem}_smooth.mp4"
     try:
         watched, summary = interpolate_clip(setup, clip, file, options, report=countdown, passes=passes)
@@ -176,7 +181,7 @@ def _show_clip(
 
 
 def _previewed(setup: Setup, path: str) -> tuple[str | None, gr.Video]:
-    """Return an uploaded clip and something to play of it, at once; what cannot be used is said and taken away."""
+    """Return an uploaded clip and a video to play. If the clip cannot be used, show the reason and remove it."""
     try:
         check_clip(path, setup.limits)
         shown = playable(Path(path), _new_folder(setup), frames=setup.limits.frames)
@@ -187,20 +192,20 @@ def _previewed(setup: Setup, path: str) -> tuple[str | None, gr.Video]:
 
 
 def _example_pair() -> list[np.ndarray]:
-    """Return two frames of a real clip."""
+    """Return two frames of the example clip."""
     frames = decode_clip(EXAMPLE, max(EXAMPLE_PAIR) + 1)
     return [frames[index].permute(1, 2, 0).numpy() for index in EXAMPLE_PAIR]
 
 
 def _example_clip(setup: Setup) -> tuple[str, gr.Video]:
-    """Return as much of a real clip as the page takes, to be used and to be played."""
+    """Return the example clip, cut to the limit of the page, to use and to play."""
     file = _new_folder(setup) / EXAMPLE.name
     write_preview(EXAMPLE, file, frames=setup.limits.frames)
     return str(file), gr.Video(file, visible=True)
 
 
 def _shown(setup: Setup, path: str) -> np.ndarray | None:
-    """Return an uploaded image as the network will see it, at once; what cannot be used is said and taken away."""
+    """Return an uploaded image as the network will see it. If it cannot be used, show the reason and remove it."""
     try:
         return open_image(path, setup.limits)
     except (ValueError, OSError) as error:
@@ -220,8 +225,8 @@ def _new_folder(setup: Setup) -> Path:
 
 
 @contextlib.contextmanager
-def _told(*paths: str | None) -> Iterator[None]:
-    """Say on the page what the user can mend."""
+def _showing_errors(*paths: str | None) -> Iterator[None]:
+    """Show errors that the user can correct on the page."""
     try:
         yield
     except (ValueError, OSError) as error:

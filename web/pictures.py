@@ -1,4 +1,4 @@
-"""Pictures of a result: before, between and after in a loop, side by side, and what happened inside the network."""
+"""The pictures of a result: a loop, pictures to compare, and pictures of the inside of the network."""
 
 from pathlib import Path
 
@@ -10,16 +10,16 @@ from video.picture import FAINT, INK, PAPER, flow_to_rgb, font_of_size, with_whe
 
 from .jobs import Pair
 
-DIMMED = 0.2  # brightness of what a mask leaves out
+DIMMED = 0.2  # brightness outside of a mask
 WIDEST = 960  # pixels of the loop
 PAUSE = 400  # milliseconds of a frame of the loop
 ACCENT = (31, 95, 168)
 LOOP = ("before", "between", "after")
-LETTERS = 1 / 30, 14  # size of the names below the loop: of its width, and pixels at least
+LETTERS = 1 / 30, 14  # size of the names below the loop: a part of its width, and the least number of pixels
 
 
 def write_loop(pair: Pair, path: Path) -> None:
-    """Write an animated WebP: before, between, after and between again, each under its name."""
+    """Write an animated WebP that shows before, between, after and between, each with its name."""
     before, between, after = zip(LOOP, (pair.img0, pair.output.frame, pair.img1), strict=True)
     frames = (before, between, after, between)
     first, *others = (_labelled(tensor_to_image(image), name) for name, image in frames)
@@ -28,7 +28,7 @@ def write_loop(pair: Pair, path: Path) -> None:
 
 
 def compared(pair: Pair) -> dict[str, np.ndarray]:
-    """Return what the middle frame can be compared with, by name, and itself, "middle frame"."""
+    """Return the middle frame and the pictures to compare it with, by their names."""
     pictures = {
         "average of both": (pair.img0 + pair.img1) / 2,
         "first frame": pair.img0,
@@ -39,7 +39,11 @@ def compared(pair: Pair) -> dict[str, np.ndarray]:
 
 
 def inside(pair: Pair) -> list[tuple[np.ndarray, str]]:
-    """Draw, in the frame's size and with captions: the motion, what it merges, what is added, and where."""
+    """Draw the motion, the merged frame, the changes by the synthesis, and the masks, in the frame's size.
+
+    Returns:
+        Pictures (H, W, 3) uint8 with their captions.
+    """
     height, width = pair.img0.shape[-2:]
     motion, synthesis = pair.output.motion, pair.output.candidates[0]
     flows = [flow[..., :height, :width] for flow in (motion.flow_t0, motion.flow_t1)]
@@ -64,7 +68,7 @@ def inside(pair: Pair) -> list[tuple[np.ndarray, str]]:
 
 
 def _labelled(image: np.ndarray, name: str) -> Image.Image:
-    """Put a strip below a picture that names all frames of the loop, this one underlined."""
+    """Add a strip below a picture with the names of the loop's frames. The name of this frame is underlined."""
     picture = Image.fromarray(image)
     picture.thumbnail((WIDEST, 4 * WIDEST), Image.Resampling.LANCZOS)
     size = max(round(LETTERS[0] * picture.width), LETTERS[1])

@@ -1,4 +1,4 @@
-"""Small copies of videos that every browser plays, whatever the originals are made of."""
+"""Small copies of videos, in a format that every browser plays."""
 
 import contextlib
 import itertools
@@ -14,7 +14,7 @@ from video import DamagedVideo, VideoReader
 from video.read.colour import Colour, encode_picture, to_8_bits
 
 LARGEST = 960  # pixels of a preview's longer side
-#: Codecs that browsers play, by suffix, with 8 bits and halved colour.
+#: Codecs that browsers play, by suffix, with the pixel formats `FORMATS`.
 PLAYED = {".mp4": ("h264", "av1"), ".m4v": ("h264",), ".webm": ("vp8", "vp9", "av1")}
 FORMATS = ("yuv420p", "yuvj420p")
 TICKS = Fraction(1, 90000)  # seconds
@@ -22,12 +22,15 @@ BT709, LIMITED = 1, 1  # FFmpeg's numbers
 
 
 def playable(path: Path, folder: Path, *, frames: int | None = None) -> Path:
-    """Return a file that browsers play: `path`, or a preview of it in `folder`, without sound.
+    """Return a file that browsers play: `path` itself, or a preview without sound.
 
-    frames: a preview has only the first so many.
-
+    Args:
+        path: the video.
+        folder: the folder for a preview.
+        frames: the most frames of a preview. Default: all.
     Raises:
-        FileNotFoundError, ValueError: no such file, or not a video.
+        FileNotFoundError: there is no such file.
+        ValueError: it is not a video.
     """
     if is_played(path):
         return path
@@ -37,7 +40,7 @@ def playable(path: Path, folder: Path, *, frames: int | None = None) -> Path:
 
 
 def is_played(path: Path) -> bool:
-    """Return True if browsers can be expected to play a video file."""
+    """Return True if browsers are expected to play a video file."""
     codecs = PLAYED.get(path.suffix.lower(), ())
     try:
         with av.open(str(path)) as container:
@@ -48,12 +51,15 @@ def is_played(path: Path) -> bool:
 
 
 def write_preview(path: Path, output: Path, *, frames: int | None = None) -> None:
-    """Write a video as H.264 of at most LARGEST pixels a side, as far as it can be read.
+    """Write a preview of a video as H.264, at most LARGEST pixels wide and high. A damaged video is cut at the damage.
 
     Args:
-        frames: only the first so many.
+        path: the video.
+        output: the file to write.
+        frames: the most frames of the preview. Default: all.
     Raises:
-        FileNotFoundError, ValueError: no such file, or not a video.
+        FileNotFoundError: there is no such file.
+        ValueError: it is not a video.
     """
     with (
         contextlib.closing(VideoReader(path)) as reader,
@@ -64,7 +70,7 @@ def write_preview(path: Path, output: Path, *, frames: int | None = None) -> Non
         stream.height, stream.width = _even(reader.size)
         stream.pix_fmt, stream.codec_context.time_base = "yuv420p", TICKS
         stream.codec_context.colorspace, stream.codec_context.color_range = BT709, LIMITED
-        with contextlib.suppress(DamagedVideo):  # what can be read is shown
+        with contextlib.suppress(DamagedVideo):  # the preview ends at the damage
             for frame in itertools.islice(reader.frames(), frames):
                 image = Image.fromarray(to_8_bits(frame.image)).resize((stream.width, stream.height))
                 picture = encode_picture(np.asarray(image), "yuv420p", Colour(BT709, is_full=False))
@@ -74,6 +80,6 @@ def write_preview(path: Path, output: Path, *, frames: int | None = None) -> Non
 
 
 def _even(size: tuple[int, int]) -> list[int]:
-    """Return (H, W), scaled down if needed, each to an even number."""
+    """Return height and width as even numbers, scaled down if needed."""
     scale = min(1.0, LARGEST / max(size))
     return [max(2, round(side * scale / 2) * 2) for side in size]

@@ -1,18 +1,18 @@
-"""Progress of a job, the time that is left, and its stop."""
+"""The progress of a job, its remaining time, and a way to stop it."""
 
 import threading
 import time
 from collections.abc import Callable
 
-Show = Callable[[float | None, str], object]  # part that is done, 0 to 1; the same in words
+Show = Callable[[float | None, str], object]  # takes the part that is done, 0 to 1, and a text
 
 
 class Stopped(Exception):
-    """A job was stopped: by its user, or because its page was closed."""
+    """A job was stopped by its user, or because its page was closed."""
 
 
 class Stops:
-    """The jobs under way, by the session of the page that began them; a session has one job at a time."""
+    """The running jobs, by the session of the page that began them. A session has one job at a time."""
 
     def __init__(self) -> None:
         self._events: dict[str, threading.Event] = {}
@@ -20,34 +20,34 @@ class Stops:
         self._closed.set()
 
     def begin(self, session: str) -> None:
-        """Note a new job, which may have to wait for others, and stop the session's last one."""
+        """Note a new job of a session, and stop its previous one. The new job may have to wait for others."""
         self.stop(session)
         self._events[session] = threading.Event()
 
     def event(self, session: str) -> threading.Event:
-        """Return what is set when the session's job has to stop, or when it must not even begin."""
+        """Return the event that is set if the session's job has to stop, or must not begin."""
         return self._events.get(session, self._closed)
 
     def stop(self, session: str) -> None:
-        """Stop the session's job, if there is one, at work or waiting."""
+        """Stop the session's job, if there is one, even while it waits."""
         if session in self._events:
             self._events[session].set()
 
     def finish(self, session: str, event: threading.Event) -> None:
-        """Note that the job with this event has ended; a newer one of the session goes on."""
+        """Note that the job with this event has ended. A newer job of the session continues."""
         if self._events.get(session) is event:
             del self._events[session]
 
     def end(self, session: str) -> None:
-        """Stop the session's job and forget the session: the page was closed or loaded again."""
+        """Stop the session's job and forget the session, as its page was closed or loaded again."""
         self.stop(session)
         self._events.pop(session, None)
 
 
 class Countdown:
-    """To be called with the frames done and those expected: shows them with the time that is left.
+    """A function that shows the finished frames, the expected ones and the remaining time.
 
-    Raises `Stopped` once `event` is set.
+    It takes the number of finished frames and of expected ones, or None. It raises `Stopped` after `event` is set.
     """
 
     def __init__(self, show: Show, event: threading.Event | None = None, clock: Callable[[], float] = time.monotonic):

@@ -1,1 +1,1 @@
-"""Measurements of speed: the network by every way (`network`), its table of costs (`tune`), the whole tool (`tool`)."""
+"""Measure speed: every way to compute the network (`network`), the table of costs (`tune`), the whole tool (`tool`)."""

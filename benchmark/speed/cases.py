@@ -1,4 +1,4 @@
-"""The cases for measuring the network: real frames of any size, and the threshold ratio for a given cost."""
+"""The cases in which the network is measured: real frames of any size, and the threshold ratios for given costs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,22 +9,22 @@ from torch import Tensor
 
 from datasets.clips import EXAMPLE, decode_clip
 from models import Interpolation, WaveletVFI
-from models.bands import Bands, haar_pyramid
+from models.bands import Bands, haar_pyramid, smallest_allowed
 from utils import read_image
 
 CLIP, FIRST = EXAMPLE.stem, 43  # the default frames
-# Of the search for a ratio. More would find the very threshold of a detail, which rounding then decides.
-STEPS = 15  # halvings
-RANGE = 1e9  # between the largest and the smallest ratio tried
+LESS = 1 - 2**-10  # a ratio times this has a cost above the one that was asked for
 
 
 def load_frames(files: Sequence[Path], size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
     """Return two frames, scaled to (width, height): (1, 3, height, width) in [0, 1] each.
 
     Args:
-        files: two images; none for two frames of the example clip.
+        files: two images, or none for two frames of the example clip.
+        size: width and height in pixels.
     Raises:
-        FileNotFoundError, ValueError: no such image or clip; images of two sizes.
+        FileNotFoundError: there is no such image or clip.
+        ValueError: a file cannot be read, or the images differ in size.
     """
     if files:
         images = [read_image(path) for path in files]
@@ -40,31 +40,33 @@ def load_frames(files: Sequence[Path], size: tuple[int, int], device: torch.devi
 
 @torch.inference_mode()
 def find_ratios(network: WaveletVFI, img0: Tensor, img1: Tensor, costs: Sequence[float]) -> list[float]:
-    """Return the ratio for each cost, a fraction of the dense multiply-accumulates: the closest one; 0 for cost 1.
+    """Return the threshold ratios whose costs are closest to the wanted ones; 0 for cost 1.
 
-    The network runs once, with ratio 0: larger ratios leave its details as they are or drop them (`Bands.at`).
+    The network runs once, with ratio 0. Larger ratios keep its details or drop them (`Bands.at`).
+
+    Args:
+        img0, img1: (1, 3, H, W) in [0, 1].
+        costs: multiply-accumulates of the sparse convolutions, as fractions of the dense ones.
     """
     output = network.interpolate_details(img0, img1, ratio=0.0)
     bands = _all_bands(network, output)
     ceiling = bands.largest_ratio()
 
-    def cost(ratio: Tensor) -> float:
-        return network.synthesis.cost_of(bands.at(ratio)).item()
+    def cost(ratio: Tensor) -> Tensor:
+        return network.synthesis.cost_of(bands.at(ratio))
 
     def closest(wanted: float) -> float:
         if wanted == 1:
             return 0.0
-        below, above = ceiling / RANGE, ceiling * 2
-        for _ in range(STEPS):
-            middle = below.sqrt() * above.sqrt()
-            below, above = (middle, above) if cost(middle) > wanted else (below, middle)
-        return min((torch.zeros_like(below), below, above), key=lambda ratio: abs(cost(ratio) - wanted)).item()
+        zero = torch.zeros_like(ceiling)
+        enough = smallest_allowed(zero, ceiling, lambda ratio: cost(ratio) <= wanted)
+        return min((zero, enough * LESS, enough), key=lambda ratio: abs(cost(ratio).item() - wanted)).item()
 
     return [closest(wanted) for wanted in costs]
 
 
 def _all_bands(network: WaveletVFI, output: Interpolation) -> Bands:
-    """Return the bands of one pair's frame, or of the correction in that form, made with ratio 0."""
+    """Return the bands of an output that was made with ratio 0. In the correction form, they are the correction's."""
     lows, highs = haar_pyramid(output.merged) if network.config.correction else ([0] * 5, [0] * 4)
     made, nothing = output.candidates[0], torch.zeros_like(output.candidates[0].ratio)
     bands = Bands(made.low - lows[4], lows, made.low - lows[4])

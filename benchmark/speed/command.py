@@ -1,4 +1,4 @@
-"""The command line of `benchmark/speed.py`. All that is compared takes turns, so that a busy machine disturbs it alike.
+"""The command line of `benchmark/speed.py`. Compared calls take turns, so that a busy machine slows all of them alike.
 
     python benchmark/speed.py --network --sizes 448x256 1280x720 --costs 1 0.4 0.2 \\
         --paths masked auto folded gather auto:bf16 --threads 2 --repeats 5
@@ -8,19 +8,20 @@
     pip install --no-deps --target reference_wavelets pytorch_wavelets==1.3.0 "setuptools<81"
     python benchmark/speed.py --wavelets --reference_wavelets reference_wavelets --threads 2
 
---network: every path of computing the network beside the published formula (path masked, in float32), on two real
-frames, with the same threshold ratios: medians, their ratio, operations, peak memory, and how far the frame is from
-that of the published formula. On a CPU the memory is what a new process grows by in its first call. All is written to
-results/speed: table.md, speed.json and, with --plot, speed.png.
+--network measures each path, which is a way to compute the network, beside the published formula (path masked, in
+float32). All paths get the same two real frames and threshold ratios. The table shows median times and their ratio,
+operations, peak memory, and the difference from the frame of the published formula. On a CPU, the memory is the growth
+of a new process in its first call. The results are written to results/speed: table.md, speed.json and, with --plot,
+speed.png.
 
---tool: frames per second of interpolate.py with its default options, beside FFmpeg's minterpolate and, behind the same
-pipeline, beside peers and a free network; the shares of reading, network and encoding. Written to results/speed:
-tool.md and tool.json. It takes about five minutes.
+--tool measures frames per second of interpolate.py with its default options, beside FFmpeg's minterpolate. It also
+measures the pipeline with peers and with a free network in the place of ours, and the shares of reading, network and
+encoding. The results are written to results/speed: tool.md and tool.json. This takes about five minutes.
 
---tune: the rows of the table by which `--sparse auto` chooses (models/sparse/costs.py), measured on this machine, as
-shares of CPU time of one thread, so that other load matters little; about ten minutes.
+--tune measures the table by which `--sparse auto` chooses (models/sparse/costs.py) on this machine. It measures CPU
+time of one thread, so that other load matters little. This takes about ten minutes.
 
---wavelets: one Haar level, our `pytorch_wavelets` beside PyPI's of the same name.
+--wavelets measures one Haar level of our `pytorch_wavelets` beside the package of this name on PyPI.
 """
 
 import argparse
@@ -47,19 +48,21 @@ PATHS = ("masked", "auto", "folded", "gather")
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", action="store_true", help="compare the paths of the network")
-    parser.add_argument("--tool", action="store_true", help="time interpolate.py beside FFmpeg and peers")
+    parser.add_argument("--network", action="store_true", help="compare the ways to compute the network")
+    parser.add_argument("--tool", action="store_true", help="compare interpolate.py with FFmpeg and peers")
     parser.add_argument("--wavelets", action="store_true", help="compare the Haar transforms")
     parser.add_argument("--tune", action="store_true", help="measure the table by which --sparse auto chooses")
     parser.add_argument(
-        "--threads", type=_count, help=f"CPU threads of PyTorch (tool: 1, as interpolate.py; {torch.get_num_threads()})"
+        "--threads", type=_count, help=f"CPU threads of PyTorch ({torch.get_num_threads()}; tool: 1, as interpolate.py)"
     )
-    parser.add_argument("--repeats", type=_count, help="timed calls of each (network, tune: 5, tool: 1, wavelets: 200)")
+    parser.add_argument("--repeats", type=_count, help="timed calls of each (network, tune: 5; tool: 1; wavelets: 200)")
     parser.add_argument(
         "--sizes", type=_size, nargs="+", metavar="WxH",
-        help="scaled to (network: 448x256; tool: 640x272 1280x720 1920x1080)",
+        help="sizes of the frames, which are scaled (network: 448x256; tool: 640x272 1280x720 1920x1080)",
     )  # fmt: skip
-    parser.add_argument("--output", type=Path, default=Path("results/speed"), help="folder (results/speed)")
+    parser.add_argument(
+        "--output", type=Path, default=Path("results/speed"), help="folder of the results (results/speed)"
+    )
     _add_network_options(parser.add_argument_group("--network"))
     _add_tool_options(parser.add_argument_group("--tool"))
     group = parser.add_argument_group("--wavelets")
@@ -88,7 +91,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def compare_paths(args: argparse.Namespace) -> None:
-    """Measure the network, print the tables and write them to the output folder."""
+    """Measure the network. Print the tables and write them into the output folder."""
     args.output.mkdir(parents=True, exist_ok=True)
     setting = Setting(
         checkpoint=args.checkpoint or default_checkpoint(),
@@ -112,7 +115,7 @@ def compare_paths(args: argparse.Namespace) -> None:
 
 
 def compare_tools(args: argparse.Namespace) -> None:
-    """Measure the whole tool and print the table. The output folder has it after each size."""
+    """Measure the whole tool and print the table. After each size, the table so far is written into the folder."""
     args.output.mkdir(parents=True, exist_ok=True)
     peers = tuple(map(open_peer, args.peer))
     setting = ToolSetting(args.clip, args.length, peers, args.threads or 1, repeats=args.repeats or 1)
@@ -125,18 +128,22 @@ def compare_tools(args: argparse.Namespace) -> None:
 
 def _add_tool_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--clip", type=Path, default=EXAMPLE, help="a video; default: examples/bird.mp4")
-    group.add_argument("--length", type=_count, default=24, help="frames taken of it, at least 2 (24)")
+    group.add_argument("--length", type=_count, default=24, help="number of its frames to use, at least 2 (24)")
     group.add_argument(
         "--peer", action="append", default=[], metavar="MODULE:FUNCTION",
-        help="another network as a function of two tensors (B, 3, H, W), and of t if it takes three; repeatable",
+        help="another network: a function of two tensors (B, 3, H, W), and of t if it takes three; can be repeated",
     )  # fmt: skip
 
 
 def _add_network_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--checkpoint", type=Path, help="weights; default: the released ones if there, else the shipped")
-    group.add_argument("--config", choices=CONFIGS, default="base", help="widths, where the weights do not tell them")
+    group.add_argument(
+        "--checkpoint", type=Path, help="weights; default: the released ones if present, else the shipped"
+    )
+    group.add_argument(
+        "--config", choices=CONFIGS, default="base", help="the network, if the weights do not name it (base)"
+    )
     group.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (cpu)")
-    group.add_argument("--tf32", action="store_true", help="let a GPU compute float32 with TF32")
+    group.add_argument("--tf32", action="store_true", help="let a GPU use TF32 for float32")
     group.add_argument(
         "--frames", type=Path, nargs=2, metavar="IMAGE", help="two images; default: two frames of examples/bird.mp4"
     )
@@ -145,20 +152,20 @@ def _add_network_options(group: argparse._ArgumentGroup) -> None:
         type=_cost,
         nargs="+",
         metavar="C",
-        help="multiply-accumulates of the sparse convolutions, 1 being dense (1 0.4 0.2; with --plot 0.05 to 1)",
+        help="multiply-accumulates of the sparse convolutions, where 1 is dense (1 0.4 0.2; with --plot 0.05 to 1)",
     )
     group.add_argument(
         "--paths",
         type=_path,
         nargs="+",
         metavar="METHOD[:PRECISION]",
-        help=f"besides the published formula ({' '.join(PATHS[1:])})",
+        help=f"the paths to compare with the published formula ({' '.join(PATHS[1:])})",
     )
     group.add_argument(
-        "--cpu_time", "--cpu-time", action="store_true", help="measure CPU time, with --threads 1 on a busy machine"
+        "--cpu_time", "--cpu-time", action="store_true", help="measure CPU time; with --threads 1 for a busy machine"
     )
-    group.add_argument("--parts", action="store_true", help="also the time of each part")
-    group.add_argument("--no_memory", "--no-memory", action="store_true", help="leave out the peak memory")
+    group.add_argument("--parts", action="store_true", help="also measure the time of each part")
+    group.add_argument("--no_memory", "--no-memory", action="store_true", help="do not measure the peak memory")
     group.add_argument("--plot", action="store_true", help="draw time against cost")
 
 

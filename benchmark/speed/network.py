@@ -1,4 +1,7 @@
-"""The network by every path, beside the published formula: time, parts, memory, operations, and the frame itself."""
+"""Measure the network by every path, beside the published formula: time, parts, memory, operations, and the frame.
+
+A path is a way to compute the network: a method for its sparse convolutions, and a precision.
+"""
 
 import concurrent.futures
 import functools
@@ -23,14 +26,18 @@ from .timing import interleaved_medians, interleaved_parts, memory_growth
 
 
 class NetworkPath(NamedTuple):
-    """A way to compute the network. method: one of `METHODS`. precision: one of `PRECISIONS`."""
+    """A way to compute the network.
+
+    method: one of `METHODS`.
+    precision: one of `PRECISIONS`.
+    """
 
     method: str
     precision: str = "float32"
 
     @classmethod
     def parse(cls, text: str) -> "NetworkPath":
-        """Parse METHOD or METHOD:PRECISION. Raises ValueError for unknown ones."""
+        """Parse METHOD or METHOD:PRECISION. Raise ValueError if one of them is unknown."""
         method, _, precision = text.partition(":")
         path = cls(method, precision or "float32")
         if method not in METHODS or path.precision not in PRECISIONS or text.endswith(":"):
@@ -50,10 +57,16 @@ PUBLISHED = NetworkPath("masked")
 class Setting(NamedTuple):
     """The setting that all measurements share.
 
-    frames: two image files, or none for the default ones. threads: of PyTorch on the CPU.
-    repeats: timed calls of each path. parts, memory: True if these are measured too.
+    checkpoint: the weights.
+    config: the name of the configuration, if the weights do not contain it.
+    device: the device of the network.
+    frames: two image files, or none for the default ones.
+    threads: CPU threads of PyTorch.
+    repeats: timed calls of each path.
+    parts: True also measures the times of the parts.
+    memory: True also measures the memory.
     tf32: True lets a GPU use TF32 for float32.
-    cpu_time: True counts the CPU time of all threads of the process instead of the time that passes.
+    cpu_time: True measures the CPU time of all threads of the process instead of the elapsed time.
     """
 
     checkpoint: Path
@@ -69,13 +82,24 @@ class Setting(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One path at one size and cost.
+    """The measurements of one path at one size and cost.
 
-    size: (width, height). asked: the cost asked for; ratio: the threshold ratio for it; cost: the cost reached.
-    seconds: median; relative: to the published formula in float32. saved: the share of time saved over the share of
-    operations saved, None where no operations are saved. memory: peak growth in MiB, None if not measured.
-    difference, psnr: of the frame against the published formula's, largest and in dB. fixed: the share of the dense
-    network's multiply-accumulates that no mask reduces. parts: seconds of PARTS and the "whole", if measured.
+    size: (width, height) of the frames.
+    asked: the cost that was asked for.
+    ratio: the threshold ratio for it.
+    cost: the cost that this ratio has.
+    path: the path in words.
+    seconds: the median time.
+    relative: the time divided by that of the published formula in float32.
+    published_gmacs: 10^9 operations, as published tables count them.
+    executed_gmacs: 10^9 multiply-accumulates that were computed.
+    saved: the saved share of the time divided by the saved share of the operations; None if no operations are saved.
+    memory: the peak growth in MiB, None if it was not measured.
+    relative_memory: the memory divided by that of the published formula.
+    difference: the largest difference from the frame of the published formula.
+    psnr: the PSNR of the frame against that of the published formula, in dB.
+    fixed: the share of the dense network's multiply-accumulates that no mask reduces.
+    parts: the seconds of each of PARTS and of the "whole", None if they were not measured.
     """
 
     size: tuple[int, int]
@@ -99,10 +123,11 @@ class Row(NamedTuple):
 def measure_network(
     setting: Setting, paths: Sequence[NetworkPath], sizes: Sequence[tuple[int, int]], costs: Sequence[float]
 ) -> list[Row]:
-    """Return a row per size, cost and path, in that order. The published formula is always the first path.
+    """Measure every path. Return a row per size, cost and path, in this order, where the published formula is first.
 
     Raises:
-        FileNotFoundError, ValueError: no such weights or frames; a path that this device does not have.
+        FileNotFoundError: there are no such weights or frames.
+        ValueError: weights or frames cannot be read, or the device does not support a path.
     """
     if setting.device.type not in ("cpu", "cuda"):
         raise ValueError(f"times are measured on cpu or cuda, got {setting.device}")
@@ -123,6 +148,7 @@ def measure_network(
 
 
 def open_network(setting: Setting, path: NetworkPath) -> WaveletVFI:
+    """Return the network that is computed by a path."""
     return waveletvfi(
         setting.checkpoint,
         config=setting.config,
@@ -140,7 +166,7 @@ def _measure_case(
     asked: float,
     ratio: float,
 ) -> Iterator[Row]:
-    """Give the rows of one size and cost, the published formula first."""
+    """Yield the rows of one size and cost, the published formula first."""
     each: dict[str, Any] = {"repeats": setting.repeats, "warmup": 1, "device": setting.device}
     if setting.cpu_time:
         each["clock"] = time.process_time
@@ -163,7 +189,12 @@ def _measure_case(
 
 
 class _Output(NamedTuple):
-    """frame: (1, 3, H, W). The rest as in `Row`, but for fixed: GMACs that no mask reduces."""
+    """The frame of a path, and its operations.
+
+    frame: (1, 3, H, W) in [0, 1].
+    cost, published_gmacs, executed_gmacs: as in `Row`.
+    fixed: 10^9 multiply-accumulates that no mask reduces.
+    """
 
     frame: Tensor
     cost: float
@@ -192,7 +223,7 @@ def _memory(
     size: tuple[int, int],
     ratio: float,
 ) -> float | None:
-    """Return the memory in MiB; on a CPU, a process of its own measures it."""
+    """Return the memory in MiB. On a CPU, a new process measures it."""
     if not setting.memory:
         return None
     if setting.device.type == "cuda":

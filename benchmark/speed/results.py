@@ -27,14 +27,14 @@ TOOL_COLUMNS = (
     *(f"{stage} busy" for stage in STAGES),
     "time without a network",
 )
-#: Okabe and Ito's colours, told apart by colour-blind readers too.
+#: The colours of Okabe and Ito, which colour-blind readers can distinguish, too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = "os^Dv*"
 INK, FAINT = "#222222", "#888888"
 
 
 def format_tables(rows: list[Row]) -> str:
-    """Markdown: a row per size, cost and path; below, if they were measured, the parts."""
+    """Return Markdown: a row per size, cost and path, and a second table with the parts if they were measured."""
     lines = [_line(COLUMNS), _line(["---"] * len(COLUMNS)), *(_line(_cells(row)) for row in rows)]
     if rows[0].parts:
         columns = ("size", "cost", "path", *(f"{part} (ms)" for part in PARTS), "whole (ms)")
@@ -58,9 +58,9 @@ def describe(setting: Setting) -> str:
 
 
 def write_report(folder: Path, setting: Setting, rows: list[Row]) -> dict[str, Any]:
-    """Write table.md and speed.json into a folder; returns what the latter holds, for `draw`.
+    """Write table.md and speed.json into a folder. Return the content of the latter, for `draw`.
 
-    Infinite PSNR (equal frames) is written as the string "inf".
+    An infinite PSNR (of equal frames) is written as the string "inf".
     """
     report = {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
@@ -84,7 +84,7 @@ def write_report(folder: Path, setting: Setting, rows: list[Row]) -> dict[str, A
 
 
 def format_tool_table(rows: list[ToolRow]) -> str:
-    """Return Markdown: a row per size and method; a method that could not run says why."""
+    """Return Markdown: a row per size and method. If a method could not run, its row has the reason."""
     return "\n".join([_line(TOOL_COLUMNS), _line(["---"] * len(TOOL_COLUMNS)), *(_line(_tool_cells(r)) for r in rows)])
 
 
@@ -92,16 +92,16 @@ def describe_tool(setting: ToolSetting, device: torch.device) -> str:
     """Return two lines of Markdown that explain the table."""
     machine = describe_machine(device)
     return (
-        f"{setting.length} frames of {setting.clip.name}, scaled, made twice as many; {machine['device']}, "
-        f"PyTorch {machine['torch']}; median of {setting.repeats} run(s). The first two rows of a size are programs, "
-        f"the others the pipeline in one process with {setting.threads} thread(s).\n"
-        "Busy: share of the time of the run; stages run beside each other. Time without a network: that of the "
-        "pipeline with a free network, as a share of this row's."
+        f"The rate of {setting.length} frames of {setting.clip.name}, scaled, is doubled; {machine['device']}, "
+        f"PyTorch {machine['torch']}; median of {setting.repeats} run(s). The first two rows of a size are programs. "
+        f"The others are the pipeline in one process with {setting.threads} thread(s).\n"
+        "Busy: the share of the time of the run; stages run at the same time. Time without a network: the time of the "
+        "pipeline with a free network, as a share of this row's time."
     )
 
 
 def write_tool_report(folder: Path, setting: ToolSetting, rows: list[ToolRow], device: torch.device) -> str:
-    """Write tool.md and tool.json into a folder. Return the text of the former."""
+    """Write tool.md and tool.json into a folder. Return the text of tool.md."""
     report = {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -121,7 +121,12 @@ def write_tool_report(folder: Path, setting: ToolSetting, rows: list[ToolRow], d
 
 
 def draw(path: Path, report: dict[str, Any]) -> None:
-    """Draw time against cost, both relative to dense, a panel per size. report: as `write_report` returns it."""
+    """Draw time against cost, both relative to the dense network, with a panel per size.
+
+    Args:
+        path: the file to write.
+        report: the result of `write_report`.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -148,7 +153,7 @@ def draw(path: Path, report: dict[str, Any]) -> None:
 
 
 def _draw_panel(axes: Any, rows: list[dict[str, Any]]) -> None:
-    """axes: of matplotlib. rows: of one size."""
+    """Draw the rows of one size."""
     others = [path for path in dict.fromkeys(row["path"] for row in rows) if path != str(PUBLISHED)]
     styles = {str(PUBLISHED): {"color": FAINT, "marker": "."}}
     for index, path in enumerate(others):
@@ -157,7 +162,7 @@ def _draw_panel(axes: Any, rows: list[dict[str, Any]]) -> None:
         points = sorted((row["cost"], row["relative"]) for row in rows if row["path"] == path)
         name = "published formula" if path == str(PUBLISHED) else path
         axes.plot(*zip(*points, strict=True), label=name, linewidth=1.8, markersize=5, **style)
-    # Fewer operations and as much less time, by the published formula; a path that needs fewer can be below.
+    # The time of the published formula if it fell as its operations do. A path with fewer operations can be faster.
     ideal = {"color": INK, "linestyle": (0, (4, 3)), "linewidth": 1.3, "label": "ideal: time as operations"}
     axes.plot([0, 1], [rows[0]["fixed"], 1], **ideal)
     axes.set_xlim(0, 1.02)

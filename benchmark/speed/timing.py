@@ -1,4 +1,4 @@
-"""Times of calls that take turns, times of the network's parts inside a call, and the memory that a call takes."""
+"""Measure the times of calls that take turns, the times of the network's parts, and the memory of a call."""
 
 import contextlib
 import gc
@@ -30,7 +30,14 @@ def interleaved_medians(
     device: torch.device = CPU,
     clock: Clock = time.perf_counter,
 ) -> list[float]:
-    """Median seconds of each call, the calls taking turns (A B C A B C ...), after `warmup` untimed rounds."""
+    """Return the median seconds of each call. The calls take turns (A B C A B C ...).
+
+    Args:
+        repeats: timed calls of each.
+        warmup: untimed rounds before them.
+        device: the device on which the calls compute.
+        clock: returns seconds; used unless the device is a GPU.
+    """
     seconds = [[] for _ in calls]
     for turn in range(warmup + repeats):
         for call, taken in zip(calls, seconds, strict=True):
@@ -43,7 +50,7 @@ def interleaved_medians(
 
 
 class Stopwatch:
-    """Seconds by name: of the host by a clock, or on a GPU of its stream, without making the host wait in between."""
+    """Seconds by name. They are measured by a clock, or on a GPU by events in its stream, without waiting for it."""
 
     def __init__(self, device: torch.device, clock: Clock = time.perf_counter):
         self.device, self.clock = device, clock
@@ -51,12 +58,13 @@ class Stopwatch:
 
     @contextlib.contextmanager
     def measure(self, name: str) -> Iterator[None]:
+        """Measure the time of the block."""
         start = self._mark()
         yield
         self._marks.append((name, start, self._mark()))
 
     def around(self, function: Callable, name: str | Callable[..., str]) -> Callable:
-        """`function`, measured. name: its name, or what finds it among the arguments."""
+        """Return `function` with its time measured. `name` may be a function of the arguments that returns the name."""
 
         def measured(*args, **options):
             with self.measure(name if isinstance(name, str) else name(*args)):
@@ -65,7 +73,7 @@ class Stopwatch:
         return measured
 
     def seconds(self) -> dict[str, float]:
-        """Return the sum for every name."""
+        """Return the sum of the seconds of every name."""
         on_gpu, total = self.device.type == "cuda", {}
         if on_gpu:
             torch.cuda.synchronize(self.device)
@@ -91,10 +99,10 @@ def interleaved_parts(
     device: torch.device = CPU,
     clock: Clock = time.perf_counter,
 ) -> list[dict[str, float]]:
-    """Median seconds of each of PARTS, and of the "whole", inside `call(network)`, the networks taking turns.
+    """Return the median seconds of each of PARTS and of the "whole" in `call(network)`. The networks take turns.
 
-    "motion" is MP-Net and the merged frame, "context" the encoders, "level l" the context of the level (warps), its
-    convolution and its heads. What is left of the whole is REST, padding and the counting of operations included.
+    "motion" is MP-Net and the merged frame. "context" is the encoders. "level l" is the context of the level (warps),
+    its convolution and its heads. The rest of the whole is REST, including padding and counting of operations.
     """
     measured = [[] for _ in networks]
     for turn, (network, results) in itertools.product(range(warmup + repeats), zip(networks, measured, strict=True)):
@@ -110,7 +118,7 @@ def interleaved_parts(
 
 @contextlib.contextmanager
 def _measured_parts(network: WaveletVFI, watch: Stopwatch) -> Iterator[None]:
-    """Measure the parts of a network inside the context."""
+    """Measure the parts of a network inside the block."""
     net = network.synthesis
     convs, synthesise = list(net.levels), net.forward
 
@@ -119,7 +127,7 @@ def _measured_parts(network: WaveletVFI, watch: Stopwatch) -> Iterator[None]:
 
     def with_dense_context(context: list, *args: object) -> list:
         with watch.measure("level 4"):
-            _ = context[3].dense  # kept, so that the network finds it made
+            _ = context[3].dense  # the network uses this result again
         return synthesise(context, *args)
 
     coarsest = [(part, "forward") for part in (net.coarsest, net.low_head)] + [(net.high_heads[3], "masked")]
@@ -136,7 +144,7 @@ def _measured_parts(network: WaveletVFI, watch: Stopwatch) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replaced(owner: object, name: str, function: Callable) -> Iterator[None]:
-    """Replace `owner.name` by another function inside the context."""
+    """Replace `owner.name` by another function inside the block."""
     own = vars(owner).get(name)
     setattr(owner, name, function)
     try:
@@ -149,9 +157,10 @@ def replaced(owner: object, name: str, function: Callable) -> Iterator[None]:
 
 
 def memory_growth(call: Callable[[], object], device: torch.device = CPU) -> float:
-    """Return the MiB that a call needs at its peak beyond the memory in use before.
+    """Return the MiB that a call needs at its peak, beyond the memory that was used before.
 
-    On a CPU: of the resident set, for which the process should be fresh. On a GPU: of PyTorch's allocations.
+    On a CPU, this is the growth of the resident set, so the process should be new. On a GPU, it is that of PyTorch's
+    allocations.
     """
     gc.collect()
     if device.type == "cuda":
@@ -162,26 +171,26 @@ def memory_growth(call: Callable[[], object], device: torch.device = CPU) -> flo
         return (torch.cuda.max_memory_allocated(device) - before) / MIB
     before, highest = _watermark()
     call()
-    return max(highest() - before, 0) / MIB  # Linux keeps both to within some pages
+    return max(highest() - before, 0) / MIB  # Linux counts both with an error of some pages
 
 
 def _watermark() -> tuple[int, Callable[[], int]]:
-    """Return the bytes of the resident set now, and a function for the highest value from now on."""
+    """Return the bytes of the resident set now, and a function that returns the highest value from now on."""
     try:
-        RESET.write_text("5")  # Linux: the highest resident set starts anew from the present one
+        RESET.write_text("5")  # on Linux, this resets the highest resident set to the present one
         return _resident("VmRSS"), lambda: _resident("VmHWM")
-    except OSError:  # another system, or not allowed: the mark may stand above what a call needs
+    except OSError:  # another system, or not allowed: an earlier peak may hide that of the call
         return _highest_resident(), _highest_resident
 
 
 def _resident(name: str) -> int:
-    """Return the bytes in a line of Linux's report on this process, by the name of the line."""
+    """Return the bytes in the line `name` of Linux's report on this process."""
     line = next(line for line in STATUS.read_text().splitlines() if line.startswith(name))
     return int(line.split()[1]) * 1024
 
 
 def _highest_resident() -> int:
-    """Return the bytes of the largest resident set so far."""
+    """Return the bytes of the highest resident set so far."""
     import resource  # not on Windows
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

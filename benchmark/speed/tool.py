@@ -1,11 +1,11 @@
-"""The whole tool: frames per second of `interpolate.py`, beside FFmpeg's `minterpolate` and other networks.
+"""Measure the whole tool: frames per second of `interpolate.py`, beside FFmpeg's `minterpolate` and other networks.
 
 Two kinds of runs are measured:
 
-- Programs: `interpolate.py` with its default options, and FFmpeg, each a process of its own, as a user starts them.
+- Programs: `interpolate.py` with its default options, and FFmpeg. Each is a process, as a user starts it.
 - Pipelines: `video.convert` in this process, with our network, with a peer, or with the average of the two frames.
-  Only the network differs, so that the average shows the cost of everything else. Clocks around the stages tell the
-  seconds in which each was busy. Stages run beside each other, so that their shares may add up to more than 1.
+  Only the network differs, so the average shows the cost of everything else. Clocks measure the seconds in which each
+  stage was busy. Stages run at the same time, so their shares may add up to more than 1.
 """
 
 import functools
@@ -41,15 +41,18 @@ OURS, IN_PROCESS, FFMPEG, FREE = "interpolate.py", "our network", "ffmpeg minter
 MISSING = "ffmpeg is not on PATH"
 STAGES = ("decode", "network", "encode")
 SIZES = ((640, 272), (1280, 720), (1920, 1080))
-#: As interpolate.py encodes by default, so that both programs encode alike.
+#: FFmpeg's options for the encoder that interpolate.py uses by default.
 ENCODER = ("-c:v", "libx264", "-crf", "18", "-preset", "medium")
 
 
 class ToolSetting(NamedTuple):
     """The setting that all runs share.
 
-    clip: the video that is scaled. length: frames taken of it. peers: networks for the same pipeline.
-    threads: of PyTorch in the pipelines of this process. repeats: runs of each; the median counts.
+    clip: the video, which is scaled.
+    length: the number of its frames that are used.
+    peers: other networks for the pipeline.
+    threads: CPU threads of PyTorch in the pipelines of this process.
+    repeats: runs of each, of which the median counts.
     """
 
     clip: Path = EXAMPLE
@@ -62,9 +65,10 @@ class ToolSetting(NamedTuple):
 class Run(NamedTuple):
     """One run from the input file to the output file.
 
-    frames: frames of the output. seconds: time that passed. first: seconds of a run for two input frames, which is the
-    start-up and one made frame; None for a pipeline. stages: seconds in which "decode", "network" and "encode" were
-    busy; None for a program.
+    frames: the number of frames in the output.
+    seconds: the elapsed time.
+    first: the seconds of a run for two input frames, which is the start-up and one made frame; None for a pipeline.
+    stages: the seconds in which "decode", "network" and "encode" were busy; None for a program.
     """
 
     frames: int
@@ -74,10 +78,13 @@ class Run(NamedTuple):
 
 
 class ToolRow(NamedTuple):
-    """One method at one size.
+    """The measurement of one method at one size.
 
-    size: (width, height). method: its name. run: the median run; None if there is none. note: why there is none.
-    overhead: seconds with a free network over seconds with this one; None for a program.
+    size: (width, height) of the frames.
+    method: the name of the method.
+    run: the median run, or None if the method could not run.
+    note: the reason for a missing run.
+    overhead: the seconds with a free network divided by the seconds with this one; None for a program.
     """
 
     size: tuple[int, int]
@@ -88,7 +95,7 @@ class ToolRow(NamedTuple):
 
 
 class PeerModel:
-    """A peer (`benchmark.methods.Function`) in the place of the network of `video.convert`."""
+    """A peer (`benchmark.methods.Function`) as a network for `video.convert`."""
 
     def __init__(self, peer: Function):
         self._peer, self.fingerprint = peer, peer.name
@@ -96,18 +103,19 @@ class PeerModel:
 
     @torch.no_grad()
     def interpolate(self, img0: Tensor, img1: Tensor, *, t: float = 0.5, **_: float | None) -> Tensor:
-        """Return the frame at time t of two (1, 3, H, W) in [0, 1]."""
+        """Return the frame at time t between two frames (1, 3, H, W) in [0, 1]."""
         return self._peer.predict(img0, img1, [0], t)[0].frame
 
 
 def measure_tool(setting: ToolSetting, sizes: Sequence[tuple[int, int]]) -> Iterator[list[ToolRow]]:
-    """Give the rows of each size: the two programs, our network, the peers, the free network.
+    """Yield the rows of each size: the two programs, our network, the peers, the free network.
 
     Raises:
-        FileNotFoundError, ValueError: no such clip, or fewer than two frames in it; a program that fails.
+        FileNotFoundError: there is no such clip.
+        ValueError: the clip has fewer than two frames, or a program fails.
     """
     device = pick_device()
-    ours = waveletvfi(default_checkpoint(), device=device, precision=choose_precision(device))  # as interpolate.py
+    ours = waveletvfi(default_checkpoint(), device=device, precision=choose_precision(device))  # as in interpolate.py
     pipelines = {IN_PROCESS: ours}
     pipelines |= {peer.name: PeerModel(peer) for peer in setting.peers} | {FREE: PeerModel(average())}
     with (
@@ -129,7 +137,7 @@ def measure_tool(setting: ToolSetting, sizes: Sequence[tuple[int, int]]) -> Iter
 def _compare(
     size: tuple[int, int], runs: dict[str, Callable[[], Run] | None], repeats: int, bar: tqdm
 ) -> Iterator[ToolRow]:
-    """Measure the runs in turns and give a row for each."""
+    """Measure the runs, which take turns, and yield a row for each."""
     found: dict[str, list[Run]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
@@ -149,7 +157,8 @@ def scale_clip(source: Path, size: tuple[int, int], length: int, path: Path) -> 
     """Write the first `length` frames of a video, scaled to (width, height), as H.264 of high quality.
 
     Raises:
-        FileNotFoundError, ValueError: there is no such video, or fewer than two frames in it.
+        FileNotFoundError: there is no such video.
+        ValueError: it cannot be read, or has fewer than two frames.
     """
     reader, count = VideoReader(source), 0
     with av.open(str(path), "w") as container:
@@ -174,18 +183,18 @@ def has_ffmpeg() -> bool:
 
 
 def interpolate_command(clip: Path, output: Path) -> list[str]:
-    """Return the command of a user who doubles the frames of a clip."""
+    """Return the command with which a user doubles the rate of a clip."""
     return [sys.executable, str(ROOT / "interpolate.py"), str(clip), "--output", str(output), "--overwrite"]
 
 
 def ffmpeg_command(clip: Path, output: Path) -> list[str]:
-    """Return the same command for FFmpeg's motion compensation."""
+    """Return the command that does the same with FFmpeg's motion compensation."""
     doubled = f"minterpolate=fps={2 * VideoReader(clip).rate}:mi_mode=mci"
     return ["ffmpeg", "-nostdin", "-v", "error", "-y", "-i", str(clip), "-vf", doubled, *ENCODER, str(output)]
 
 
 def run_program(command: Callable[[Path, Path], list[str]], clip: Path, short: Path) -> Run:
-    """Run a program on the clip and on its first two frames. Raises ValueError if it fails."""
+    """Run a program on the clip and on its first two frames. Raise ValueError if it fails."""
     output = clip.with_name("made.mp4")
     seconds = []
     for source in (short, clip):
@@ -199,7 +208,7 @@ def run_program(command: Callable[[Path, Path], list[str]], clip: Path, short: P
 
 
 def run_pipeline(clip: Path, short: Path, model: Model, device: torch.device, threads: int) -> Run:
-    """Run the pipeline in this process with all stages clocked, after a run on `short` that does not count."""
+    """Run the pipeline in this process and measure its stages, after an unmeasured run on `short`."""
     watch, output = Stopwatch(torch.device("cpu")), clip.with_name("made.mp4")
     run = functools.partial(convert, output=output, model=model, device=device, overwrite=True, threads=threads)
     run([short])
@@ -211,7 +220,7 @@ def run_pipeline(clip: Path, short: Path, model: Model, device: torch.device, th
 
 @contextmanager
 def _clocked_stages(watch: Stopwatch, model: Model, device: torch.device) -> Iterator[None]:
-    """Measure the reading of frames, the calls of the network and the encoding of frames inside the context."""
+    """Measure the decoding, the network and the encoding inside the block."""
     name = "interpolate_details" if hasattr(model, "interpolate_details") else "interpolate"
     call, frames = getattr(model, name), VideoReader.frames
 

@@ -1,4 +1,7 @@
-"""The table of `models/sparse/costs.py` for this machine: a level by every way, at several densities of its mask."""
+"""Measure the table of `models/sparse/costs.py` on this machine: each way to compute a sparse level, for several masks.
+
+The halo of a mask is the mask dilated by 3x3 pixels. The density of a map is the part of its pixels that are active.
+"""
 
 import statistics
 import time
@@ -20,14 +23,20 @@ from models.sparse.costs import Row, processor
 from models.synthesis import SPARSE_LEVELS
 
 WAYS = ("folded", "windows", "winograd")
-DENSITIES = (0.03, 0.1, 0.25, 0.5, 0.75, 1.0)  # of masks; their halos are denser
+DENSITIES = (0.03, 0.1, 0.25, 0.5, 0.75, 1.0)  # of the masks; their halos are denser
 DTYPES = (torch.float32, torch.bfloat16)
-SPOT = 16  # pixels of a cell that the masks' blobs are about as large as
-BETWEEN = Config(context=(16, 32, 48, 64), synthesis=(72, 144, 216, 192))  # widths of weights of other configurations
+SPOT = 16  # pixels; about the size of a blob in a mask
+BETWEEN = Config(context=(16, 32, 48, 64), synthesis=(72, 144, 216, 192))  # widths between those of small and base
 
 
 class Shape(NamedTuple):
-    """One sparse level: its context's, coarse features' and own channels, and the size of its maps."""
+    """The shape of one sparse level.
+
+    context: channels of its context.
+    coarse: channels of the features from the coarser level.
+    width: channels of its own features.
+    height, columns: the size of its maps in pixels.
+    """
 
     context: int
     coarse: int
@@ -37,9 +46,10 @@ class Shape(NamedTuple):
 
 
 def shapes(scale: float = 1.0) -> list[Shape]:
-    """Return levels of `small`, of a network between, and of `base`, one per width, narrow ones first.
+    """Return the levels of `small`, of a network between, and of `base`: one level per width, the narrowest first.
 
-    scale: of the frames' sides; 1 stands for 1280x720, and 640x360 for `base`.
+    Args:
+        scale: the scale of the frames' sides. 1 means 1280x720, or 640x360 for `base`.
     """
     found: dict[int, Shape] = {}
     for config, size in ((find_config("small"), 1.0), (BETWEEN, 1.0), (find_config("base"), 0.5)):
@@ -51,7 +61,7 @@ def shapes(scale: float = 1.0) -> list[Shape]:
 
 
 def random_mask(shape: Shape, density: float) -> Tensor:
-    """Return a mask of 2x2 cells with smooth borders, like a network's: (1, 1, h, w), about `density` of it active."""
+    """Return a mask (1, 1, h, w) of 2x2 cells with smooth borders, like a network's, with about this density."""
     generator = torch.Generator().manual_seed(1)
     cells = shape.height // 2, shape.columns // 2
     blobs = torch.randn(1, 1, cells[0] // SPOT + 2, cells[1] // SPOT + 2, generator=generator)
@@ -62,7 +72,7 @@ def random_mask(shape: Shape, density: float) -> Tensor:
 
 @torch.inference_mode()
 def measure(shape: Shape, dtype: torch.dtype, repeats: int) -> Iterator[tuple[float, dict[str, float]]]:
-    """Give the density of the halo, and the median of CPU seconds by way, for each of `DENSITIES`."""
+    """Yield the density of the halo and the median CPU seconds of each way, for each of `DENSITIES`."""
     conv = SparseConv2d(shape.context, shape.width, coarse_channels=shape.coarse).to(dtype)
     head = SparseConv2d(shape.width, 9).to(dtype)
     size = shape.height, shape.columns
@@ -82,7 +92,7 @@ def measure(shape: Shape, dtype: torch.dtype, repeats: int) -> Iterator[tuple[fl
 
 
 def cpu_medians(call: Callable[[str], None], ways: Sequence[str], repeats: int) -> list[float]:
-    """Median seconds of the process's CPU time of each way, the ways taking turns, after an untimed round."""
+    """Return the median CPU seconds of each way. The ways take turns, after an untimed round."""
     taken: dict[str, list[float]] = {way: [] for way in ways}
     for turn in range(repeats + 1):
         for way in ways:
@@ -94,7 +104,11 @@ def cpu_medians(call: Callable[[str], None], ways: Sequence[str], repeats: int) 
 
 
 def fit(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Fit the line (start, slope), neither negative, with the least squares of errors relative to the share."""
+    """Fit a line (start, slope) by least squares of relative errors. Neither value is negative.
+
+    Args:
+        points: (density, time as a share of the time of the way "folded").
+    """
     x, y = torch.tensor(points, dtype=torch.double).T
     design = torch.stack([torch.ones_like(x), x], dim=1) / y[:, None]
     start, slope = torch.linalg.lstsq(design, torch.ones_like(y)).solution.tolist()
@@ -104,13 +118,13 @@ def fit(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
 def row_of(shape: Shape, dtype: torch.dtype, repeats: int) -> Row:
     """Measure one row of the table."""
     measured = list(measure(shape, dtype, repeats))
-    folded = statistics.median(times["folded"] for _, times in measured)  # no density changes it
+    folded = statistics.median(times["folded"] for _, times in measured)  # it does not depend on the density
     lines = (fit([(density, times[way] / folded) for density, times in measured]) for way in WAYS[1:])
     return Row(shape.width, *lines)
 
 
 def tune(*, repeats: int, scale: float = 1.0) -> None:
-    """Measure this machine and print the rows, as they are pasted into the table."""
+    """Measure this machine and print the rows for the table."""
     torch.set_num_threads(1)
     print(f"# {processor()}, one thread, PyTorch {torch.__version__}")
     levels = shapes(scale)

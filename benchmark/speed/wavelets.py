@@ -1,4 +1,4 @@
-"""Our wavelets beside PyPI's `pytorch_wavelets`: one Haar level of 1x3x720x1280, forward and inverse."""
+"""Measure our wavelets beside PyPI's `pytorch_wavelets`: one Haar level of 1x3x720x1280, forward and inverse."""
 
 import importlib
 import sys
@@ -11,15 +11,20 @@ import pytorch_wavelets
 
 from .timing import interleaved_medians
 
-REFERENCE = 'pytorch_wavelets==1.3.0 "setuptools<81"'  # it imports pkg_resources, which later setuptools lack
+REFERENCE = 'pytorch_wavelets==1.3.0 "setuptools<81"'  # it imports pkg_resources, which later versions do not have
 WAVELET_MODES = ("zero", "symmetric", "periodization")
 WAVELET_SHAPE = (1, 3, 720, 1280)
 
 
 @torch.no_grad()
 def measure_wavelets(reference: ModuleType, *, repeats: int) -> None:
-    """Print a Markdown table: one Haar level forward and inverse, ours and the reference's, per boundary mode."""
-    torch.ones(6 * 2**20)  # once a larger block was freed, glibc keeps such memory, as in any longer-lived process
+    """Print a Markdown table: the times of one Haar level, forward and inverse, for each boundary mode.
+
+    Args:
+        reference: PyPI's package, from `load_reference_wavelets`.
+        repeats: timed calls of each.
+    """
+    torch.ones(6 * 2**20)  # after this block is freed, glibc keeps such memory, as in a long-lived process
     images = torch.rand(WAVELET_SHAPE)
     size = "x".join(map(str, WAVELET_SHAPE))
     print(f"| Haar, {size} | mode | ours (ms) | pytorch_wavelets 1.3.0 (ms) | times faster |\n|---|---|---|---|---|")
@@ -34,7 +39,7 @@ def measure_wavelets(reference: ModuleType, *, repeats: int) -> None:
 
 
 def load_reference_wavelets(folder: Path | None) -> ModuleType:
-    """PyPI's `pytorch_wavelets` from a folder of its own; ours keeps its name in `sys.modules`."""
+    """Import PyPI's `pytorch_wavelets` from its own folder. Our package keeps its name in `sys.modules`."""
     install = f"pip install --no-deps --target {folder or 'reference_wavelets'} {REFERENCE}"
     if folder is None or not (folder / "pytorch_wavelets" / "dwt").is_dir():
         sys.exit(f"--reference_wavelets must be a folder with pytorch_wavelets 1.3.0, got {folder}; run\n    {install}")

@@ -19,7 +19,7 @@ from benchmark.metrics import interpolation_error, psnr, psnr_luma, rounded, ssi
 from benchmark.runner import evaluate
 from benchmark.scores import Scores, mean_of
 from benchmark.store import Store
-from datasets import HD, Folder, MovingShapes, TripletDataset, Vimeo90KTest
+from datasets import HD, Folder, FrameSource, MovingShapes, TripletDataset, Vimeo90KTest
 
 SIZES = [(32, 48), (32, 48), (40, 50), (32, 48), (33, 47)]  # two need padding and batches of their own
 ALONE = utils.Process(0, 1, 0, torch.device("cpu"))
@@ -160,11 +160,8 @@ def test_x8_is_halved_three_times(tmp_path):
 
 
 def test_other_numbers_of_frames_are_refused():
-    class Four(torch.utils.data.Dataset):
+    class Four(FrameSource):
         names = ("four",)
-
-        def __len__(self):
-            return 1
 
         def __getitem__(self, index):
             return (torch.zeros(3, 8, 8, dtype=torch.uint8),) * 4

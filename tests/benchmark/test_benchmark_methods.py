@@ -92,10 +92,10 @@ def test_a_peer_is_found_in_the_working_folder(tmp_path, monkeypatch):
     assert torch.equal(peer.predict(*pair, [0])[0].frame, pair[1])
     (tmp_path / "untidy.py").write_text("raise RuntimeError('no weights')\n")
     for text, message in (
-        ("untidy:f", r"the peer untidy:f cannot be had: no weights \(RuntimeError\)"),
+        ("untidy:f", r"the peer untidy:f cannot be imported: no weights \(RuntimeError\)"),
         ("their_network", "a peer is named module:function, got 'their_network'"),
-        ("no_such_module:f", "the peer no_such_module:f cannot be had: No module named"),
-        ("their_network:f", "the peer their_network:f cannot be had: .* has no attribute 'f'"),
+        ("no_such_module:f", "the peer no_such_module:f cannot be imported: No module named"),
+        ("their_network:f", "the peer their_network:f cannot be imported: .* has no attribute 'f'"),
         ("their_network:number", "the peer their_network:number is a int, not a function"),
     ):
         with pytest.raises(ValueError, match=message):

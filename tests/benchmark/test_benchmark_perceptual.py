@@ -4,7 +4,7 @@ import sys
 
 import torch
 
-from benchmark.perceptual import open_perceptual
+from benchmark.metrics import open_perceptual
 
 CPU = torch.device("cpu")
 

@@ -15,11 +15,11 @@ from PIL import Image
 
 from benchmark import Folder as folder_script
 from benchmark.plots import draw_tradeoff, has_tradeoff
-from benchmark.published import PUBLISHED
 from benchmark.samples import choose
 from benchmark.scores import Failure, Results, Row, Scores
 from benchmark.tables import (
     COLUMNS,
+    PUBLISHED,
     describe_machine,
     format_failures,
     format_markdown,
@@ -100,7 +100,7 @@ def test_published_figures_stand_beside_a_complete_set_only():
 def test_failures_are_counted_and_the_first_twenty_named():
     failures = [Failure(f"image {n}", "ours" if n else "", "why") for n in range(22)]
     text = format_failures(results_of(("ours", OURS, None), failures=failures))
-    assert text.startswith("22 in no mean: image 0 (why); image 1 by ours (why); ")
+    assert text.startswith("22 not scored: image 0 (why); image 1 by ours (why); ")
     assert text.endswith("image 19 by ours (why); and 2 more") and "image 20" not in text
     assert format_failures(results_of(("ours", OURS, None))) == ""
 
@@ -229,7 +229,7 @@ def test_a_prediction_that_is_not_finite_has_no_picture(data, tmp_path, monkeypa
     with pytest.raises(SystemExit):
         run_benchmark(data, tmp_path, "--peer", "broken_peer:middle", "--ratio", "0")
     page = Page((tmp_path / "Vimeo90K/report.html").read_text())
-    assert "3 in no mean:" in page.texts
+    assert "3 not scored:" in page.texts
     assert page.texts.count("broken_peer:middle") == 1 and "error of broken_peer:middle" not in page.texts
 
 

@@ -61,8 +61,8 @@ def test_what_fails_is_in_the_report_and_the_script_ends_with_3(data, tmp_path, 
     (failure,) = report["failures"]
     assert failure["name"] == "1" and "is not an image" in failure["reason"]
     assert [len(row["images"]) for row in report["rows"]] == [1, 1]
-    assert "UCF101: 1 in no mean: 1 (" in caplog.text
-    assert "Not in the means" in (tmp_path / "out/UCF101/report.html").read_text()
+    assert "UCF101: 1 not scored: 1 (" in caplog.text
+    assert "<h2>Not scored</h2>" in (tmp_path / "out/UCF101/report.html").read_text()
 
 
 #: Of every script: the tree it reads, further arguments, and the titles of the sets it opens.
@@ -135,7 +135,7 @@ def test_half_is_bf16_on_a_cpu(data, tmp_path):
         ("--sweep 0,fast", "argument --sweep: ratios >= 0 and auto are needed, got 'fast'"),
         ("--sweep 0,-1", "argument --sweep: ratios >= 0 and auto are needed, got '-1'"),
         ("--sweep 0,inf", "argument --sweep: ratios >= 0 and auto are needed, got 'inf'"),
-        ("--sweep 0,0.0", "argument --sweep: every ratio once, got 0,0.0"),
+        ("--sweep 0,0.0", "argument --sweep: give every ratio once, got 0,0.0"),
         ("--sweep 0,auto --ratio 0", "give one of --sweep, --ratio and --budget"),
         ("--sweep 0,auto --budget 1", "give one of --sweep, --ratio and --budget"),
         ("--half --precision bf16", "give one of --half and --precision"),

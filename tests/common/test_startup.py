@@ -100,7 +100,7 @@ def test_a_process_that_waits_for_one_that_is_gone_says_so(monkeypatch, capsys, 
         run_script(main, None)
     if is_distributed:
         assert caught.value.code == 1 and left == [True]
-        assert capsys.readouterr().err == "error: another process of this run has ended; its own error says why\n"
+        assert capsys.readouterr().err == "error: another process of this run has ended; see its own error\n"
 
 
 def test_another_error_of_a_distributed_run_keeps_its_traceback(monkeypatch, handler):

@@ -95,7 +95,7 @@ def test_a_teacher_that_cannot_teach_is_named(teacher):
     frames = torch.rand(2, 2, 3, 32, 48)
     for text, message in {
         "a_teacher": "a teacher is named module:function, got 'a_teacher'",
-        "a_teacher:left": "the teacher a_teacher:left cannot be had: ",
+        "a_teacher:left": "the teacher a_teacher:left cannot be imported: ",
         "a_teacher:torch": "the teacher a_teacher:torch is a module, not a function",
     }.items():
         with pytest.raises(ValueError, match=message):
