@@ -97,7 +97,7 @@ def mean_of_squares(image: Tensor) -> Tensor:
 
 
 class Pyramid:
-    """An image (B, C, H, W) and its means over squares of 2, 4, 8, ... pixels, each computed once, when it is needed."""
+    """An image (B, C, H, W) and its means over squares of 2, 4, 8, ... pixels, each computed once, when needed."""
 
     def __init__(self, image: Tensor):
         self._sizes = [image]

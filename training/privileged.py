@@ -55,8 +55,8 @@ def flows(img0: Tensor, img1: Tensor, imgt: Tensor, times: Tensor | None) -> tup
 def _estimate(block: nn.Module, seen: list[Tensor], flow: Tensor | None, scale: int) -> tuple[Tensor, Tensor]:
     """Return what `block` adds to flow (B, 4, H, W) and mask (B, 1, H, W), as its own `forward` does.
 
-    On a CPU this takes a third of the time: a bilinear image smaller by an even factor is the mean of the four pixels in
-    the middle of each square, and whole frames are not channels last, which resizing and warping are slow at.
+    On a CPU this takes a third less time. Bilinear resizing by 1 / an even factor is the mean of the four pixels in the
+    middle of each square. Whole frames are not channels last: resizing and warping of few channels are slow there.
     """
     x = torch.cat([_smaller(image, scale) for image in seen], dim=1)
     if flow is not None:
