@@ -1,6 +1,7 @@
 """Read image files as tensors, and write tensors as image files."""
 
 import logging
+import math
 import os
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from . import tiff_files
 from .whole_files import atomic_path, describe_stranger, naming_failed_write
 
 logger = logging.getLogger("waveletvfi")
+
+ROWS = 64  # of an image, rounded at a time
 
 
 def read_image(path: str | os.PathLike) -> Tensor:
@@ -69,7 +72,7 @@ def has_alpha(image: Image.Image) -> bool:
 
 def image_to_tensor(rgb: np.ndarray) -> Tensor:
     """Convert (H, W, 3) uint8, or uint16 of full scale, to (1, 3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(np.array(rgb)).permute(2, 0, 1)[None].float() / np.iinfo(rgb.dtype).max
+    return torch.from_numpy(np.array(rgb)).permute(2, 0, 1)[None].float().div_(np.iinfo(rgb.dtype).max)
 
 
 def tensor_to_image(frame: Tensor, dtype: np.dtype | type = np.uint8) -> np.ndarray:
@@ -83,12 +86,21 @@ def tensor_to_image(frame: Tensor, dtype: np.dtype | type = np.uint8) -> np.ndar
     if frame.dim() != 3 or frame.shape[0] != 3:
         raise ValueError(f"an RGB image of shape (3, H, W) or (1, 3, H, W) is needed, got {tuple(frame.shape)}")
     frame = frame.detach().float()
-    if not torch.isfinite(frame).all():
+    _, height, width = frame.shape
+    # Not a number is both the smallest and the largest value; on a CPU `isfinite` takes ten times as long.
+    lowest, highest = torch.stack(frame.aminmax()).tolist() if frame.numel() else (0, 0)
+    if not (math.isfinite(lowest) and math.isfinite(highest)):
         raise ValueError("the image holds NaN or infinite values: are the weights damaged?")
-    scaled = (frame.clamp(0, 1) * np.iinfo(dtype).max).round().permute(1, 2, 0)
-    # Converted before the move to the CPU, so that few bytes are moved.
-    whole = scaled.to(torch.uint8 if dtype == np.uint8 else torch.int32).contiguous()
-    return whole.cpu().numpy().astype(dtype, copy=False)
+    image = np.empty((height, width, 3), dtype)
+    # On a CPU, a few rows at a time stay in the cache. From other devices all rows come at once, converted to few bytes.
+    rows = ROWS if frame.device.type == "cpu" else max(height, 1)
+    for top in range(0, height, rows):
+        part = frame[:, top : top + rows]
+        part = part.clamp(0, 1) if lowest < 0 or highest > 1 else part
+        whole = (part * np.iinfo(dtype).max).round_().to(torch.uint8 if dtype == np.uint8 else torch.int32)
+        for channel, values in enumerate(whole.cpu().numpy()):
+            image[top : top + rows, :, channel] = values
+    return image
 
 
 def write_image(path: str | os.PathLike, frame: Tensor) -> None:

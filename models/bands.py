@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,7 @@ class Bands:
     coarsest: (B, 3, h, w) low band of level 4. corrected: `corrected[l]`, the low band of level l that is added to ours
     before its range is taken, or 0. low: the low band that the known bands give. highs: details (B, 3, 3, h, w) of
     levels 4, 3, ..., exactly 0 outside the masks. masks: of levels 3, 2, ..., the next one to be computed included.
+    ranges: (B, 3, 1, 1) each, the range of the low band that each mask was decided by.
     """
 
     coarsest: Tensor
@@ -28,14 +30,16 @@ class Bands:
     low: Tensor
     highs: tuple[Tensor, ...] = ()
     masks: tuple[Tensor, ...] = ()
+    ranges: tuple[Tensor, ...] = ()
 
     def add(self, high: Tensor, ratio: Tensor) -> "Bands":
         """With the next finer details, which are 0 outside their mask. ratio: (B,)."""
-        low, masks = haar_inverse(self.low, high), self.masks
+        low, masks, ranges = haar_inverse(self.low, high), self.masks, self.ranges
         level = 3 - len(masks)
         if level:
-            masks = (*masks, detail_mask(high, low + self.corrected[level], ratio))
-        return dataclasses.replace(self, low=low, highs=(*self.highs, high), masks=masks)
+            ranges = (*ranges, value_range(low + self.corrected[level]))
+            masks = (*masks, mask_above(high, ratio.view(-1, 1, 1, 1) * ranges[-1]))
+        return dataclasses.replace(self, low=low, highs=(*self.highs, high), masks=masks, ranges=ranges)
 
     def at(self, ratio: Tensor) -> "Bands":
         """As if these details had been computed with another, larger ratio (B,).
@@ -52,6 +56,16 @@ class Bands:
         pairs = zip(self.masks[:-1], other.masks[:-1], strict=True)
         wanting = [(theirs > ours).flatten(1).any(1) for ours, theirs in pairs]
         return ~torch.stack([torch.zeros_like(self.coarsest[:, 0, 0, 0], dtype=torch.bool), *wanting]).any(0)
+
+    @torch.no_grad()
+    def lasting(self) -> Tensor:
+        """(B, 1, h, w): the ratio from which on each place of the last mask is empty, if no range changes."""
+        lasting: Tensor | None = None
+        for high, range_ in zip(self.highs, self.ranges, strict=True):
+            own = (high.abs().amax(2) / range_).nan_to_num(0).amax(1, keepdim=True)
+            lasting = own if lasting is None else torch.minimum(own, lasting)
+            lasting = F.interpolate(lasting, scale_factor=2, mode="nearest")
+        return cast(Tensor, lasting)
 
     def largest_ratio(self) -> Tensor:
         """Return a ratio (B,) with which every mask is empty."""
@@ -70,10 +84,20 @@ def detail_mask(high: Tensor, low: Tensor, ratio: Tensor) -> Tensor:
     Returns:
         (B, 1, 2h, 2w) in {0, 1}, no gradient.
     """
-    with torch.no_grad():
-        threshold = ratio.view(-1, 1, 1, 1) * (low.amax((2, 3), keepdim=True) - low.amin((2, 3), keepdim=True))
-        active = (high.abs().amax(2) > threshold).any(1, keepdim=True)
-        return F.interpolate(active.to(high.dtype), scale_factor=2, mode="nearest")
+    return mask_above(high, ratio.view(-1, 1, 1, 1) * value_range(low))
+
+
+@torch.no_grad()
+def mask_above(high: Tensor, threshold: Tensor) -> Tensor:
+    """Where any detail (B, 3, 3, h, w) exceeds its threshold (B, 3, 1, 1): (B, 1, 2h, 2w) in {0, 1}."""
+    active = (high.abs().amax(2) > threshold).any(1, keepdim=True)
+    return F.interpolate(active.to(high.dtype), scale_factor=2, mode="nearest")
+
+
+@torch.no_grad()
+def value_range(low: Tensor) -> Tensor:
+    """(B, 3, h, w) -> (B, 3, 1, 1), max - min."""
+    return low.amax((2, 3), keepdim=True) - low.amin((2, 3), keepdim=True)
 
 
 def dilate(mask: Tensor) -> Tensor:

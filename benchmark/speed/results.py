@@ -16,7 +16,7 @@ from ..tables import describe_machine
 from .cases import CLIP, FIRST
 from .network import PUBLISHED, Row, Setting
 from .timing import PARTS
-from .tool import STAGES, ToolRow, ToolSetting
+from .tool import SHARES, STAGES, ToolRow, ToolSetting
 
 COLUMNS = (
     *("size", "cost", "path", "ms", "time x published", "GMACs as published", "executed"),
@@ -26,6 +26,7 @@ TOOL_COLUMNS = (
     *("size", "method", "frames", "seconds", "frames/s", "start-up and first frame (s)"),
     *(f"{stage} busy" for stage in STAGES),
     "time without a network",
+    *("CPU: network", "codecs", "overhead"),
 )
 #: The colours of Okabe and Ito, which colour-blind readers can distinguish, too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -96,7 +97,8 @@ def describe_tool(setting: ToolSetting, device: torch.device) -> str:
         f"PyTorch {machine['torch']}; median of {setting.repeats} run(s). The first two rows of a size are programs. "
         f"The others are the pipeline in one process with {setting.threads} thread(s).\n"
         "Busy: the share of the time of the run; stages run at the same time. Time without a network: the time of the "
-        "pipeline with a free network, as a share of this row's time."
+        "pipeline with a free network, as a share of this row's time. CPU: shares of the CPU time; overhead is the "
+        "share of the pipeline's own code."
     )
 
 
@@ -194,7 +196,9 @@ def _tool_cells(row: ToolRow) -> list[str]:
     stages = run.stages or {}
     shares = [_optional(stages[stage] / run.seconds if stages else None, ".0%") for stage in STAGES]
     times = (str(run.frames), f"{run.seconds:.2f}", f"{run.frames / run.seconds:.2f}", _optional(run.first, ".2f"))
-    return [*name, *times, *shares, _optional(row.overhead, ".1%")]
+    whole = sum(run.cpu.values()) if run.cpu else 0
+    work = [_optional(run.cpu[part] / whole if run.cpu else None, ".1%") for part in SHARES]
+    return [*name, *times, *shares, _optional(row.free, ".1%"), *work]
 
 
 def _optional(value: float | None, form: str) -> str:

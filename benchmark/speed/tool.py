@@ -6,6 +6,11 @@ Two kinds of runs are measured:
 - Pipelines: `video.convert` in this process, with our network, with a peer, or with the average of the two frames.
   Only the network differs, so the average shows the cost of everything else. Clocks measure the seconds in which each
   stage was busy. Stages run at the same time, so their shares may add up to more than 1.
+
+The overhead of a pipeline is counted in CPU time, so other load matters little. It is the time of the pipeline's own
+code (colours, cuts, checks, copies, the plan) as a share of all CPU time of the process. That code runs in three threads;
+the calls of the network and of the codecs in them are subtracted. Decoder and encoder also work in threads of their own:
+the codecs' part is what neither the network nor the pipeline takes.
 """
 
 import functools
@@ -30,7 +35,10 @@ from datasets.clips import EXAMPLE
 from models import default_checkpoint, waveletvfi
 from models.loading import choose_precision
 from utils import pick_device
-from video import Model, VideoReader, convert
+from video import Model, VideoReader, convert, making
+from video.read.decode import Pictures
+from video.write import segments
+from video.write.job import Sink
 from video.write.segments import SegmentWriter
 
 from ..methods import Function, average
@@ -40,6 +48,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OURS, IN_PROCESS, FFMPEG, FREE = "interpolate.py", "our network", "ffmpeg minterpolate", "average (a free network)"
 MISSING = "ffmpeg is not on PATH"
 STAGES = ("decode", "network", "encode")
+SHARES = ("network", "codecs", "pipeline")  # of CPU time
 SIZES = ((640, 272), (1280, 720), (1920, 1080))
 #: FFmpeg's options for the encoder that interpolate.py uses by default.
 ENCODER = ("-c:v", "libx264", "-crf", "18", "-preset", "medium")
@@ -69,12 +78,20 @@ class Run(NamedTuple):
     seconds: the elapsed time.
     first: the seconds of a run for two input frames, which is the start-up and one made frame; None for a pipeline.
     stages: the seconds in which "decode", "network" and "encode" were busy; None for a program.
+    cpu: the seconds of CPU time of "network", "codecs" and "pipeline"; None for a program, and with more than one
+        thread of PyTorch, whose time no clock assigns.
     """
 
     frames: int
     seconds: float
     first: float | None = None
     stages: dict[str, float] | None = None
+    cpu: dict[str, float] | None = None
+
+    @property
+    def overhead(self) -> float | None:
+        """The pipeline's own share of all CPU time."""
+        return self.cpu["pipeline"] / sum(self.cpu.values()) if self.cpu else None
 
 
 class ToolRow(NamedTuple):
@@ -84,14 +101,14 @@ class ToolRow(NamedTuple):
     method: the name of the method.
     run: the median run, or None if the method could not run.
     note: the reason for a missing run.
-    overhead: the seconds with a free network divided by the seconds with this one; None for a program.
+    free: the seconds with a free network divided by the seconds with this one; None for a program.
     """
 
     size: tuple[int, int]
     method: str
     run: Run | None
     note: str = ""
-    overhead: float | None = None
+    free: float | None = None
 
 
 class PeerModel:
@@ -150,7 +167,7 @@ def _compare(
             yield ToolRow(size, name, None, MISSING)
             continue
         run = medians[name]
-        yield ToolRow(size, name, run, overhead=None if run.stages is None else medians[FREE].seconds / run.seconds)
+        yield ToolRow(size, name, run, free=None if run.stages is None else medians[FREE].seconds / run.seconds)
 
 
 def scale_clip(source: Path, size: tuple[int, int], length: int, path: Path) -> Path:
@@ -210,19 +227,61 @@ def run_program(command: Callable[[Path, Path], list[str]], clip: Path, short: P
 def run_pipeline(clip: Path, short: Path, model: Model, device: torch.device, threads: int) -> Run:
     """Run the pipeline in this process and measure its stages, after an unmeasured run on `short`."""
     watch, output = Stopwatch(torch.device("cpu")), clip.with_name("made.mp4")
+    work = Stopwatch(torch.device("cpu"), time.thread_time)
     run = functools.partial(convert, output=output, model=model, device=device, overwrite=True, threads=threads)
     run([short])
-    with _clocked_stages(watch, model, device):
-        done = run([clip])
+    with _clocked_stages(watch, model, device), _clocked_threads(work, model):
+        start = time.process_time()
+        with work.measure("all"):
+            done = run([clip])
+        whole = time.process_time() - start
     stages = {name: watch.seconds().get(name, 0.0) for name in STAGES}
-    return Run(done.frames, done.seconds, stages=stages)
+    return Run(done.frames, done.seconds, stages=stages, cpu=_shares(work.seconds(), whole) if threads == 1 else None)
+
+
+def _shares(seconds: dict[str, float], whole: float) -> dict[str, float]:
+    """Return the CPU time by `SHARES`, of what `_clocked_threads` has measured. whole: CPU time of the process."""
+    network, all_threads = seconds.get("network", 0.0), sum(seconds[name] for name in ("all", "plan", "sink"))
+    codecs_in_threads = sum(seconds.get(name, 0.0) for name in ("decoder", "encoder")) - seconds.get("conversion", 0.0)
+    pipeline = all_threads - network - codecs_in_threads
+    return {"network": network, "codecs": whole - network - pipeline, "pipeline": pipeline}
+
+
+def _clocked_items(watch: Stopwatch, function: Callable[..., Iterator], name: str) -> Callable[..., Iterator]:
+    """`function`, which gives items, with the making of each item measured."""
+
+    def clocked(*args: object, **options: object) -> Iterator[object]:
+        own = function(*args, **options)
+        yield from iter(watch.around(functools.partial(next, own, None), name), None)
+
+    return clocked
+
+
+@contextmanager
+def _clocked_threads(watch: Stopwatch, model: Model) -> Iterator[None]:
+    """Measure what the pipeline's threads do inside the context, by a clock of the thread.
+
+    "plan" is all of the thread that decodes, "sink" all of the one that encodes. "decoder" and "encoder" are the codecs
+    in them, the latter with the "conversion" of frames to its format.
+    """
+    name = "interpolate_details" if hasattr(model, "interpolate_details") else "interpolate"
+    with ExitStack() as stack:
+        stack.enter_context(replaced(model, name, watch.around(getattr(model, name), "network")))
+        for owner, part, told in ((making, "plan", "plan"), (Pictures, "_decode", "decoder")):
+            stack.enter_context(replaced(owner, part, _clocked_items(watch, getattr(owner, part), told)))
+        for owner, part, told in (
+            *((Sink, "write", "sink"), (segments, "as_stored", "conversion")),
+            *((SegmentWriter, "write", "encoder"), (SegmentWriter, "finish", "encoder")),
+        ):
+            stack.enter_context(replaced(owner, part, watch.around(getattr(owner, part), told)))
+        yield
 
 
 @contextmanager
 def _clocked_stages(watch: Stopwatch, model: Model, device: torch.device) -> Iterator[None]:
     """Measure the decoding, the network and the encoding inside the block."""
     name = "interpolate_details" if hasattr(model, "interpolate_details") else "interpolate"
-    call, frames = getattr(model, name), VideoReader.frames
+    call = getattr(model, name)
 
     def finished(*args: object, **options: object) -> object:
         made = call(*args, **options)
@@ -230,14 +289,9 @@ def _clocked_stages(watch: Stopwatch, model: Model, device: torch.device) -> Ite
             torch.cuda.synchronize(device)
         return made
 
-    def clocked_frames(reader: VideoReader, **options: object) -> Iterator[object]:
-        own = frames(reader, **options)
-        read = watch.around(functools.partial(next, own, None), "decode")
-        yield from iter(read, None)
-
     with ExitStack() as stack:
         stack.enter_context(replaced(model, name, watch.around(finished, "network")))
-        stack.enter_context(replaced(VideoReader, "frames", clocked_frames))
+        stack.enter_context(replaced(VideoReader, "frames", _clocked_items(watch, VideoReader.frames, "decode")))
         for part in ("write", "finish"):
             encode = watch.around(getattr(SegmentWriter, part), "encode")
             stack.enter_context(replaced(SegmentWriter, part, encode))

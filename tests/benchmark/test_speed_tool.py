@@ -10,6 +10,7 @@ from benchmark.methods import Function
 from benchmark.speed import command, tool
 from benchmark.speed.results import TOOL_COLUMNS, format_tool_table
 from video import VideoReader
+from video.schedule.plan import plan
 
 SIZE = (64, 48)
 
@@ -62,13 +63,33 @@ def test_stages_are_clocked_in_pipelines_and_start_up_in_programs(measured):
     for run in pipelines:
         assert run.first is None and list(run.stages) == list(tool.STAGES)
         assert all(0 < seconds < run.seconds for seconds in run.stages.values())
-    assert rows[-1].overhead == 1 and rows[0].overhead is None
-    assert rows[2].overhead == rows[-1].run.seconds / rows[2].run.seconds
+    assert rows[-1].free == 1 and rows[0].free is None
+    assert rows[2].free == rows[-1].run.seconds / rows[2].run.seconds
+
+
+def test_all_cpu_time_of_a_pipeline_is_of_the_network_the_codecs_or_the_pipeline_itself(measured):
+    rows, _ = measured
+    assert rows[0].run.cpu is None and rows[0].run.overhead is None
+    for row in rows[2:]:
+        assert list(row.run.cpu) == list(tool.SHARES)
+        assert all(seconds > 0 for seconds in row.run.cpu.values())
+        assert row.run.overhead == row.run.cpu["pipeline"] / sum(row.run.cpu.values())
+    assert rows[2].run.cpu["network"] > rows[-1].run.cpu["network"]
+    assert rows[2].run.overhead < rows[-1].run.overhead
+
+
+def test_the_pipeline_is_what_its_threads_do_but_for_network_and_codecs():
+    seconds = {"all": 10.0, "network": 7.0, "plan": 3.0, "decoder": 1.0, "sink": 5.0, "encoder": 4.5, "conversion": 0.5}
+    assert tool._shares(seconds, 30.0) == {"network": 7.0, "codecs": 17.0, "pipeline": 6.0}
 
 
 def test_clocks_are_gone_after_a_run(measured):
-    for owner, name in ((VideoReader, "frames"), (tool.SegmentWriter, "write"), (tool.SegmentWriter, "finish")):
+    for owner, name in (
+        *((VideoReader, "frames"), (tool.Pictures, "_decode"), (tool.Sink, "write")),
+        *((tool.SegmentWriter, "write"), (tool.SegmentWriter, "finish")),
+    ):
         assert getattr(owner, name).__qualname__ == f"{owner.__name__}.{name}"
+    assert tool.making.plan is plan and tool.segments.as_stored.__name__ == "as_stored"
 
 
 def test_the_clip_is_scaled_and_cut(clip, tmp_path):

@@ -72,6 +72,32 @@ def test_what_is_no_image_is_not_written(tmp_path, frame, message):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("size", [(1, 1), (64, 5), (150, 33)])
+def test_every_value_is_rounded_and_cut_off_at_black_and_white(size, layout, dtype):
+    most = np.iinfo(dtype).max
+    for low, high in ((0, 1), (-0.3, 1.2)):
+        frame = (torch.rand(1, 3, *size) * (high - low) + low).contiguous(memory_format=layout)
+        expected = (frame[0].clamp(0, 1) * most).round().permute(1, 2, 0).numpy()
+        image = utils.tensor_to_image(frame, dtype)
+        assert image.dtype == dtype and image.flags.c_contiguous
+        np.testing.assert_array_equal(image, expected)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_one_value_that_is_not_finite_is_found_wherever_it_is(value):
+    for place in range(0, 3 * 70 * 9, 41):
+        frame = torch.rand(3, 70, 9)
+        frame.view(-1)[place] = value
+        with pytest.raises(ValueError, match="NaN or infinite values"):
+            utils.tensor_to_image(frame)
+
+
+def test_an_image_without_pixels_stays_one():
+    assert utils.tensor_to_image(torch.zeros(1, 3, 0, 4)).shape == (0, 4, 3)
+
+
 def test_an_unknown_image_suffix_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"unknown image suffix '\.xyz'"):
         utils.write_image(tmp_path / "a.xyz", torch.zeros(3, 4, 4))

@@ -46,7 +46,9 @@ def test_equal_frames_are_copied_and_cost_nothing(small):
     assert call.cost == call.executed == 0 and call.dense == dense_gmacs(small, 48, 64)
 
 
-@pytest.mark.parametrize("box", [(20, 130, 0, 200), (0, 150, 33, 170), (65, 100, 70, 71), (0, 149, 0, 200)])
+@pytest.mark.parametrize(
+    "box", [(20, 130, 0, 200), (0, 150, 33, 170), (65, 100, 70, 71), (0, 149, 0, 200), (149, 150, 0, 1)]
+)
 @pytest.mark.parametrize("colour", [0.0, 0.25])
 def test_borders_stay_what_they_are_and_are_not_computed(box, colour):
     img0, img1 = boxed(*box, colour=colour)

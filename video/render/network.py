@@ -181,14 +181,24 @@ def find_inside(img0: Tensor, img1: Tensor) -> tuple[int, int, int, int]:
 
     The border is made of the outer rows, and the outer columns, that are of one colour and the same in both frames.
     """
-    same = (img0 == img1)[0].all(0)  # (H, W)
-    rows = (same & (img0 == img0[..., :1])[0].all(0)).all(1)
-    columns = (same & (img0 == img0[..., :1, :])[0].all(0)).all(0)
-    (top, bottom), (left, right) = _inner(rows), _inner(columns)
+    (top, bottom), (left, right) = _inner(img0[0], img1[0]), _inner(img0[0].mT, img1[0].mT)
     return top, bottom, left, right
 
 
-def _inner(border: Tensor) -> tuple[int, int]:
-    """Return the first place that is not border, and the place after the last one."""
-    inside = (~border).nonzero()[:, 0]
-    return inside[0].item(), inside[-1].item() + 1
+def _inner(image0: Tensor, image1: Tensor) -> tuple[int, int]:
+    """Return the first row of two different (3, rows, columns) that is not border, and the row after the last one."""
+    before, after = (_count_border(image0, image1, from_end=from_end) for from_end in (False, True))
+    return before, image0.shape[1] - after
+
+
+def _count_border(image0: Tensor, image1: Tensor, *, from_end: bool) -> int:
+    """Count the rows of border in two different (3, rows, columns), from the first row on or from the last one."""
+    rows, count, size = image0.shape[1], 0, 1
+    while True:
+        size = min(size, rows - count)
+        start = rows - count - size if from_end else count
+        part0, part1 = image0.narrow(1, start, size), image1.narrow(1, start, size)
+        is_border = ((part0 == part1) & (part0 == part0[..., :1])).all(2).all(0).tolist()
+        if not all(is_border):
+            return count + (is_border[::-1] if from_end else is_border).index(False)
+        count, size = count + size, 2 * size  # most frames have no border: one row tells

@@ -52,7 +52,8 @@ def plan(
     index, first, longest, last, verdict = -1, Fraction(0), Fraction(0), None, None
     kept: Frame | None = None
     slots: list[Slot] = []
-    for index, (frame, step) in enumerate(watch(frames, threshold=threshold)):
+    watched = watch(frames, threshold=threshold, finds_duplicates=drop_duplicates)
+    for index, (frame, step) in enumerate(watched):
         if last is None:
             kept, first = frame, frame.time
         else:

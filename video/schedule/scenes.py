@@ -28,11 +28,11 @@ REACH = max(SIDE, LONGEST_RUN)  # pairs before and after one that decide about i
 class View(NamedTuple):
     """A frame as it is compared.
 
-    luma: (H, W) brightness.
+    luma: (H, W) brightness; None if nobody looks for duplicates.
     small: (h, w) int16, the same about 64 pixels wide; both sides are multiples of BLOCK.
     """
 
-    luma: Image.Image
+    luma: Image.Image | None
     small: np.ndarray
 
 
@@ -40,7 +40,7 @@ class Change(NamedTuple):
     """The difference between a frame and the next.
 
     content: 0 to 255, the mean difference that remains after motion.
-    block: 0 to 255, the difference of the block that differs most, motion included.
+    block: 0 to 255, the difference of the block that differs most, motion included; the largest one without luma.
     """
 
     content: float
@@ -58,9 +58,14 @@ class Verdict(NamedTuple):
     is_duplicate: bool
 
 
-def watch(frames: Iterable[Frame], *, threshold: float = SCENE_THRESHOLD) -> Iterator[tuple[Frame, Verdict | None]]:
+def watch(
+    frames: Iterable[Frame], *, threshold: float = SCENE_THRESHOLD, finds_duplicates: bool = True
+) -> Iterator[tuple[Frame, Verdict | None]]:
     """Give every frame with the verdict on the step to the next (None for the last). Holds `REACH` + 2 frames.
 
+    Args:
+        threshold: of cuts.
+        finds_duplicates: False saves the time of looking for them, and finds none.
     Raises:
         ValueError: sizes that change.
     """
@@ -73,7 +78,7 @@ def watch(frames: Iterable[Frame], *, threshold: float = SCENE_THRESHOLD) -> Ite
         return held.popleft(), judge(changes, place, threshold=threshold) if place < len(changes) else None
 
     for frame in frames:
-        view = look(over_grey(frame))
+        view = look(over_grey(frame), has_luma=finds_duplicates)
         if held:
             _check_sizes(held[-1], frame)
             changes.append(compare(last, view))
@@ -85,18 +90,20 @@ def watch(frames: Iterable[Frame], *, threshold: float = SCENE_THRESHOLD) -> Ite
         yield release()
 
 
-def look(image: np.ndarray) -> View:
+def look(image: np.ndarray, *, has_luma: bool = True) -> View:
     """Return what is compared of a frame, (H, W, 3) uint8 or uint16."""
     rgb = Image.fromarray(image if image.dtype == np.uint8 else (image >> 8).astype(np.uint8))
     width = min(rgb.width, SMALL)
     small = rgb.resize((width, max(1, round(rgb.height * width / rgb.width))), Image.Resampling.BOX).convert("L")
     rest = [(0, -size % BLOCK) for size in (small.height, small.width)]
-    return View(rgb.convert("L"), np.pad(np.asarray(small, np.int16), rest, mode="edge"))
+    return View(rgb.convert("L") if has_luma else None, np.pad(np.asarray(small, np.int16), rest, mode="edge"))
 
 
 def compare(view0: View, view1: View) -> Change:
     """Return the change from one frame to the next; both have the same size."""
     content = max(_moved(view0.small, view1.small), _moved(view1.small, view0.small))
+    if view0.luma is None or view1.luma is None:
+        return Change(content, 255)
     difference = ImageChops.difference(view0.luma, view1.luma).reduce(DUPLICATE_BLOCK)
     return Change(content, difference.getextrema()[1])
 
@@ -131,9 +138,11 @@ def _moved(small0: np.ndarray, small1: np.ndarray) -> float:
     """Return the mean over the blocks of small0 of the smallest difference to a place nearby in small1."""
     height, width = small0.shape
     places = np.lib.stride_tricks.sliding_window_view(np.pad(small1, SEARCH, mode="edge"), small0.shape)
-    differences = np.abs(places - small0)  # (11, 11, h, w)
-    blocks = differences.reshape(*places.shape[:2], height // BLOCK, BLOCK, width // BLOCK, BLOCK)
-    return float(blocks.mean((3, 5), dtype=np.float64).min((0, 1)).mean())
+    differences = np.abs(places - small0).reshape(-1, height // BLOCK, BLOCK, width)  # 11 * 11 places
+    # Sums of whole numbers, one slice after the other: as exact as means, and in a fourth of their time.
+    rows = sum(differences[:, :, i] for i in range(BLOCK)).reshape(-1, height // BLOCK, width // BLOCK, BLOCK)
+    blocks = sum(rows[..., i] for i in range(BLOCK))
+    return float((blocks.min(0) / BLOCK**2).mean())
 
 
 def _check_sizes(frame0: Frame, frame1: Frame) -> None:

@@ -1,7 +1,7 @@
 """Cuts are held, fades and flashes are not lost, and animation on twos is told from stills."""
 
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from helpers.rendering import convert, flat
 
 from datasets.clips import EXAMPLE
 from video.frame import Frame
-from video.schedule.scenes import Change, compare, judge, look, watch
+from video.schedule.scenes import BLOCK, SEARCH, Change, View, compare, judge, look, watch
 from video.schedule.timeline import Timeline
 
 SHAPE = (72, 128, 3)
@@ -54,6 +54,29 @@ def test_cuts_of_a_real_clip_are_the_ones_a_person_sees():
     assert cuts(clip(*images)) == []
     others = [(image[45:225, 320:0:-1] * 0.8).astype(np.uint8).repeat(2, 0).repeat(2, 1) for image in images]
     assert cuts(clip(*images[6:24], *others[6:24], *images[36:48])) == [18, 36]
+
+
+def test_cuts_are_the_same_where_nobody_looks_for_duplicates():
+    frames = clip(*pan(1, 9, 2), *pan(2, 4, 0), *pan(3, 5, 1))
+    both, alone = list(watch(frames)), list(watch(frames, finds_duplicates=False))
+    assert [step.is_cut for _, step in alone[:-1]] == [step.is_cut for _, step in both[:-1]]
+    assert any(step.is_duplicate for _, step in both[:-1])
+    assert not any(step.is_duplicate for _, step in alone[:-1])
+
+
+def test_content_is_the_mean_over_the_blocks_of_the_least_difference_to_a_place_nearby():
+    """Against the plain formula, block by block and place by place, in both directions."""
+    rng = np.random.default_rng(5)
+    small0, small1 = rng.integers(0, 256, (2, 24, 40), np.int16)
+
+    def moved(small0: np.ndarray, small1: np.ndarray) -> float:
+        padded, best = np.pad(small1, SEARCH, mode="edge"), np.full((3, 5), np.inf)
+        for y, x in product(range(2 * SEARCH + 1), repeat=2):
+            difference = np.abs(padded[y : y + 24, x : x + 40] - small0)
+            best = np.minimum(best, difference.reshape(3, BLOCK, 5, BLOCK).mean((1, 3)))
+        return best.mean()
+
+    assert compare(View(None, small0), View(None, small1)).content == max(moved(small0, small1), moved(small1, small0))
 
 
 @pytest.mark.parametrize("speed", [1, 8, 20])
