@@ -42,7 +42,7 @@ def main() -> None:
             pictures.append(picture)
     duration = round(1000 / rate)
     # kmax=1: whole pictures. Parts of pictures would leave seams where they meet.
-    pictures[0].save(output, save_all=True, append_images=pictures[1:], duration=duration, loop=0, quality=70, kmax=1)
+    pictures[0].save(output, save_all=True, append_images=pictures[1:], duration=duration, loop=0, quality=40, kmax=1)
     print(f"{output}: {len(pictures)} pictures, {output.stat().st_size / 1e6:.2f} MB")
 
 
