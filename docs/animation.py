@@ -41,8 +41,7 @@ def main() -> None:
             picture.paste(small(made, after), (SIZE[0] + 4, 0))
             pictures.append(picture)
     duration = round(1000 / rate)
-    # kmax=1: whole pictures. Parts of pictures would leave seams where they meet.
-    pictures[0].save(output, save_all=True, append_images=pictures[1:], duration=duration, loop=0, quality=40, kmax=1)
+    pictures[0].save(output, save_all=True, append_images=pictures[1:], duration=duration, loop=0, quality=70, method=6)
     print(f"{output}: {len(pictures)} pictures, {output.stat().st_size / 1e6:.2f} MB")
 
 
