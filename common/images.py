@@ -92,7 +92,7 @@ def tensor_to_image(frame: Tensor, dtype: np.dtype | type = np.uint8) -> np.ndar
     if not (math.isfinite(lowest) and math.isfinite(highest)):
         raise ValueError("the image holds NaN or infinite values: are the weights damaged?")
     image = np.empty((height, width, 3), dtype)
-    # On a CPU, a few rows at a time stay in the cache. From other devices all rows come at once, converted to few bytes.
+    # On a CPU, a few rows at a time stay in the cache. From other devices all rows come at once, as few bytes.
     rows = ROWS if frame.device.type == "cpu" else max(height, 1)
     for top in range(0, height, rows):
         part = frame[:, top : top + rows]

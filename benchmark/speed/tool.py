@@ -8,9 +8,9 @@ Two kinds of runs are measured:
   stage was busy. Stages run at the same time, so their shares may add up to more than 1.
 
 The overhead of a pipeline is counted in CPU time, so other load matters little. It is the time of the pipeline's own
-code (colours, cuts, checks, copies, the plan) as a share of all CPU time of the process. That code runs in three threads;
-the calls of the network and of the codecs in them are subtracted. Decoder and encoder also work in threads of their own:
-the codecs' part is what neither the network nor the pipeline takes.
+code (colours, cuts, checks, copies, the plan) as a share of all CPU time of the process. That code runs in three
+threads; the calls of the network and of the codecs in them are subtracted. Decoder and encoder also work in threads of
+their own: the codecs' part is what neither the network nor the pipeline takes.
 """
 
 import functools

@@ -57,7 +57,7 @@ def test_what_is_copied_is_there_and_not_ignored():
 @pytest.mark.parametrize(
     "path",
     ["tests/clips.py", ".git/config", "video/__pycache__/a.py", ".venv/bin/python", "a.mp4", "models/a.pyc",
-     "checkpoints/training_run3.png", "runs/last.pth"],
+     "docs/training/run3.png", "runs/last.pth"],
 )  # fmt: skip
 def test_what_does_not_belong_into_an_image_is_ignored(path):
     assert is_ignored(path)
