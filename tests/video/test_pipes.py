@@ -283,7 +283,7 @@ def test_what_reads_the_input_again_is_refused_for_a_pipe(tmp_path):
 
 
 SCRIPT = (
-    "import interpolate, clips; from common import startup\n"
+    "import interpolate; from helpers import clips; from common import startup\n"
     "interpolate.network = lambda args, device: clips.Average()\n"
     "print('noise')\n"
     "startup.run_script(interpolate.main, interpolate.parse_args({arguments!r}))\n"
