@@ -43,6 +43,7 @@ def vsfunc(
     precision: str = "float32",
     device: str = "auto",
     tile: int | None = None,
+    ensemble: bool = False,
     depth: int | None = None,
     model: Model | None = None,
 ) -> Any:
@@ -56,7 +57,7 @@ def vsfunc(
         sc: obey the property _SceneChangeNext, as misc.SCDetect sets it.
         checkpoint, precision, passes, device: as of `models.waveletvfi`; default: the shipped weights, and CUDA
             where it is there.
-        ratio, budget, tile: as of `video.render.network.Network`.
+        ratio, budget, tile, ensemble: as of `video.render.network.Network`.
         depth: of weights that make the middle alone: frames at the nearest 1 / 2^depth (4).
         model: instead of weights, a network that is on `device`.
     Raises:
@@ -77,7 +78,7 @@ def vsfunc(
     where = pick_device(device)
     if model is None:
         model = waveletvfi(checkpoint or default_checkpoint(), device=where, precision=precision, passes=passes)
-    network = Network(model, ratio=ratio, budget=budget, device=where, tile=tile)
+    network = Network(model, ratio=ratio, budget=budget, device=where, tile=tile, ensemble=ensemble)
     maker = Maker(network, factor, count=clip.num_frames, obeys_scenes=sc, depth=depth)
     rate = Fraction(clip.fps_num, clip.fps_den or 1) * factor  # 0 for one that varies
     base = vs.core.std.BlankClip(clip, length=maker.total, fpsnum=rate.numerator, fpsden=rate.denominator, keep=True)

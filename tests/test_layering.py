@@ -37,9 +37,9 @@ ORDERS = {
     "checkpoints",
 ],
     "models": [
-    "official", "passes", "config", "weights", "hub", "pretrained", "bilinear", "layers", "checks", "bands", "sparse",
-    "motion", "context", "macs", "synthesis", "waveletvfi", "exported", "export", "loading", "losses", "options",
-    "__init__",
+    "ensemble", "official", "passes", "config", "weights", "hub", "pretrained", "bilinear", "layers", "checks", "bands",
+    "sparse", "motion", "context", "macs", "synthesis", "waveletvfi", "exported", "export", "loading", "losses",
+    "options", "__init__",
 ]}  # fmt: skip
 #: Inside `video`: what each room may import of the others; the files beside the rooms stand above all of them.
 #: `frame` is the floor of all. `render` knows frames and when they are due, but no file; `write` stores what was
