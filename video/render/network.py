@@ -1,5 +1,5 @@
-"""Make the frame between two: by the network where something moves, by copies elsewhere, in tiles if memory is
-short."""
+"""Make the frame between two: by the network where something moves, by copies or a mix elsewhere, in tiles if memory
+is short."""
 
 import weakref
 from hashlib import sha256
@@ -14,6 +14,7 @@ from models.ensemble import average_with_mirrored, mirror
 from models.macs import dense_gmacs
 from models.waveletvfi import Known
 
+from .fades import is_still, mix
 from .tiles import SMALLEST, in_tiles
 
 CROP = 64  # crops grow to multiples of this many pixels, so that few sizes occur
@@ -39,7 +40,7 @@ class Call(NamedTuple):
     ratio: the threshold ratio.
     executed: 10^9 multiply-accumulates that were computed.
     dense: 10^9 multiply-accumulates of the same frame if everything were computed.
-    calls: how often the network was called for it; 0 if the frames are equal.
+    calls: how often the network was called for it; 0 if nothing moves.
     """
 
     cost: float | None = None
@@ -99,9 +100,9 @@ class Network:
     def between(self, img0: Tensor, img1: Tensor, t: float = 0.5) -> tuple[Tensor, Call]:
         """Make the frame at time t, 0 < t < 1, of two (1, 3, H, W) in [0, 1]; other times than 1/2 need `any_time`.
 
-        Equal frames are copied. So is a border of one-coloured rows or columns that both share, such as a letterbox:
-        it stays as it is, and costs nothing. Features of a frame that belongs to several pairs are computed once, so
-        do not change a frame in place.
+        Equal frames are copied, and two in which nothing moves are mixed, see `render/fades.py`. A border of
+        one-coloured rows or columns that both share, such as a letterbox, stays as it is, and costs nothing. Features
+        of a frame that belongs to several pairs are computed once, so do not change a frame in place.
 
         Raises:
             ValueError: not enough memory.
@@ -109,6 +110,8 @@ class Network:
         height, width = img0.shape[-2:]
         if torch.equal(img0, img1):
             return img0, Call(cost=0.0, executed=0.0, dense=self._dense(height, width), calls=0)
+        if is_still(img0, img1):
+            return mix(img0, img1, t), Call(cost=0.0, executed=0.0, dense=self._dense(height, width), calls=0)
         if not self._is_ensemble:
             return self._between(img0, img1, t)
         calls: list[Call] = []
