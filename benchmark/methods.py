@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 import utils
 from models import Interpolation, WaveletVFI
+from models.ensemble import average_with_mirrored
 
 RANGE = 0.5  # a peer's frame that exceeds [0, 1] by more is taken to be in other units
 
@@ -22,10 +24,12 @@ class Prediction(NamedTuple):
 
     frame: (B, 3, H, W) in [0, 1], or with values that are not finite.
     details: the whole output of our network, or None for other methods.
+    mirrored: the output for the reversed, mirrored pair, if the frame is an ensemble's; otherwise None.
     """
 
     frame: Tensor
     details: Interpolation | None = None
+    mirrored: Interpolation | None = None
 
 
 class Method(Protocol):
@@ -62,22 +66,39 @@ class OurNetwork:
         options: one option, {"ratio": r}, {"budget": b} or {} for the network's choice. Several options
             {"ratio": r or None} are a sweep, computed together.
         identity: everything that decides the weights and the arithmetic.
+        ensemble: average each frame with that of the reversed, mirrored pair, see `models.ensemble`.
     """
 
-    def __init__(self, model: WaveletVFI, name: str, options: list[dict[str, float | None]], identity: dict[str, Any]):
-        self.model, self.name, self.options = model, name, options
-        self.rows = [f"{name}, {describe(option)}" for option in options]
-        self.identity = identity | {"options": options}
+    def __init__(
+        self,
+        model: WaveletVFI,
+        name: str,
+        options: list[dict[str, float | None]],
+        identity: dict[str, Any],
+        *,
+        ensemble: bool = False,
+    ):
+        self.model, self.name, self.options, self.ensemble = model, name, options, ensemble
+        self.rows = [f"{name}, {describe(option)}{', ensemble' * ensemble}" for option in options]
+        self.identity = identity | {"options": options, "ensemble": ensemble}
         self.any_time = model.config.any_time
 
     def predict(self, img0: Tensor, img1: Tensor, rows: list[int], t: float = 0.5) -> list[Prediction]:
+        halves: list[list[Interpolation]] = []
+
+        def make(img0: Tensor, img1: Tensor, t: float) -> Tensor:
+            halves.append(self._outputs(img0, img1, rows, t))
+            return torch.stack([output.frame for output in halves[-1]])
+
+        frames = average_with_mirrored(make, img0, img1, t) if self.ensemble else make(img0, img1, t)
+        return [Prediction(*parts) for parts in zip(frames, *halves, strict=True)]
+
+    def _outputs(self, img0: Tensor, img1: Tensor, rows: list[int], t: float) -> list[Interpolation]:
         time = {"t": t} if self.any_time else {}
         if len(rows) == 1:
-            outputs = [self.model.interpolate_details(img0, img1, **self.options[rows[0]], **time)]
-        else:
-            ratios = [self.options[row].get("ratio") for row in rows]
-            outputs = self._with_known_operations(self.model.sweep(img0, img1, ratios, **time), ratios)
-        return [Prediction(output.frame, output) for output in outputs]
+            return [self.model.interpolate_details(img0, img1, **self.options[rows[0]], **time)]
+        ratios = [self.options[row].get("ratio") for row in rows]
+        return self._with_known_operations(self.model.sweep(img0, img1, ratios, **time), ratios)
 
     def _with_known_operations(self, outputs: list[Interpolation], ratios: list[float | None]) -> list[Interpolation]:
         """Give the output of ratio 0 the operations of the sweep. Ratio 0 alone would need the same."""

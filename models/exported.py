@@ -12,6 +12,7 @@ from common.extras import require
 
 from .checks import check_frames, check_times
 from .config import config_of
+from .ensemble import average_with_mirrored
 from .motion import Motion
 from .synthesis import Synthesis
 from .waveletvfi import Interpolation, WaveletVFI
@@ -83,12 +84,17 @@ class OnnxModel:
         ratio: float | Tensor | None = None,
         budget: float | None = None,
         t: float | Tensor | None = None,
+        ensemble: bool = False,
     ) -> Tensor:
         """Make the frame at time t, as `WaveletVFI.interpolate`: (B, 3, H, W) in [0, 1] -> the same.
 
         ratio: None, or the one that the graph was made with. Raises: as `interpolate_details`.
         """
-        return self.interpolate_details(img0, img1, ratio=ratio, budget=budget, t=t).frame
+
+        def make(img0: Tensor, img1: Tensor, t: float | Tensor | None) -> Tensor:
+            return self.interpolate_details(img0, img1, ratio=ratio, budget=budget, t=t).frame
+
+        return average_with_mirrored(make, img0, img1, t) if ensemble else make(img0, img1, t)
 
     @torch.inference_mode()
     def interpolate_details(

@@ -45,6 +45,15 @@ def passes_option(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def ensemble_option(parser: argparse._ActionsContainer) -> None:
+    """Two predictions instead of one."""
+    parser.add_argument(
+        "--ensemble",
+        action="store_true",
+        help="average each frame with that of the reversed, mirrored pair: about 0.2 dB better, twice the time",
+    )
+
+
 def add_options(parser: argparse.ArgumentParser, *, several: bool = False, precision: str = "float32") -> None:
     """Add the options that say which weights (`several`: a list of them), how much computation, and how it is done.
 

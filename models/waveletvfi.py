@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from .checks import check_frames, check_inputs, check_times
 from .config import Config, find_config
 from .context import ContextNet, Features, LevelContext
+from .ensemble import average_with_mirrored
 from .layers import MULTIPLE, blend, channels_last, pad_to_multiple
 from .macs import count_executed, count_published
 from .motion import Motion, MotionPerceptionNet, Pyramids
@@ -231,12 +232,17 @@ class WaveletVFI(Pretrained):
         budget: float | None = None,
         t: float | Tensor | None = None,
         passes: Passes | None = None,
+        ensemble: bool = False,
     ) -> Tensor:
         """Make the frame at time t of two frames (B, 3, H, W) of any size, without gradients: (B, 3, H, W) in [0, 1].
 
-        ratio, budget, t, passes: as in `forward`.
+        ratio, budget, t, passes: as in `forward`. ensemble: see `models.ensemble`; twice the time.
         """
-        return self.interpolate_details(img0, img1, ratio=ratio, budget=budget, t=t, passes=passes).frame
+
+        def make(img0: Tensor, img1: Tensor, t: float | Tensor | None) -> Tensor:
+            return self.interpolate_details(img0, img1, ratio=ratio, budget=budget, t=t, passes=passes).frame
+
+        return average_with_mirrored(make, img0, img1, t) if ensemble else make(img0, img1, t)
 
     @torch.inference_mode()
     def interpolate_details(

@@ -33,7 +33,7 @@ def check_options(options: Options, reader: VideoReader | ImageReader, output: P
         name = "deinterlace" if options.deinterlace else "fields"
         raise ValueError(f"{name} is for videos, and {reader.paths[0]} is an image")
     is_usual = options == replace(
-        Options(), **{name: getattr(options, name) for name in ("ratio", "budget", "tile", "alpha")}
+        Options(), **{name: getattr(options, name) for name in ("ratio", "budget", "tile", "ensemble", "alpha")}
     )
     if is_image(output) and not (are_images and len(reader.paths) == 2 and is_usual):
         raise ValueError(f"{output}: an image holds the middle one of two images, without other options; name a folder")

@@ -81,7 +81,8 @@ def convert(
     started = time.monotonic()
     inputs, output = [Path(path) for path in inputs], Path(output)
     timeline = options.timeline()
-    network = Network(model, ratio=options.ratio, budget=options.budget, device=device, tile=options.tile)
+    amount = {name: getattr(options, name) for name in ("ratio", "budget", "tile", "ensemble")}
+    network = Network(model, **amount, device=device)
     check_output(output, inputs, overwrite=overwrite)
     check_pipes(inputs, output, resume=resume, keeps_alpha=options.alpha, size=process.world_size if process else 1)
     with (

@@ -23,7 +23,7 @@ class Options:
     fields: first make a whole frame of each field.
     alpha: interpolate the alpha channel, too, if the input has one.
     scene_threshold, drop_duplicates: see `schedule/scenes.py`.
-    ratio, budget, tile: see `Network`.
+    ratio, budget, tile, ensemble: see `Network`.
     compare: put the source beside the output.
     codec, crf, preset, encoder, encoder_options: see `choose_format`.
     """
@@ -45,6 +45,7 @@ class Options:
     ratio: float | None = None
     budget: float | None = None
     tile: int | None = None
+    ensemble: bool = False
     compare: bool = False
     codec: str | None = None
     crf: int | None = None

@@ -73,7 +73,7 @@ def test_a_killed_worker_ends_the_run_in_one_line_that_does_not_blame_a_file(dat
         wait_for(lambda: "step 20:" in (tmp_path / "train.log").read_text())
         os.kill(worker, signal.SIGKILL)
     error = end_of(run, timeout=60)
-    assert error.startswith(f"error: data loading process {worker} was ended by SIGKILL, as systems do where memory")
+    assert error.startswith(f"error: data loading process {worker} was ended by SIGKILL, as systems do when memory")
     assert utils.load_checkpoint(tmp_path / "last.pth")["position"]["step"] >= 1
     with pytest.raises(ProcessLookupError):
         os.killpg(run.pid, 0)

@@ -24,7 +24,7 @@ from torch import Tensor
 from utils import image_to_tensor, tensor_to_image
 
 from ..frame import Frame
-from .network import Call, Network
+from .network import Call, Network, together
 
 SLACK = 2 / 255  # the network's two frames may differ by so much by chance: within it, alpha is 0 or 1
 
@@ -79,7 +79,7 @@ def between(network: Network, img0: Picture, img1: Picture, t: float = 0.5) -> t
         return Layers(black, black + 1 - img0.alpha, img0.alpha), call
     white, other = network.between(img0.white, img1.white, t)
     alpha = ((_difference(black, white) - SLACK) / (1 - 2 * SLACK)).clamp(0, 1)
-    return Layers(black, white, alpha), _together(call, other)
+    return Layers(black, white, alpha), together(call, other)
 
 
 def fill(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -112,12 +112,3 @@ def _spread(premultiplied: Tensor, alpha: Tensor) -> Tensor:
     halves = (F.avg_pool2d(image, 2, ceil_mode=True) for image in (premultiplied, alpha))
     coarse = F.interpolate(_spread(*halves), size=alpha.shape[-2:], mode="nearest")
     return torch.where(alpha > 0, colour, coarse)
-
-
-def _together(call: Call, other: Call) -> Call:
-    """Return the cost of two calls as that of one."""
-    costs = [cost for cost in (call.cost, other.cost) if cost is not None]
-    sums = [None if a is None or b is None else a + b for a, b in zip(call[2:], other[2:], strict=True)]
-    return Call(
-        sum(costs) / len(costs) if costs else None, call.ratio if call.ratio is not None else other.ratio, *sums
-    )

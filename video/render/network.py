@@ -1,5 +1,5 @@
-"""Make the frame between two: by the network where something moves, by copies elsewhere, in tiles if memory is
-short."""
+"""Make the frame between two: by the network where something moves, by copies or a mix elsewhere, in tiles if memory
+is short."""
 
 import weakref
 from hashlib import sha256
@@ -10,9 +10,11 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from models import WaveletVFI
+from models.ensemble import average_with_mirrored, mirror
 from models.macs import dense_gmacs
 from models.waveletvfi import Known
 
+from .fades import is_still, mix
 from .tiles import SMALLEST, in_tiles
 
 CROP = 64  # crops grow to multiples of this many pixels, so that few sizes occur
@@ -38,7 +40,7 @@ class Call(NamedTuple):
     ratio: the threshold ratio.
     executed: 10^9 multiply-accumulates that were computed.
     dense: 10^9 multiply-accumulates of the same frame if everything were computed.
-    calls: how often the network was called for it; 0 if the frames are equal.
+    calls: how often the network was called for it; 0 if nothing moves.
     """
 
     cost: float | None = None
@@ -46,6 +48,15 @@ class Call(NamedTuple):
     executed: float | None = None
     dense: float | None = None
     calls: int = 1
+
+
+def together(call: Call, other: Call) -> Call:
+    """Return the cost of two calls as that of one."""
+    costs = [cost for cost in (call.cost, other.cost) if cost is not None]
+    sums = [None if a is None or b is None else a + b for a, b in zip(call[2:], other[2:], strict=True)]
+    return Call(
+        sum(costs) / len(costs) if costs else None, call.ratio if call.ratio is not None else other.ratio, *sums
+    )
 
 
 class Network:
@@ -63,32 +74,35 @@ class Network:
         budget: float | None = None,
         device: torch.device | str = "cpu",
         tile: int | None = None,
+        ensemble: bool = False,
     ):
         """Args:
             ratio: threshold ratio. budget: the largest cost, instead. Neither: the network chooses for each pair.
             device: the device of `model`.
             tile: compute frames in overlapping squares of this many pixels, see `render/tiles.py`.
+            ensemble: average each frame with that of the reversed, mirrored pair, see `models/ensemble.py`.
         Raises:
             ValueError: tiles that are too small.
         """
         if tile is not None and tile < SMALLEST:
             raise ValueError(f"tiles need at least {SMALLEST} pixels, got {tile}")
         self.device = torch.device(device)
-        self.settings = {"ratio": ratio, "budget": budget, "device": self.device, "tile": tile}
-        self._model, self._tile = model, tile
+        self.settings = {"ratio": ratio, "budget": budget, "device": self.device, "tile": tile, "ensemble": ensemble}
+        self._model, self._tile, self._is_ensemble = model, tile, ensemble
         self.any_time = bool(getattr(getattr(model, "config", None), "any_time", False))
         self._options = {"ratio": ratio} if budget is None else {"budget": budget}
         self._dense_of: dict[tuple[int, int], float] = {}
         # By frame, as long as it exists: the part of it that was computed, its context features, and MP-Net's features
         # of it and the frame after it, as (that frame, features).
         self._features = WeakIdKeyDictionary()
+        self._mirrored = WeakIdKeyDictionary()  # by frame: the same flipped, of an ensemble
 
     def between(self, img0: Tensor, img1: Tensor, t: float = 0.5) -> tuple[Tensor, Call]:
         """Make the frame at time t, 0 < t < 1, of two (1, 3, H, W) in [0, 1]; other times than 1/2 need `any_time`.
 
-        Equal frames are copied. So is a border of one-coloured rows or columns that both share, such as a letterbox:
-        it stays as it is, and costs nothing. Features of a frame that belongs to several pairs are computed once, so
-        do not change a frame in place.
+        Equal frames are copied, and two in which nothing moves are mixed, see `render/fades.py`. A border of
+        one-coloured rows or columns that both share, such as a letterbox, stays as it is, and costs nothing. Features
+        of a frame that belongs to several pairs are computed once, so do not change a frame in place.
 
         Raises:
             ValueError: not enough memory.
@@ -96,6 +110,28 @@ class Network:
         height, width = img0.shape[-2:]
         if torch.equal(img0, img1):
             return img0, Call(cost=0.0, executed=0.0, dense=self._dense(height, width), calls=0)
+        if is_still(img0, img1):
+            return mix(img0, img1, t), Call(cost=0.0, executed=0.0, dense=self._dense(height, width), calls=0)
+        if not self._is_ensemble:
+            return self._between(img0, img1, t)
+        calls: list[Call] = []
+
+        def make(img0: Tensor, img1: Tensor, t: float) -> Tensor:
+            made, call = self._between(img0, img1, t)
+            calls.append(call)
+            return made
+
+        return average_with_mirrored(make, img0, img1, t, mirror=self._mirror), together(*calls)
+
+    def _mirror(self, image: Tensor) -> Tensor:
+        """Return the flipped image, each time the same tensor, whose features are kept, too."""
+        if image not in self._mirrored:
+            self._mirrored[image] = mirror(image)
+        return self._mirrored[image]
+
+    def _between(self, img0: Tensor, img1: Tensor, t: float) -> tuple[Tensor, Call]:
+        """Make the frame at time t of two that differ, without what their border shares."""
+        height, width = img0.shape[-2:]
         top, bottom, left, right = box = find_inside(img0, img1)
         y0, x0 = top // CROP * CROP, left // CROP * CROP
         y1, x1 = min(-(-bottom // CROP) * CROP, height), min(-(-right // CROP) * CROP, width)

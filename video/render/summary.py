@@ -14,7 +14,7 @@ class Record:
     """The counts of one segment.
 
     frames: frames in the output.
-    made: frames made by the network, or copied where nothing moves.
+    made: frames made by the network, or copied or mixed where nothing moves.
     held: frames repeated, in cuts and at the end.
     calls: for each middle frame, its time in the source and the fields of a `Call`.
     cuts: times in the source in seconds.
@@ -48,7 +48,7 @@ class Summary(NamedTuple):
 
     output: the file or folder.
     frames: number of frames in it.
-    made: number of frames between two, made by the network.
+    made: number of frames between two, made by the network, or copied or mixed where nothing moves.
     held: number of frames repeated, in cuts and at the end.
     cuts: times in the source, in seconds.
     seconds: time that it took.
@@ -96,7 +96,7 @@ def summarise(records: list[Record], *, output: Path, seconds: float, damage: st
 
 def describe(summary: Summary) -> str:
     """Describe a conversion in a line or two."""
-    facts = [f"{summary.made} made without the network"]  # copied, as nothing moves
+    facts = [f"{summary.made} made without the network"]  # copied or mixed, as nothing moves
     if summary.calls:
         each = _digits(summary.seconds / summary.calls)
         facts = [f"{summary.made} made by {_count(summary.calls, 'network call')}, {each} s each"]
