@@ -63,8 +63,11 @@ def waveletvfi(
     if passes is not None:
         model.config = dataclasses.replace(model.config, passes=passes)
     if compile:
-        for part in (model.motion, model.context.frames, model.context.merged):
+        for part in (model.context.frames, model.context.merged):
             part.compile(fullgraph=True)
+        # The two halves of MP-Net: who keeps features of a frame calls them one by one.
+        for half in ("encode", "decode"):
+            setattr(model.motion, half, torch.compile(getattr(model.motion, half), fullgraph=True))
     return model.to(device, PRECISIONS[precision]).eval()
 
 
