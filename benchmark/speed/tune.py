@@ -130,9 +130,9 @@ def tune(*, repeats: int, scale: float = 1.0) -> None:
     levels = shapes(scale)
     with tqdm(total=len(DTYPES) * len(levels), unit="level", disable=None) as bar:
         for dtype in DTYPES:
-            print(f"    {dtype}: (")
+            print(f"        {dtype}: (")
             for shape in levels:
                 row = row_of(shape, dtype, repeats)
-                print(f"        Row({row.width}, {row.windows}, {row.winograd}),", flush=True)
+                print(f"            Row({row.width}, {row.windows}, {row.winograd}),", flush=True)
                 bar.update()
-            print("    ),")
+            print("        ),")

@@ -22,43 +22,39 @@ class Row(NamedTuple):
     winograd: tuple[float, float]
 
 
-#: AMD EPYC (Zen 5) with AVX-512 bf16, one thread, PyTorch 2.14.1, November 2026. Levels of `small` and of
-#: a network with synthesis widths 72, 144, 216, 192, at 1280x720, and of `base`, at 640x360.
+#: By kind of processor, see `processor`. Levels of `small` and of a network with synthesis widths 72, 144, 216, 192, at
+#: 1280x720, and of `base`, at 640x360. One thread, PyTorch 2.14.1, November 2026.
 MEASURED = {
-    torch.float32: (
-        Row(32, (0.13, 2.17), (0.13, 2.41)),
-        Row(64, (0.08, 1.97), (0.08, 1.68)),
-        Row(72, (0.05, 1.64), (0.05, 1.59)),
-        Row(96, (0.1, 1.93), (0.11, 1.44)),
-        Row(144, (0.04, 1.71), (0.04, 1.25)),
-        Row(216, (0.05, 1.58), (0.05, 1.07)),
-        Row(432, (0.02, 1.49), (0.02, 0.83)),
-        Row(648, (0.05, 1.46), (0.04, 0.67)),
-    ),
-    torch.bfloat16: (
-        Row(32, (0.22, 1.96), (0.19, 3.13)),
-        Row(64, (0.14, 1.89), (0.17, 2.06)),
-        Row(72, (0.12, 1.41), (0.12, 1.8)),
-        Row(96, (0.19, 1.75), (0.21, 1.63)),
-        Row(144, (0.07, 1.58), (0.06, 1.38)),
-        Row(216, (0.09, 1.45), (0.09, 1.07)),
-        Row(432, (0.03, 1.45), (0.03, 0.83)),
-        Row(648, (0.09, 1.28), (0.09, 0.59)),
-    ),
+    "AVX-512 bf16": {  # AMD EPYC (Zen 5)
+        torch.float32: (
+            Row(32, (0.13, 2.17), (0.13, 2.41)),
+            Row(64, (0.08, 1.97), (0.08, 1.68)),
+            Row(72, (0.05, 1.64), (0.05, 1.59)),
+            Row(96, (0.1, 1.93), (0.11, 1.44)),
+            Row(144, (0.04, 1.71), (0.04, 1.25)),
+            Row(216, (0.05, 1.58), (0.05, 1.07)),
+            Row(432, (0.02, 1.49), (0.02, 0.83)),
+            Row(648, (0.05, 1.46), (0.04, 0.67)),
+        ),
+        torch.bfloat16: (
+            Row(32, (0.22, 1.96), (0.19, 3.13)),
+            Row(64, (0.14, 1.89), (0.17, 2.06)),
+            Row(72, (0.12, 1.41), (0.12, 1.8)),
+            Row(96, (0.19, 1.75), (0.21, 1.63)),
+            Row(144, (0.07, 1.58), (0.06, 1.38)),
+            Row(216, (0.09, 1.45), (0.09, 1.07)),
+            Row(432, (0.03, 1.45), (0.03, 0.83)),
+            Row(648, (0.09, 1.28), (0.09, 0.59)),
+        ),
+    },
 }
-#: Factor for other processors on every share above. Only those with "AVX-512 bf16" are measured.
-FACTORS = {
-    ("AVX-512 bf16", torch.float32): 1.0,
-    ("AVX-512 bf16", torch.bfloat16): 1.0,
+#: Processors that were not measured: the one whose rows they take.
+LIKE = {
     # The same products at the same speed; with AVX2 slower ones, so that the rest of the gathering weighs less.
-    ("AVX-512", torch.float32): 1.0,
-    ("AVX2", torch.float32): 1.0,
-    # Xeon with AMX, two threads, `small`, 1280x720: at cost 0.4 float32 took 0.94 of its time at cost 1, and bf16 1.2,
-    # when both were gathered at densities of 0.25 to 0.33, where the rows above say 0.45 to 0.6.
-    ("AMX", torch.float32): 1.2,
-    ("AMX", torch.bfloat16): 3.0,
+    ("AVX-512", torch.float32): "AVX-512 bf16",
+    ("AVX2", torch.float32): "AVX-512 bf16",
 }
-SAFE = 2.0  # for every other processor and dtype
+SAFE = 2.0  # factor for every other processor and dtype, on the most cautious of all measured rows
 MARGIN = 1.05  # by which gathering must win; a line is not all that there is to a processor
 
 
@@ -85,14 +81,23 @@ def gathering(density: float, dtype: torch.dtype, width: int, kind: str) -> tupl
     Args:
         density: the fraction of the level's pixels in the halo. width: output channels. kind: see `processor`.
     """
-    rows = MEASURED.get(dtype, MEASURED[torch.bfloat16])
-    # Gathering pays more in wide levels: the next narrower row is on the safe side.
-    row = next((row for row in reversed(rows) if row.width <= width), rows[0])
-    shares = {"windows": row.windows, "winograd": row.winograd}
-    factor = FACTORS.get((kind, dtype), SAFE) * MARGIN
-    times = {way: factor * (start + slope * density) for way, (start, slope) in shares.items()}
+    tables, factor = _tables(dtype, kind)
+    times: dict[str, float] = {}
+    for rows in tables:
+        # Gathering pays more in wide levels: the next narrower row is on the safe side.
+        row = next((row for row in reversed(rows) if row.width <= width), rows[0])
+        for way, (start, slope) in {"windows": row.windows, "winograd": row.winograd}.items():
+            times[way] = max(times.get(way, 0), factor * (start + slope * density))
     way = min(times, key=lambda name: times[name])
     return times[way], way
+
+
+def _tables(dtype: torch.dtype, kind: str) -> tuple[list[tuple[Row, ...]], float]:
+    """Return the measured rows of a processor, or of all where it is unknown, and the factor on their shares."""
+    kind = LIKE.get((kind, dtype), kind)
+    if dtype in MEASURED.get(kind, {}):
+        return [MEASURED[kind][dtype]], MARGIN
+    return [rows.get(dtype, rows[torch.bfloat16]) for rows in MEASURED.values()], SAFE * MARGIN
 
 
 def estimate(density: float, dtype: torch.dtype, width: int, kind: str) -> float:
