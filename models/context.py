@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from .bilinear import as_rows, corners, weighted_rows
-from .layers import backward_warp, concatenate, conv_lrelu, halve_flow, halves
+from .layers import ConvLReLU, backward_warp, concatenate, halve_flow, halves
 from .motion import Motion
 from .sparse import Rows, Tiles
 
@@ -21,7 +21,7 @@ class ContextPyramid(nn.Module):
     def __init__(self, in_channels: int, widths: tuple[int, ...]):
         super().__init__()
         inputs = (in_channels, *widths[:-1])
-        self.levels = nn.ModuleList(conv_lrelu(i, o, stride=2) for i, o in zip(inputs, widths, strict=True))
+        self.levels = nn.ModuleList(ConvLReLU(i, o, stride=2) for i, o in zip(inputs, widths, strict=True))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, C, H, W) -> finest first: (B, widths[l-1], H/2^l, W/2^l)."""

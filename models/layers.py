@@ -1,5 +1,9 @@
 """The small pieces that both networks share: convolutions, warping, resizing, padding."""
 
+import functools
+from collections.abc import Callable
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -8,11 +12,42 @@ from . import bilinear
 
 SLOPE = 0.1  # of every LeakyReLU in the paper's network
 MULTIPLE = 16  # of the frame sizes: four levels
+# What torch.compile uses for a convolution and what follows it on CPUs; not public, so not taken for granted.
+CONV_POINTWISE = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
 
 
-def conv_lrelu(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
-    """3x3 convolution with bias, then LeakyReLU(0.1)."""
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, stride, 1), nn.LeakyReLU(SLOPE, inplace=True))
+class ConvLReLU(nn.Sequential):
+    """A 3x3 convolution with bias, followed by LeakyReLU(0.1).
+
+    On a CPU and without gradients, oneDNN applies the LeakyReLU to the sums of the convolution before it writes them.
+    In bfloat16 this takes a third less time. Results differ by rounding.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1):
+        super().__init__(nn.Conv2d(in_channels, out_channels, 3, stride, 1), nn.LeakyReLU(SLOPE, inplace=True))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C_out, H / stride, W / stride)."""
+        conv = cast(nn.Conv2d, self[0])
+        if not _fuses(x, conv.weight):
+            return super().forward(x)
+        sizes = (conv.padding, conv.stride, conv.dilation, conv.groups)
+        return cast(Callable, CONV_POINTWISE)(x, conv.weight, conv.bias, *sizes, "leaky_relu", [SLOPE], "")
+
+
+def _fuses(x: Tensor, weight: Tensor) -> bool:
+    """Return True if oneDNN computes the convolution and the LeakyReLU in one, and nobody needs them apart."""
+    is_plain = torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")
+    if is_plain or x.device.type != "cpu" or not is_channels_last(x):
+        return False
+    return CONV_POINTWISE is not None and x.dtype == weight.dtype and x.dtype in _fused_dtypes()
+
+
+@functools.cache
+def _fused_dtypes() -> tuple[torch.dtype, ...]:
+    if not torch.backends.mkldnn.is_available():
+        return ()
+    return (torch.float32, torch.bfloat16) if torch.ops.mkldnn._is_mkldnn_bf16_supported() else (torch.float32,)
 
 
 def backward_warp(image: Tensor, flow: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import SLOPE, backward_warp, concatenate, conv_lrelu, halves, mean_of_squares, pad_to_multiple
+from .layers import SLOPE, ConvLReLU, backward_warp, concatenate, halves, mean_of_squares, pad_to_multiple
 from .passes import Scales
 
 LEVELS = (4, 3, 2, 1)  # of the first pass
@@ -51,7 +51,7 @@ class FrameEncoder(nn.Module):
         super().__init__()
         inputs = (3, *widths[:-1])
         self.levels = nn.ModuleList(
-            nn.Sequential(conv_lrelu(i, o, stride=2), conv_lrelu(o, o)) for i, o in zip(inputs, widths, strict=True)
+            nn.Sequential(ConvLReLU(i, o, stride=2), ConvLReLU(o, o)) for i, o in zip(inputs, widths, strict=True)
         )
 
     def forward(self, image: Tensor, depth: int = 4) -> list[Tensor]:
@@ -68,7 +68,7 @@ class FlowDecoder(nn.Module):
 
     def __init__(self, in_channels: int, width: int):
         super().__init__()
-        self.hidden = nn.Sequential(conv_lrelu(in_channels, width), *(conv_lrelu(width, width) for _ in range(4)))
+        self.hidden = nn.Sequential(ConvLReLU(in_channels, width), *(ConvLReLU(width, width) for _ in range(4)))
         self.output = nn.ConvTranspose2d(width, 5, kernel_size=4, stride=2, padding=1)
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,7 +82,7 @@ class RatioClassifier(nn.Module):
 
     def __init__(self, width: int, candidates: int):
         super().__init__()
-        self.conv = conv_lrelu(width, width, stride=2)
+        self.conv = ConvLReLU(width, width, stride=2)
         self.linear = nn.Sequential(nn.Linear(width, width), nn.LeakyReLU(SLOPE), nn.Linear(width, candidates))
 
     def forward(self, hidden: Tensor) -> Tensor:

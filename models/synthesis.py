@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .bands import Bands, dilate, haar_pyramid, smallest_allowed
 from .context import LevelContext
-from .layers import SLOPE, conv_lrelu
+from .layers import SLOPE, ConvLReLU
 from .sparse import Rows, SparseConv2d, sparse_level
 
 SPARSE_LEVELS = (3, 2, 1)
@@ -50,7 +50,7 @@ class WaveletSynthesisNet(nn.Module):
     def __init__(self, context: tuple[int, ...], widths: tuple[int, ...], *, correction: bool):
         super().__init__()
         self.correction = correction
-        self.coarsest = conv_lrelu(context[-1], widths[-1])
+        self.coarsest = ConvLReLU(context[-1], widths[-1])
         self.low_head = nn.Conv2d(widths[-1], 3, 3, padding=1)
         self.levels = nn.ModuleList(
             SparseConv2d(c, w, coarse_channels=w_coarse)

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models import bilinear
+from models import bilinear, layers
 from models.layers import backward_warp, blend, channels_last, concatenate, halve_flow, mean_of_squares, pad_to_multiple
 
 
@@ -106,3 +106,34 @@ def test_channels_last_in_memory_whatever_the_strides_were(batch):
         ours = channels_last(image)
         assert torch.equal(ours, plain)
         assert ours.stride() == (90, 1, 18, 3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("batch", "channels", "size", "stride"), [(1, 3, (48, 64), 2), (2, 20, (13, 7), 1), (3, 33, (9, 30), 2)]
+)
+def test_a_fused_convolution_is_the_plain_one(dtype, batch, channels, size, stride, monkeypatch):
+    layer = layers.ConvLReLU(channels, 24, stride).to(dtype)
+    x = layers.channels_last(torch.randn(batch, channels, *size).to(dtype))
+    with torch.no_grad():
+        assert layers._fuses(x, layer[0].weight)
+        fused = layer(x)
+        plain = F.leaky_relu(F.conv2d(x.double(), layer[0].weight.double(), layer[0].bias.double(), stride, 1), 0.1)
+        tolerance = {"atol": 1e-5, "rtol": 1e-5} if dtype == torch.float32 else {"atol": 4e-3, "rtol": 8e-3}
+        torch.testing.assert_close(fused.double(), plain, **tolerance)
+        monkeypatch.setattr(layers, "CONV_POINTWISE", None)
+        torch.testing.assert_close(layer(x).double(), plain, **tolerance)
+
+
+def test_a_convolution_is_plain_for_gradients_autocast_and_rows_after_rows():
+    layer = layers.ConvLReLU(3, 8)
+    x = layers.channels_last(torch.randn(1, 3, 16, 24))
+    assert not layers._fuses(x, layer[0].weight)
+    with torch.no_grad():
+        assert not layers._fuses(x.contiguous(), layer[0].weight)
+        assert not layers._fuses(x.bfloat16(), layer[0].weight)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert not layers._fuses(x, layer[0].weight)
+            assert layer(x).dtype == torch.bfloat16
+    layer(x).sum().backward()
+    assert layer[0].weight.grad is not None

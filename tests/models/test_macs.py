@@ -1,5 +1,6 @@
 """Operations per frame: published totals, the reference network's own counts, PyTorch's, and how masks scale them."""
 
+import math
 from unittest import mock
 
 import pytest
@@ -54,6 +55,10 @@ def test_what_the_masks_save_is_what_the_cost_says(known_model):
     torch.testing.assert_close((gmacs - empty) / (dense - empty), synthesis.cost.double(), atol=1e-3, rtol=0)
 
 
+def conv_flops(x, weight, *rest, out_shape, **options):
+    return 2 * math.prod(out_shape) * math.prod(weight[1:])
+
+
 def linear_flops(rows, *options, out_shape, **more):
     """Of a product with a matrix that was laid out in advance, which PyTorch's counter does not know."""
     return 2 * out_shape[0] * rows[-1] * out_shape[-1]
@@ -71,7 +76,8 @@ def counted_gmacs(model, img0, img1, **options):
         return usual(features0, features1, radius)
 
     usual = models.motion.correlate
-    known = {torch.ops.mkldnn._linear_pointwise: linear_flops} if torch.backends.mkldnn.is_available() else {}
+    fused = {torch.ops.mkldnn._linear_pointwise: linear_flops, torch.ops.mkldnn._convolution_pointwise: conv_flops}
+    known = fused if torch.backends.mkldnn.is_available() else {}
     model.interpolate_details(img0, img1, **options)  # transforms kernels, which are kept
     with (
         FlopCounterMode(display=False, custom_mapping=known) as counter,
