@@ -8,8 +8,9 @@ order (cH, cV, cD).
 from .config import CONFIGS, Config, find_config
 from .loading import PRECISIONS, default_checkpoint, waveletvfi
 from .motion import Motion
+from .results import Interpolation
 from .synthesis import Synthesis
-from .waveletvfi import Interpolation, WaveletVFI
+from .waveletvfi import WaveletVFI
 from .weights import load_weights, save_weights
 
 __all__ = [

@@ -1,7 +1,6 @@
 """Haar bands from coarse to fine, and the masks that they determine."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -10,8 +9,6 @@ from torch import Tensor
 
 from pytorch_wavelets import haar_forward, haar_inverse
 
-STEPS = 14  # halvings of a range of ratios from 1 to RANGE: to 0.07 %
-RANGE = 1e5
 ABOVE = 1 + 2**-20  # the ratio of the largest detail, times the range, may be rounded to less than that detail
 
 
@@ -112,22 +109,6 @@ def dilate(mask: Tensor) -> Tensor:
         torch.maximum(first, mask.narrow(axis, 1, size), out=first)
         mask = wider
     return mask
-
-
-def smallest_allowed(ratio: Tensor, largest: Tensor, allowed: Callable[[Tensor], Tensor]) -> Tensor:
-    """The smallest ratio per sample, from `ratio` (B,) on, for which `allowed(ratio)` (B,) holds; else `largest`.
-
-    Bisection by powers; the result was tested itself, whether or not `allowed` is monotone.
-    """
-    here = allowed(ratio)
-    if here.all():
-        return ratio
-    below, above = torch.maximum(ratio, largest / RANGE), torch.maximum(ratio, largest)
-    for _ in range(STEPS):
-        middle = (below * above).sqrt()
-        fits = allowed(middle)
-        below, above = torch.where(fits, below, middle), torch.where(fits, middle, above)
-    return torch.where(here, ratio, above)
 
 
 def haar_pyramid(image: Tensor, levels: int = 4) -> tuple[list[Tensor], list[Tensor]]:

@@ -13,8 +13,9 @@ from common.extras import require
 from .checks import check_frames, check_times
 from .config import config_of
 from .motion import Motion
+from .results import Interpolation
 from .synthesis import Synthesis
-from .waveletvfi import Interpolation, WaveletVFI
+from .waveletvfi import WaveletVFI
 
 METADATA = "waveletvfi"  # the graph's entry that says what it is
 HIGHS = ("high1", "high2", "high3", "high4")

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .bands import haar_pyramid
-from .waveletvfi import Interpolation
+from .results import Interpolation
 
 CENSUS_RADIUS = 3  # 7x7 neighbourhood
 

@@ -102,7 +102,7 @@ def executed_gmacs(
         (B,) float64 on the CPU, in units of 10^9.
     """
     sizes = _sizes(height, width)
-    sparse = executed.cpu().double() * model.synthesis.dense_products() * sizes[0][0] * sizes[0][1]
+    sparse = executed.cpu().double() * model.synthesis.costs.dense_products() * sizes[0][0] * sizes[0][1]
     return (_around(model, sizes, _products, scales, encoded, matched) + sparse) / 1e9
 
 
@@ -117,7 +117,7 @@ def dense_gmacs(model: Any, height: int, width: int) -> float:
     net = model.synthesis
     levels = range(1, LEVELS)
     products = sum(4.0**-level * sum(conv.products("folded") for conv in net.convolutions(level)) for level in levels)
-    return executed_gmacs(model, height, width, torch.full((1,), products / net.dense_products())).item()
+    return executed_gmacs(model, height, width, torch.full((1,), products / net.costs.dense_products())).item()
 
 
 def _sizes(height: int, width: int, depth: int = LEVELS) -> list[tuple[int, int]]:
