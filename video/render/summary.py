@@ -1,4 +1,4 @@
-"""Count frames and costs, segment by segment and in all."""
+"""Count frames and costs, per segment and in total."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -13,11 +13,11 @@ from .pipeline import Made
 class Record:
     """The counts of one segment.
 
-    frames: frames in the output.
-    made: frames made by the network, or copied where nothing moves.
-    held: frames repeated, in cuts and at the end.
-    calls: for each middle frame, its time in the source and the fields of a `Call`.
-    cuts: times in the source in seconds.
+    frames: number of frames in the output.
+    made: number of frames that the network made, or that were copied because nothing moves.
+    held: number of frames that were repeated, at cuts and at the end.
+    calls: for each middle frame, its time in the source in seconds, and the fields of a `Call`.
+    cuts: times of the cuts in the source, in seconds.
     """
 
     frames: int = 0
@@ -39,7 +39,7 @@ class Record:
             self.cuts.append(float(span.frame1.time))
 
     def to_dict(self) -> dict:
-        """Return the record as JSON holds it."""
+        """Return the record as a dictionary for JSON."""
         return asdict(self)
 
 
@@ -48,15 +48,15 @@ class Summary(NamedTuple):
 
     output: the file or folder.
     frames: number of frames in it.
-    made: number of frames between two, made by the network.
-    held: number of frames repeated, in cuts and at the end.
-    cuts: times in the source, in seconds.
-    seconds: time that it took.
-    cost: mean fraction of the dense synthesis; None if the model does not say.
-    saved: fraction of all operations that was saved; None if the model does not say.
-    ratios: how many middle frames had which threshold ratio, to one digit.
-    damage: where the source broke off; None if it did not.
-    records: one of each segment.
+    made: number of frames that the network made between two others.
+    held: number of frames that were repeated, at cuts and at the end.
+    cuts: times of the cuts in the source, in seconds.
+    seconds: time that the conversion took.
+    cost: mean cost of the sparse convolutions as a fraction of dense ones; None if the model does not report it.
+    saved: fraction of all operations that was saved; None if the model does not report it.
+    ratios: number of middle frames by threshold ratio, which is rounded to one digit.
+    damage: description of the source's damage; None if there is none.
+    records: records of the segments.
     calls: number of calls of the network.
     """
 
