@@ -154,7 +154,7 @@ def add_processes(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     videos = find_videos(args.input)
     if args.report and videos is not None:
-        raise ValueError("--report is of one video; give one, or leave it out")
+        raise ValueError("--report works with one video; give one video, or leave --report out")
     if args.report:
         check_report(args.report, args.output, args.input)
     outputs = [] if videos is None else place_outputs(videos, args.output)
@@ -162,7 +162,9 @@ def main(args: argparse.Namespace) -> None:
     with steady_threads(process.device, args.threads):
         model = network(args, process.device)
         if args.report and not tells_costs(model):
-            raise ValueError(f"{args.checkpoint} does not tell what its frames cost; leave --report out, or use a .pth")
+            raise ValueError(
+                f"{args.checkpoint} does not report the cost of its frames; leave --report out, or use a .pth"
+            )
         count = _count_workers(args, process)
         with Workers(model, count, threads=args.threads or 1) as workers, logging_redirect_tqdm():
             if videos is None:

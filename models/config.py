@@ -90,4 +90,4 @@ def config_of(content: dict[str, Any], default: Config | str, *, source: str) ->
     try:
         return Config(**content["config"])
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{source} carries a configuration that is not of this network: {error}") from error
+        raise ValueError(f"{source} contains a configuration of another network: {error}") from error

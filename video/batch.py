@@ -54,7 +54,7 @@ def find_videos(inputs: Sequence[Path]) -> list[Path] | None:
         if not (path.exists() or _is_pattern(path) or is_pipe(path)):
             raise FileNotFoundError(f"no such file or folder: {path}")
     if other := next((path for path, some in zip(inputs, found, strict=True) if some is None), None):
-        raise ValueError(f"{videos[0]} means videos, and {other} does not; convert videos and frames one after another")
+        raise ValueError(f"{videos[0]} names videos, but {other} does not; convert videos and frames one after another")
     return [video for some in found for video in some]
 
 

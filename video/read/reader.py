@@ -278,7 +278,7 @@ class VideoReader:
         turned = not np.array_equal(orientation(picture), np.eye(2))
         image = upright(decode_rgb(picture, self.colour, is_deep=self.bits > 8), picture)
         if image.shape[:2] != self.size:
-            raise ValueError("the next one is turned another way")
+            raise ValueError("the next one has another orientation")
         native = None if turned else picture
         alpha = upright(decode_alpha(picture, is_deep=self.bits > 8), picture) if self.has_alpha else None
         return Frame(image, time, f"{self.path} {name}", native, decoded.lasts, decoded.is_after_gap, alpha)

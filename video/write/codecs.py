@@ -127,8 +127,8 @@ def _of_encoder(encoder: str, suffix: str) -> Codec:
     known = next((settings for settings in CODECS.values() if settings.encoder == encoder), None)
     settings = known or Codec(encoder, holding(encoder, DEFAULT_CODECS))
     if suffix not in settings.suffixes:
-        advice = f"use {', '.join(settings.suffixes)}" if settings.suffixes else "nothing that is written here does"
-        raise ValueError(f"{suffix} does not hold what {encoder} makes; {advice}")
+        advice = f"use {', '.join(settings.suffixes)}" if settings.suffixes else "no container that is written here can"
+        raise ValueError(f"{suffix} cannot hold the output of {encoder}; {advice}")
     return settings
 
 

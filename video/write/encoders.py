@@ -93,9 +93,7 @@ ANIMATIONS = (".gif", ".apng")
 def check_encoder(name: str) -> None:
     """Raise ValueError if this build has no video encoder of that name. The message lists the existing ones."""
     if not _is_there(name):
-        raise ValueError(
-            f"this build of PyAV and FFmpeg has no encoder {name!r} of video; there are {describe_encoders()}"
-        )
+        raise ValueError(f"this build of PyAV and FFmpeg has no video encoder {name!r}; it has {describe_encoders()}")
 
 
 def describe_encoders(*, but: str = "") -> str:

@@ -99,7 +99,7 @@ class Job:
             names = ", ".join(map(str, wrong[:5])) + (", ..." if len(wrong) > 5 else "")
             raise OSError(
                 f"{self.folder}: of {len(self._planned)} segments, {len(wrong)} are missing, changed or too many "
-                f"({names}); was something else at work there? --resume makes what is missing, --overwrite starts again"
+                f"({names}); did another program change it? --resume makes what is missing, --overwrite starts again"
             )
 
     def records(self) -> list[Record]:
@@ -126,7 +126,7 @@ class Job:
                 return UNREADABLE
             return found if isinstance(found, dict) else UNREADABLE
         if self.folder.is_dir() and any(not path.name.startswith(".") for path in self.folder.iterdir()):
-            raise FileExistsError(f"{self.folder} is in the way, and no unfinished run; move it elsewhere")
+            raise FileExistsError(f"{self.folder} is in the way, and is not an unfinished run; move it elsewhere")
         return None
 
     def _is_whole(self, segment: int) -> bool:
