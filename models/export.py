@@ -167,7 +167,7 @@ def graph_config(config: Config) -> Config:
 
 
 def _name_axes(graph: Any) -> None:
-    """Give the axes of an ONNX graph readable names, instead of torch.export's symbols such as s27."""
+    """Rename the axes of an ONNX graph, which torch.export calls by symbols such as s27."""
     symbols: dict[str, str] = {}
     for frame in graph.input:
         sizes = frame.type.tensor_type.shape.dim

@@ -22,8 +22,6 @@ from .passes import Scales
 LEVELS = (4, 3, 2, 1)  # levels of the first pass
 LATER_LEVELS = (2, 1)  # levels of every later pass
 CORRELATED_LEVEL = 4  # the level whose decoder sees the local correlation
-
-
 Pyramids = list[list[Tensor]]  # features of both frames, (2B, C, h, w), per pass and level, finest level first
 
 
@@ -285,10 +283,9 @@ def _divides(estimate: Tensor, size: Sequence[int], halvings: int) -> list[Tenso
 
 
 def _mean(image: Tensor) -> Tensor:
-    """Return the mean of each sample: (B, C, H, W) -> (B, 1, 1, 1).
+    """Return the mean of each sample: (B, C, H, W) -> (B, 1, 1, 1), computed axis by axis.
 
-    It goes axis by axis, because ONNX Runtime adds values one after another. Over a whole frame, that would lose digits
-    that matter to the flow.
+    ONNX Runtime adds values one after another. Over a whole frame, that would lose digits that matter to the flow.
     """
     for axis in (3, 2, 1):
         image = image.mean(axis, keepdim=True)

@@ -18,7 +18,7 @@ from PIL import Image, ImageChops
 
 from ..frame import Frame, over_grey
 
-SCENE_THRESHOLD = 12.0  # of 255
+SCENE_THRESHOLD = 12.0  # a cut changes by more than this, 0 to 255
 STANDS_OUT = 1.75  # a cut changes more than this many times the mean change of the pairs on either side
 SIDE = 2  # number of pairs on either side
 SMALL, BLOCK, SEARCH = 64, 8, 5  # pixels: width of the compared pictures; side of their blocks; how far blocks may move
