@@ -7,9 +7,11 @@ python interpolate.py a.mp4 b.mkv folder_of_videos "clips/*.mp4" --output smooth
 ffmpeg -i in.mp4 -f yuv4mpegpipe - | python interpolate.py - --output - | ffmpeg -i - out.mp4
 
 Make the frames between those of a video, of a folder of frames, or of two images. Several videos are converted one
-after the other into a folder. Exit status: 0: done. 1: failed, one line says why (of several videos, at least one
-failed). 3: the input is damaged, and all that can be read is done. 130: interrupted; --resume continues. 141: the
-program that reads standard output has closed it.
+after the other into a folder.
+
+Exit status: 0: done. 1: failed; one line says why (of several videos, at least one failed). 3: the input is damaged;
+everything that can be read is converted. 130: interrupted; --resume continues. 141: the program that reads standard
+output has closed it.
 """
 
 from common.startup import begin_script, run_script
@@ -71,25 +73,27 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add_options(parser, precision="auto")
     ensemble_option(parser)
     add_processes(parser)
-    parser.add_argument("--tile", type=int, help="compute in squares of this many pixels, where memory is short")
+    parser.add_argument("--tile", type=int, help="compute in squares with sides of this many pixels, to save memory")
     parser.add_argument(
         "--alpha", action="store_true",
-        help="interpolate the alpha channel, too; kept in PNG, .mov (ProRes), .webm (VP9), .mkv (FFV1) and .apng",
+        help="interpolate the alpha channel, too; PNG, .mov (ProRes), .webm (VP9), .mkv (FFV1) and .apng keep it",
     )  # fmt: skip
     parser.add_argument(
-        "--codec", choices=CODECS, help="of a video (h264; vp9 in .webm; with --alpha prores in .mov, ffv1 in .mkv)"
+        "--codec",
+        choices=CODECS,
+        help="codec of a video (h264; vp9 in .webm; with --alpha prores in .mov, ffv1 in .mkv)",
     )
-    parser.add_argument("--crf", type=int, help="quality of a video, smaller is better and larger (by codec)")
+    parser.add_argument("--crf", type=int, help="quality of a video: a smaller number is better and larger (by codec)")
     parser.add_argument("--preset", help="speed of the video encoder, by codec")
     parser.add_argument(
-        "--encoder", help="instead of --codec, one by FFmpeg's name: libx265, prores_ks, h264_nvenc, ..."
+        "--encoder", help="an encoder by FFmpeg's name, instead of --codec: libx265, prores_ks, h264_nvenc, ..."
     )
     parser.add_argument(
         "-e", dest="encoder_options", action="append", metavar="KEY=VALUE",
-        help="an option of the encoder, as FFmpeg names it, and pix_fmt; may be given several times",
+        help="an option of the encoder by FFmpeg's name, or pix_fmt; may be given several times",
     )  # fmt: skip
     parser.add_argument("--compare", action="store_true", help="put the input to the left of the output")
-    parser.add_argument("--report", type=Path, help="a .png for costs, ratios and cuts over time, and pairs explained")
+    parser.add_argument("--report", type=Path, help="a .png to draw costs, ratios, cuts and some pairs into")
     parser.add_argument("--resume", action="store_true", help="continue a conversion that was interrupted")
     parser.add_argument("--overwrite", action="store_true", help="replace an output, finished or not")
     return parser.parse_args(spell_out(argv))
@@ -100,24 +104,26 @@ def add_times(parser: argparse.ArgumentParser) -> None:
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument(
         "--multiplier", type=rational,
-        help="how many times as many frames: 2, 3, 5/2, ... (2); with weights that make the middle alone, 3 takes "
-        "twice as long as 4: 7 network calls per pair instead of 3",
+        help="make this many times as many frames: 2, 3, 5/2, ... (2); with weights that make the middle alone, 3 "
+        "takes twice as long as 4: 7 network calls per pair instead of 3",
     )  # fmt: skip
-    rate.add_argument("--fps", type=rational, help="instead: so many frames per second, as 60 or 60000/1001")
-    parser.add_argument("--slow", type=rational, default=1, help="slow motion: so many times as long, without sound")
+    rate.add_argument("--fps", type=rational, help="instead: frames per second, such as 60 or 60000/1001")
     parser.add_argument(
-        "--depth", type=int, help="of weights that make the middle alone: frames at the nearest 1/2^depth (4)"
+        "--slow", type=rational, default=1, help="slow motion: last this many times as long, without sound"
+    )
+    parser.add_argument(
+        "--depth", type=int, help="for weights that make the middle alone: make frames at the nearest 1/2^depth (4)"
     )
     parser.add_argument("--start", type=moment, help="only the frames from this time on: 90, 1:30, 0:01:30.5")
     until = parser.add_mutually_exclusive_group()
     until.add_argument("--end", type=moment, help="only the frames before this time of the input")
-    until.add_argument("--seconds", type=moment, help="instead: only so much of the input")
+    until.add_argument("--seconds", type=moment, help="instead: only this much of the input")
     parser.add_argument("--loop", action="store_true", help="make the frames from the last to the first one, too")
     parser.add_argument("--deinterlace", action="store_true", help="make whole frames of interlaced ones first")
     parser.add_argument(
         "--fields",
         action="store_true",
-        help="instead: make a frame of each field, twice as many, as television shows them",
+        help="instead: make a frame of each field, which gives twice as many, as television shows them",
     )
     parser.add_argument("--input_fps", "--input-fps", type=rational, help="rate of a folder of frames (25)")
 
@@ -126,7 +132,7 @@ def add_content(parser: argparse.ArgumentParser) -> None:
     """Add the options about frames that are not interpolated."""
     parser.add_argument(
         "--scene_threshold", "--scene-threshold", type=float, default=Options.scene_threshold,
-        help="difference of 255 from which on a change is a cut; 255: there are none (%(default)g)",
+        help="a change above this difference, 0 to 255, is a cut; 255: there are no cuts (%(default)g)",
     )  # fmt: skip
     parser.add_argument(
         "--duplicates", choices=("keep", "drop"), default="keep", help="drop: interpolate over repeated frames (keep)"
@@ -137,19 +143,19 @@ def add_processes(parser: argparse.ArgumentParser) -> None:
     """Add the options about processes and threads."""
     parser.add_argument(
         "--workers", type=int,
-        help="processes that run the network (on a CPU one per core, if work and memory suffice; 1 on a GPU, with "
+        help="processes that run the network (on a CPU one per core if work and memory suffice; 1 on a GPU, with "
         "--compile and under torchrun)",
     )  # fmt: skip
     parser.add_argument(
         "--threads", type=int,
-        help="of PyTorch in each process, on a CPU (1); with another number, the last bits of frames may differ",
+        help="PyTorch's threads in each process, on a CPU (1); another number may change the last bits of frames",
     )  # fmt: skip
 
 
 def main(args: argparse.Namespace) -> None:
     videos = find_videos(args.input)
     if args.report and videos is not None:
-        raise ValueError("--report is of one video; give one, or leave it out")
+        raise ValueError("--report works with one video; give one video, or leave --report out")
     if args.report:
         check_report(args.report, args.output, args.input)
     outputs = [] if videos is None else place_outputs(videos, args.output)
@@ -157,7 +163,9 @@ def main(args: argparse.Namespace) -> None:
     with steady_threads(process.device, args.threads):
         model = network(args, process.device)
         if args.report and not tells_costs(model):
-            raise ValueError(f"{args.checkpoint} does not tell what its frames cost; leave --report out, or use a .pth")
+            raise ValueError(
+                f"{args.checkpoint} does not report the cost of its frames; leave --report out, or use a .pth"
+            )
         count = _count_workers(args, process)
         with Workers(model, count, threads=args.threads or 1) as workers, logging_redirect_tqdm():
             if videos is None:

@@ -1,7 +1,8 @@
-"""Bilinear samples of feature maps that are channels last in memory, as sums of rows.
+"""Sample feature maps bilinearly on a CPU, faster than `grid_sample`.
 
-A pixel of such a map is a row. A sample is a weighted sum of four rows, which one function of PyTorch computes on a CPU
-(`embedding_bag`), in half or a third of the time of `grid_sample`, and in bfloat16 too. Nothing here is differentiable.
+A map that is channels last in memory is a matrix with one row per pixel. A bilinear sample is a weighted sum of four
+rows, which `embedding_bag` computes in half or a third of the time of `grid_sample`, in float32 and bfloat16. Nothing
+here is differentiable.
 """
 
 import torch
@@ -9,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 DTYPES = (torch.float32, torch.bfloat16)
-LEAST_CHANNELS = 8  # with fewer, a row is shorter than a register and `grid_sample` is faster
+LEAST_CHANNELS = 8  # with fewer channels, a row is shorter than a register, and `grid_sample` is faster
 
 
 def pays(image: Tensor) -> bool:
-    """Return True if `image` (B, C, H, W) is sampled faster this way, and without gradients."""
+    """Return True if `warp` is faster than `grid_sample` for `image` (B, C, H, W), and no gradients are recorded."""
     is_plain = torch.is_grad_enabled() or torch.compiler.is_compiling() or image.device.type != "cpu"
     if is_plain or image.dtype not in DTYPES or image.shape[1] < LEAST_CHANNELS:
         return False
@@ -21,24 +22,25 @@ def pays(image: Tensor) -> bool:
 
 
 def as_rows(image: Tensor) -> Tensor:
-    """(B, C, h, w) -> (B * h * w, C), a view if the image is channels last in memory."""
+    """Return (B, C, h, w) as rows (B * h * w, C); a view if the image is channels last in memory."""
     return image.permute(0, 2, 3, 1).reshape(-1, image.shape[1])
 
 
 def corners(flow: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the four neighbours of every position that a flow points to, as `backward_warp` reads them.
+    """Return the four neighbours of every position that a flow points to, and their weights.
 
     Args:
         flow: (B, 2, h, w), channels (dx, dy), in pixels.
     Returns:
-        (B * h * w, 4) int32, their rows; and (B * h * w, 4) float32, their weights, which sum to 1.
+        rows: (B * h * w, 4) int32, row numbers of the neighbours, see `as_rows`.
+        weights: (B * h * w, 4) float32, which sum to 1.
     """
     batch, _, height, width = flow.shape
     x = torch.arange(width, device=flow.device, dtype=torch.float32)
     y = torch.arange(height, device=flow.device, dtype=torch.float32)[:, None]
-    x = (flow[:, 0] + x).clamp_(0, width - 1).nan_to_num_(0)  # no row has the number "not a number"
+    x = (flow[:, 0] + x).clamp_(0, width - 1).nan_to_num_(0)  # a row number cannot be NaN
     y = (flow[:, 1] + y).clamp_(0, height - 1).nan_to_num_(0)
-    # The last row and column keep a neighbour inside, so that every neighbour exists: there its weight is 1.
+    # On the last row and column, the base is one pixel further inside, so that all four neighbours exist.
     left, top = x.floor().clamp_(max=max(width - 2, 0)), y.floor().clamp_(max=max(height - 2, 0))
     x, y = x.sub_(left), y.sub_(top)
     sample = torch.arange(batch, device=flow.device, dtype=torch.int32).view(-1, 1, 1)
@@ -55,12 +57,12 @@ def corners(flow: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def weighted_rows(image: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
-    """(n, C), the sums over the four `rows` (n, 4) of an image (B, C, h, w), times `weights` (n, 4)."""
+    """Return (n, C): sums of four `rows` (n, 4) of an image (B, C, h, w), weighted by `weights` (n, 4)."""
     return F.embedding_bag(rows, as_rows(image), per_sample_weights=weights.to(image.dtype), mode="sum")
 
 
 def warp(image: Tensor, flow: Tensor) -> Tensor:
-    """`backward_warp` of an image for which this pays; channels last in memory."""
+    """Compute `backward_warp` of an image that is channels last in memory. The result is channels last, too."""
     batch, channels, height, width = image.shape
     warped = weighted_rows(image, *corners(flow))
     return warped.view(batch, height, width, channels).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""Arguments of the network: what came, what is needed, and what to do."""
+"""Check the arguments of the network. Errors say what came, what is needed, and what to do."""
 
 import math
 
@@ -15,7 +15,11 @@ def check_inputs(
     budget: float | None,
     temperature: float | None,
 ) -> None:
-    """Check frames and the amount of computation. Raises ValueError: see `WaveletVFI.forward`."""
+    """Check frames, and the options that set the amount of computation, as described in `WaveletVFI.forward`.
+
+    Raises:
+        ValueError: an argument of another shape, type or range, or more than one of ratio, budget, temperature.
+    """
     check_frames(img0, img1)
     height, width = img0.shape[-2:]
     if height % MULTIPLE or width % MULTIPLE:
@@ -37,7 +41,7 @@ def check_inputs(
 
 
 def check_frames(img0: Tensor, img1: Tensor) -> None:
-    """Raises ValueError for what are not two (B, 3, H, W) floating-point frames of one size."""
+    """Raise ValueError unless both frames are (B, 3, H, W), floating point, and of the same size."""
     for name, image in (("img0", img0), ("img1", img1)):
         if image.dim() != 4 or image.shape[1] != 3 or 0 in image.shape:
             raise ValueError(f"{name} must be (B, 3, H, W), got {tuple(image.shape)}")
@@ -48,15 +52,17 @@ def check_frames(img0: Tensor, img1: Tensor) -> None:
 
 
 def check_times(t: float | Tensor | None, image: Tensor, *, any_time: bool) -> Tensor | None:
-    """Return times as MP-Net takes them: (B,) float32 on the device of the frames; None if it makes the middle alone.
+    """Return the times for MP-Net: (B,) float32 on the device of the frames, or None if the weights take no time.
 
     Args:
-        t: a number or one per sample; None: 1/2. image: (B, ...), a frame. any_time: whether the weights make any time.
+        t: a number or one per sample. Default: 1/2.
+        image: (B, ...), a frame.
+        any_time: True if the weights make frames at any time, False if they make the middle one alone.
     Raises:
         ValueError: a time outside (0, 1), of another shape, or one that the weights cannot make.
     """
     if torch.compiler.is_exporting() and isinstance(t, Tensor):
-        return t  # a graph's input, one per sample
+        return t  # the graph has an input with one time per sample
     times = torch.as_tensor(0.5 if t is None else t, dtype=torch.float32)
     if t is not None:
         _check_count("t", times, image)
@@ -72,6 +78,6 @@ def check_times(t: float | Tensor | None, image: Tensor, *, any_time: bool) -> T
 
 def _check_count(name: str, values: Tensor, image: Tensor) -> None:
     """Raise ValueError unless there is one value, or one for each sample of `image`."""
-    # The length is asked for last: `len` would fix the batch of an exported graph, where ratio is one number.
+    # The length comes last: `len` would fix the batch size of an exported graph, in which the ratio is one number.
     if values.dim() > 1 or (values.dim() == 1 and len(values) not in (1, len(image))):
         raise ValueError(f"{name} must be a number or one per sample ({len(image)}), got {tuple(values.shape)}")

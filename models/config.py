@@ -1,4 +1,4 @@
-"""Which network: widths, candidate ratios, and the form of the synthesis."""
+"""The configuration of a network: widths, candidate ratios, and the form of the synthesis."""
 
 import dataclasses
 import math
@@ -6,18 +6,25 @@ from typing import Any
 
 from .passes import Passes, check_passes
 
-LARGEST_RADIUS = 8
+LARGEST_RADIUS = 8  # pixels
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Widths (channels, finest level first), candidate threshold ratios, and the form. The defaults are the paper's.
+    """The configuration of a network. The defaults are the paper's. Widths are channels, finest level first.
 
+    encoder: four widths of MP-Net's features.
+    decoder: four widths of MP-Net's decoders.
+    context: four widths of the context features.
+    synthesis: four widths of WS-Net's features.
+    ratios: candidate threshold ratios, among which the classifier chooses.
     correction: WS-Net synthesises a correction to the merged frame instead of the frame.
-    any_time: a frame can be made at any time between the two, not at the middle alone.
+    any_time: the network makes frames at any time between the two, not at the middle alone.
     correlation: radius of the local correlation that MP-Net's coarsest decoder sees, in pixels of its level; 0: none.
-    passes: how often MP-Net runs from coarse to fine unless the caller says otherwise, see `models.passes`: a number,
-        or "auto".
+    passes: default number of MP-Net's passes from coarse to fine, "auto", or scales; see `models.passes`.
+
+    Raises:
+        ValueError: ratios, correlation or passes out of range.
     """
 
     encoder: tuple[int, ...] = (32, 64, 96, 128)
@@ -31,7 +38,7 @@ class Config:
     passes: Passes = 1
 
     def __post_init__(self):
-        for name in ("encoder", "decoder", "context", "synthesis", "ratios"):  # lists, as read from a file, are welcome
+        for name in ("encoder", "decoder", "context", "synthesis", "ratios"):  # a file gives lists
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if isinstance(self.passes, list):
             object.__setattr__(self, "passes", tuple(self.passes))
@@ -44,13 +51,13 @@ class Config:
 
 CONFIGS = {
     "base": Config(),
-    # Width went to the motion: its flow decides about the frame, and the synthesis only corrects (TRAINING.md).
+    # Most channels belong to the motion, which decides about the frame; the synthesis only corrects (TRAINING.md).
     "small": Config(
         encoder=(16, 32, 40, 56),
         decoder=(32, 64, 80, 96),
         context=(16, 32, 48, 64),
         synthesis=(32, 64, 96, 96),
-        ratios=(0.0, 7e-5, 2e-4, 5e-4),  # corrections are small
+        ratios=(0.0, 7e-5, 2e-4, 5e-4),  # small, as corrections are
         correction=True,
         any_time=True,
         correlation=3,
@@ -60,7 +67,7 @@ CONFIGS = {
 
 
 def find_config(config: Config | str) -> Config:
-    """A configuration by name, or as it is. Raises ValueError for another name."""
+    """Return the configuration of this name; return a `Config` as it is. Raises ValueError for an unknown name."""
     if isinstance(config, Config):
         return config
     if config not in CONFIGS:
@@ -69,10 +76,18 @@ def find_config(config: Config | str) -> Config:
 
 
 def config_of(content: dict[str, Any], default: Config | str, *, source: str) -> Config:
-    """The configuration that a checkpoint carries, else `default`. Raises ValueError, naming `source`."""
+    """Return the configuration that a checkpoint contains, or `default` if it contains none.
+
+    Args:
+        content: the content of the checkpoint.
+        default: a configuration or its name.
+        source: name of the checkpoint for error messages.
+    Raises:
+        ValueError: the checkpoint contains a configuration of another network, or `default` is unknown.
+    """
     if "config" not in content:
         return find_config(default)
     try:
         return Config(**content["config"])
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{source} carries a configuration that is not of this network: {error}") from error
+        raise ValueError(f"{source} contains a configuration of another network: {error}") from error

@@ -1,4 +1,8 @@
-"""The context encoder: what WS-Net sees of the frames, warped to time t, wherever it is asked for."""
+"""The context encoder: features of both frames and of the merged frame, as input for WS-Net.
+
+The features of a frame are warped to time t level by level. WS-Net may need them on some pixels only; then they are
+warped there alone (`LevelContext.rows`).
+"""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -11,12 +15,12 @@ from .layers import ConvLReLU, backward_warp, concatenate, halve_flow, halves
 from .motion import Motion
 from .sparse import Rows, Tiles
 
-FLOW_SCALE = 20  # pixels; brings flows into the range of the images beside them
-Features = list[Tensor]  # of one frame, finest level first: (B, widths[l-1], H/2^l, W/2^l)
+FLOW_SCALE = 20  # pixels; flows are divided by it, to have the range of the images beside them
+Features = list[Tensor]  # features of one frame, finest level first: (B, widths[l-1], H/2^l, W/2^l)
 
 
 class ContextPyramid(nn.Module):
-    """Four convolutions of stride 2."""
+    """Four convolutions of stride 2, one per level."""
 
     def __init__(self, in_channels: int, widths: tuple[int, ...]):
         super().__init__()
@@ -24,7 +28,7 @@ class ContextPyramid(nn.Module):
         self.levels = nn.ModuleList(ConvLReLU(i, o, stride=2) for i, o in zip(inputs, widths, strict=True))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, C, H, W) -> finest first: (B, widths[l-1], H/2^l, W/2^l)."""
+        """Encode an image (B, C, H, W) to features, finest first: (B, widths[l-1], H/2^l, W/2^l)."""
         features = []
         for level in self.levels:
             x = level(x)
@@ -33,7 +37,7 @@ class ContextPyramid(nn.Module):
 
 
 class ContextNet(nn.Module):
-    """Context: features of both frames, warped to time t level by level, beside features of the merged frame."""
+    """The context encoder: features of both frames, warped to time t, beside features of the merged frame."""
 
     def __init__(self, widths: tuple[int, ...]):
         super().__init__()
@@ -41,11 +45,20 @@ class ContextNet(nn.Module):
         self.merged = ContextPyramid(3 + 2 + 2 + 1, widths)
 
     def encode(self, image: Tensor) -> Features:
-        """A frame, whatever its pair: (B, 3, H, W) -> features, finest first: (B, widths[l-1], H/2^l, W/2^l)."""
+        """Encode one frame (B, 3, H, W) to features, finest first: (B, widths[l-1], H/2^l, W/2^l).
+
+        The result depends neither on the other frame of the pair nor on the time.
+        """
         return self.frames(image.to(self.frames.levels[0][0].weight.dtype))  # type: ignore[index]
 
     def forward(self, features: tuple[Features, Features], merged: Tensor, motion: Motion) -> list["LevelContext"]:
-        """Both frames' features -> context, finest first: 3 * widths[l-1] channels of size H/2^l x W/2^l."""
+        """Combine the features of both frames and the merged frame to the context of four levels, finest first.
+
+        Args:
+            features: results of `encode` for img0 and img1.
+            merged: (B, 3, H, W).
+            motion: flows and occlusion, which the encoder of the merged frame also sees.
+        """
         flow_t0, flow_t1, occlusion = motion[:3]
         seen = concatenate([merged, flow_t0 / FLOW_SCALE, flow_t1 / FLOW_SCALE, occlusion], like=features[0][0])
         flows, context = torch.cat([flow_t0, flow_t1]), []
@@ -56,11 +69,12 @@ class ContextNet(nn.Module):
 
 
 class LevelContext:
-    """The context of one level: cat(warp of img0's features, warp of img1's features, the merged frame's features).
+    """The context of one level: cat(warped features of img0, warped features of img1, features of the merged frame).
 
     Args:
-        frames: (B, C, h, w) each, features of img0 and of img1. flows: (B, 2, h, w) each, flow_t0 and flow_t1, in
-            pixels of this level. merged: (B, C, h, w).
+        frames: features of img0 and of img1, (B, C, h, w) each.
+        flows: flow_t0 and flow_t1, (B, 2, h, w) each, in pixels of this level.
+        merged: (B, C, h, w) features of the merged frame.
     """
 
     def __init__(self, frames: Sequence[Tensor], flows: Sequence[Tensor], merged: Tensor):
@@ -68,11 +82,14 @@ class LevelContext:
 
     @cached_property
     def dense(self) -> Tensor:
-        """(B, 3C, h, w), everywhere."""
+        """The context of all pixels, (B, 3C, h, w)."""
         return concatenate([*map(backward_warp, self.frames, self.flows), self.merged], like=self.merged)
 
     def rows(self, tiles: Tiles) -> Rows:
-        """The same where a 3x3 kernel on the tiles reads it, zero elsewhere. Not differentiable."""
+        """Return the context of the pixels that a 3x3 kernel on the tiles reads; other pixels are 0.
+
+        Not differentiable.
+        """
         channels = self.merged.shape[1]
         wanted = tiles.surroundings()
         pixels = wanted.flatten().nonzero()[:, 0]

@@ -1,4 +1,4 @@
-"""The network as a graph that runs without this source: torch.export's program, or ONNX."""
+"""Export the network as a graph that runs without this source: a program of torch.export, or ONNX."""
 
 import copy
 import dataclasses
@@ -23,9 +23,9 @@ from .weights import checkpoint_of
 
 OPSET = 20
 INPUTS = ["img0", "img1", "t"]
-GRAPH_SCALES = (2, 1, 0)  # for "auto"
-EXAMPLE = 90, 70  # any size that is no multiple of 16; torch.export follows the shapes, not the numbers
-LARGEST = 8192  # pixels per side in a program
+GRAPH_SCALES = (2, 1, 0)  # scales of the passes in a graph if the configuration says "auto"
+EXAMPLE = 90, 70  # height and width of the traced frames: any size that is no multiple of 16
+LARGEST = 8192  # pixels per side that a program takes
 AXES = {0: "batch", 2: "height", 3: "width"}
 ONNX_STEPS = ("tracing the network", "translating it to ONNX", "writing the file")
 PROGRAM_STEPS = ("tracing the network", "writing the file")
@@ -34,9 +34,12 @@ PRECISIONS = {"float32": torch.float32, "fp16": torch.float16}
 
 
 class Traced(nn.Module):
-    """The network as torch.export sees it: two tensors in, named tensors out, everything computed, one ratio.
+    """The network in the form that torch.export traces: tensors in, a dictionary of tensors out.
 
-    pads: take frames of any size, as `WaveletVFI.interpolate` does; else multiples of 16.
+    Args:
+        model: the network.
+        ratio: threshold ratio, or None for the classifier's choice.
+        pads: True to take frames of any size, as `WaveletVFI.interpolate` does; False to take multiples of 16.
     """
 
     def __init__(self, model: WaveletVFI, ratio: float | None, *, pads: bool):
@@ -44,9 +47,13 @@ class Traced(nn.Module):
         self.model, self.ratio, self.pads = model, ratio, pads
 
     def forward(self, img0: Tensor, img1: Tensor, t: Tensor | None = None) -> dict[str, Tensor]:
-        """Two frames (B, 3, H, W) in [0, 1] -> `exported.NAMES`: the frame of their size, the rest padded.
+        """Make the frame at time t. Return the tensors of `exported.NAMES`.
 
-        t: (B,) times in (0, 1), of a network that takes them.
+        Args:
+            img0, img1: (B, 3, H, W) in [0, 1].
+            t: (B,) times in (0, 1), if the weights take them.
+        Returns:
+            `frame` has the size of the inputs; the others have the padded size.
         """
         height, width = img0.shape[-2:]
         if self.pads:
@@ -63,18 +70,22 @@ def save_onnx(
     precision: str = "float32",
     on_step: OnStep = lambda name: None,
 ) -> None:
-    """Write an ONNX graph: img0, img1 (B, 3, H, W) float32 in [0, 1] of any batch and size -> `exported.NAMES`.
+    """Write an ONNX graph. It takes frames of any batch and size and returns the tensors of `exported.NAMES`.
 
-    Its axes are named batch, height and width; padded_height, height_level1, ... those of the padded frame. Weights
-    that make any time have a third input, t (B,). MP-Net's passes are those of the configuration, `GRAPH_SCALES` for
-    "auto", for frames of every size: a graph cannot choose by it.
+    The inputs are img0 and img1, (B, 3, H, W) float32 in [0, 1]. Weights that make any time have a third input, t (B,).
+    The axes are named batch, height and width; those of padded frames are padded_height, height_level1, and so on.
+    MP-Net's passes are those of the configuration. If that says "auto", they are `GRAPH_SCALES`, because a graph cannot
+    choose them by the frame's size.
 
     Args:
-        ratio: the graph's threshold ratio, 0 for the static network. Default: the classifier's choice per sample.
-        precision: of the convolutions, one of `PRECISIONS`; positions and masks are float32 in any case.
-        on_step: called with the name of each of `ONNX_STEPS` as it begins; all take about a minute.
+        model: the network.
+        path: the file to write.
+        ratio: threshold ratio of the graph; 0 is the static network. Default: the classifier's choice per sample.
+        precision: number type of the convolutions, one of `PRECISIONS`. Positions and masks are always float32.
+        on_step: called with each name of `ONNX_STEPS` when that step begins. All steps take about a minute.
     Raises:
-        OSError: the file cannot be written. ValueError: unknown precision, ratio < 0, the package onnx is missing.
+        OSError: the file cannot be written.
+        ValueError: the precision is unknown, the ratio is negative, or the package onnx is missing.
     """
     for package in ("onnx", "onnxscript"):
         require(package, "ONNX export")
@@ -102,10 +113,12 @@ def save_program(
     precision: str = "float32",
     on_step: OnStep = lambda name: None,
 ) -> None:
-    """Write a program that `torch.export.load(path).module()` reads without this source, on the CPU.
+    """Write a program for the CPU that `torch.export.load(path).module()` reads without this source.
 
-    img0, img1: (B, 3, H, W) float32 in [0, 1], B >= 1; H and W multiples of `program_multiple`, at least three times
-    it; t as in `save_onnx` -> a dict, `exported.NAMES`. Arguments, errors as in `save_onnx`, with `PROGRAM_STEPS`.
+    The program takes img0 and img1, (B, 3, H, W) float32 in [0, 1]. H and W are multiples of `program_multiple`, and at
+    least three times as large. It takes t as in `save_onnx`, and returns a dictionary with the names `exported.NAMES`.
+
+    The arguments and errors are those of `save_onnx`. `on_step` gets the names of `PROGRAM_STEPS`.
     """
     on_step(PROGRAM_STEPS[0])
     program = _program(model, ratio, precision, pads=False).run_decompositions({})
@@ -121,7 +134,7 @@ def _program(model: WaveletVFI, ratio: float | None, precision: str, *, pads: bo
     model.config = graph_config(model.config)
     model.sparse = "folded"
     batch = torch.export.Dim("batch", min=1, max=1024)
-    if pads:  # every size; the solver of named sizes does not see that
+    if pads:  # the solver of named sizes does not see that every size is possible
         shape: dict[int, Any] = dict.fromkeys((0, 2, 3), torch.export.Dim.AUTO)
         example = EXAMPLE
     else:
@@ -133,19 +146,19 @@ def _program(model: WaveletVFI, ratio: float | None, precision: str, *, pads: bo
     shapes: tuple[dict[int, Any], ...] = (shape, shape)
     if model.config.any_time:
         frames, shapes = (*frames, torch.tensor([0.25, 0.75])), (shape, shape, {0: shape[0]})
-    with torch.enable_grad():  # operations are counted where there are no gradients, and counting is no part of a graph
+    with torch.enable_grad():  # without gradients, the network takes shortcuts that a graph cannot hold
         traced = Traced(model, ratio, pads=pads).eval()
         program = torch.export.export(traced, frames, dynamic_shapes=shapes, strict=False)
     return program
 
 
 def program_multiple(config: Config) -> int:
-    """Return the number of pixels that a program's frames are multiples of: the first pass then needs no padding."""
+    """Return the number of which the sides of a program's frames are multiples, so that no pass needs padding."""
     return MULTIPLE * 2 ** cast(tuple[int, ...], graph_config(config).passes)[0]
 
 
 def graph_config(config: Config) -> Config:
-    """Return the configuration of a graph: the same with scales that do not depend on the frame's size."""
+    """Return the configuration of a graph: the same, with scales that do not depend on the frame's size."""
     passes = config.passes
     if isinstance(passes, tuple):
         return config
@@ -154,7 +167,7 @@ def graph_config(config: Config) -> Config:
 
 
 def _name_axes(graph: Any) -> None:
-    """Name the axes of an ONNX graph, for whose sizes torch.export has symbols such as s27, as their users do."""
+    """Rename the axes of an ONNX graph, which torch.export calls by symbols such as s27."""
     symbols: dict[str, str] = {}
     for frame in graph.input:
         sizes = frame.type.tensor_type.shape.dim
@@ -166,7 +179,7 @@ def _name_axes(graph: Any) -> None:
 
 
 def _axis_name(size: str) -> str:
-    """Return the name of a size that follows from another: "8*(((height + 15)//16))" is height_level1."""
+    """Return a name for a computed size: "8*(((height + 15)//16))" becomes height_level1."""
     padded = re.fullmatch(r"(?:(\d+)\*)?\(+(height|width) \+ 15\)//16\)+", size)
     if not padded:
         return size

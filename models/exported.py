@@ -1,4 +1,4 @@
-"""Running an ONNX graph of the network in the network's place."""
+"""Run an ONNX graph of the network in place of the network."""
 
 import json
 import os
@@ -14,13 +14,14 @@ from .checks import check_frames, check_times
 from .config import config_of
 from .ensemble import average_with_mirrored
 from .motion import Motion
+from .results import Interpolation
 from .synthesis import Synthesis
-from .waveletvfi import Interpolation, WaveletVFI
+from .waveletvfi import WaveletVFI
 
-METADATA = "waveletvfi"  # the graph's entry that says what it is
+METADATA = "waveletvfi"  # key of the graph's metadata entry that holds a `Graph`
 HIGHS = ("high1", "high2", "high3", "high4")
 MASKS = ("mask1", "mask2", "mask3")
-#: What a graph returns: the fields of `Interpolation`, `Motion` and `Synthesis`; `high1` and `mask1` are level 1.
+#: Names of a graph's outputs: fields of `Interpolation`, `Motion` and `Synthesis`; `high1` and `mask1` are level 1.
 NAMES = (
     *("frame", "merged", "flow_t0", "flow_t1", "occlusion", "ratio_logits"),
     *("low", *HIGHS, *MASKS, "cost", "executed", "ratio"),
@@ -28,19 +29,24 @@ NAMES = (
 
 
 class Graph(NamedTuple):
-    """What a graph was made of. config: its fields. ratio: None where the network chooses. precision: of products."""
+    """The settings that a graph was exported with.
+
+    config: fields of the network's `Config`.
+    ratio: threshold ratio; None if the classifier chooses.
+    precision: number type of the convolutions.
+    """
 
     config: dict[str, Any]
     ratio: float | None
     precision: str
 
     def to_json(self) -> str:
-        """The text of the entry `METADATA`."""
+        """Return the text of the metadata entry."""
         return json.dumps(self._asdict())
 
 
 def named(output: Interpolation) -> dict[str, Tensor]:
-    """The tensors of an `Interpolation` with one candidate, by `NAMES`; shapes and units as there."""
+    """Return the tensors of an `Interpolation` with one candidate, by the names in `NAMES`."""
     (synthesis,) = output.candidates
     known = output._asdict() | output.motion._asdict() | synthesis._asdict() | {"frame": output.frame}
     known |= dict(zip(HIGHS, synthesis.highs, strict=True)) | dict(zip(MASKS, synthesis.masks, strict=True))
@@ -48,13 +54,14 @@ def named(output: Interpolation) -> dict[str, Tensor]:
 
 
 class OnnxModel:
-    """An ONNX graph of `models.export` with the methods of `WaveletVFI`. Needs the optional package onnxruntime.
+    """An ONNX graph from `models.export`, with the methods of `WaveletVFI`. It needs the optional package onnxruntime.
 
     Args:
-        path: the .onnx file. device: "cpu", or "cuda" where onnxruntime has CUDA.
+        path: the .onnx file.
+        device: "cpu", or "cuda" if onnxruntime supports it.
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: not a graph of this network, onnxruntime is missing or cannot use the device.
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not a graph of this network, or onnxruntime is missing or cannot use the device.
     """
 
     def __init__(self, path: str | os.PathLike[str], device: str | torch.device = "cpu"):
@@ -69,11 +76,11 @@ class OnnxModel:
         graph = Graph(**json.loads(text))
         self.ratio, self.precision = graph.ratio, graph.precision
         self.config = config_of({"config": graph.config}, "base", source=self.path)
-        with torch.device("meta"):  # shapes alone, to count operations
+        with torch.device("meta"):  # without weights; only for counting operations
             self._shapes = WaveletVFI(self.config)
 
     def __reduce__(self) -> tuple:
-        """Let another process open the graph again."""
+        """Pickle the path and the device, so that another process opens the graph again."""
         return type(self), (self.path, self._device)
 
     def interpolate(
@@ -86,9 +93,10 @@ class OnnxModel:
         t: float | Tensor | None = None,
         ensemble: bool = False,
     ) -> Tensor:
-        """Make the frame at time t, as `WaveletVFI.interpolate`: (B, 3, H, W) in [0, 1] -> the same.
+        """Make the frame at time t, as `WaveletVFI.interpolate` does. Arguments and errors: see `interpolate_details`.
 
-        ratio: None, or the one that the graph was made with. Raises: as `interpolate_details`.
+        Returns:
+            (B, 3, H, W) in [0, 1].
         """
 
         def make(img0: Tensor, img1: Tensor, t: float | Tensor | None) -> Tensor:
@@ -106,10 +114,14 @@ class OnnxModel:
         budget: float | None = None,
         t: float | Tensor | None = None,
     ) -> Interpolation:
-        """Everything, as `WaveletVFI.interpolate_details`; tensors are on the device of the frames.
+        """Do the same as `WaveletVFI.interpolate_details`. The results are on the device of the frames.
 
+        Args:
+            img0, img1, t: as in `WaveletVFI.interpolate`.
+            ratio: None, or the ratio that the graph was made with.
+            budget: None; a graph cannot keep to a budget.
         Raises:
-            ValueError: frames and times as in `WaveletVFI`; another ratio than the graph's, or a budget.
+            ValueError: frames or times that `WaveletVFI` refuses, another ratio than the graph's, or a budget.
         """
         check_frames(img0, img1)
         if budget is not None or not (ratio is None or (self.ratio is not None and ratio == self.ratio)):
@@ -149,6 +161,6 @@ def _open(path: str, device: torch.device) -> Any:
     options.log_severity_level = 3  # errors
     try:
         return runtime.InferenceSession(path, options, providers=[provider])
-    except Exception as error:  # the reader is driven by the file's bytes
+    except Exception as error:  # a damaged file may cause any error
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{path} is not a graph that ONNX Runtime reads ({reason})") from error

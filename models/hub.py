@@ -1,4 +1,4 @@
-"""A network as huggingface_hub stores it. The only module that imports this optional package, once it is needed."""
+"""Store a network as huggingface_hub does. No other module imports this optional package."""
 
 import json
 from pathlib import Path
@@ -13,12 +13,12 @@ from .config import Config, config_of
 from .passes import AUTO
 from .weights import checkpoint_of
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"  # the names that the hub knows
-CARD = Path(__file__).with_name("model_card.md")  # a template
+WEIGHTS, CONFIG = "model.safetensors", "config.json"  # the hub's names of these files
+CARD = Path(__file__).with_name("model_card.md")  # template of a model card
 
 
 def hub_folder() -> Any:
-    """The class of such folders. Raises MissingPackageError."""
+    """Return the class of stored networks. Raises MissingPackageError if huggingface_hub is not installed."""
     require("huggingface_hub", "from_pretrained, save_pretrained or push_to_hub")
     from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 
@@ -31,18 +31,22 @@ def hub_folder() -> Any:
         paper_url="https://doi.org/10.1109/TIP.2023.3315151",
         model_card_template=CARD.read_text(),
     ):
-        """Weights and configuration in a folder or repository: model.safetensors, config.json, and a model card.
+        """A folder or repository with model.safetensors, config.json and a model card.
 
-        The mixin is here and not a base of the network, so that the network does without the package. Downloads,
-        uploads and the card are the mixin's; the files are read and written, and errors worded, as everywhere in this
-        project.
+        The mixin is a base of this class instead of the network, so that the network does not need the package. The
+        mixin downloads, uploads and writes the card. The files are read and written by this project's functions.
         """
 
         def __init__(self, weights: dict[str, Tensor], config: Config):
             self.weights, self.config = weights, config
 
         def generate_model_card(self, *args: Any, results: str = "", code_url: str = "", **options: Any) -> Any:
-            """Fill the card. results: measured with these weights, as Markdown. code_url: where the code is."""
+            """Fill the model card.
+
+            Args:
+                results: results measured with these weights, as Markdown.
+                code_url: address of the code.
+            """
             config = self.config
             widths = ("encoder", "decoder", "context", "synthesis")
             facts = {name: ", ".join(map(str, getattr(config, name))) for name in widths}

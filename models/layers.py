@@ -1,4 +1,4 @@
-"""The small pieces that both networks share: convolutions, warping, resizing, padding."""
+"""Small parts that the networks share: convolutions, warping, resizing and padding."""
 
 import functools
 from collections.abc import Callable
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from . import bilinear
 
-SLOPE = 0.1  # of every LeakyReLU in the paper's network
-MULTIPLE = 16  # of the frame sizes: four levels
+SLOPE = 0.1  # slope of every LeakyReLU in the paper's network
+MULTIPLE = 16  # height and width of frames are multiples of this, for four levels
 # What torch.compile uses for a convolution and what follows it on CPUs; not public, so not taken for granted.
 CONV_POINTWISE = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
 
@@ -69,37 +69,45 @@ def backward_warp(image: Tensor, flow: Tensor) -> Tensor:
         (x + flow[:, 0]) * (2 / max(width - 1, 1)) - 1,
         (y + flow[:, 1]) * (2 / max(height - 1, 1)) - 1,
     ]
-    # As real and imaginary parts they lie side by side in a fifth of the time that `stack` takes.
+    # Joining them as real and imaginary parts takes a fifth of the time of `stack`.
     is_plain = torch.is_grad_enabled() or torch.compiler.is_compiling()
     grid = torch.stack(positions, dim=-1) if is_plain else torch.view_as_real(torch.complex(*positions))
-    # Positions need float32: half precision would round them to whole pixels and worse.
+    # Positions need float32: half precision would round them to whole pixels or more.
     sampled = F.grid_sample(image.float(), grid, mode="bilinear", padding_mode="border", align_corners=True)
     return sampled.to(image.dtype)
 
 
 def blend(img0: Tensor, img1: Tensor, flow_t0: Tensor, flow_t1: Tensor, occlusion: Tensor) -> Tensor:
-    """merged = occlusion * warp(img0, flow_t0) + (1 - occlusion) * warp(img1, flow_t1), (B, 3, H, W)."""
-    # Rows after rows: as its wavelet bands are read.
+    """Return the merged frame: occlusion * warp(img0, flow_t0) + (1 - occlusion) * warp(img1, flow_t1).
+
+    Args:
+        img0, img1: (B, 3, H, W).
+        flow_t0, flow_t1: (B, 2, H, W) in pixels.
+        occlusion: (B, 1, H, W) in [0, 1].
+    Returns:
+        (B, 3, H, W).
+    """
+    # The usual memory layout (not channels last) suits the wavelet transform that follows.
     warped0, warped1 = (backward_warp(image.contiguous(), flow) for image, flow in ((img0, flow_t0), (img1, flow_t1)))
     return torch.lerp(warped1, warped0, occlusion)
 
 
 def channels_last(image: Tensor) -> Tensor:
-    """(B, C, H, W), channels last in memory and in its strides, which decide how all that follows is computed.
+    """Return (B, C, H, W), channels last in memory and by its strides, which PyTorch chooses its kernels by.
 
-    Of a batch of one, `contiguous` leaves strides as they are that do not say so, such as those of decoded pictures.
+    For a batch of one, `contiguous` alone may keep ambiguous strides, such as those of decoded pictures.
     """
     image = image.contiguous(memory_format=torch.channels_last)
     return image if image.stride(0) == image[0].numel() else image.clone(memory_format=torch.channels_last)
 
 
 def concatenate(parts: list[Tensor], like: Tensor) -> Tensor:
-    """(B, C_i, H, W) each -> (B, sum of C_i, H, W), as `like` in dtype and memory format: warps lose channels last."""
+    """Concatenate parts (B, C_i, H, W) to (B, sum of C_i, H, W), in the dtype and memory format of `like`."""
     is_last = is_channels_last(like)
     if not is_last or torch.is_grad_enabled() or not any(map(is_channels_last, parts)):
         whole = torch.cat([part.to(like.dtype) for part in parts], dim=1)
         return whole.contiguous(memory_format=torch.channels_last) if is_last else whole
-    # Written once, where it belongs: `cat` and `contiguous` take up to three times as long.
+    # Each part is copied once, to its final place: `cat` and `contiguous` take up to three times as long.
     channels = [part.shape[1] for part in parts]
     shape = (parts[0].shape[0], sum(channels), *parts[0].shape[-2:])
     whole = torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
@@ -109,30 +117,33 @@ def concatenate(parts: list[Tensor], like: Tensor) -> Tensor:
 
 
 def is_channels_last(image: Tensor) -> bool:
-    """Return True if (B, C, H, W) is channels last in memory, and not in the usual order too."""
+    """Return True if (B, C, H, W) is channels last in memory, and not contiguous in the usual order as well."""
     return image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous()
 
 
 def halves(pair: Tensor) -> tuple[Tensor, ...]:
-    """(2B, ...) -> two (B, ...): what was stacked for both frames. `chunk` would fix B in an exported graph."""
+    """Split (2B, ...), which was stacked for both frames, into two (B, ...).
+
+    `chunk` would do the same, but fix B in an exported graph.
+    """
     return pair.unflatten(0, (2, -1)).unbind()
 
 
 def halve_flow(flow: Tensor) -> Tensor:
-    """(B, 2, H, W) in pixels -> (B, 2, H/2, W/2) in pixels of that size."""
-    return mean_of_squares(flow) * 0.5  # = bilinear x0.5 with align_corners=False
+    """Resize a flow (B, 2, H, W) in pixels to (B, 2, H/2, W/2) in pixels of the new size."""
+    return mean_of_squares(flow) * 0.5  # equals bilinear resizing by 0.5 with align_corners=False
 
 
 def mean_of_squares(image: Tensor) -> Tensor:
-    """(B, C, H, W), H and W even -> (B, C, H/2, W/2), the mean of each 2x2 square of pixels."""
+    """Average each 2x2 square of pixels: (B, C, H, W) with even H and W -> (B, C, H/2, W/2)."""
     if image.device.type != "cpu" or torch.compiler.is_exporting():
         return F.avg_pool2d(image, 2)
-    pairs = image[..., ::2, :] + image[..., 1::2, :]  # on a CPU ten times as fast as pooling
+    pairs = image[..., ::2, :] + image[..., 1::2, :]  # on a CPU, this is ten times as fast as pooling
     return (pairs[..., ::2] + pairs[..., 1::2]) * 0.25
 
 
 class Pyramid:
-    """An image (B, C, H, W) and its means over squares of 2, 4, 8, ... pixels, each computed once, when needed."""
+    """An image (B, C, H, W) and its means over squares of 2, 4, 8, ... pixels. Each is computed once, when needed."""
 
     def __init__(self, image: Tensor):
         self._sizes = [image]
@@ -153,7 +164,7 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
 
 
 def _pad_by_index(image: Tensor, multiple: int) -> Tensor:
-    """`pad_to_multiple` by indices, whose number torch.export, too, sees to be a multiple."""
+    """Do the same as `pad_to_multiple` by indexing, so that torch.export sees that the sizes are multiples."""
     for axis in (2, 3):
         size = image.shape[axis]
         index = torch.arange((size + multiple - 1) // multiple * multiple, device=image.device)

@@ -1,4 +1,4 @@
-"""Networks from files."""
+"""Load networks from files."""
 
 import dataclasses
 from pathlib import Path
@@ -15,10 +15,10 @@ from .weights import load_weights
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 AUTO = "auto"
-# The precision that a user of the video tool would choose, by kind of CPU; float32 on all others and, until one has
-# been measured, on GPUs. `small` at 1280x720: with AVX-512 bf16, one thread, bf16 takes 0.69 of float32's time. With
-# AMX, two threads, the edition before took 0.52. PSNR of bf16 against float32: `small` 59 dB and more (26 pairs of
-# 448x256 to 1280x720), `base` 53 dB.
+# The precision that `--precision auto` stands for, by kind of CPU. It is float32 on all other CPUs, and on GPUs, which
+# have not been measured. For `small` at 1280x720, bf16 takes 0.69 of the time of float32 with AVX-512 bf16 (one
+# thread). An earlier version took 0.52 of the time with AMX (two threads). PSNR of bf16 against float32 is at least
+# 59 dB for `small` (26 pairs of 448x256 to 1280x720), and 53 dB for `base`.
 BY_PROCESSOR = {"AVX-512 bf16": "bf16", "AMX": "bf16"}
 
 
@@ -32,21 +32,22 @@ def waveletvfi(
     compile: bool = False,
     passes: Passes | None = None,
 ) -> WaveletVFI:
-    """The network in evaluation mode.
+    """Load a network, in evaluation mode.
 
     Args:
-        checkpoint: a file written by this project, a plain state dict, or the released weights as downloaded; .pth or
-            .safetensors. None: fresh weights of `config`.
-        config: the configuration where the checkpoint does not carry one.
-        device: where to; default CPU.
-        sparse: how sparse convolutions are computed, one of `models.sparse.METHODS`.
-        precision: of the convolutions, one of `PRECISIONS`; positions and masks are float32 in any case.
-        compile: the dense parts with torch.compile; the first pair of each frame size then takes a minute.
-        passes: how often MP-Net runs from coarse to fine unless a call says otherwise: a number, 1 being the published
-            network, or "auto". Default: what the checkpoint's configuration says.
+        checkpoint: a .pth or .safetensors file: written by this project, a plain state dict, or the released weights as
+            downloaded. Default: new random weights of `config`.
+        config: configuration, or its name, if the checkpoint contains none.
+        device: device of the network. Default: CPU.
+        sparse: method for sparse convolutions, one of `models.sparse.METHODS`. The results are equal.
+        precision: number type of the convolutions, one of `PRECISIONS`. Positions and masks are always float32.
+        compile: use torch.compile for the dense parts. The first pair of each frame size then takes a minute.
+        passes: default number of MP-Net's passes from coarse to fine (1 is the published network), or "auto". Default:
+            that of the checkpoint's configuration.
     Raises:
-        FileNotFoundError, ValueError: no such file; not a checkpoint; weights of another network or not finite;
-            unknown `sparse`, `precision` or `passes`, or fp16 without a GPU.
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not a checkpoint, or its weights belong to another network or are not finite; `sparse`,
+            `precision` or `passes` is unknown; or fp16 was asked for without a GPU.
     """
     device = utils.pick_device(device or "cpu")
     if precision not in PRECISIONS:
@@ -72,17 +73,18 @@ def waveletvfi(
 
 
 def choose_precision(device: str | torch.device) -> str:
-    """Return what `--precision auto` stands for: "bf16" on a CPU that computes it natively, else "float32".
+    """Return the precision for `--precision auto`: "bf16" on a CPU that computes it natively, else "float32".
 
-    It depends on the kind of processor alone, so that the same machine makes the same frames.
+    The choice depends on the kind of processor alone, so that the same machine always makes the same frames.
     """
     return BY_PROCESSOR.get(processor(), "float32") if torch.device(device).type == "cpu" else "float32"
 
 
 def default_checkpoint() -> Path:
-    """The weights used when none are named: the released file if it is in `checkpoints/`, else the shipped ones.
+    """Return the path of the default weights: the released file if it is in `checkpoints/`, else the shipped ones.
 
-    Raises FileNotFoundError where there are none.
+    Raises:
+        FileNotFoundError: there are no weights.
     """
     folder = Path(__file__).resolve().parent.parent / "checkpoints"
     names = ("waveletvfi_latest.pth", "waveletvfi_base.pth", "waveletvfi_small.pth")

@@ -1,5 +1,4 @@
-"""The training loss of the paper, reconstruction, wavelet and computation terms, and the PSNR. Functions, outside the
-network."""
+"""The training loss of the paper, with its reconstruction, wavelet and computation terms; and the PSNR."""
 
 import itertools
 from typing import Any, NamedTuple, cast
@@ -9,16 +8,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .bands import haar_pyramid
-from .waveletvfi import Interpolation
+from .results import Interpolation
 
 CENSUS_RADIUS = 3  # 7x7 neighbourhood
 
 
 class Loss(NamedTuple):
-    """Scalars, averaged over the batch, weights included: total is the sum of the others.
+    """The terms of a loss. Each is a scalar, averaged over the batch, with its weight included.
 
-    distillation: of a teacher's flow; prediction: of the classifier alone (`classifier_loss`); passes: of the merged
-    frames of passes at smaller sizes. The paper has none of them.
+    total: sum of the other terms.
+    reconstruction: L_rec of the paper.
+    wavelet: L_wav of the paper.
+    computation: L_com of the paper.
+    distillation: difference from a teacher's flow; not in the paper.
+    prediction: error of the classifier alone, see `classifier_loss`; not in the paper.
+    passes: error of the merged frames of MP-Net's passes at smaller sizes; not in the paper.
     """
 
     total: Tensor
@@ -33,10 +37,13 @@ class Loss(NamedTuple):
 def training_loss(
     output: Interpolation, imgt: Tensor, *, wavelet_weight: float = 0.01, computation_weight: float = 3.0
 ) -> Loss:
-    """L = L_rec + L_wav + L_com over the candidates, weighted by their probabilities; both stages.
+    """Compute L = L_rec + L_wav + L_com over the candidates, weighted by their probabilities. Both stages use it.
 
     Args:
-        output: what the network returned. imgt: (B, 3, H, W) the true middle frame, in [0, 1].
+        output: the network's output.
+        imgt: (B, 3, H, W) the true middle frame, in [0, 1].
+        wavelet_weight: weight of L_wav; default: the paper's.
+        computation_weight: weight of L_com; default: the paper's.
     """
     terms = _terms(output, imgt, wavelet_weight, computation_weight)
     rec, wav, com = (output.probs[:, :, None] * terms).sum(1).mean(0)
@@ -47,10 +54,11 @@ def training_loss(
 def classifier_loss(
     output: Interpolation, imgt: Tensor, *, wavelet_weight: float = 0.01, computation_weight: float = 3.0
 ) -> Loss:
-    """To train the classifier alone: its logits are to tell by how many percent each candidate's loss L_rec + L_wav +
-    L_com is below the candidates' mean; the most likely candidate is then the one with the least loss.
+    """Compute a loss that trains the classifier alone. Arguments: those of `training_loss`.
 
-    Weighted by probabilities, a candidate that is seldom chosen would have no gradient and never be chosen.
+    Each logit learns by how many percent the candidate's loss L_rec + L_wav + L_com lies below the candidates' mean.
+    The most likely candidate is then the one with the smallest loss. A loss weighted by probabilities would give no
+    gradient to a candidate that is seldom chosen.
     """
     losses = _terms(output, imgt, wavelet_weight, computation_weight).sum(2).detach()
     percent = 100 * (1 - losses / losses.mean(1, keepdim=True))
@@ -60,7 +68,7 @@ def classifier_loss(
 
 
 def _terms(output: Interpolation, imgt: Tensor, wavelet_weight: float, computation_weight: float) -> Tensor:
-    """L_rec, L_wav and L_com of every candidate: (B, K, 3)."""
+    """Return L_rec, L_wav and L_com of every candidate, (B, K, 3)."""
     lows, highs = haar_pyramid(imgt)
     terms = []
     for candidate in output.candidates:
@@ -73,24 +81,24 @@ def _terms(output: Interpolation, imgt: Tensor, wavelet_weight: float, computati
 
 
 def reconstruction(frame: Tensor, imgt: Tensor) -> Tensor:
-    """L_rec per sample (B,): rho(frame - imgt) + census(frame, imgt)."""
+    """Compute L_rec = rho(frame - imgt) + census(frame, imgt) per sample: two (B, 3, H, W) in [0, 1] -> (B,)."""
     return charbonnier(frame - imgt) + census(frame, imgt)
 
 
 def charbonnier(difference: Tensor) -> Tensor:
-    """rho(d) = mean sqrt(d^2 + 1e-6) per sample: (B, ...) -> (B,)."""
+    """Compute rho(d) = mean sqrt(d^2 + 1e-6) per sample: (B, ...) -> (B,)."""
     return (difference.flatten(1) ** 2 + 1e-6).sqrt().mean(1)
 
 
 def psnr(prediction: Tensor, target: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio, without rounding the prediction to 8 bits.
+    """Compute the peak signal-to-noise ratio, without rounding the prediction to 8 bits.
 
     Args:
         prediction, target: (B, 3, H, W) in [0, 1].
     Returns:
-        (B,) in dB; infinite where the two images are equal.
+        (B,) in dB; infinite if the two images are equal.
     Raises:
-        ValueError: shapes that differ or are no batch of RGB images, or values outside [0, 1].
+        ValueError: the shapes differ or are not (B, 3, H, W), or values lie outside [0, 1].
     """
     prediction, target = check_pair(prediction, target)
     return -10 * (prediction - target).square().mean((1, 2, 3)).log10()
@@ -113,11 +121,11 @@ def check_pair(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def census(image: Tensor, target: Tensor) -> Tensor:
-    """Soft census distance per sample, no gradient into `target`: two (B, 3, H, W) in [0, 1] -> (B,).
+    """Compute the soft census distance per sample: two (B, 3, H, W) in [0, 1] -> (B,). `target` gets no gradient.
 
-    Every pixel's 48 differences to its 7x7 neighbours, normalised, are compared between the images. Pixels whose
-    neighbourhood leaves the image count 0 but stay in the mean. Of two neighbours each is the other's, so 24 directions
-    are all there are, one at a time: the pieces stay in the cache.
+    The distance compares each pixel's normalised differences to its 48 neighbours in a 7x7 window. A pixel whose window
+    leaves the image counts as 0 in the mean. Each pair of neighbours is computed once, so there are 24 directions. They
+    are computed one at a time, so that the data stays in the processor's cache.
     """
     height, width = image.shape[-2:]
     if min(height, width) <= 2 * CENSUS_RADIUS:
@@ -127,9 +135,10 @@ def census(image: Tensor, target: Tensor) -> Tensor:
 
 
 class _CensusSum(torch.autograd.Function):
-    """The sum of `census` over all neighbours, (B,), of grey images (B, H, W); with its gradient, found on the way.
+    """The sum of `census` over all neighbours, (B,), of grey images (B, H, W). It computes its gradient on the way.
 
-    Autograd would keep some ten maps for each of the 24 directions. On a CPU one image at a time stays in the cache.
+    Autograd would keep about ten maps for each of the 24 directions. On a CPU, images are processed one at a time, so
+    that they stay in the cache.
     """
 
     @staticmethod

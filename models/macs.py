@@ -1,4 +1,4 @@
-"""Computation per frame: as the published tables count it, and as it is really executed."""
+"""Count the operations of a frame: as the published tables do, and as they are really executed."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -10,16 +10,17 @@ from torch import Tensor, nn
 from .motion import CORRELATED_LEVEL, LATER_LEVELS
 
 LEVELS = 4
-Count = Callable[[nn.Module, int], int]
+Count = Callable[[nn.Module, int], int]  # counts the operations of a layer that puts out so many pixels
 
 
 def count_published(model: Any, output: Any) -> Tensor:
-    """Count the operations behind an `Interpolation` as `published_gmacs` does, candidates weighted by probability.
+    """Count the operations of an `Interpolation` as `published_gmacs` does, candidates weighted by probability.
 
-    Counting reads masks, which a GPU has to finish first; so it is done for those who ask, and is no part of `forward`.
+    Counting reads the masks, for which it must wait for a GPU. Therefore it is not a part of `forward`.
 
     Args:
-        model: the `WaveletVFI` that made it. output: what it returned, with its padded sizes.
+        model: the `WaveletVFI` that made the output.
+        output: the `Interpolation`, with its padded sizes.
     Returns:
         (B,) float64 on the CPU, in units of 10^9.
     """
@@ -30,9 +31,9 @@ def count_published(model: Any, output: Any) -> Tensor:
 
 
 def count_executed(model: Any, output: Any) -> Tensor | None:
-    """Count what was executed for an `Interpolation`, see `executed_gmacs`; None for one that was computed with others.
+    """Count the operations that were executed for an `Interpolation`, see `executed_gmacs`.
 
-    Arguments and result: as of `count_published`.
+    Arguments and result are those of `count_published`. The result is None if the output was computed with others.
     """
     if not output.alone:
         return None
@@ -50,21 +51,22 @@ def published_gmacs(
     *,
     scales: Sequence[int] | None = None,
 ) -> Tensor:
-    """Operations that interpolating one pair of frames takes, by the rules of the published tables.
+    """Count the operations for one pair of frames, by the rules of the published tables.
 
-    A convolution counts outputs * (inputs * k^2 + 1), a transposed one the same (which is 4 times too many), a linear
-    layer inputs * outputs, LeakyReLU its elements, pooling outputs * (window + 1). A sparse convolution counts times
-    the mean of its mask, but the LeakyReLU behind it counts everywhere. Wavelets, warps and resizing do not count.
+    - A convolution counts outputs * (inputs * k^2 + 1). A transposed convolution counts the same, 4 times too many.
+    - A sparse convolution counts the same, times the mean of its mask. The LeakyReLU after it counts everywhere.
+    - A linear layer counts inputs * outputs, LeakyReLU its elements, pooling outputs * (window + 1).
+    - Wavelets, warps and resizing do not count.
 
     Args:
         model: a `WaveletVFI` of any configuration.
-        height, width: of the frames; rounded up to multiples of 16 as `interpolate` does.
-        masks: 3 x (B, 1, H/2^l, W/2^l), as `Synthesis.masks`. Default: active everywhere.
-        scales: of MP-Net's passes, see `models.passes`. Default: those that the network would take.
+        height, width: size of the frames in pixels, rounded up to multiples of 16 as `interpolate` does.
+        masks: 3 x (B, 1, H/2^l, W/2^l), as `Synthesis.masks`. Default: every pixel is active.
+        scales: scales of MP-Net's passes, see `models.passes`. Default: those that the network chooses.
     Returns:
         (B,) float64 on the CPU, in units of 10^9; (1,) without masks.
     Raises:
-        ValueError: frames without pixels, or masks of another number or size.
+        ValueError: the frames have no pixels, or the masks have another number or size.
     """
     if height < 1 or width < 1:
         raise ValueError(f"frames need at least one pixel, got {height}x{width}")
@@ -90,38 +92,39 @@ def executed_gmacs(
     matched: bool = True,
     scales: Sequence[int] | None = None,
 ) -> Tensor:
-    """Multiply-accumulates of all convolutions, linear layers and matrix products as they are computed.
+    """Count the multiply-accumulates of all convolutions, linear layers and matrix products that were computed.
 
     Additions (of biases, transforms, wavelets), warps and resizing do not count.
 
     Args:
         model, height, width, scales: as in `published_gmacs`.
-        executed: (B,) as `Synthesis.executed`. encoded: of how many frames context features were computed.
-        matched: whether MP-Net's features of the pair were computed.
+        executed: (B,) as `Synthesis.executed`.
+        encoded: number of frames, 0 to 2, whose context features were computed.
+        matched: True if MP-Net's features of the pair were computed.
     Returns:
         (B,) float64 on the CPU, in units of 10^9.
     """
     sizes = _sizes(height, width)
-    sparse = executed.cpu().double() * model.synthesis.dense_products() * sizes[0][0] * sizes[0][1]
+    sparse = executed.cpu().double() * model.synthesis.costs.dense_products() * sizes[0][0] * sizes[0][1]
     return (_around(model, sizes, _products, scales, encoded, matched) + sparse) / 1e9
 
 
 def dense_gmacs(model: Any, height: int, width: int) -> float:
-    """Multiply-accumulates of a pair as they are computed where all details are wanted (ratio 0) and nothing is known.
+    """Count the multiply-accumulates for a pair if all details are computed (ratio 0) and no features are known.
 
     Args:
         model, height, width: as in `published_gmacs`.
     Returns:
-        In units of 10^9.
+        The number in units of 10^9.
     """
     net = model.synthesis
     levels = range(1, LEVELS)
     products = sum(4.0**-level * sum(conv.products("folded") for conv in net.convolutions(level)) for level in levels)
-    return executed_gmacs(model, height, width, torch.full((1,), products / net.dense_products())).item()
+    return executed_gmacs(model, height, width, torch.full((1,), products / net.costs.dense_products())).item()
 
 
 def _sizes(height: int, width: int, depth: int = LEVELS) -> list[tuple[int, int]]:
-    """Height and width of the levels 0 to `depth`, of a frame that is padded to multiples of 2^depth."""
+    """Return height and width of the levels 0 to `depth`, for a frame that is padded to multiples of 2^depth."""
     padded = [-(-side // 2**depth) * 2**depth for side in (height, width)]
     return [(padded[0] >> level, padded[1] >> level) for level in range(depth + 1)]
 
@@ -134,7 +137,7 @@ def _around(
     encoded: int = 2,
     matched: bool = True,
 ) -> int:
-    """All that is not sparse; encoded, matched: as in `executed_gmacs`."""
+    """Count all parts that are not sparse. `encoded` and `matched` are as in `executed_gmacs`."""
     pixels = [h * w for h, w in sizes]
     height, width = sizes[0]
     scales = model.scales(height, width) if scales is None else scales
@@ -143,7 +146,7 @@ def _around(
 
 
 def _motion(model: Any, height: int, width: int, scales: Sequence[int], count: Count, matched: bool = True) -> int:
-    """All passes of MP-Net; its encoder sees both frames, or none where their features were known."""
+    """Count all passes of MP-Net. Its encoder sees both frames, or none if their features were known."""
     total = 0
     for number, scale in enumerate(scales):
         sizes = _sizes(-(-height // 2**scale), -(-width // 2**scale), len(LATER_LEVELS) if number else LEVELS)
@@ -158,7 +161,7 @@ def _motion(model: Any, height: int, width: int, scales: Sequence[int], count: C
 
 
 def _coarsest_motion(model: Any, size: tuple[int, int], count: Count) -> int:
-    """What MP-Net computes at its coarsest level alone: correlation and classifier."""
+    """Count the parts of MP-Net that exist on its coarsest level alone: correlation and classifier."""
     total = 0
     if model.config.correlation:
         matches = (2 * model.config.correlation + 1) ** 2
@@ -177,13 +180,13 @@ def _context(model: Any, pixels: list[int], count: Count, encoded: int) -> int:
 
 
 def _coarsest(model: Any, pixels: list[int], count: Count) -> int:
-    """WS-Net's level 4, which is dense."""
+    """Count WS-Net's level 4, which is dense."""
     net = model.synthesis
     return sum(count(part, pixels[LEVELS]) for part in (net.coarsest, net.low_head, net.high_heads[LEVELS - 1]))
 
 
 def _sparse(model: Any, pixels: list[int], masks: list[Tensor]) -> Tensor:
-    """WS-Net's levels 3 to 1, (B,) float64."""
+    """Count WS-Net's levels 3 to 1, (B,) float64."""
     total = torch.zeros(len(masks[0]), dtype=torch.float64)
     for level, mask in enumerate(masks, 1):
         conv, head = model.synthesis.levels[level - 1], model.synthesis.high_heads[level - 1]
@@ -195,7 +198,7 @@ def _sparse(model: Any, pixels: list[int], masks: list[Tensor]) -> Tensor:
 
 
 def _published(part: nn.Module, pixels: int) -> int:
-    """Operations of the layers in `part`, all of which put out `pixels` pixels."""
+    """Count the operations of the layers in `part` by the published rules. All layers put out `pixels` pixels."""
     total = channels = 0
     for layer in part.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
@@ -210,7 +213,7 @@ def _published(part: nn.Module, pixels: int) -> int:
 
 
 def _products(part: nn.Module, pixels: int) -> int:
-    """Multiply-accumulates of the layers in `part`, all of which put out `pixels` pixels."""
+    """Count the multiply-accumulates of the layers in `part`. All layers put out `pixels` pixels."""
     total = 0
     for layer in part.modules():
         if isinstance(layer, nn.Conv2d):

@@ -1,9 +1,12 @@
-"""MP-Net, the motion perception network: flow from time t to both frames, occlusion, and the threshold classifier.
+"""MP-Net, the motion perception network: flows from time t to both frames, occlusion, and the threshold classifier.
 
-One pass is the published network: features of both frames on four levels, and a decoder on each, from the coarsest to
-the finest, which warps the features by the estimate so far and refines it. More passes go on like that: the next one
-sees frames twice as large and refines the estimate with the decoders of its levels 2 and 1, whose weights are the same.
-(Levels 4 and 3 of a later pass would see again what levels 2 and 1 of the pass before have seen.)
+An estimate is (B, 5, h, w): both flows and the logit of the occlusion, for t = 1/2. The published network makes it in
+one pass, from the coarsest of four levels to the finest. On each level, the features of both frames are warped by the
+estimate so far, and a decoder refines it.
+
+More passes continue in the same way. Each later pass sees frames twice as large and refines the estimate with the
+decoders of levels 2 and 1, with the same weights. Levels 4 and 3 of a later pass are left out, because they have the
+sizes of levels 2 and 1 of the pass before. The scale of a pass is s if it sees frames of 1/2^s of the size.
 """
 
 from collections.abc import Sequence
@@ -16,24 +19,25 @@ from torch import Tensor, nn
 from .layers import SLOPE, ConvLReLU, backward_warp, concatenate, halves, mean_of_squares, pad_to_multiple
 from .passes import Scales
 
-LEVELS = (4, 3, 2, 1)  # of the first pass
-LATER_LEVELS = (2, 1)  # of every other
-CORRELATED_LEVEL = 4
-
-
+LEVELS = (4, 3, 2, 1)  # levels of the first pass
+LATER_LEVELS = (2, 1)  # levels of every later pass
+CORRELATED_LEVEL = 4  # the level whose decoder sees the local correlation
 Pyramids = list[list[Tensor]]  # features of both frames, (2B, C, h, w), per pass and level, finest level first
 
 
 class Motion(NamedTuple):
     """The motion of one pair of frames.
 
-    flow_t0, flow_t1: (B, 2, H, W) backward flow t->0 and t->1 in pixels, channels (dx, dy).
+    flow_t0: (B, 2, H, W) backward flow from time t to img0, in pixels, channels (dx, dy).
+    flow_t1: (B, 2, H, W) backward flow from time t to img1, in pixels, channels (dx, dy).
     occlusion: (B, 1, H, W) blend weight of img0, in [0, 1].
     ratio_logits: (B, K) the classifier's logits over the candidate threshold ratios.
-    coarse: where gradients are recorded, the estimates between the levels of every pass, each as large as the level
-        that refines it: (B, 5, h, w), the flows in pixels of that size and the occlusion logit; else empty.
-    passes: where gradients are recorded, the results of passes at smaller sizes: (B, 5, h, w), the flows in pixels of
-        that size and the occlusion; else empty. Of both, only what frames of this size divide into evenly.
+    coarse: estimates between the levels of every pass, each at the size of the level that refines it: (B, 5, h, w), the
+        flows in pixels of that size, and the occlusion logit.
+    passes: results of the passes at smaller sizes: (B, 5, h, w), the flows in pixels of that size, and the occlusion.
+
+    `coarse` and `passes` are for training: they are empty unless gradients are recorded. They contain only sizes that
+    divide the size of the frames evenly.
     """
 
     flow_t0: Tensor
@@ -45,7 +49,7 @@ class Motion(NamedTuple):
 
 
 class FrameEncoder(nn.Module):
-    """Four levels of two convolutions, the first of stride 2."""
+    """Four levels of two convolutions each. The first convolution of a level has stride 2."""
 
     def __init__(self, widths: tuple[int, ...]):
         super().__init__()
@@ -55,7 +59,7 @@ class FrameEncoder(nn.Module):
         )
 
     def forward(self, image: Tensor, depth: int = 4) -> list[Tensor]:
-        """(B, 3, H, W) -> features of levels l = 1 to `depth`, finest first: (B, widths[l-1], H/2^l, W/2^l)."""
+        """Encode an image (B, 3, H, W) to features of levels 1 to `depth`, (B, widths[l-1], H/2^l, W/2^l)."""
         features = []
         for level in self.levels[:depth]:
             image = level(image)
@@ -64,7 +68,7 @@ class FrameEncoder(nn.Module):
 
 
 class FlowDecoder(nn.Module):
-    """Five convolutions, then a transposed one to twice the size: a residual of both flows and the occlusion logit."""
+    """A decoder: five convolutions, and a transposed one to twice the size. It puts out a residual of the estimate."""
 
     def __init__(self, in_channels: int, width: int):
         super().__init__()
@@ -72,13 +76,13 @@ class FlowDecoder(nn.Module):
         self.output = nn.ConvTranspose2d(width, 5, kernel_size=4, stride=2, padding=1)
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, h, w) -> residual (B, 5, 2h, 2w) float32, the fifth hidden feature (B, width, h, w)."""
+        """Return the residual (B, 5, 2h, 2w) float32, and the last hidden feature (B, width, h, w), of (B, C, h, w)."""
         hidden = self.hidden(inputs)
         return self.output(hidden).float(), hidden
 
 
 class RatioClassifier(nn.Module):
-    """The threshold classifier: from the coarsest motion feature to logits over the candidate ratios."""
+    """The threshold classifier. It maps the coarsest motion feature to logits over the candidate ratios."""
 
     def __init__(self, width: int, candidates: int):
         super().__init__()
@@ -86,18 +90,18 @@ class RatioClassifier(nn.Module):
         self.linear = nn.Sequential(nn.Linear(width, width), nn.LeakyReLU(SLOPE), nn.Linear(width, candidates))
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """(B, width, h, w) -> (B, K)."""
+        """Return the logits (B, K) for a feature (B, width, h, w)."""
         return self.linear(self.conv(hidden).mean((2, 3)))
 
 
 class MotionPerceptionNet(nn.Module):
-    """MP-Net, one pass.
+    """MP-Net, with its passes from coarse to fine.
 
     Args:
         encoder, decoder: channels, finest level first.
-        candidates: the number of threshold ratios to choose from.
-        correlation: radius of the local correlation that the decoder of level 4 also sees; 0: none (the paper).
-        any_time: the decoders also see the time t; otherwise every frame is made at t = 1/2 (the paper).
+        candidates: number of threshold ratios to choose from.
+        correlation: radius of the local correlation that the decoder of level 4 also sees; 0: none, as in the paper.
+        any_time: the decoders also see the time t. Otherwise every frame is made at t = 1/2, as in the paper.
     """
 
     def __init__(
@@ -125,25 +129,24 @@ class MotionPerceptionNet(nn.Module):
 
         Args:
             img0, img1: (B, 3, H, W) in [0, 1], H and W multiples of 16.
-            time: (B,) in (0, 1), where the frame to be made lies between img0 and img1; only with `any_time`.
-                Default: 1/2.
-            scales: of the passes, strictly falling by one; (0,) is the published network. Where the last one is not
-                0, flow and occlusion are enlarged bilinearly.
+            time: (B,) in (0, 1), the time of the frame to be made; only with `any_time`. Default: 1/2.
+            scales: scales of the passes, each one less than the one before; (0,) is the published network. If the last
+                one is not 0, flow and occlusion are enlarged bilinearly.
         """
         return self.decode(self.encode(img0, img1, scales), img0.shape[-2:], time, scales)
 
     def encode(self, img0: Tensor, img1: Tensor, scales: Scales = (0,)) -> Pyramids:
-        """Return the features of both frames, which are the same for every time. Arguments: those of `forward`."""
+        """Return the features of both frames, which do not depend on the time. Arguments: those of `forward`."""
         mean = (_mean(img0) + _mean(img1)) / 2
         dtype = self.encoder.levels[0][0][0].weight.dtype  # type: ignore[index]
         pyramids: Pyramids = []
         finer = scales[-1]
-        # Where the last pass is on smaller frames, nobody sees the mean subtracted from the large ones.
+        # The mean is subtracted after the frames are shrunk for the last pass, which is less work.
         frames = torch.cat([_shrink(image, finer, ceil=finer > LEVELS[0]) - mean for image in (img0, img1)])
         for scale in reversed(scales):
             frames, finer = _shrink(frames, scale - finer, ceil=scale > LEVELS[0]), scale
             depth = len(LEVELS if scale == scales[0] else LATER_LEVELS)
-            # The frames are multiples of 16, which is enough for some.
+            # Frames are multiples of 16, so that only deeper passes need padding.
             padded = pad_to_multiple(frames, 2**depth) if scale + depth > LEVELS[0] else frames
             pyramids.insert(0, self.encoder(padded.to(dtype), depth))
         return pyramids
@@ -151,7 +154,13 @@ class MotionPerceptionNet(nn.Module):
     def decode(
         self, pyramids: Pyramids, size: Sequence[int], time: Tensor | None = None, scales: Scales = (0,)
     ) -> Motion:
-        """Estimate the motion from the features that `encode` returned. size: H, W. Else as `forward`."""
+        """Estimate the motion from the features that `encode` returned.
+
+        Args:
+            pyramids: the features.
+            size: height and width of the frames.
+            time, scales: as in `forward`.
+        """
         ways = None if time is None else flow_ways(time)
         estimate, hidden = self.decoders[-1](self._inputs(4, pyramids[0][-1], None, time))
         logits = self.classifier(hidden)
@@ -162,7 +171,7 @@ class MotionPerceptionNet(nn.Module):
             if number and scale + len(LATER_LEVELS) > LEVELS[0]:  # the frames were padded
                 estimate = _fit(estimate, *features[0].shape[-2:])
             for level in LATER_LEVELS if number else LEVELS[1:]:
-                # The pass before has left an estimate that is as large as the one that level 2 puts out.
+                # The estimate of the pass before is already as large as the output of level 2.
                 is_large = number > 0 and level == LATER_LEVELS[0]
                 here = halve_estimate(estimate) if is_large else estimate
                 moved = here if ways is None else here * ways
@@ -181,7 +190,7 @@ class MotionPerceptionNet(nn.Module):
 
     @staticmethod
     def _at_time(estimate: Tensor, time: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """From an estimate (B, 5, h, w), which is that of t = 1/2, to both flows of t and the occlusion."""
+        """Convert an estimate (B, 5, h, w), which is for t = 1/2, to both flows of time t and the occlusion."""
         flow_t0, flow_t1, logit = estimate.split((2, 2, 1), dim=1)
         if time is not None:
             ways = flow_ways(time)
@@ -190,7 +199,7 @@ class MotionPerceptionNet(nn.Module):
         return flow_t0, flow_t1, logit.sigmoid()
 
     def _inputs(self, level: int, features: Tensor, estimate: Tensor | None, time: Tensor | None) -> Tensor:
-        """The input of a level's decoder, from features of both frames (2B, C, h, w) and the estimate (B, 5, h, w)."""
+        """Return the input of a level's decoder, for features of both frames (2B, C, h, w) and an estimate."""
         first, second = halves(features)
         parts = [first, second]
         if estimate is not None:
@@ -204,26 +213,26 @@ class MotionPerceptionNet(nn.Module):
 
 
 def flow_ways(time: Tensor) -> Tensor:
-    """Return the share of the motion that each channel of an estimate stands for, (B, 5, 1, 1), for times (B,).
+    """Return the factor of each channel of an estimate at times (B,): (B, 5, 1, 1).
 
-    A decoder puts out the flows of t = 1/2. To time t they are 2t and 2(1 - t) times as long, for straight and even
-    motion; the decoders, which see t, correct the rest. The occlusion logit stays.
+    A decoder puts out the flows of t = 1/2. At time t, flows of straight and even motion are 2t and 2(1 - t) times as
+    long. The decoders, which see t, correct the rest. The factor of the occlusion logit is 1.
     """
     ways = torch.stack([2 * time] * 2 + [2 * (1 - time)] * 2 + [torch.ones_like(time)], dim=1)
     return ways[:, :, None, None]
 
 
 def correlate(features0: Tensor, features1: Tensor, radius: int) -> Tensor:
-    """Compare features that lie opposite each other: out_d(x) = cosine of features0(x - d) and features1(x + d).
+    """Compare features at opposite displacements: out_d(x) = cosine of features0(x - d) and features1(x + d).
 
-    What moves evenly by 2d from frame to frame is at x in the middle. The idea of opposite displacements is that of
-    BMBC's bilateral cost volume (Park et al., ECCV 2020).
+    An object that moves evenly by 2d between the frames is at x in the middle. BMBC's bilateral cost volume (Park et
+    al., ECCV 2020) also uses opposite displacements.
 
     Args:
         features0, features1: (B, C, h, w).
-        radius: of the displacements d, whole pixels in both directions.
+        radius: largest displacement d in each direction, in whole pixels.
     Returns:
-        (B, (2 radius + 1)^2, h, w), row by row of d; 0 where a position lies outside the frame.
+        (B, (2 radius + 1)^2, h, w), displacements row by row; 0 if a position lies outside the frame.
     """
     height, width = features0.shape[-2:]
     side = 2 * radius + 1
@@ -238,21 +247,21 @@ def correlate(features0: Tensor, features1: Tensor, radius: int) -> Tensor:
 
 
 def double_estimate(estimate: Tensor) -> Tensor:
-    """Resize (B, 5, h, w) to twice the size; the four flow channels grow with it, the occlusion logit does not."""
-    # Twice as long first: the same numbers, and a quarter of the work.
+    """Resize an estimate (B, 5, h, w) to twice the size. The flows are doubled, too; the occlusion logit is not."""
+    # Doubling the flows before resizing gives the same numbers for a quarter of the work.
     longer = torch.cat([estimate[:, :4] * 2, estimate[:, 4:]], dim=1)
     return F.interpolate(longer, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def halve_estimate(estimate: Tensor) -> Tensor:
-    """Resize (B, 5, h, w) to half the size, the inverse of `double_estimate` where the estimate is smooth."""
+    """Resize an estimate (B, 5, h, w) to half the size: the inverse of `double_estimate` if the estimate is smooth."""
     halved = mean_of_squares(estimate)
     return torch.cat([halved[:, :4] / 2, halved[:, 4:]], dim=1)
 
 
 def _shrink(image: Tensor, halvings: int, *, ceil: bool) -> Tensor:
-    """Halve the sides of (B, C, H, W) so often, with `ceil` rounded up; means of squares, or of what there is."""
-    # Up to 1/16, frames divide evenly; an exported graph need not be told how to round.
+    """Halve the sides of (B, C, H, W) `halvings` times, by means of squares. With `ceil`, round sizes up."""
+    # Down to 1/16, sizes divide evenly, so an exported graph needs no rounding.
     if ceil or torch.compiler.is_compiling():
         return F.avg_pool2d(image, 2**halvings, ceil_mode=ceil) if halvings else image
     for _ in range(halvings):
@@ -261,22 +270,23 @@ def _shrink(image: Tensor, halvings: int, *, ceil: bool) -> Tensor:
 
 
 def _fit(estimate: Tensor, height: int, width: int) -> Tensor:
-    """Cut the right and bottom border, or repeat it, so that the estimate is as large as asked for."""
+    """Crop the right and bottom border of an estimate, or repeat it, to get this size."""
     missing = height - estimate.shape[-2], width - estimate.shape[-1]
     return F.pad(estimate, (0, missing[1], 0, missing[0]), mode="replicate") if any(missing) else estimate
 
 
 def _divides(estimate: Tensor, size: Sequence[int], halvings: int) -> list[Tensor]:
-    """The estimate without padding, if frames of this size hold a whole number of its pixels, which are 2^halvings
-    large; else nothing."""
+    """Return the estimate without padding in a list; an empty list if 2^halvings does not divide the frame's size."""
     if any(side % 2**halvings for side in size):
         return []
     return [estimate[..., : size[0] // 2**halvings, : size[1] // 2**halvings]]
 
 
 def _mean(image: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, 1, 1, 1), axis by axis: ONNX Runtime adds value after value, which over a whole frame loses
-    digits that the flow feels."""
+    """Return the mean of each sample: (B, C, H, W) -> (B, 1, 1, 1), computed axis by axis.
+
+    ONNX Runtime adds values one after another. Over a whole frame, that would lose digits that matter to the flow.
+    """
     for axis in (3, 2, 1):
         image = image.mean(axis, keepdim=True)
     return image

@@ -1,4 +1,4 @@
-"""The network's options on a command line, the same for every script."""
+"""The network's command line options, which are the same for every script."""
 
 import argparse
 import math
@@ -19,29 +19,33 @@ GRAPH = ".onnx"
 
 
 def add_weights(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
-    """Which weights; `several`: a list of them."""
+    """Add the options that choose the weights. With `several`, `--checkpoint` takes a list."""
     parser.add_argument(
         "--checkpoint",
         type=Path,
         nargs="+" if several else None,
         help="weights of this project or the released ones (.pth, .safetensors), or a graph (.onnx); default: "
-        "checkpoints/waveletvfi_latest.pth if it is there, else the shipped weights",
+        "checkpoints/waveletvfi_latest.pth if it exists, else the shipped weights",
     )
-    parser.add_argument("--config", choices=CONFIGS, default="base", help="widths, where the weights do not tell them")
+    parser.add_argument("--config", choices=CONFIGS, default="base", help="widths, if the weights do not contain them")
 
 
 def ratio_option(parser: argparse._ActionsContainer) -> None:
-    """How much computation."""
-    parser.add_argument("--ratio", type=_amount, help="threshold ratio >= 0, 0 is dense; default: the network's choice")
+    """Add the option for the threshold ratio, which sets the amount of computation."""
+    parser.add_argument(
+        "--ratio",
+        type=_amount,
+        help="threshold ratio >= 0: 0 computes all details, a larger one fewer; default: the network's choice",
+    )
 
 
 def passes_option(parser: argparse._ActionsContainer) -> None:
-    """How often MP-Net runs."""
+    """Add the option for the number of MP-Net's passes."""
     parser.add_argument(
         "--passes",
         type=_passes,
-        help="how often the motion network runs from coarse to fine: auto (from the frame's size), or a number, 1 "
-        "being the published network; default: what the weights say",
+        help="how often the motion network runs from coarse to fine: auto (by the frame's size), or a number; 1 is "
+        "the published network; default: that of the weights",
     )
 
 
@@ -55,9 +59,12 @@ def ensemble_option(parser: argparse._ActionsContainer) -> None:
 
 
 def add_options(parser: argparse.ArgumentParser, *, several: bool = False, precision: str = "float32") -> None:
-    """Add the options that say which weights (`several`: a list of them), how much computation, and how it is done.
+    """Add the options that choose the weights, the amount of computation, and how it is done.
 
-    precision: the default one, of `PRECISIONS` or "auto", which is a choice only then.
+    Args:
+        parser: the parser to add them to.
+        several: let `--checkpoint` take a list.
+        precision: default precision, one of `PRECISIONS` or "auto". Users can choose "auto" only if it is the default.
     """
     add_weights(parser, several=several)
     amount = parser.add_mutually_exclusive_group()
@@ -65,31 +72,35 @@ def add_options(parser: argparse.ArgumentParser, *, several: bool = False, preci
     amount.add_argument(
         "--budget",
         type=_amount,
-        help="instead: the sparse convolutions' cost at most, 1 being dense; per pair of frames",
+        help="instead of a ratio: the largest cost of the sparse convolutions per pair of frames, 1 is dense",
     )
     passes_option(parser)
-    parser.add_argument("--sparse", choices=METHODS, default="auto", help="how sparse convolutions are computed (auto)")
+    parser.add_argument("--sparse", choices=METHODS, default="auto", help="method for sparse convolutions (auto)")
     precisions, meaning = list(PRECISIONS), ""
     if precision == AUTO:
-        precisions, meaning = [*PRECISIONS, AUTO], "auto: bf16 where the CPU computes it natively, else float32; "
+        precisions, meaning = [*PRECISIONS, AUTO], "auto: bf16 if the CPU computes it natively, else float32; "
     parser.add_argument(
         "--precision",
         choices=precisions,
         default=precision,
-        help=f"of the convolutions; {meaning}fp16 needs a GPU (%(default)s)",
+        help=f"number type of the convolutions; {meaning}fp16 needs a GPU (%(default)s)",
     )
-    parser.add_argument("--compile", action="store_true", help="torch.compile for the dense parts; for long runs")
+    parser.add_argument("--compile", action="store_true", help="use torch.compile for the dense parts; for long runs")
     parser.set_defaults(onnx=False)
     parser.add_argument(
         "--device",
         action=_Device,
         default="auto",
-        help="auto, cpu, cuda, cuda:1, mps, or onnx: a graph of export_onnx.py on the CPU (auto)",
+        help="auto, cpu, cuda, cuda:1, mps, or onnx: a graph from export_onnx.py on the CPU (auto)",
     )
 
 
 def spell_out(argv: list[str] | None) -> list[str]:
-    """Arguments (default: the command line's) with `--device onnx model.onnx` as `--device onnx --checkpoint ...`."""
+    """Return the arguments with `--device onnx model.onnx` spelled out as `--device onnx --checkpoint model.onnx`.
+
+    Args:
+        argv: the arguments. Default: those of the command line.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     for i, word in enumerate(words):
         is_onnx = word == "--device=onnx" or words[max(i - 1, 0) : i + 1] == ["--device", "onnx"]
@@ -99,10 +110,10 @@ def spell_out(argv: list[str] | None) -> list[str]:
 
 
 def network(args: argparse.Namespace, device: torch.device) -> WaveletVFI | OnnxModel:
-    """The network that the options describe.
+    """Load the network that the options describe.
 
     Raises:
-        OSError, ValueError: as `waveletvfi` and `OnnxModel`; options that a graph does not have.
+        OSError, ValueError: errors of `waveletvfi` and `OnnxModel`, or options that a graph does not have.
     """
     checkpoint = args.checkpoint or default_checkpoint()
     if checkpoint.suffix == GRAPH:
@@ -125,7 +136,7 @@ def network(args: argparse.Namespace, device: torch.device) -> WaveletVFI | Onnx
 
 
 class _Device(argparse.Action):
-    """`onnx` means a graph on the CPU, where frames are as without one."""
+    """The action of `--device`. The device `onnx` stands for a graph on the CPU."""
 
     def __call__(
         self,

@@ -1,19 +1,20 @@
-"""At which sizes MP-Net runs, from small frames to large ones.
+"""Choose the sizes at which MP-Net runs, from small frames to large ones.
 
-A pass is one run of MP-Net. It finds motion of about 16 pixels at the size that it runs at, so the first pass runs on
-frames of a quarter of the size, say, and each later one refines the estimate on frames twice as large. One pass at full
-size is the published network. `models.motion.MotionPerceptionNet` is the loop.
+A pass is one run of MP-Net. It finds motion of about 16 pixels at the size that it runs at. Therefore the first pass
+runs on smaller frames, such as those of a quarter of the size, which hold larger motion. Each later pass refines the
+estimate on frames twice as large. One pass at full size is the published network. The loop over the passes is in
+`models.motion.MotionPerceptionNet`.
 """
 
-AUTO = "auto"  # passes from the frame's size
+AUTO = "auto"  # choose the passes by the frame's size
 MOST_PASSES = 7
-MOST, LEAST = 960 * 540, 1700  # pixels of the frames of the last pass of "auto", and of the first one
+MOST, LEAST = 960 * 540, 1700  # "auto": most pixels of the last pass's frames, fewest pixels of the first pass's
 Passes = int | str | tuple[int, ...]  # a number, "auto", or scales
-Scales = tuple[int, ...]  # of the passes, coarse to fine: s stands for frames of 1/2^s of the size
+Scales = tuple[int, ...]  # scales of the passes, coarse to fine; scale s stands for frames of 1/2^s of the size
 
 
 def check_passes(passes: Passes) -> None:
-    """Raise ValueError unless `passes` is "auto", a whole number from 1 to 7, or scales that fall by one."""
+    """Raise ValueError unless `passes` is "auto", a whole number from 1 to 7, or scales that decrease by one."""
     if isinstance(passes, tuple):
         falling = passes and passes == tuple(range(passes[0], passes[-1] - 1, -1))
         if not falling or not 0 <= passes[-1] <= passes[0] < MOST_PASSES:
@@ -25,13 +26,14 @@ def check_passes(passes: Passes) -> None:
 
 
 def scales_of(passes: Passes, height: int, width: int) -> Scales:
-    """Return the scales of `passes` passes for frames of this size.
+    """Return the scales of the passes for frames of this size.
 
     Args:
-        passes: their number at most, the last one at full size: frames too small to tell anything are left out. Or
-            "auto": from the frame's size. Or the scales themselves.
+        passes: the largest number of passes, of which the last is at full size; passes on frames that are too small to
+            show motion are left out. "auto": choose by the frame's size. Scales are returned as they are.
+        height, width: size of the frames in pixels.
     Raises:
-        ValueError: none of these, see `check_passes`.
+        ValueError: `passes` is none of these, see `check_passes`.
     """
     check_passes(passes)
     if isinstance(passes, tuple):
@@ -42,18 +44,18 @@ def scales_of(passes: Passes, height: int, width: int) -> Scales:
 
 
 def full_scales(count: int) -> Scales:
-    """Return the scales of so many passes, the last one at full size."""
+    """Return the scales of `count` passes, of which the last is at full size."""
     return tuple(range(count - 1, -1, -1))
 
 
 def _finest(height: int, width: int) -> int:
-    """Return the finest scale of "auto": that of at most 960x540 pixels.
+    """Return the finest scale of "auto": frames have at most 960x540 pixels.
 
-    At 1280x720 a pass at full size would cost as much as all else for 0.2 dB (checkpoints/TRAINING.md).
+    At 1280x720, a pass at full size costs as much as all other work, and gains 0.2 dB (checkpoints/TRAINING.md).
     """
     return sum(height * width >> 2 * scale > MOST for scale in range(MOST_PASSES - 1))
 
 
 def _coarsest(height: int, width: int) -> int:
-    """Return the coarsest scale whose frames still tell about motion; smaller ones cost 2 dB on 448x256."""
+    """Return the coarsest scale whose frames still show motion. Smaller frames lost 2 dB on 448x256."""
     return max(scale for scale in range(MOST_PASSES) if scale == 0 or height * width >> 2 * scale >= LEAST)

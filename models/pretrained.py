@@ -1,4 +1,4 @@
-"""`from_pretrained`, `save_pretrained` and `push_to_hub`, by huggingface_hub once one of them is called."""
+"""The methods `from_pretrained`, `save_pretrained` and `push_to_hub`, which use huggingface_hub."""
 
 import json
 import os
@@ -13,20 +13,21 @@ Network = TypeVar("Network", bound="Pretrained")
 
 
 class Pretrained(nn.Module):
-    """Base of a network that is built from `config` alone. All methods need the optional package huggingface_hub."""
+    """The base of a network that is built from `config` alone. Its methods need the package huggingface_hub."""
 
     config: Any
 
     @classmethod
     def from_pretrained(cls: type[Network], path_or_repo: str | os.PathLike[str], **download: Any) -> Network:
-        """The network of a folder that `save_pretrained` wrote, or of a repository ("user/name"), to evaluate.
+        """Load a network, in evaluation mode.
 
         Args:
-            download: of a repository: revision, token, cache_dir, force_download, local_files_only.
+            path_or_repo: a folder that `save_pretrained` wrote, or the name of a repository, "user/name".
+            download: options for a repository: revision, token, cache_dir, force_download, local_files_only.
         Raises:
-            OSError: no such repository or file, or no connection.
-            ValueError: neither a folder nor a repository's name; files that are damaged or of another network; the
-                package is not installed.
+            OSError: there is no such repository or file, or no connection.
+            ValueError: the name is neither a folder nor a repository; the files are damaged or belong to another
+                network; or the package is not installed.
         """
         try:
             stored = hub_folder().from_pretrained(path_or_repo, **download)
@@ -40,19 +41,23 @@ class Pretrained(nn.Module):
         """Write model.safetensors, config.json and a model card into `folder`.
 
         Args:
-            options: of the mixin: push_to_hub, repo_id, and model_card_kwargs, which fills the card: results (Markdown)
-                and code_url.
+            folder: the folder to write.
+            options: options of huggingface_hub: push_to_hub, repo_id and model_card_kwargs. The last one is a dict with
+                `results` (Markdown) and `code_url` for the card.
         Raises:
-            OSError: the files cannot be written. ValueError: the package is not installed.
+            OSError: the files cannot be written.
+            ValueError: the package is not installed.
         """
         return hub_folder()(self.state_dict(), self.config).save_pretrained(folder, **options)
 
     def push_to_hub(self, repo: str, **options: Any) -> str:
-        """Upload what `save_pretrained` writes to the repository "user/name", made if needed; returns the commit's URL.
+        """Upload the files of `save_pretrained` to a repository, which is created if needed. Return the commit's URL.
 
         Args:
-            options: of the mixin: commit_message, private, token, branch, create_pr.
+            repo: name of the repository, "user/name".
+            options: options of huggingface_hub: commit_message, private, token, branch, create_pr.
         Raises:
-            OSError: refused, or no connection. ValueError: no name of a repository; the package is not installed.
+            OSError: the upload is refused, or there is no connection.
+            ValueError: the name is not that of a repository, or the package is not installed.
         """
         return hub_folder()(self.state_dict(), self.config).push_to_hub(repo, **options)

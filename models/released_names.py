@@ -1,15 +1,15 @@
-"""The names of the released weights <-> ours."""
+"""Translate between the names of the released weights and ours."""
 
 from torch import Tensor
 
-#: Buffers of the released file that hold fixed Haar filters; ours are in the code.
+#: Buffers of the released file that hold fixed Haar filters. Ours are in the code.
 FILTERS = tuple(f"waveletencoder.dwt.h{i}_{axis}" for i in (0, 1) for axis in ("col", "row")) + tuple(
     f"idwt.g{i}_{axis}" for i in (0, 1) for axis in ("col", "row")
 )
 
 
 def name_table() -> dict[str, str]:
-    """{official module: our module}, one entry per layer with parameters."""
+    """Return our name for each released name of a layer with parameters."""
     table = {"conv4.0": "synthesis.coarsest.0", "conv4_l": "synthesis.low_head"}
     for level in (1, 2, 3, 4):
         i = level - 1
@@ -29,7 +29,10 @@ def name_table() -> dict[str, str]:
 
 
 def to_ours(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename released names to ours, with or without `module.`; other names, and all shapes, stay as they are."""
+    """Rename the weights of a released state dict to our names. Other names stay as they are.
+
+    A leading `module.` and the filter buffers are removed. No tensor is changed.
+    """
     table = name_table()
     renamed = {}
     for key, value in state_dict.items():
@@ -42,7 +45,7 @@ def to_ours(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_official(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename our names to the released ones (without the filter buffers). Raises KeyError for a name not ours."""
+    """Rename our weights to the released names, without the filter buffers. Raises KeyError for an unknown name."""
     table = {ours: official for official, ours in name_table().items()}
     renamed = {}
     for key, value in state_dict.items():

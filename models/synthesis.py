@@ -1,32 +1,37 @@
-"""WS-Net, the wavelet synthesis network."""
+"""WS-Net, the wavelet synthesis network: it makes the Haar bands of a frame from coarse to fine.
 
-from collections.abc import Callable
+Level 4 is computed everywhere. A finer level l is computed only where its mask M^l is 1, which is where a detail of
+level l + 1 exceeds its threshold (`bands.py`). Each of these levels has two sparse convolutions. The first one makes
+features on the halo, which is the mask dilated by one pixel. The second one, the head, makes the details on the mask.
+
+A candidate is a threshold ratio to choose from, and the frame that it gives. All candidates of a call share one
+descent from level 4 to level 1, because a larger ratio only drops details.
+"""
+
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from .bands import Bands, dilate, haar_pyramid, smallest_allowed
+from .bands import Bands, dilate, haar_pyramid
+from .budget import SPARSE_LEVELS, SparseCost, fit
 from .context import LevelContext
 from .layers import SLOPE, ConvLReLU
 from .sparse import Rows, SparseConv2d, sparse_level
 
-SPARSE_LEVELS = (3, 2, 1)
-TRIES = 4  # to find the ratio for a budget as if no range changed, before it is searched for at length
-EXPECTED = 0.7  # of a level's active fraction at the finer levels: how a budget is shared out, never exceeded
-
 
 class Synthesis(NamedTuple):
-    """One frame synthesised with one threshold ratio per sample. Lists are finest first: `highs[l - 1]` is level l.
+    """One frame, synthesised with one threshold ratio per sample. Lists are finest first: `highs[l - 1]` is level l.
 
     frame: (B, 3, H, W) in [0, 1].
-    low: (B, 3, H/16, W/16) low band of level 4. highs: 4 x (B, 3, 3, H/2^l, W/2^l) detail bands (cH, cV, cD).
-        Both are the bands of the frame, in the correction form too.
+    low: (B, 3, H/16, W/16) low band of level 4 of the frame.
+    highs: 4 x (B, 3, 3, H/2^l, W/2^l) detail bands (cH, cV, cD) of the frame.
     masks: 3 x (B, 1, H/2^l, W/2^l) sparse valid masks in {0, 1}, levels 1 to 3.
-    cost: (B,) multiply-accumulates of the sparse convolutions as a fraction of the dense ones.
-    executed: (B,) the same as it was really computed; more than `cost` or, by a better way, less. Candidates beyond the
-        first come of the first one's computation: 0.
-    ratio: (B,) the threshold ratio.
+    cost: (B,) multiply-accumulates of the sparse convolutions, as a fraction of the dense ones.
+    executed: (B,) multiply-accumulates that were really computed, as a fraction of the dense ones. It may lie above
+        `cost`, or below it if a faster formula was used. The first candidate of a call counts the computation that all
+        candidates share.
+    ratio: (B,) threshold ratio.
     """
 
     frame: Tensor
@@ -39,7 +44,7 @@ class Synthesis(NamedTuple):
 
 
 class WaveletSynthesisNet(nn.Module):
-    """WS-Net: the Haar coefficients of the frame, coarse to fine; below level 4 only where details are expected.
+    """WS-Net: the Haar bands of the frame, coarse to fine; below level 4 only where details are expected.
 
     Args:
         context: channels of the context, finest first.
@@ -65,13 +70,15 @@ class WaveletSynthesisNet(nn.Module):
     def forward(
         self, context: list[LevelContext], ratios: list[Tensor], merged: Tensor, budget: float | None = None
     ) -> list[Synthesis]:
-        """One `Synthesis` per candidate, all from one descent: a larger ratio only drops details, see `Bands.at`.
+        """Synthesise one frame per candidate. All candidates share one descent, see `Bands.at`.
 
         Args:
-            context: finest first.
+            context: four levels, finest first.
             ratios: K threshold ratios, each (B,).
-            merged: (B, 3, H, W), the frame to be corrected in the correction form.
-            budget: raise the ratios until the cost is at most this, per sample.
+            merged: (B, 3, H, W) the merged frame, which is corrected in the correction form.
+            budget: largest cost per sample; the ratios are raised until it is kept. Default: no limit.
+        Returns:
+            K `Synthesis`, in the order of `ratios`.
         """
         coarsest = self.coarsest(context[3].dense)
         # Orthonormal Haar doubles the low band per level, so the heads predict in image range and we scale back.
@@ -87,8 +94,8 @@ class WaveletSynthesisNet(nn.Module):
         candidates = []
         for ratio in ratios:
             ours = bands.at(ratio)
-            if bands.hold(ours).all():  # always so where the lowest ratio is 0: every other detail is then there
-                cost = self.cost_of(ours)
+            if bands.hold(ours).all():  # always true if the lowest ratio is 0, which computes every detail
+                cost = self.costs.of(ours)
             else:
                 ours, _, cost, more = self._descend(start.add(high, ratio), ratio, context, coarsest, None)
                 executed = executed + more
@@ -98,7 +105,7 @@ class WaveletSynthesisNet(nn.Module):
 
     @staticmethod
     def _finish(bands: Bands, highs: list, ratio: Tensor, cost: Tensor, executed: Tensor) -> Synthesis:
-        """The frame and its bands. `highs[l - 1]`: the details being corrected, or 0."""
+        """Return the frame and its bands. `highs[l - 1]` holds the details that are corrected, or 0."""
         frame = (bands.low + bands.corrected[0]).clamp(0, 1)
         frame_highs = [ours + theirs for ours, theirs in zip(reversed(bands.highs), highs, strict=True)]
         low = bands.coarsest + bands.corrected[4]
@@ -112,90 +119,32 @@ class WaveletSynthesisNet(nn.Module):
         features: Tensor | Rows,
         budget: float | None,
     ) -> tuple[Bands, Tensor, Tensor, Tensor]:
-        """The sparse levels for one ratio (B,): all bands, the ratio in the end, cost, executed operations."""
+        """Compute the sparse levels for one ratio (B,). Return all bands, the final ratio, the cost, and `executed`."""
         spent = executed = torch.zeros_like(ratio)
         for level in SPARSE_LEVELS:
             if budget is not None:
-                ratio, bands = self._fit(level, bands, ratio, budget - spent)
+                ratio, bands = fit(self.costs, level, bands, ratio, budget - spent)
             mask = bands.masks[-1]
             halo = dilate(mask)
-            spent = spent + self._cost(level, mask, halo)
+            spent = spent + self.costs.of_level(level, mask, halo)
             conv, head = self.convolutions(level)
             result = sparse_level(conv, head, context[level - 1], features, mask, halo, slope=SLOPE, keep=level > 1)
-            features = cast(Tensor | Rows, result.features)  # None behind the last level, where nobody asks
-            executed = executed + result.executed * 4.0**-level / self.dense_products()
+            features = cast(Tensor | Rows, result.features)  # None after the last level, which no other level follows
+            executed = executed + result.executed * 4.0**-level / self.costs.dense_products()
             bands = bands.add(_as_bands(result.head, level), ratio)
-        return bands, ratio, spent if budget is None else self.cost_of(bands), executed
+        return bands, ratio, spent if budget is None else self.costs.of(bands), executed
 
-    def _fit(self, level: int, bands: Bands, ratio: Tensor, budget: Tensor) -> tuple[Tensor, Bands]:
-        """Find the smallest ratio (B,), from `ratio` on, for which this level and what is expected of the finer ones
-        fit. Return it, and the bands with it."""
-        shares = [self._share(finer) for finer in range(1, level + 1)]
-        allowed_cost = budget / (1 + EXPECTED * sum(shares[:-1]) / shares[-1])
-
-        def fits(mask: Tensor, halo: Tensor) -> Tensor:
-            return self._cost(level, mask, halo) <= allowed_cost
-
-        def allowed(tried: Bands) -> Tensor:
-            return bands.hold(tried) & fits(tried.masks[-1], dilate(tried.masks[-1]))
-
-        found, tried = ratio, bands
-        for _ in range(TRIES):
-            is_allowed = allowed(tried)
-            if is_allowed.all():
-                break
-            found = torch.where(is_allowed, found, _seemingly_allowed(tried, found, fits))
-            tried = bands.at(found)
-        else:
-            found = smallest_allowed(ratio, bands.largest_ratio(), lambda ratio: allowed(bands.at(ratio)))
-            tried = bands.at(found)
-        return found, tried
-
-    def cost_of(self, bands: Bands) -> Tensor:
-        """Multiply-accumulates of the sparse convolutions with these masks, (B,), as a fraction of the dense ones."""
-        levels = zip(SPARSE_LEVELS, bands.masks, strict=True)
-        return cast(Tensor, sum(self._cost(level, mask, dilate(mask)) for level, mask in levels))
-
-    def _cost(self, level: int, mask: Tensor, halo: Tensor) -> Tensor:
-        """Multiply-accumulates of a level's two sparse convolutions, (B,), as a fraction of all levels' dense ones."""
-        conv, head = (convolution.products("masked") for convolution in self.convolutions(level))
-        products = halo.mean((1, 2, 3)) * conv + mask.mean((1, 2, 3)) * head
-        return products * 4.0**-level / self.dense_products()
-
-    def _share(self, level: int) -> float:
-        """Of all levels' dense multiply-accumulates, those of one."""
-        return 4.0**-level * self._products(level) / self.dense_products()
-
-    def dense_products(self) -> float:
-        """Multiply-accumulates of all sparse convolutions where everything is active, per pixel of the frame."""
-        return sum(4.0**-level * self._products(level) for level in SPARSE_LEVELS)
-
-    def _products(self, level: int) -> float:
-        return sum(convolution.products("masked") for convolution in self.convolutions(level))
+    @property
+    def costs(self) -> SparseCost:
+        """The cost of the sparse levels as a function of their masks."""
+        convolutions = (self.convolutions(level) for level in sorted(SPARSE_LEVELS))
+        return SparseCost([(conv.products("masked"), head.products("masked")) for conv, head in convolutions])
 
     def convolutions(self, level: int) -> tuple[SparseConv2d, SparseConv2d]:
-        """The two sparse convolutions of level 1, 2 or 3."""
+        """Return the two sparse convolutions of level 1, 2 or 3: that of the features, and the head."""
         return cast(SparseConv2d, self.levels[level - 1]), cast(SparseConv2d, self.high_heads[level - 1])
 
 
-def _seemingly_allowed(bands: Bands, ratio: Tensor, fits: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """The smallest ratio (B,), from `ratio` on, with which the last mask and its halo fit, if no range changes.
-
-    The details that a ratio drops may change ranges, so that the result must be tried. But two comparisons do here.
-    """
-    of_mask = bands.lasting()
-    of_halo = dilate(of_mask)
-    mask, halo = torch.empty_like(of_mask), torch.empty_like(of_halo)
-
-    def allowed(ratio: Tensor) -> Tensor:
-        # Into numbers, not truth values: on a CPU, that takes a fifth of the time.
-        for lasting, active in ((of_mask, mask), (of_halo, halo)):
-            torch.gt(lasting, ratio.view(-1, 1, 1, 1), out=active)
-        return fits(mask, halo)
-
-    return smallest_allowed(ratio, bands.largest_ratio(), allowed)
-
-
 def _as_bands(head: Tensor, level: int) -> Tensor:
-    """(B, 9, h, w) as a head returns them -> detail bands (B, 3, 3, h, w) of a level, rows after rows in memory."""
+    """Turn the output (B, 9, h, w) of a head into detail bands (B, 3, 3, h, w) of a level, contiguous in memory."""
     return head.float().contiguous().unflatten(1, (3, 3)) * 2 ** (level - 1)

@@ -1,7 +1,39 @@
-"""WaveletVFI: MP-Net, context and WS-Net together, for training and for use."""
+"""WaveletVFI: the network of "Dynamic Frame Interpolation in Wavelet Domain" (TIP 2023), for training and for use.
+
+The network makes the frame at time t between img0 (time 0) and img1 (time 1). By default, t is 1/2. Every part works
+on four levels. Level l has size H/2^l x W/2^l, and a part runs along an arrow:
+
+    level            4: H/16           3: H/8           2: H/4           1: H/2           0: H
+
+    FrameEncoder     features <------- features <------ features <------ features <------ img0, img1
+                        |                 |                |                |
+    MP-Net           decoder --------> decoder -------> decoder -------> decoder -------> flow_t0, flow_t1, occlusion
+                        |                                                                    |  warp to t, blend
+                     classifier: threshold ratio                                          merged
+                                                                                             |
+    ContextNet       context <-------- context <------- context <------- context <------- img0, img1, merged
+                        |                 |                |                |
+    WS-Net           low, high -M^3--> high ----M^2---> high ----M^1---> high ----------> frame
+
+1. MP-Net (`motion.py`) estimates the flows from time t to both frames and the occlusion, the blend weight of img0. Its
+   decoders make the flows of t = 1/2. For another t, these are scaled by 2t and by 2(1 - t). Its classifier chooses a
+   threshold ratio.
+2. Both frames are warped to time t and blended: `merged`.
+3. ContextNet (`context.py`) makes features of both frames, warped to time t on each level, and of the merged frame.
+4. WS-Net (`synthesis.py`) makes the frame's Haar bands: `low` and `high` (details) on level 4, then finer details. A
+   detail of level l is computed only where the mask M^l is 1: where a detail of level l + 1 exceeds its threshold,
+   ratio * (max - min of the low band). A larger ratio saves more operations.
+
+MP-Net may run in several passes from coarse to fine (`passes.py`). The first pass sees small frames and uses all
+decoders. Each later pass sees frames twice as large and refines the estimate with the decoders of levels 2 and 1:
+
+    passes = 3       frames of 1/4: 4 3 2 1  ->  frames of 1/2: 2 1  ->  frames of full size: 2 1  ->  flows, occlusion
+
+`WaveletVFI.observe` is steps 1 to 3, which do not depend on the ratio. `WaveletVFI.synthesise` is step 4.
+"""
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -9,101 +41,28 @@ from torch import Tensor, nn
 
 from .checks import check_frames, check_inputs, check_times
 from .config import Config, find_config
-from .context import ContextNet, Features, LevelContext
+from .context import ContextNet
 from .ensemble import average_with_mirrored
 from .layers import MULTIPLE, blend, channels_last, pad_to_multiple
-from .macs import count_executed, count_published
 from .motion import Motion, MotionPerceptionNet, Pyramids
 from .passes import Passes, Scales, scales_of
 from .pretrained import Pretrained
 from .released_names import to_ours
+from .results import Interpolation, Known, Observation
 from .sparse import METHODS, SparseConv2d
 from .synthesis import Synthesis, WaveletSynthesisNet
 
 
-class Known(NamedTuple):
-    """What earlier calls have computed of two frames, each part None where it is still to be computed.
-
-    img0, img1: context features, the same whatever the other frame and the time.
-    pair: MP-Net's features of both frames together, the same for every time.
-    """
-
-    img0: Features | None = None
-    img1: Features | None = None
-    pair: Pyramids | None = None
-
-
-class Observation(NamedTuple):
-    """What the network knows of two frames before it decides how much to compute.
-
-    motion: flows, occlusion, ratio logits. scales: of MP-Net's passes, see `models.passes`.
-    merged: (B, 3, H, W) both frames warped to time t and blended.
-    pair: MP-Net's features of both frames, the same for every time; None where nobody asked. matched: whether they were
-        computed here.
-    features: context features of both frames, each finest first, (B, C, H/2^l, W/2^l): the same in every pair.
-    encoded: of how many of the two frames they were computed here; the others were given.
-    context: four levels, finest first, of what WS-Net sees.
-    """
-
-    motion: Motion
-    scales: Scales
-    merged: Tensor
-    pair: Pyramids | None
-    matched: bool
-    features: tuple[Features, Features]
-    encoded: int
-    context: list[LevelContext]
-
-
-class Interpolation(NamedTuple):
-    """What the network returns.
-
-    frame: (B, 3, H, W) in [0, 1], the candidates' frames weighted by their probabilities.
-    merged: (B, 3, H, W) both frames warped to time t and blended.
-    motion: flows, occlusion, ratio logits. probs: (B, K), rows sum to 1. candidates: K `Synthesis`.
-    known: features for other calls, where `known` was given.
-    scales: of MP-Net's passes, see `models.passes`. encoded: of how many frames context features were computed.
-    matched: whether MP-Net's features of the pair were computed.
-    alone: whether nothing was computed together with other outputs, as in a sweep.
-    network: what made it, to count operations by; None where gradients are recorded.
-    """
-
-    frame: Tensor
-    merged: Tensor
-    motion: Motion
-    probs: Tensor
-    candidates: list[Synthesis]
-    known: "Known | None" = None
-    scales: Scales = (0,)
-    encoded: int = 2
-    matched: bool = True
-    alone: bool = True
-    network: "WaveletVFI | None" = None
-
-    @property
-    def published_gmacs(self) -> Tensor | None:
-        """10^9 operations as published tables count them, (B,), counted now; see `models.macs`."""
-        return count_published(self.network, self) if self.network else None
-
-    @property
-    def executed_gmacs(self) -> Tensor | None:
-        """10^9 multiply-accumulates that were really computed, (B,); None where that is not known, as in a sweep."""
-        return count_executed(self.network, self) if self.network else None
-
-
 class WaveletVFI(Pretrained):
-    """The network of "Dynamic Frame Interpolation in Wavelet Domain". `config`: a `Config` or the name of one."""
+    """The whole network. `config` is a `Config` or the name of one."""
 
     def __init__(self, config: Config | str = "base"):
         super().__init__()
         self.config = config = find_config(config)
         self.motion = MotionPerceptionNet(
-            config.encoder,
-            config.decoder,
-            len(config.ratios),
-            correlation=config.correlation,
-            any_time=config.any_time,
-        )
+            config.encoder, config.decoder, len(config.ratios),
+            correlation=config.correlation, any_time=config.any_time,
+        )  # fmt: skip
         self.context = ContextNet(config.context)
         context = tuple(3 * width for width in config.context)
         self.synthesis = WaveletSynthesisNet(context, config.synthesis, correction=config.correction)
@@ -121,21 +80,22 @@ class WaveletVFI(Pretrained):
         passes: Passes | None = None,
         known: Known | None = None,
     ) -> Interpolation:
-        """Make the frame at time t, and return everything on the way.
+        """Make the frame at time t, and return it with all intermediate results.
 
         Args:
             img0, img1: (B, 3, H, W) RGB in [0, 1], H and W multiples of 16.
             ratio: threshold ratio >= 0, a number or one per sample (B,). Default: the classifier's choice per sample.
-            budget: >= 0, instead of a ratio: per sample the smallest ratio found with which the sparse convolutions,
-                detours on the way to it included, cost at most this fraction of the dense ones.
-            temperature: > 0, evaluates all candidates with Gumbel-softmax probabilities (training, dynamic stage).
-            t: the time of the frame, 0 < t < 1, img0 being at 0 and img1 at 1: a number or one per sample (B,).
-                Default: 1/2. Another time needs a configuration with `any_time`.
-            passes: how often MP-Net runs from coarse to fine: a number, 1 being the published network; "auto": from
-                the frame's size; or scales such as (2, 1) for frames of 1/4 and 1/2 of the size (see `models.passes`).
-                Default: what the configuration says.
-            known: what earlier calls with one of the frames, or with both, have returned as `known`. Given, even as
-                `Known()`, it is returned, for other times and for other pairs with one of the frames.
+            budget: largest cost >= 0, instead of a ratio. The cost is the number of multiply-accumulates of the sparse
+                convolutions, as a fraction of the dense ones. Per sample, the smallest ratio that keeps to it is used.
+            temperature: > 0. Compute all candidates, with Gumbel-softmax probabilities (training, dynamic stage).
+            t: time of the frame, 0 < t < 1, a number or one per sample (B,). Default: 1/2. Another time needs a
+                configuration with `any_time`.
+            passes: number of MP-Net's passes (1 is the published network), "auto" to choose it by the frame's size, or
+                scales such as (2, 1) for frames of 1/4 and 1/2 of the size. Default: that of the configuration.
+            known: features that earlier calls with these frames returned as `known`. If it is given, even as an empty
+                `Known()`, the output has such features for other times, and for other pairs with one of the frames.
+        Raises:
+            ValueError: an argument of another shape, type or range, or more than one of ratio, budget, temperature.
         """
         check_inputs(img0, img1, ratio, budget, temperature)
         observation = self.observe(img0, img1, t=t, passes=passes, known=known)
@@ -152,15 +112,15 @@ class WaveletVFI(Pretrained):
         passes: Passes | None = None,
         known: Known | None = None,
     ) -> Observation:
-        """Estimate the motion of two frames, merge them, and gather what WS-Net sees: all that no ratio changes.
+        """Compute the parts that do not depend on the threshold ratio: motion, merged frame and context.
 
-        Arguments: those of `forward`.
+        The arguments are those of `forward`.
         """
         img0, img1 = self._prepare(img0), self._prepare(img1)
         scales = self.scales(img0.shape[-2], img0.shape[-1], passes)
         features0, features1, pair = known or Known()
         is_new = pair is None
-        if known is not None and is_new:  # wanted by other calls as well
+        if known is not None and is_new:  # other calls will use them, too
             pair = self.motion.encode(img0, img1, scales)
         motion, merged = self.perceive(img0, img1, t=t, passes=passes, pair=pair)
         features = features0 or self.context.encode(img0), features1 or self.context.encode(img1)
@@ -176,10 +136,7 @@ class WaveletVFI(Pretrained):
         budget: float | None = None,
         temperature: float | None = None,
     ) -> Interpolation:
-        """Make the frame of what was observed, with as much computation as asked for.
-
-        Arguments: those of `forward`.
-        """
+        """Make the frame from an observation. The arguments are those of `forward`."""
         o = observation
         ratios, probs = self._select_ratios(o.motion.ratio_logits, 0.0 if budget is not None else ratio, temperature)
         candidates = self.synthesis(o.context, ratios, o.merged, budget)
@@ -192,8 +149,10 @@ class WaveletVFI(Pretrained):
         return output._replace(scales=o.scales, encoded=o.encoded, matched=o.matched, network=network)
 
     def _prepare(self, image: Tensor) -> Tensor:
-        """Frames in float32 at least: positions and masks need it. Channels last, except for the published way and in
-        an exported graph, which its runtime lays out."""
+        """Convert a frame to at least float32, which positions and masks need, and to channels last.
+
+        The published method keeps the usual layout. An exported graph does, too: its runtime chooses the layout.
+        """
         image = image if image.dtype == torch.float64 else image.float()
         is_plain = self.sparse == "masked" or torch.compiler.is_exporting()
         return image if is_plain else channels_last(image)
@@ -207,9 +166,11 @@ class WaveletVFI(Pretrained):
         passes: Passes | None = None,
         pair: Pyramids | None = None,
     ) -> tuple[Motion, Tensor]:
-        """Run MP-Net alone: the motion, and the merged frame (B, 3, H, W).
+        """Run MP-Net alone. Return the motion and the merged frame (B, 3, H, W).
 
-        t, passes: as in `forward`. pair: MP-Net's features of both frames, where they are known.
+        Args:
+            img0, img1, t, passes: as in `forward`.
+            pair: MP-Net's features of both frames, if they are known.
         """
         scales = self.scales(img0.shape[-2], img0.shape[-1], passes)
         time = check_times(t, img0, any_time=self.config.any_time)
@@ -234,9 +195,14 @@ class WaveletVFI(Pretrained):
         passes: Passes | None = None,
         ensemble: bool = False,
     ) -> Tensor:
-        """Make the frame at time t of two frames (B, 3, H, W) of any size, without gradients: (B, 3, H, W) in [0, 1].
+        """Make the frame at time t between two frames of any size, without gradients.
 
-        ratio, budget, t, passes: as in `forward`. ensemble: see `models.ensemble`; twice the time.
+        Args:
+            img0, img1: (B, 3, H, W) RGB in [0, 1].
+            ratio, budget, t, passes: as in `forward`.
+            ensemble: average with the prediction of the reversed, mirrored pair, see `models.ensemble`; twice the time.
+        Returns:
+            (B, 3, H, W) in [0, 1].
         """
 
         def make(img0: Tensor, img1: Tensor, t: float | Tensor | None) -> Tensor:
@@ -256,9 +222,10 @@ class WaveletVFI(Pretrained):
         passes: Passes | None = None,
         known: Known | None = None,
     ) -> Interpolation:
-        """As `interpolate`, returning everything: `frame` has the input's size, the rest that of the padded one.
+        """Do the same as `interpolate`, and return all intermediate results.
 
-        known: as in `forward`, of frames of this size.
+        `frame` has the size of the inputs. The other results have the padded size, multiples of 16. `known` is as in
+        `forward`, for frames of the same size.
         """
         check_frames(img0, img1)
         height, width = img0.shape[-2:]
@@ -276,13 +243,15 @@ class WaveletVFI(Pretrained):
         t: float | Tensor | None = None,
         passes: Passes | None = None,
     ) -> list[Interpolation]:
-        """`interpolate_details` for every ratio, None being the classifier's choice, from one computation.
+        """Return `interpolate_details` for several ratios, computed together. The frames are the same as one by one.
 
-        The frames are those of each ratio alone; what it executes alone is not known then: `executed_gmacs` is None.
-        t, passes: as in `forward`.
+        `executed_gmacs` is None, because the operations of a single ratio are not known.
 
+        Args:
+            ratios: threshold ratios; None stands for the classifier's choice.
+            img0, img1, t, passes: as in `interpolate`.
         Raises:
-            ValueError: no ratio; else as `interpolate_details` does.
+            ValueError: there is no ratio, or an argument is wrong.
         """
         if not ratios:
             raise ValueError("a sweep needs at least one ratio (None: the network's choice), got none")
@@ -302,7 +271,7 @@ class WaveletVFI(Pretrained):
 
     @property
     def sparse(self) -> str:
-        """How sparse convolutions are computed: one of `models.sparse.METHODS`. Results are equal."""
+        """The method for sparse convolutions, one of `models.sparse.METHODS`. The results are equal."""
         return self.synthesis.convolutions(1)[0].method
 
     @sparse.setter
@@ -316,7 +285,7 @@ class WaveletVFI(Pretrained):
     def _select_ratios(
         self, logits: Tensor, ratio: float | Tensor | None, temperature: float | None
     ) -> tuple[list[Tensor], Tensor]:
-        """K ratios (B,) and their probabilities (B, K)."""
+        """Return K ratios, (B,) each, and their probabilities (B, K)."""
         candidates = logits.new_tensor(self.config.ratios)
         if temperature is not None:
             return list(candidates[:, None].expand(-1, logits.shape[0])), F.gumbel_softmax(logits, tau=temperature)

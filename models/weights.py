@@ -1,4 +1,4 @@
-"""A network's weights: into it, strictly, and out of it."""
+"""Load weights into a network, and save them."""
 
 import dataclasses
 import os
@@ -10,10 +10,14 @@ import utils
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor], *, source: str) -> None:
-    """Load a state dict (our names or the released ones) strictly; `source` names it in errors.
+    """Load a state dict with our names or the released ones. All names and shapes must fit.
 
+    Args:
+        model: the network.
+        weights: the state dict.
+        source: name of the file for error messages.
     Raises:
-        ValueError: weights that are not finite, or do not fit.
+        ValueError: weights are not finite, or do not fit.
     """
     broken = [name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()]
     if broken:
@@ -29,14 +33,15 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], *, source: str) -
 
 
 def save_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
-    """Write a network as `waveletvfi(path)` reads it, in the format that the suffix says: .pth or .safetensors.
+    """Write a network to a file that `waveletvfi(path)` reads. The suffix chooses the format: .pth or .safetensors.
 
     Raises:
-        OSError, ValueError: as `utils.save_checkpoint`.
+        OSError: the file cannot be written.
+        ValueError: the package safetensors is missing.
     """
     utils.save_checkpoint(path, checkpoint_of(model.state_dict(), model.config))
 
 
 def checkpoint_of(weights: dict[str, Tensor], config: Any) -> dict[str, Any]:
-    """Weights and their configuration, as `utils.save_checkpoint` takes and `waveletvfi` reads them."""
+    """Return weights and their configuration as one checkpoint, which `utils.save_checkpoint` writes."""
     return {"model": weights, "config": dataclasses.asdict(config)}

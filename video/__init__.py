@@ -1,8 +1,13 @@
 """Interpolate videos, folders of frames and image pairs: read, schedule, render and write one frame at a time.
 
-Begin with `convert.py`, the whole way from an input to an output. Its four rooms are folders: `read/` decodes files to
-frames; `schedule/` finds cuts and decides when the output has frames; `render/` runs the network between two frames;
-`write/` encodes the result and copies sound and subtitles. `frame.py` says what a frame is.
+Begin with `convert.py`, which shows the whole way from an input to an output. Four folders have one task each:
+
+- `read/` decodes files to frames.
+- `schedule/` finds cuts, and decides at which times the output has frames.
+- `render/` runs the network between two frames.
+- `write/` encodes the result, and copies sound and subtitles.
+
+`frame.py` defines a frame.
 """
 
 from .batch import convert_all, describe_all, find_videos, place_outputs

@@ -1,4 +1,4 @@
-"""Convert several videos into one folder: find them, place their outputs, and tell the result of each."""
+"""Convert several videos into one folder: find them, place their outputs, and report the result of each."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -24,8 +24,9 @@ USUAL = ".mp4"  # the container of an output if the input's is not written
 class Outcome(NamedTuple):
     """The result of one video.
 
-    summary: None if it failed.
-    error: why it failed, in one line; "" if it did not.
+    video: the input.
+    summary: summary of the conversion; None if it failed.
+    error: reason of the failure in one line; "" if there was none.
     """
 
     video: Path
@@ -34,12 +35,13 @@ class Outcome(NamedTuple):
 
 
 def find_videos(inputs: Sequence[Path]) -> list[Path] | None:
-    """Return the videos that the inputs name; None if the inputs are one input of `convert`: a video, or frames.
+    """Return the videos that the inputs name; None if the inputs are a single input of `convert`: a video, or frames.
 
-    Several videos, a folder that holds videos and no image, and a pattern that matches no image, are videos.
+    The inputs are several videos, a folder that holds videos and no image, or a pattern that matches videos and no
+    image.
 
     Raises:
-        ValueError: videos beside images, frames or standard input.
+        ValueError: there are videos beside images, frames or standard input.
         FileNotFoundError: one of several inputs is missing.
     """
     found = [_videos_of(path) for path in inputs]
@@ -52,15 +54,15 @@ def find_videos(inputs: Sequence[Path]) -> list[Path] | None:
         if not (path.exists() or _is_pattern(path) or is_pipe(path)):
             raise FileNotFoundError(f"no such file or folder: {path}")
     if other := next((path for path, some in zip(inputs, found, strict=True) if some is None), None):
-        raise ValueError(f"{videos[0]} means videos, and {other} does not; convert videos and frames one after another")
+        raise ValueError(f"{videos[0]} names videos, but {other} does not; convert videos and frames one after another")
     return [video for some in found for video in some]
 
 
 def place_outputs(videos: Sequence[Path], folder: Path) -> list[Path]:
-    """Return the place of each video in the folder: its name, in its own container if that is written, else .mp4.
+    """Return the output of each video in the folder: the video's name if that container can be written, else .mp4.
 
     Raises:
-        ValueError: two have the same place, or `folder` is a file, or has a file's name.
+        ValueError: two outputs have the same name, or `folder` is a file, or has a file's name.
     """
     if folder.is_file() or is_video(folder) or is_image(folder) or is_animation(folder) or is_pipe(folder):
         raise ValueError(f"several videos go into a folder, and {folder} is a file; give --output a folder")
@@ -85,9 +87,9 @@ def convert_all(
     """Convert the videos one after the other. One that fails does not end the work.
 
     Args:
-        convert_one: makes an output of a video; raises ValueError or OSError if it cannot.
-        keeps_finished: leave out videos whose output exists, as when a run is continued.
-        say: called with the message about each.
+        convert_one: converts a video to an output. Raises ValueError or OSError if it cannot.
+        keeps_finished: True to leave out videos whose output exists, as when a run is continued.
+        say: called with a message about each video.
     """
     outcomes = []
     for video, output in zip(videos, outputs, strict=True):
@@ -107,7 +109,7 @@ def convert_all(
 
 
 def describe_all(outcomes: Sequence[Outcome], *, count: int, seconds: float) -> str:
-    """Return in words how many of `count` videos are done, and why the others are not."""
+    """Describe how many of `count` videos are done, and why the others are not."""
     failed = [outcome for outcome in outcomes if outcome.error]
     lines = [f"{count - len(failed)} of {count} videos done in {seconds:.0f} s"]
     lines += [f"failed: {outcome.video}: {outcome.error}" for outcome in failed]
@@ -116,7 +118,7 @@ def describe_all(outcomes: Sequence[Outcome], *, count: int, seconds: float) -> 
 
 
 def _videos_of(path: Path) -> list[Path] | None:
-    """Return the videos that one input means; None if it means images."""
+    """Return the videos that one input names; None if it names images."""
     if is_pipe(path):
         return None
     if path.is_dir() or _is_pattern(path):

@@ -1,4 +1,4 @@
-"""Check options, input and output before any work: what goes together, and what can be written."""
+"""Check options, input and output before any work: do they go together, and can the output be written?"""
 
 import logging
 import os
@@ -19,7 +19,7 @@ logger = logging.getLogger("waveletvfi")
 
 
 def check_options(options: Options, reader: VideoReader | ImageReader, output: Path) -> None:
-    """Refuse options that do not go together, and tell what is assumed."""
+    """Raise ValueError for options that do not go together. Log what is assumed."""
     bounds = {"depth": (1, DEEPEST), "scene_threshold": (0, 255), "input_fps": (Fraction(1, 1000), 1000)}
     for name, (least, most) in bounds.items():
         value = getattr(options, name)
@@ -49,7 +49,7 @@ def check_options(options: Options, reader: VideoReader | ImageReader, output: P
 
 
 def _check_range(options: Options) -> None:
-    """Refuse times between which no frame can be."""
+    """Raise ValueError for a range of times that cannot hold a frame."""
     if options.seconds is not None and options.seconds <= 0:
         raise ValueError(f"seconds must be above 0, got {options.seconds}")
     if options.seconds is not None and options.end is not None:
@@ -61,11 +61,12 @@ def _check_range(options: Options) -> None:
 
 
 def check_output(output: Path, inputs: Sequence[Path], *, overwrite: bool) -> None:
-    """Refuse an output that is in the way or cannot be written.
+    """Check that an output can be written, and that nothing is lost by it.
 
     Raises:
-        ValueError, FileExistsError, OSError: it is the input; it exists; it is a folder that is not empty, or a
-            folder in place of a file, or the other way round; no files can be made there.
+        ValueError: the output is the input, or a folder although a file is needed.
+        FileExistsError: the output exists, or is a folder that is not empty.
+        OSError: no file can be created there.
     """
     if is_pipe(output):
         return
@@ -85,10 +86,11 @@ def check_output(output: Path, inputs: Sequence[Path], *, overwrite: bool) -> No
 
 
 def check_report(report: Path, output: Path, inputs: Sequence[Path]) -> None:
-    """Refuse a report that cannot be written, or that would replace the output or an input.
+    """Check that a report can be written, and that it does not replace the output or an input.
 
     Raises:
-        ValueError, OSError: what is wrong with its name.
+        ValueError: the name belongs to another file or folder, or is not that of a .png.
+        OSError: no file can be created there.
     """
     check_place(report)
     if PIPE in inputs:
@@ -103,12 +105,15 @@ def check_report(report: Path, output: Path, inputs: Sequence[Path]) -> None:
 
 
 def check_pipes(inputs: Sequence[Path], output: Path, *, resume: bool, keeps_alpha: bool, size: int) -> None:
-    """Refuse what a pipe cannot do: one process reads or writes it once, from its beginning.
+    """Check the options of a run with standard input or output, which one process can read or write once.
 
     Args:
+        inputs, output: "-" is standard input or output.
+        resume: continue an unfinished run.
+        keeps_alpha: interpolate the alpha channel, too.
         size: number of processes of this run.
     Raises:
-        ValueError: in one line what does not go together.
+        ValueError: an option needs a file.
     """
     piped = [name for name, path in ((INPUT, [*inputs]), (OUTPUT, [output])) if PIPE in path]
     if not piped:
@@ -124,7 +129,7 @@ def check_pipes(inputs: Sequence[Path], output: Path, *, resume: bool, keeps_alp
 
 
 def check_place(path: Path) -> None:
-    """Raise OSError if no file of this name can be made."""
+    """Raise OSError if no file of this name can be created."""
     folder = next(folder for folder in path.absolute().parents if _exists(folder))
     longest = os.pathconf(folder, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
     for name in path.absolute().relative_to(folder).parts:

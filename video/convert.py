@@ -1,14 +1,14 @@
-"""Convert a file, a folder or two images into the interpolated one: all of `interpolate.py`, for other programs, too.
+"""Convert a video, a folder of frames or two images: the whole work of `interpolate.py`, for other programs, too.
 
-The steps, and where they are:
+The steps are:
 
 1. Check the options, the input and the output: `options.py`, `checks.py`.
 2. Open the input and read its frames: `read/source.py`.
 3. Choose how the output stores frames: `write/codecs.py`.
-4. Begin a part folder, or resume one: `write/job.py`.
-5. Make the frames, segment by segment: `making.py`, from `schedule/plan.py` over `render/pipeline.py` to the encoder.
+4. Begin a part folder, which keeps finished segments of the output, or resume one: `write/job.py`.
+5. Make the frames, segment by segment: `making.py`. It runs `schedule/plan.py`, `render/pipeline.py` and the encoder.
 6. Join the segments, and copy sound and subtitles: `write/mux.py`.
-7. Say what was done: `render/summary.py`.
+7. Summarise the result: `render/summary.py`.
 """
 
 import contextlib
@@ -66,17 +66,16 @@ def convert(
         model: in evaluation mode, on `device`.
         resume: continue an unfinished conversion.
         overwrite: replace an output that exists.
-        on_progress: called with the number of frames made, and of those expected (None if unknown).
-        process: one of several processes that share the work; default: this is the only one.
-        workers: number of processes that run the network, or a `Workers`, which is used and left running. None: one per
-            core of a CPU, if there is enough work. They import the program that starts them, so its own work belongs
-            below `if __name__ == "__main__":`.
-        threads: PyTorch's threads in each process, on a CPU; another number than 1, the default, may change the last
-            bits.
+        on_progress: called with the number of frames made, and the expected number (None if unknown).
+        process: one of several processes that share the work. Default: this is the only one.
+        workers: number of processes that run the network, or a `Workers`, which is left running. None: one per core of
+            a CPU if there is enough work. Workers import the program that starts them, so its own work belongs below
+            `if __name__ == "__main__":`.
+        threads: PyTorch's threads in each process, on a CPU. Default: 1; another number may change the last bits.
     Returns:
-        What was done. `damage` says where a damaged source broke off, and what the output could not be closed with.
+        The summary. Its `damage` says where a damaged source broke off, and which streams had to be left out.
     Raises:
-        ValueError, OSError: in one line what is wrong with the input, the output or the options.
+        ValueError, OSError: the input, the output or the options are wrong; the message is one line.
     """
     started = time.monotonic()
     inputs, output = [Path(path) for path in inputs], Path(output)
@@ -115,7 +114,7 @@ def _hired(
 def _make_video(
     task: Task, group: Group, output: Path, *, resume: bool, overwrite: bool
 ) -> tuple[list[Record], list[str]]:
-    """Make a video or a folder. Return the records of its segments, and the parts of the source it could not hold."""
+    """Make a video or a folder. Return the records of its segments, and descriptions of streams that it cannot hold."""
     reader, job, form = task.source.reader, Job(output), _choose_format(task, output)
     is_once = isinstance(reader, PipeReader)
     wanted = {} if is_once else _describe(reader.paths, form, task.options, task.network)
@@ -163,7 +162,7 @@ def _choose_format(task: Task, output: Path) -> Format:
 def _join(
     task: Task, form: Format, job: Job, output: Path, carried: VideoReader | None, *, is_said: bool
 ) -> str | None:
-    """Join the segments and the streams of `carried`. Return in words what is left out of these; None for nothing."""
+    """Join the segments and the streams of `carried`. Describe the streams that are left out; None if none is."""
     source, timeline = task.source, task.timeline
     end = timeline.stretch(source.end, source.start)
     if carried is not None and task.options.start is not None:
@@ -175,7 +174,7 @@ def _join(
 
 
 def _describe(paths: Sequence[Path], form: Format, options: Options, network: Network) -> dict[str, str]:
-    """Return all that decides about the output's bytes."""
+    """Return everything that determines the output's bytes, as text by name."""
     files = "\n".join(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths)
     fixed = {"format": str(form), "weights": network.fingerprint(), "segment": str(SEGMENT)}
     chosen = {name: str(value) for name, value in asdict(options).items()}

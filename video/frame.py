@@ -16,7 +16,7 @@ class Frame(NamedTuple):
     native: the same picture as it was decoded, for writers that store it untouched. None for a frame that was made,
         turned, or read from an image file.
     lasts: seconds for which the file shows it; None if the file does not say.
-    is_after_gap: nothing is known of the time between the frame before and this one, so the frame before is held.
+    is_after_gap: pictures are missing before this frame, so the frame before is held (repeated, not interpolated).
     alpha: (H, W) of the image's type, opaque at its largest value; None if there is none, or if it is dropped. The
         colours of `image` are straight: they are not multiplied by alpha.
     """
@@ -31,14 +31,14 @@ class Frame(NamedTuple):
 
 
 def side_by_side(left: Frame, right: Frame) -> Frame:
-    """Join both pictures into one of twice the width; time and source are those of `right`."""
+    """Join two pictures into one of twice the width. Its time and source are those of `right`."""
     image = np.concatenate([left.image, right.image], axis=1)
     alpha = None if right.alpha is None else np.concatenate([_alpha(left), right.alpha], axis=1)
     return Frame(image, right.time, right.source, alpha=alpha)
 
 
 def over_grey(frame: Frame) -> np.ndarray:
-    """Return the picture (H, W, 3) as it looks over grey; without alpha, return it as it is."""
+    """Return the picture (H, W, 3) over a grey background. A picture without alpha is returned as it is."""
     if frame.alpha is None:
         return frame.image
     most = np.iinfo(frame.image.dtype).max

@@ -1,4 +1,8 @@
-"""Make the frames of an output beside decoding and encoding: in this process, in workers, or in several processes."""
+"""Make the frames of an output, in this process, in workers, or in several processes.
+
+Decoding and encoding run at the same time, in threads. The output is made in segments: stretches of consecutive frames
+that are encoded on their own. The processes of a run share the segments out among them.
+"""
 
 import contextlib
 import logging
@@ -38,7 +42,7 @@ PATIENCE = timedelta(days=30)  # a segment may take any time
 
 
 class Group:
-    """The processes of a run; a single one without `process`. All of them must make one."""
+    """The processes of a run, or a single one without `process`. All processes must create a group."""
 
     def __init__(self, process: Process | None = None):
         self.rank, self.size = (process.rank, process.world_size) if process else (0, 1)
@@ -80,10 +84,11 @@ class Task(NamedTuple):
     """One conversion, from the frames on.
 
     source: the input's frames.
-    timeline: when the output's frames are due.
-    network, options: how they are made.
-    on_progress: see `convert`.
-    workers: None if this process makes all frames.
+    timeline: times of the output's frames.
+    network: the network that makes frames.
+    options: options of the conversion.
+    on_progress: called with the number of frames made, and the expected number.
+    workers: processes that run the network; None if this process runs it.
     """
 
     source: Source
@@ -99,11 +104,11 @@ class Task(NamedTuple):
         return total and self.timeline.total(total, self.source.reader.rate)
 
     def way(self, missing: int | None, *, is_alone: bool) -> Way | None:
-        """Return how frames are made, see `render`.
+        """Return the function that makes frames for `render`; None if this process makes them.
 
         Args:
             missing: number of frames to make; None if unknown.
-            is_alone: no other processes share the work.
+            is_alone: True if no other process of a run shares the work.
         """
         if self.workers is None:
             return None
@@ -159,12 +164,14 @@ def make_frames(
     others: Callable[[], int] | None = None,
     is_wanted: Callable[[int], bool] = lambda segment: True,
 ) -> None:
-    """Make the frames of all segments that are wanted; decoding and encoding run beside the network.
+    """Make the frames of all segments that are to be made. Decoding and encoding run at the same time, in threads.
 
     Args:
-        stop: wakes a `sink` that waits, when its frames are not wanted any more.
-        done: number of frames that exist.
-        others: counts the frames that other processes of this run have finished; None: there are no others.
+        task: the conversion.
+        sink: takes the frames in order.
+        stop: wakes a `sink` that waits, after an error.
+        done: number of frames that exist already.
+        others: counts the frames that other processes of this run have finished. Default: there are no others.
         is_wanted: returns True if a segment is to be made.
     """
     source, timeline, network, options, on_progress, _ = task
@@ -198,7 +205,7 @@ def make_frames(
 
 @contextlib.contextmanager
 def holding(job: Job, group: Group) -> Iterator[None]:
-    """Let no other run make this output meanwhile."""
+    """Keep other runs from making this output inside the block."""
     group.once(job.hold)
     try:
         yield

@@ -1,4 +1,4 @@
-"""List all that can be chosen about an output."""
+"""The options of a conversion that determine its output."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from .schedule.timeline import Timeline
 
 @dataclass(frozen=True)
 class Options:
-    """All that decides about the frames of an output, besides the source and the weights.
+    """The options that determine the frames of an output, together with the source and the weights.
 
     multiplier, fps, slow: see `Timeline`; default: twice as many frames.
     depth: make frames at multiples of 1/2^depth between two; default: see `Timeline.halvings`.
     input_fps: rate of images.
-    start, end: use only the frames from this time on, and before that one.
-    seconds: use so much of the input, instead of an end.
+    start, end: use only the frames from `start` on and before `end`, in seconds.
+    seconds: use only this much of the input, instead of an end.
     loop: make the frames between the last and the first one, too.
     deinterlace: first make whole frames of interlaced ones.
     fields: first make a whole frame of each field.
@@ -54,7 +54,7 @@ class Options:
     encoder_options: Sequence[str] | None = None
 
     def timeline(self) -> Timeline:
-        """Return when the output's frames are due."""
+        """Return the times of the output's frames."""
         return Timeline(
             multiplier=self.multiplier, fps=self.fps, slow=self.slow, from_zero=self.start is not None or self.loop
         )

@@ -1,4 +1,4 @@
-"""Draw what the network saw and made of a pair of frames as one labelled picture."""
+"""Draw the inputs and results of the network for a pair of frames as one labelled picture."""
 
 import importlib.util
 from pathlib import Path
@@ -78,7 +78,7 @@ def with_wheel(image: np.ndarray, size: int = 64) -> np.ndarray:
 
 
 def wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    """Break a text into lines of at most `width` pixels: between words, or within one that is longer than a line."""
+    """Break a text into lines of at most `width` pixels. Only a word that is longer than a line is broken itself."""
     lines = [""]
     for word in text.split():
         joined = f"{lines[-1]} {word}".strip()

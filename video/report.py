@@ -1,4 +1,4 @@
-"""Draw one picture of a conversion: cost, ratio and cuts over time, and some pairs as the network saw them."""
+"""Draw one picture of a conversion: cost, ratio and cuts over time, and some pairs of frames with their results."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -39,12 +39,12 @@ def write_report(
     *,
     device: torch.device | str = "cpu",
 ) -> None:
-    """Draw the result of `convert` as a PNG; some pairs of the inputs are computed again.
+    """Draw the result of `convert` as a PNG. Some pairs of the inputs are computed again for it.
 
     If nothing was computed, the report says so and shows the cuts.
 
     Raises:
-        ValueError: a model that does not tell its costs.
+        ValueError: the model does not report its costs.
     """
     calls = [call for record in summary.records for call in record.calls if call[1] is not None]
     if not calls and not (tells_costs(model) and summary.made == 0):
@@ -64,7 +64,7 @@ def write_report(
 
 
 def choose_times(records: Sequence[Record]) -> list[float]:
-    """Return times of the moving middle frames that cost most, one in each of `PAIRS` equal parts."""
+    """Return the times of the most expensive middle frames, one in each of `PAIRS` equal parts of the video."""
     calls = [call for record in records for call in record.calls if call[1]]
     if not calls:
         return []
@@ -122,7 +122,7 @@ def draw_calls(summary: Summary, calls: list[list[float]], width: int) -> Figure
 
 
 def _say_what_is_missing(cost: Axes, ratio: Axes, calls: list[list[float]]) -> None:
-    """Write into an empty drawing why it is empty."""
+    """Write the reason into an empty drawing."""
     style = {"ha": "center", "va": "center", "color": CUT, "in_layout": False}
     if not calls:
         cost.text(0.5, 0.5, "nothing was computed: all frames are the input's", transform=cost.transAxes, **style)

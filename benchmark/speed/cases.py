@@ -9,7 +9,8 @@ from torch import Tensor
 
 from datasets.clips import EXAMPLE, decode_clip
 from models import Interpolation, WaveletVFI
-from models.bands import Bands, haar_pyramid, smallest_allowed
+from models.bands import Bands, haar_pyramid
+from models.budget import smallest_allowed
 from utils import read_image
 
 CLIP, FIRST = EXAMPLE.stem, 43  # the default frames
@@ -53,7 +54,7 @@ def find_ratios(network: WaveletVFI, img0: Tensor, img1: Tensor, costs: Sequence
     ceiling = bands.largest_ratio()
 
     def cost(ratio: Tensor) -> Tensor:
-        return network.synthesis.cost_of(bands.at(ratio))
+        return network.synthesis.costs.of(bands.at(ratio))
 
     def closest(wanted: float) -> float:
         if wanted == 1:

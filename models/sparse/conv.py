@@ -1,4 +1,4 @@
-"""What a sparse convolution means."""
+"""The sparse convolution: its meaning, and the ways to compute it."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -14,19 +14,25 @@ from .tile_maps import Rows, Tiles
 from .tiles import pack_kernel, pack_windows, tile_conv
 from .triton_kernels import pack_weights, triton_conv
 
-GATHERING = {"windows": pack_windows, "winograd": pack_kernel}  # ways on tiles, and what packs their weights
+GATHERING = {"windows": pack_windows, "winograd": pack_kernel}  # ways on tiles, with the functions that pack weights
 
 
 class SparseConv2d(nn.Conv2d):
-    """3x3 convolution that is only wanted where a mask is 1: it *means* `conv(cat(x, nearest x2 of coarse)) * mask`.
+    """A 3x3 convolution that is needed only where a mask is 1. It means `conv(cat(x, nearest x2 of coarse)) * mask`.
 
-    The mask multiplies after the bias, so inactive pixels are exactly 0. `method` says how it is computed; results are
-    equal:
-        "masked": as it is written above, like the published code.
-        "folded": everywhere, without upsampling (`phases.py`).
-        "gather": on the active tiles alone, by one of two ways (`tiles.py`), without gradients.
-        "triton": on the active pixels alone, on a CUDA GPU (`triton_kernels.py`), without gradients.
-        "auto": one of these, by density and processor (`choose.py`, `costs.py`). The default.
+    The mask multiplies after the bias, so inactive pixels are exactly 0. `method` chooses how the result is computed.
+    All results are equal up to the order of summation:
+
+    - "masked" computes all pixels by the formula above, like the published code.
+    - "folded" computes all pixels without upsampling (`phases.py`).
+    - "gather" computes the active tiles alone, in one of two ways (`tiles.py`), without gradients.
+    - "triton" computes the active pixels alone, on a CUDA GPU (`triton_kernels.py`), without gradients.
+    - "auto" chooses one of these by density and processor (`dispatch.py`, `costs.py`). It is the default.
+
+    Args:
+        in_channels: channels of x, the fine input.
+        out_channels: channels of the result.
+        coarse_channels: channels of the coarse input, which has half the size; 0: there is none.
     """
 
     bias: Tensor
@@ -38,11 +44,19 @@ class SparseConv2d(nn.Conv2d):
         self._packed: dict[Callable, tuple[tuple, Any]] = {}
 
     def way(self, mask: Tensor, dtype: torch.dtype) -> str:
-        """Decide how to compute where `mask` (B, 1, h, w) is 1: one of `choose.WAYS`. The only place that decides."""
+        """Choose the way, one of `dispatch.WAYS`, for a mask (B, 1, h, w). No other place decides."""
         return choose(self.method, mask, dtype, self.out_channels)
 
     def forward(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None) -> Tensor:  # type: ignore[override]
-        """x: (B, C, H, W); mask: (B, 1, H, W) in {0, 1}; coarse: (B, C', H/2, W/2) -> (B, C_out, H, W)."""
+        """Convolve.
+
+        Args:
+            x: (B, C, H, W).
+            mask: (B, 1, H, W) in {0, 1}.
+            coarse: (B, C', H/2, W/2), or None if `coarse_channels` is 0.
+        Returns:
+            (B, C_out, H, W), exactly 0 where the mask is 0.
+        """
         way = self.way(mask, x.dtype)
         if way not in GATHERING:
             return self.everywhere(way, x, mask, coarse)
@@ -53,30 +67,30 @@ class SparseConv2d(nn.Conv2d):
     def everywhere(
         self, way: str, x: Tensor, mask: Tensor, coarse: Tensor | None = None, *, slope: float = 1.0
     ) -> Tensor:
-        """leaky_relu(conv * mask, slope) of whole maps, by one of the ways that take them. Shapes as in `forward`."""
+        """Compute leaky_relu(conv * mask, slope) by a way that takes whole maps. Shapes are as in `forward`."""
         if way == "triton":
             return self.triton(x, mask, coarse, slope=slope)
         out = self.masked(x, mask, coarse) if way == "masked" else self.folded(x, mask, coarse)
         return out if slope == 1 else F.leaky_relu(out, slope, inplace=True)
 
     def on_tiles(self, way: str, x: Rows, coarse: Rows | None, tiles: Tiles, **options: Any) -> Rows | None:
-        """The convolution on the tiles alone, by a way of `GATHERING`. options: of `tile_conv`."""
+        """Compute the convolution on the tiles alone, by a way of `GATHERING`. `options` are those of `tile_conv`."""
         kernel = self.packed(GATHERING[way], x.values.dtype)
         return tile_conv(kernel, self.bias, x, coarse, tiles, **options)
 
     def masked(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None) -> Tensor:
-        """The meaning. Shapes as in `forward`."""
+        """Compute the convolution by its definition. Shapes are as in `forward`."""
         parts = [x] if coarse is None else [x, F.interpolate(coarse, scale_factor=2, mode="nearest")]
         return super().forward(torch.cat(parts, dim=1)) * mask.to(x.dtype)
 
     def products(self, way: str) -> float:
-        """Multiply-accumulates per pixel that is computed."""
+        """Return the multiply-accumulates per computed pixel."""
         of_ways = {"masked": (9, 9), "folded": (9, 4), "triton": (9, 4), "windows": (16, 4), "winograd": (4, 9 / 4)}
         fine, coarse = of_ways[way]
         return (fine * self.fine_channels + coarse * (self.in_channels - self.fine_channels)) * self.out_channels
 
     def folded(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None) -> Tensor:
-        """The same without the upsampled input. Shapes as in `forward`."""
+        """Compute the same without upsampling the coarse input. Shapes are as in `forward`."""
         if coarse is not None and gradient.pays(self.weight, x):
             out = cast(Tensor, gradient.FoldedConv.apply(x, coarse, self.weight, self.bias))
         else:
@@ -85,7 +99,7 @@ class SparseConv2d(nn.Conv2d):
                 keeps = not (torch.is_grad_enabled() or torch.compiler.is_compiling())
                 kernel = self.packed(pack_folded, x.dtype) if keeps else pack_folded(self.weight, self.fine_channels)
                 out.add_(conv_of_upsampled(coarse, kernel))
-        # A full mask changes nothing; on a CPU it costs next to nothing to know.
+        # A full mask changes nothing. On a CPU, it takes almost no time to find out.
         is_full = x.device.type == "cpu" and not torch.compiler.is_compiling() and bool(mask.all())
         if is_full:
             return out
@@ -93,19 +107,19 @@ class SparseConv2d(nn.Conv2d):
         return out * mask.to(x.dtype) if is_plain else out.mul_(mask.to(x.dtype))
 
     def triton(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None, *, slope: float = 1.0) -> Tensor:
-        """leaky_relu(conv * mask, slope) by the GPU kernel. Shapes as in `forward`."""
+        """Compute leaky_relu(conv * mask, slope) by the GPU kernel. Shapes are as in `forward`."""
         packed = self.packed(pack_weights, x.dtype)
         return triton_conv(x, coarse, mask, packed, self.bias.detach().to(x.dtype), slope=slope)
 
     def __getstate__(self) -> dict:
-        """For copies and pickles: without what is made of the weights."""
+        """Return the state for copies and pickles, without packed weights."""
         return super().__getstate__() | {"_packed": {}}
 
     def packed(self, pack: Callable[[Tensor, int, torch.dtype], Any], dtype: torch.dtype) -> Any:
-        """`pack(weight, fine_channels, dtype)`; made once, and again when the weights have changed."""
+        """Return `pack(weight, fine_channels, dtype)`. It is kept until the weights change."""
         weight = self.weight.detach()
-        # Changes through `.data` leave no version: hence the hash, which takes 4 ms for all weights of `base`. On a GPU
-        # it would make the host wait.
+        # Changes through `.data` do not change the version, so the weights are hashed. That takes 4 ms for all weights
+        # of `base`. On a GPU, the host would have to wait for the hash.
         changes = torch.hash_tensor(weight).item() if weight.device.type == "cpu" else None
         version = None if self.weight.is_inference() else self.weight._version
         key = (dtype, weight.dtype, weight.device, weight.data_ptr(), version, changes)

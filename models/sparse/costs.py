@@ -1,7 +1,7 @@
-"""What a sparse level costs by each way of gathering tiles, beside the folded convolution of the whole level.
+"""Estimate the time of a sparse level if tiles are gathered, relative to the folded convolution of the whole level.
 
-`python benchmark/speed.py --tune` measures a machine and prints the rows. Nothing is measured when the network runs:
-the same machine and input always give the same bytes.
+`python benchmark/speed.py --tune` measures a machine and prints the rows of the table. Nothing is measured when the
+network runs, so the same machine and input always give the same bytes.
 """
 
 import functools
@@ -11,10 +11,12 @@ import torch
 
 
 class Row(NamedTuple):
-    """Time of one level, with its context and head, as a share of the time of the folded convolution.
+    """The time of one level, with its context and head, relative to the time of the folded convolution.
 
-    width: output channels of the level. windows, winograd: the ways of `tiles.py`, as (start, slope): a share of
-    start + slope * density, where the density is the fraction of the level's pixels in the halo.
+    width: output channels of the level.
+    windows: (start, slope) of this way of `tiles.py`: the relative time is start + slope * density. The density is the
+        fraction of the level's pixels that lie in the halo.
+    winograd: (start, slope) of the other way of `tiles.py`.
     """
 
     width: int
@@ -50,17 +52,17 @@ MEASURED = {
 }
 #: Processors that were not measured: the one whose rows they take.
 LIKE = {
-    # The same products at the same speed; with AVX2 slower ones, so that the rest of the gathering weighs less.
+    # AVX-512 computes the products at the same speed. AVX2 computes them more slowly, so that gathering weighs less.
     ("AVX-512", torch.float32): "AVX-512 bf16",
     ("AVX2", torch.float32): "AVX-512 bf16",
 }
 SAFE = 2.0  # factor for every other processor and dtype, on the most cautious of all measured rows
-MARGIN = 1.05  # by which gathering must win; a line is not all that there is to a processor
+MARGIN = 1.05  # gathering must win by this factor, because a straight line is only an approximation
 
 
 @functools.cache
 def processor() -> str:
-    """Return the kind of this machine's CPU, a name as in `FACTORS`; another name if there is no row for it."""
+    """Return the kind of this machine's CPU: a name in `FACTORS`, or another name if there is no factor for it."""
     capability = torch.backends.cpu.get_cpu_capability()
     if capability != "AVX512":
         return capability
@@ -70,16 +72,19 @@ def processor() -> str:
 
 
 def _has(feature: str) -> bool:
-    """Ask PyTorch for a feature of the CPU; where it cannot tell, there is none."""
+    """Return True if PyTorch reports this feature of the CPU; False if it does not know the feature."""
     ask = getattr(torch.cpu, f"_is_{feature}_supported", None)
     return ask is not None and ask()
 
 
 def gathering(density: float, dtype: torch.dtype, width: int, kind: str) -> tuple[float, str]:
-    """Return the estimated time of the faster way of gathering tiles as a share of the folded time, and its name.
+    """Estimate the time of the faster way on tiles, relative to the folded time. Return it with the name of the way.
 
     Args:
-        density: the fraction of the level's pixels in the halo. width: output channels. kind: see `processor`.
+        density: fraction of the level's pixels that lie in the halo.
+        dtype: type of the features.
+        width: output channels of the level.
+        kind: kind of processor, see `processor`.
     """
     tables, factor = _tables(dtype, kind)
     times: dict[str, float] = {}
@@ -101,5 +106,8 @@ def _tables(dtype: torch.dtype, kind: str) -> tuple[list[tuple[Row, ...]], float
 
 
 def estimate(density: float, dtype: torch.dtype, width: int, kind: str) -> float:
-    """Return the estimated time of a level as a share of the folded time: by the fastest way, folding included."""
+    """Estimate the time of a level by the fastest way, folding included, relative to the folded time.
+
+    Arguments: those of `gathering`.
+    """
     return min(1.0, gathering(density, dtype, width, kind)[0])

@@ -1,4 +1,4 @@
-"""Which way to compute a sparse convolution."""
+"""Choose the way to compute a sparse convolution."""
 
 import torch
 from torch import Tensor
@@ -7,18 +7,23 @@ from . import triton_kernels
 from .costs import gathering, processor
 
 METHODS = ("auto", "folded", "gather", "masked", "triton")
-#: What a method comes to. "windows" and "winograd" are the ways of "gather".
+#: The formulas behind the methods. "windows" and "winograd" are the two ways of "gather".
 WAYS = ("folded", "masked", "triton", "windows", "winograd")
-LARGEST = 2**30  # bytes of a whole level's output; a larger one is gathered in pieces, so that 4K fits into 8 GiB
+LARGEST = 2**30  # bytes of a level's output; larger ones are gathered in pieces, so that 4K fits into 8 GiB
 WITHOUT_GRADIENTS = ("gather", "triton", "windows", "winograd")
 
 
 def choose(method: str, mask: Tensor, dtype: torch.dtype, width: int) -> str:
-    """Return the way, one of `WAYS`, for a level with this mask (B, 1, h, w) and `width` outputs.
+    """Return the way, one of `WAYS`, to compute a level.
 
-    method: one of `METHODS`, or a way itself. "auto" takes the way that is estimated to be fastest on this kind of
-    processor, see `costs.py`; "folded" for gradients; and on CUDA the kernel, at any density: it has not been timed.
+    "auto" takes the way that is estimated to be the fastest on this kind of CPU, see `costs.py`. It takes "folded" if
+    gradients are recorded. On CUDA it takes the kernel at any density, because its speed has not been measured.
 
+    Args:
+        method: one of `METHODS`, or a way.
+        mask: (B, 1, h, w) in {0, 1}.
+        dtype: type of the features.
+        width: output channels of the level.
     Raises:
         RuntimeError: gradients are recorded, and the method has none.
     """

@@ -1,8 +1,9 @@
-"""Training a wide sparse convolution on a CPU: its kernel's gradient, by Winograd's transform.
+"""Compute the kernel's gradient of a wide sparse convolution on a CPU, by Winograd's transform.
 
-The gradient of a kernel sums products of input and output over all pixels, as many as the convolution has. On 2x2 tiles
-in the transform domain (`winograd.py`) a half of the folded convolution's do. All tiles are there, so that their
-windows are slices of the padded maps; some rows of tiles are taken at a time, in buffers that stay in the cache.
+The gradient of a kernel is a sum of products of input and output gradient over all pixels. It takes as many products as
+the convolution. On 2x2 tiles in the transform domain (`winograd.py`), half of the folded convolution's products are
+enough. Every tile is computed, so the windows of the tiles are slices of the padded maps. A few rows of tiles are
+processed at a time, so that the buffers stay in the cache.
 """
 
 import itertools
@@ -16,21 +17,21 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from .phases import conv_of_upsampled, pack_folded
 from .winograd import TAPS, TAPS_OF_UPSAMPLED, butterfly, spread, transform
 
-# Input channels from which on this is faster: measured with 192 to 1008 and AVX-512, with 192 to 336 and AVX2, where
-# PyTorch's weight gradients of channels-last maps are slow.
+# The number of input channels from which on this is faster. It was measured with 192 to 1008 channels and AVX-512, and
+# with 192 to 336 channels and AVX2, for which PyTorch's weight gradients of channels-last maps are slow.
 WIDE = 190 if torch.backends.cpu.get_cpu_capability() == "AVX2" else 400
-TILES = 512  # at a time, about
+TILES = 512  # number of tiles at a time, about
 
 
 def pays(weight: Tensor, x: Tensor) -> bool:
-    """Whether the gradient of `weight` (C_out, C, 3, 3), applied to x, is faster this way."""
+    """Return True if the gradient of `weight` (C_out, C, 3, 3), applied to x, is faster this way."""
     is_float32 = x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
     wanted = torch.is_grad_enabled() and weight.requires_grad and not torch.compiler.is_compiling()
     return wanted and is_float32 and x.device.type == "cpu" and weight.shape[1] >= WIDE
 
 
 class FoldedConv(torch.autograd.Function):
-    """conv3x3(cat(x, nearest x2 of coarse)), padding 1, as (x, coarse, weight, bias) -> (B, C_out, h, w)."""
+    """The function conv3x3(cat(x, nearest x2 of coarse)), padding 1, of (x, coarse, weight, bias): (B, C_out, h, w)."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, coarse: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -53,13 +54,17 @@ class FoldedConv(torch.autograd.Function):
 
 
 def kernel_gradient(x: Tensor, coarse: Tensor, grad: Tensor) -> Tensor:
-    """The gradient of the kernel (C_out, C + C', 3, 3) of conv3x3(cat(x, nearest x2 of coarse)), padding 1.
+    """Compute the gradient of the kernel of conv3x3(cat(x, nearest x2 of coarse)), padding 1.
 
     Args:
-        x: (B, C, h, w), h and w even. coarse: (B, C', h/2, w/2). grad: (B, C_out, h, w), of the result.
+        x: (B, C, h, w), h and w even.
+        coarse: (B, C', h/2, w/2).
+        grad: (B, C_out, h, w), gradient of the result.
+    Returns:
+        (C_out, C + C', 3, 3).
     """
     batch, _, height, width = x.shape
-    shape = rows, columns = height // 2 + 1, width // 2 + 1  # of tiles, at odd positions
+    shape = rows, columns = height // 2 + 1, width // 2 + 1  # numbers of tiles, which lie at odd positions
     step = min(max(TILES // columns, 1), rows)
     fine = _Domain(x, shape, step, transform, window=4, stride=2, places=4)
     upsampled = _Domain(coarse, shape, step, butterfly, window=2, stride=1, places=2)
@@ -78,11 +83,16 @@ def kernel_gradient(x: Tensor, coarse: Tensor, grad: Tensor) -> Tensor:
 
 
 class _Domain:
-    """A map (B, C, h, w) in the transform domain, some rows of tiles at a time.
+    """A map (B, C, h, w) in the transform domain, a few rows of tiles at a time.
 
     Args:
-        tiles: their rows and columns; step: rows at a time. function: transforms `window` pixels, the windows `stride`
-            pixels apart, into `places`, along the first axis.
+        image: the map.
+        tiles: number of rows and columns of tiles.
+        step: number of rows of tiles at a time.
+        function: transforms `window` pixels into `places` values, along the first axis.
+        window: pixels of a window along an axis.
+        stride: pixels from one window to the next.
+        places: values of a transformed window along an axis.
     """
 
     def __init__(
@@ -104,7 +114,10 @@ class _Domain:
         self.whole = image.new_empty(places, places, step, self.columns, channels)
 
     def read(self, sample: int, row: int) -> Tensor:
-        """(places along x, places along y, tiles, C) of the rows of tiles from `row` on; overwritten by the next."""
+        """Return the rows of tiles from `row` on: (places along x, places along y, tiles, C).
+
+        The next call overwrites the result.
+        """
         count = min(self.step, self.rows - row)
         half, whole = self.half[:, :count], self.whole[:, :, :count]
         self.function(self._windows(self.map[sample, self.stride * row :], count), half)
@@ -112,6 +125,6 @@ class _Domain:
         return whole.flatten(2, 3)
 
     def _windows(self, pixels: Tensor, count: int) -> list[Tensor]:
-        """Of `count` windows along the first axis, the first pixels, the second ones, and so on."""
+        """Return the first pixels of `count` windows along the first axis, then the second pixels, and so on."""
         end = self.stride * (count - 1) + 1
         return [pixels[k : k + end : self.stride] for k in range(self.window)]

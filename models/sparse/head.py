@@ -1,8 +1,8 @@
-"""A convolution to few channels, of a result that comes tile by tile.
+"""A convolution to few channels, of a map that is computed tile by tile.
 
-Gathering a 3x3 window of many channels for nine outputs would be all memory traffic. So every tile, as it comes, is
-multiplied by all that it contributes to the 4x4 pixels around it: one matrix product. A 2x2 cell of the output is then
-the sum of four tiles' contributions.
+For nine output channels, gathering 3x3 windows of many channels would take most of the time. Instead, each tile is
+multiplied by its weights for the 4x4 pixels around it, in one matrix product. A cell of 2x2 output pixels is then the
+sum of the contributions of four tiles.
 """
 
 import itertools
@@ -14,14 +14,19 @@ from .tile_maps import Tiles
 
 
 class TileHead:
-    """conv3x3 of a map that is zero outside of `tiles`. weight: (C_out, C, 3, 3), bias: (C_out,)."""
+    """A 3x3 convolution of a map that is zero outside of `tiles`.
+
+    Args:
+        weight: (C_out, C, 3, 3).
+        bias: (C_out,).
+        tiles: the tiles of the map.
+    """
 
     def __init__(self, weight: Tensor, bias: Tensor, tiles: Tiles):
         self.bias, self.tiles, self.width = bias, tiles, len(bias)
         kernel = weight.new_zeros(2, 2, weight.shape[1], 4, 4, self.width)
-        for u, v in itertools.product(
-            range(2), repeat=2
-        ):  # tap (dy, dx) of pixel (u, v) reaches (u + 2 - dy, v + 2 - dx)
+        # Pixel (u, v) contributes to pixel (u + 2 - dy, v + 2 - dx) by tap (dy, dx).
+        for u, v in itertools.product(range(2), repeat=2):
             kernel[u, v, :, u : u + 3, v : v + 3] = weight.flip(2, 3).permute(1, 2, 3, 0)
         self.kernel = kernel.flatten(3).flatten(0, 2)  # (4 C, 16 C_out)
         self.contributions = weight.new_empty(tiles.count + 1, self.kernel.shape[1])
@@ -29,15 +34,15 @@ class TileHead:
 
     @property
     def products(self) -> int:
-        """Multiply-accumulates per pixel of the tiles."""
+        """The multiply-accumulates per pixel of the tiles."""
         return self.kernel.numel() // 4
 
     def add(self, start: int, result: Tensor) -> None:
-        """Take in tiles of the map, from `start` on: (n, 2, 2, C)."""
+        """Add the contributions of the tiles from number `start` on. `result` holds their pixels, (n, 2, 2, C)."""
         torch.mm(result.flatten(1), self.kernel, out=self.contributions[start : start + len(result)])
 
     def finish(self, mask: Tensor) -> Tensor:
-        """conv3x3 * mask, (B, C_out, h, w), for a mask (B, 1, h, w) made of 2x2 cells in {0, 1}."""
+        """Return conv3x3 * mask, (B, C_out, h, w), for a mask (B, 1, h, w) in {0, 1} that is made of 2x2 cells."""
         batch, _, height, width = mask.shape
         cells = mask[:, 0, ::2, ::2]
         sample, row, column = cells.nonzero(as_tuple=True)

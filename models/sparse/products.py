@@ -1,23 +1,26 @@
-"""Products with matrices that stay: on a CPU they are laid out for oneDNN once, which makes them 15 to 25 % faster."""
+"""Multiply by constant matrices. On a CPU, they are laid out for oneDNN once, which saves 15 to 25 % of the time."""
 
 import torch
 from torch import Tensor
 
-ROWS = 512  # that a layout is chosen for; any number may come
+ROWS = 512  # number of rows that a layout is chosen for; other numbers work, too
 
 
 def lay_out(matrix: Tensor) -> Tensor:
-    """(K, N), for use in `product` alone: in oneDNN's layout where it has one, else as it is."""
+    """Return a matrix (K, N) for `product`: in oneDNN's layout if there is one, else contiguous."""
     if not _has_layout(matrix):
         return matrix.contiguous()
     return torch.ops.mkldnn._reorder_linear_weight(matrix.t().contiguous(), ROWS)
 
 
 def product(rows: Tensor, matrix: Tensor, *, plus: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
-    """rows @ matrix + plus + bias, without gradients.
+    """Compute rows @ matrix + plus + bias, (n, N), without gradients.
 
     Args:
-        rows: (n, K), contiguous. matrix: (K, N), from `lay_out`. plus: (n, N), contiguous. bias: (N,).
+        rows: (n, K), contiguous.
+        matrix: (K, N), from `lay_out`.
+        plus: (n, N), contiguous. Default: 0.
+        bias: (N,). Default: 0.
     """
     if not matrix.is_mkldnn:
         out = rows @ matrix if plus is None else torch.addmm(plus, rows, matrix)
@@ -28,7 +31,7 @@ def product(rows: Tensor, matrix: Tensor, *, plus: Tensor | None = None, bias: T
 
 
 def _has_layout(matrix: Tensor) -> bool:
-    # What torch.compile uses for linear layers on CPUs; not public, so not taken for granted.
+    # torch.compile uses this function for linear layers on CPUs. It is not public, so it may be missing.
     known = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
     if matrix.device.type != "cpu" or not known or not matrix.numel():
         return False

@@ -1,9 +1,9 @@
-"""Sparse convolution where it is wanted alone: gather tiles, multiply matrices, and leave out the rest.
+"""Compute a sparse convolution on the active tiles alone: gather their windows, and multiply by matrices.
 
-There are two ways to multiply. With many channels, products take the time: those of `winograd.py` are the fewest, and
-transforms surround them. With few channels, transforms take the time: there the whole window of a tile is one row, and
-one matrix gives the tile's four pixels. Tiles are taken some hundred at a time, into buffers that stay in the
-processor's cache. Nothing here is differentiable.
+There are two ways. With many channels, products take most of the time. There, Winograd's transform (`winograd.py`)
+needs the fewest products. With few channels, its transforms would take most of the time. There, the whole window of a
+tile is one row, and one matrix gives the tile's four pixels. Some hundred tiles are processed at a time, so that the
+buffers stay in the processor's cache. Nothing here is differentiable.
 """
 
 import itertools
@@ -19,18 +19,22 @@ from .tile_maps import Rows, Tiles, Windows
 from .winograd import TAPS, TAPS_OF_UPSAMPLED, butterfly, transform
 
 BUFFER = 2**21  # elements of the largest buffer: 8 MB in float32
-LEAST = 512  # tiles at a time; with fewer, reading the kernel again and again takes longer than the products
+LEAST = 512  # tiles at a time, at least; with fewer, reading the kernel takes longer than the products
 
 
 class TileKernel(NamedTuple):
-    """A 3x3 kernel in the transform domain. fine: 4x4 matrices (C, C_out). coarse: 3x3 matrices (C', C_out)."""
+    """A 3x3 kernel in the transform domain.
+
+    fine: 4x4 matrices (C, C_out) for the fine input.
+    coarse: 3x3 matrices (C', C_out) for the coarse input.
+    """
 
     fine: list[list[Tensor]]
     coarse: list[list[Tensor]]
 
 
 def pack_kernel(weight: Tensor, fine_channels: int, dtype: torch.dtype | None = None) -> TileKernel:
-    """(C_out, C + C', 3, 3), of which C' belong to the upsampled input -> the transform domain, in `dtype`."""
+    """Transform a kernel (C_out, C + C', 3, 3) for the way "winograd". Arguments: those of `phases.pack_folded`."""
     parts = weight.double().split([fine_channels, weight.shape[1] - fine_channels], dim=1)
     matrices = (
         torch.einsum("ai,bj,ocij->abco", taps, taps, part).to(dtype or weight.dtype)
@@ -40,14 +44,18 @@ def pack_kernel(weight: Tensor, fine_channels: int, dtype: torch.dtype | None = 
 
 
 class WindowKernel(NamedTuple):
-    """A 3x3 kernel as matrices from a tile's window to its pixels. fine: (16 C, 4 C_out). coarse: (4 C', 4 C_out)."""
+    """A 3x3 kernel as matrices that map a tile's window to its four pixels.
+
+    fine: (16 C, 4 C_out) for the fine input.
+    coarse: (4 C', 4 C_out) for the coarse input.
+    """
 
     fine: Tensor
     coarse: Tensor
 
 
 def pack_windows(weight: Tensor, fine_channels: int, dtype: torch.dtype | None = None) -> WindowKernel:
-    """(C_out, C + C', 3, 3), of which C' belong to the upsampled input -> whole windows, in `dtype`."""
+    """Arrange a kernel (C_out, C + C', 3, 3) for the way "windows". Arguments: those of `phases.pack_folded`."""
     outputs, inputs = weight.shape[:2]
     kernel = weight.new_zeros(4, 4, inputs, 2, 2, outputs)
     for u, v in itertools.product(range(2), repeat=2):
@@ -68,13 +76,17 @@ def tile_conv(
     head: TileHead | None = None,
     keep: bool = True,
 ) -> Rows | None:
-    """leaky_relu(conv3x3(cat(x, nearest x2 of coarse)), slope) on the tiles.
+    """Compute leaky_relu(conv3x3(cat(x, nearest x2 of coarse)), slope) on the tiles.
 
     Args:
-        kernel, bias: from `pack_kernel` or `pack_windows`, in the dtype of x; (C_out,).
-        x: (B, C, h, w). coarse: (B, C', h / 2, w / 2) or None.
-        head: a convolution of the result; takes it chunk by chunk, while it is in the cache.
-        keep: return the result, (B, C_out, h, w); else None, and it is never there as a whole.
+        kernel: from `pack_kernel` or `pack_windows`, in the dtype of x.
+        bias: (C_out,).
+        x: map (B, C, h, w).
+        coarse: map (B, C', h/2, w/2), or None.
+        tiles: the tiles to compute.
+        slope: slope of the LeakyReLU; 1: no activation.
+        head: a convolution of the result, which takes it chunk by chunk, while it is in the cache.
+        keep: True to return the result, a map (B, C_out, h, w). Otherwise None is returned, which saves memory.
     """
     count, width = tiles.count, len(bias)
     values = x.values.new_empty(4 * count + 1 if keep else 1, width)
@@ -103,7 +115,7 @@ def _chunk(
 
 
 class _Chunk:
-    """The convolution of `size` tiles at a time, from any first one on. Buffers are made once."""
+    """The convolution of `size` tiles at a time, by Winograd's transform. Buffers are made once."""
 
     def __init__(self, kernel: TileKernel, bias: Tensor, fine: Windows, coarse: Windows | None, size: int):
         self.kernel, self.bias, self.fine, self.coarse = kernel, bias, fine, coarse
@@ -120,7 +132,7 @@ class _Chunk:
             self.coarse_domain = new(2, 2, size, channels)
 
     def compute(self, start: int) -> Tensor:
-        """(size, 2, 2, C_out), overwritten by the next call."""
+        """Return the pixels of the tiles from number `start` on, (size, 2, 2, C_out). The next call overwrites them."""
         self.fine.read(start, self.read)
         transform(self.read.transpose(0, 1), self.half)
         transform(self.half.permute(2, 0, 1, 3), self.domain)
@@ -135,12 +147,12 @@ class _Chunk:
         return self.result
 
     def _column(self, j: int) -> tuple[Tensor, Tensor]:
-        """Column j of the transform domain -> its upper and lower pixels, each (size, C_out)."""
+        """Return the upper and lower pixels of column j of the transform domain, (size, C_out) each."""
         m1, m2 = self._product(2, j), self._product(3, j)
         return self._product(0, j, m1 + m2), self._product(1, j, m1.sub_(m2))
 
     def _product(self, i: int, j: int, plus: Tensor | None = None) -> Tensor:
-        """What both inputs give at place (i, j), added to `plus`."""
+        """Return `plus` and the products of both inputs at place (i, j), summed: (size, C_out)."""
         if self.coarse is not None and max(i, j) < 3:
             plus = product(self.coarse_domain[j // 2, i // 2], self.kernel.coarse[i][j], plus=plus)
         bias = self.bias if i == j == 2 else None  # m1 m1 enters all four pixels with weight 1
@@ -148,7 +160,7 @@ class _Chunk:
 
 
 class _Windows:
-    """The same by whole windows."""
+    """The convolution of `size` tiles at a time, by whole windows."""
 
     def __init__(self, kernel: WindowKernel, bias: Tensor, fine: Windows, coarse: Windows | None, size: int):
         self.kernel, self.bias, self.fine, self.coarse = kernel, bias.repeat(4), fine, coarse
@@ -157,7 +169,7 @@ class _Windows:
             self.coarse_read = coarse.values.new_empty(size, 2, 2, coarse.values.shape[1])
 
     def compute(self, start: int) -> Tensor:
-        """(size, 2, 2, C_out)."""
+        """Return the pixels of the tiles from number `start` on, (size, 2, 2, C_out)."""
         plus = None
         if self.coarse is not None:
             self.coarse.read(start, self.coarse_read)

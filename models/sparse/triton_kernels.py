@@ -1,11 +1,11 @@
-"""A sparse convolution on the active pixels alone, for GPUs: an implicit matrix product in one Triton kernel.
+"""Compute a sparse convolution on the active pixels alone, on a GPU: an implicit matrix product in one Triton kernel.
 
-The taps of the active pixels are gathered inside the kernel, so nothing but the result is written to memory. The list
-of the active pixels and their number stay on the device: the host never waits for the mask. The upsampled input is
-folded as in `phases.py`, and pixels are listed per phase, the parities of row and column, which chooses the weights.
+The kernel gathers the inputs of the active pixels itself, so that only the result is written to memory. The list of the
+active pixels and their number stay on the device, so the host never waits for the mask. The coarse input is folded as
+in `phases.py`. Pixels are listed per phase (the parities of row and column), because the phase chooses the weights.
 """
 
-from __future__ import annotations  # so that `tl.constexpr` is only looked up where there is a triton
+from __future__ import annotations  # without triton, `tl.constexpr` must not be evaluated
 
 import functools
 from typing import NamedTuple
@@ -19,11 +19,11 @@ from .phases import fold_upsampling
 try:
     import triton
     import triton.language as tl
-except ImportError:  # there are platforms without it
+except ImportError:  # some platforms do not have it
     triton = tl = None
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
-#: What is tried on a GPU: pixels, output channels and input channels of a block; warps; stages of the pipeline.
+#: Block sizes that are tried on a GPU: pixels, output channels and input channels; warps; stages of the pipeline.
 BLOCKS = (
     (64, 16, 32, 4, 4), (128, 16, 64, 4, 3), (64, 32, 32, 4, 4), (128, 32, 64, 4, 3),
     (64, 64, 32, 4, 4), (128, 64, 32, 4, 4), (128, 64, 64, 4, 3), (128, 128, 32, 8, 4),
@@ -32,11 +32,11 @@ BLOCKS = (
 
 
 class PackedWeights(NamedTuple):
-    """The weights of a convolution as the kernel reads them: one (C_in, N) matrix per tap.
+    """The weights of a convolution in the layout of the kernel: one (C_in, N) matrix per tap.
 
-    fine: (9, C, N), taps row by row; N is C_out rounded up to a multiple of 8, for reads of 16 bytes.
-    coarse: (4, 4, C', N) or None. For each phase (row % 2, column % 2) = 00, 01, 10, 11 the taps, row by row, of the
-        2x2 window that such a pixel sees of the input before upsampling.
+    fine: (9, C, N), taps row by row. N is C_out rounded up to a multiple of 8, for reads of 16 bytes.
+    coarse: (4, 4, C', N) or None. For each phase (row % 2, column % 2) = 00, 01, 10, 11, it holds the taps of the 2x2
+        window that such a pixel sees of the coarse input, row by row.
     """
 
     fine: Tensor
@@ -44,7 +44,10 @@ class PackedWeights(NamedTuple):
 
 
 def pack_weights(weight: Tensor, fine_channels: int, dtype: torch.dtype | None = None) -> PackedWeights:
-    """(C_out, C + C', 3, 3) with C = fine_channels -> packed, in `dtype`. Worth keeping while the weights last."""
+    """Arrange a kernel (C_out, C + C', 3, 3) for `triton_conv`. Arguments: those of `phases.pack_folded`.
+
+    Keep the result as long as the weights do not change.
+    """
     weight, dtype = F.pad(weight, (0,) * 7 + (-len(weight) % 8,)), dtype or weight.dtype
     fine = weight[:, :fine_channels].permute(2, 3, 1, 0).flatten(0, 1).contiguous().to(dtype)
     if weight.shape[1] == fine_channels:
@@ -56,27 +59,33 @@ def pack_weights(weight: Tensor, fine_channels: int, dtype: torch.dtype | None =
 
 
 def is_available(device: torch.device | str) -> bool:
-    """Whether `triton_conv` can run there: on CUDA, or in Triton's interpreter (TRITON_INTERPRET=1), given triton."""
+    """Return True if triton is installed and the device is CUDA, or Triton's interpreter is on (TRITON_INTERPRET=1)."""
     return triton is not None and (torch.device(device).type == "cuda" or _is_interpreted())
 
 
 def triton_conv(
     x: Tensor, coarse: Tensor | None, mask: Tensor, packed: PackedWeights, bias: Tensor, *, slope: float = 1.0
 ) -> Tensor:
-    """leaky_relu(conv3x3(cat(x, nearest x2 of coarse)) * mask, slope), computed where mask is 1. Not differentiable.
+    """Compute leaky_relu(conv3x3(cat(x, nearest x2 of coarse)) * mask, slope) where mask is 1. Not differentiable.
 
-    Sums are float32, rounded once, after the activation. The first call for given channels and dtype tries several
-    block sizes, which takes seconds.
+    Sums are float32 and are rounded once, after the activation. The first call for given channels and dtype tries
+    several block sizes, which takes seconds.
 
     Args:
         x: (B, C, H, W), float32, float16 or bfloat16; copied if it is not channels last in memory.
-        coarse: (B, C', H/2, W/2) or None. mask: (B, 1, H, W) in {0, 1}.
-        packed: from `pack_weights`, in the dtype of x. bias: (C_out,). slope: of the LeakyReLU; 1 is no activation.
+        coarse: (B, C', H/2, W/2), or None.
+        mask: (B, 1, H, W) in {0, 1}.
+        packed: from `pack_weights`, in the dtype of x.
+        bias: (C_out,).
+        slope: slope of the LeakyReLU; 1: no activation.
     Returns:
         (B, C_out, H, W), channels last in memory, exactly 0 where mask is 0.
+    Raises:
+        RuntimeError: the kernel cannot run on this device, or gradients are recorded.
+        ValueError: types or shapes that do not fit.
     """
     _check(x, coarse, mask, packed, bias)
-    if _is_interpreted() and x.dtype == torch.bfloat16:  # whose bits its tl.dot multiplies (triton-lang/triton#11584)
+    if _is_interpreted() and x.dtype == torch.bfloat16:  # its tl.dot multiplies bits (triton-lang/triton#11584)
         x, coarse, *wide = (None if t is None else t.float() for t in (x, coarse, *packed))
         return triton_conv(x, coarse, mask, PackedWeights(*wide), bias, slope=slope).bfloat16()
     x, coarse = (None if t is None else t.contiguous(memory_format=torch.channels_last) for t in (x, coarse))
@@ -118,20 +127,23 @@ def _check(x: Tensor, coarse: Tensor | None, mask: Tensor, packed: PackedWeights
 
 
 def _list_pixels(mask: Tensor, step: int) -> tuple[Tensor, Tensor]:
-    """The active pixels, phase by phase, without the host knowing how many.
+    """List the active pixels, phase by phase. The host does not learn their number.
 
-    mask: (B, 1, H, W). step: 2 for the four phases, 1 for a single one.
+    Args:
+        mask: (B, 1, H, W).
+        step: 2 for four phases, 1 for a single one.
     Returns:
-        listed: (B * H * W,) int32, active pixels by their index among the pixels of their phase, in that order; then
-            the others, which nobody reads.
-        starts: (2, step**2 + 1) int32, where the phases begin in the list and the last one ends; twice, see `_tune`.
+        listed: (B * H * W,) int32, index of each active pixel among the pixels of its phase, in increasing order. The
+            inactive pixels follow, which the kernel does not read.
+        starts: (2, step**2 + 1) int32, the places in the list at which the phases begin and the last one ends. There
+            are two copies, see `_tune`.
     """
     height, width = mask.shape[-2:]
     by_phase = mask.reshape(-1, height // step, step, width // step, step).permute(2, 4, 0, 1, 3)
     active = by_phase.flatten() != 0
     entry, of_phase = torch.arange(len(active), device=mask.device), len(active) // step**2
     rank = active.cumsum(0)
-    # Inactive pixels from the end, so that no two writes meet.
+    # Inactive pixels are written from the end, so that every place is written once.
     place = torch.where(active, rank - 1, len(active) - 1 - entry + rank)
     listed = torch.empty_like(entry, dtype=torch.int32).scatter_(0, place, (entry % of_phase).int())
     starts = F.pad(rank.view(step**2, of_phase)[:, -1], (1, 0)).int()
@@ -139,18 +151,18 @@ def _list_pixels(mask: Tensor, step: int) -> tuple[Tensor, Tensor]:
 
 
 def _grid(pixels: int, meta: dict) -> tuple[int]:
-    """One program per block, as if all pixels were active: how many are, only the device knows."""
+    """Return the number of programs: one per block of all pixels, because the host does not know which are active."""
     phases = meta["STEP"] ** 2
     return (triton.cdiv(pixels // phases, meta["BLOCK_M"]) * phases * triton.cdiv(meta["C_OUT"], meta["BLOCK_N"]),)
 
 
 def _is_interpreted() -> bool:
-    """Whether triton was in interpreter mode when this module was imported."""
+    """Return True if triton was in interpreter mode when this module was imported."""
     return triton is not None and not isinstance(_conv_of_listed.fn, triton.runtime.JITFunction)
 
 
 def _promising(configs: list, tensors: dict, **constants) -> list:
-    """The blocks worth a trial: about as wide as the output; small ones in full float32, for want of registers."""
+    """Return the blocks that are worth a trial: about as wide as the output. Full float32 needs small ones."""
     width = max(16, triton.next_power_of_2(constants["C_OUT"]))
     if tensors["x"].dtype == torch.float32 and constants["PRECISION"] == "ieee":
         return [c for c in configs if c.kwargs["BLOCK_N"] == min(64, width) and c.kwargs["BLOCK_M"] == 64]
@@ -158,7 +170,7 @@ def _promising(configs: list, tensors: dict, **constants) -> list:
 
 
 def _tune(arguments: dict, reset_only: bool = False) -> None:
-    """Before a trial: as many pixels as if all were active, whatever the mask is. After the last: all as it was."""
+    """Make all pixels active before a block size is tried. With `reset_only`, restore the arguments after trials."""
     starts, phases = arguments["starts"], arguments["STEP"] ** 2
     everywhere = torch.arange(phases + 1, device=starts.device) * (len(arguments["listed"]) // phases)
     starts[0] = starts[1] if reset_only else everywhere
@@ -171,7 +183,7 @@ def _jit(function):
 
 
 def _autotune(function):
-    """Try BLOCKS once per channels, dtypes and precision; the result is kept on disk beside the compiled kernels."""
+    """Try BLOCKS once per channels, dtypes and precision. The best is kept on disk beside the compiled kernels."""
     if triton is None:
         return function
     kernel = triton.jit(function)
@@ -190,15 +202,18 @@ def _add_taps(
     total, image, matrices, sample, top, left, channel, height, width,
     SIDE: tl.constexpr, C: tl.constexpr, C_OUT: tl.constexpr, BLOCK_K: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """total (M, N) + the products of SIDE x SIDE windows of the image with one matrix per tap.
+    """Return total (M, N) plus the products of SIDE x SIDE windows of the image with one matrix per tap.
 
-    image: (B, height, width, C) in memory. matrices: (SIDE * SIDE, C, N) as in `PackedWeights`.
-    top, left: (M,) of the windows, which may hang over the border. channel: (N,) of the output.
+    Args:
+        image: (B, height, width, C) in memory.
+        matrices: (SIDE * SIDE, C, N) as in `PackedWeights`.
+        top, left: (M,) places of the windows, which may extend beyond the border.
+        channel: (N,) output channels.
     """
     N: tl.constexpr = (C_OUT + 7) // 8 * 8
     blocks: tl.constexpr = (C + BLOCK_K - 1) // BLOCK_K
-    origin = image + ((sample * height + top) * width + left).to(tl.int64) * C  # past 2^31 in large frames
-    # One loop over taps and channels, so that the next loads are under way while these values are multiplied.
+    origin = image + ((sample * height + top) * width + left).to(tl.int64) * C  # exceeds 2^31 in large frames
+    # One loop over taps and channels lets the next loads run while these values are multiplied.
     for turn in range(SIDE * SIDE * blocks):
         tap, between = turn // blocks, turn % blocks * BLOCK_K + tl.arange(0, BLOCK_K)
         down, right = tap // SIDE, tap % SIDE
@@ -218,8 +233,11 @@ def _conv_of_listed(
     STEP: tl.constexpr, C: tl.constexpr, C_COARSE: tl.constexpr, C_OUT: tl.constexpr, PRECISION: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """A block of output channels for a block of listed pixels of one phase. height, width: of the phase."""
-    # Neighbouring programs read the same pixels, for other outputs or for other phases of the same place.
+    """Compute a block of output channels for a block of listed pixels of one phase.
+
+    `height` and `width` are those of the phase's pixels.
+    """
+    # Neighbouring programs read the same pixels, for other output channels or for other phases of the same place.
     blocks: tl.constexpr = (C_OUT + BLOCK_N - 1) // BLOCK_N
     program = tl.program_id(0)
     channel = program % blocks * BLOCK_N + tl.arange(0, BLOCK_N)

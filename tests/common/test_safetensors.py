@@ -100,7 +100,7 @@ def test_a_full_disk_is_an_error_of_the_system(tmp_path, monkeypatch):
 def test_a_configuration_of_another_network_is_named(tiny, tmp_path, config, suffix):
     state = {"model": tiny.state_dict(), "config": config}
     utils.save_checkpoint(tmp_path / f"w{suffix}", state)
-    with pytest.raises(ValueError, match=r"w\..* carries a configuration that is not of this network"):
+    with pytest.raises(ValueError, match=r"w\..* contains a configuration of another network"):
         waveletvfi(tmp_path / f"w{suffix}")
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from helpers.reference import frames, images
 
-from models import CONFIGS, Config, WaveletVFI, synthesis
+from models import CONFIGS, Config, WaveletVFI
 from models.bands import Bands, detail_mask, haar_pyramid
 from models.macs import published_gmacs
 from models.waveletvfi import Known
@@ -215,7 +215,7 @@ def test_a_budget_is_kept_and_is_the_same_as_the_ratio_it_chose(known_model, sma
 def test_the_short_search_for_a_budget_finds_what_the_long_one_does(small, budget, monkeypatch):
     img0, _, img1 = images(2, 64, 96)
     short = small.interpolate_details(img0, img1, budget=budget).candidates[0]
-    monkeypatch.setattr(synthesis, "TRIES", 0)
+    monkeypatch.setattr("models.budget.TRIES", 0)
     long = small.interpolate_details(img0, img1, budget=budget).candidates[0]
     torch.testing.assert_close(short.ratio, long.ratio, rtol=0.01, atol=0)
     torch.testing.assert_close(short.cost, long.cost, rtol=0, atol=0.02)

@@ -134,6 +134,6 @@ def test_a_model_without_costs_is_refused_a_report_before_the_work(clip, tmp_pat
         "--device",
         "cpu",
     ]
-    with pytest.raises(ValueError, match=r"does not tell what its frames cost; leave --report out, or use a \.pth"):
+    with pytest.raises(ValueError, match=r"does not report the cost of its frames; leave --report out, or use a \.pth"):
         interpolate.main(interpolate.parse_args([*arguments, "--checkpoint", "model.onnx"]))
     assert not (tmp_path / "out.mp4").exists()

@@ -127,7 +127,7 @@ def test_what_is_no_part_folder_is_left_alone(tmp_path):
     job = Job(tmp_path / "out.mp4")
     job.folder.mkdir()
     (job.folder / "thesis.txt").touch()
-    with pytest.raises(FileExistsError, match="is in the way, and no unfinished run"):
+    with pytest.raises(FileExistsError, match="is in the way, and is not an unfinished run"):
         job.begin({}, resume=True, overwrite=True)
     (job.folder / "thesis.txt").rename(job.folder / ".job.x.part.json")  # what a crash in the first moment leaves
     job.begin({"a": "b"}, resume=True, overwrite=False)

@@ -1,1 +1,1 @@
-"""Read frames: files, pipes and images; their times, colours and alpha; damage, which is noted and passed over."""
+"""Read frames from files, pipes and images, with their times, colours and alpha. Damage is noted and passed over."""

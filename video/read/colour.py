@@ -22,9 +22,9 @@ MATRICES = {
     9: Colorspace.BT2020,
     10: Colorspace.BT2020,
 }
-HD_LINES = 720  # from here on, untagged video is BT.709, below BT.601
-# Without these flags the converter cuts off fractions, and everything gets one grey level darker. It does not do so to
-# 16 bits, but there these flags make it confuse the matrices.
+HD_LINES = 720  # untagged video is BT.709 from this height on, and BT.601 below
+# Without these flags, the converter cuts off fractions, which makes pictures one grey level darker. Conversions to 16
+# bits do not need them, and there they make the converter confuse the matrices.
 ROUNDED = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 LIMITED_WHITE = 255 * 256  # the converter's white in 16-bit RGB: 8-bit white, shifted
 
@@ -32,9 +32,10 @@ LIMITED_WHITE = 255 * 256  # the converter's white in 16-bit RGB: 8-bit white, s
 class Colour(NamedTuple):
     """Codes of ITU-T H.273 that say how a video stores colour.
 
-    matrix: RGB <-> YCbCr, one of MATRICES.
-    primaries, transfer: passed on to the output; 2 if unknown.
-    is_full: YCbCr uses all codes (0 to 255 in 8 bits), not the limited range (16 to 235).
+    matrix: matrix between RGB and YCbCr, one of MATRICES.
+    primaries: passed on to the output; 2 if unknown.
+    transfer: passed on to the output; 2 if unknown.
+    is_full: True if YCbCr uses all codes (0 to 255 in 8 bits), False for the limited range (16 to 235).
     """
 
     matrix: int
@@ -44,15 +45,15 @@ class Colour(NamedTuple):
 
     @classmethod
     def of_size(cls, height: int) -> "Colour":
-        """Return the usual choice for a picture of this many lines that says nothing."""
+        """Return the usual colour of an untagged picture with this many lines."""
         return cls(BT709 if height >= HD_LINES else SMPTE170M)
 
     @classmethod
     def of_stream(cls, stream: VideoStream) -> "Colour":
-        """Return the choice of a stream, by its tags. Raises ValueError for a matrix that cannot be converted."""
+        """Return the colour that a stream's tags give. Raises ValueError for a matrix that cannot be converted."""
         context = stream.codec_context
         matrix = context.colorspace
-        if matrix in (RGB, UNSPECIFIED, 3):  # stored as RGB, or not said
+        if matrix in (RGB, UNSPECIFIED, 3):  # stored as RGB, or not given
             matrix = cls.of_size(context.height).matrix
         if matrix not in MATRICES:
             raise ValueError(
@@ -71,11 +72,11 @@ def decode_rgb(frame: VideoFrame, colour: Colour, *, is_deep: bool = False) -> n
     """Return a decoded frame as (H, W, 3) full-range RGB, in the orientation in which it is stored.
 
     Args:
-        is_deep: return uint16, white at 65535, instead of uint8.
+        is_deep: True to return uint16, with white at 65535, instead of uint8.
     """
     matrix = MATRICES[colour.matrix]
     frame = _without_siting(frame)
-    # Grey is full range unless tagged, and yuvj* is so by definition; the converter knows both.
+    # Untagged grey is full range, and yuvj* always is. The converter knows both.
     known = frame.color_range in (ColorRange.MPEG, ColorRange.JPEG)
     rgb = frame.reformat(
         format="rgb48le" if is_deep else "rgb24",
@@ -124,7 +125,7 @@ def encode_picture(image: np.ndarray, pixel_format: str, colour: Colour, alpha: 
     if depth(target) == 8:
         image = to_8_bits(image)
     elif image.dtype == np.uint8 and not _has_chroma(target):
-        image = image.astype(np.uint16) * 257  # the converter would shift, and white would not be all ones
+        image = image.astype(np.uint16) * 257  # the converter would shift bits, and white would not be the largest code
     if image.dtype == np.uint16 and not target.is_rgb:
         image = _gain(65535, to=LIMITED_WHITE)[image]
     source = "rgb48le" if image.dtype == np.uint16 else "rgb24"
@@ -148,9 +149,9 @@ def to_8_bits(image: np.ndarray) -> np.ndarray:
 
 
 def upright(image: np.ndarray, frame: VideoFrame) -> np.ndarray:
-    """Turn and mirror a decoded image, (H, W, 3) or (H, W), as a player does for `frame`."""
+    """Rotate and mirror a decoded image, (H, W, 3) or (H, W), as a player does for `frame`."""
     (a, b), (c, d) = orientation(frame)
-    if a == 0:  # x' comes from y: transpose, then the signs are those of a plain mirror
+    if a == 0:  # x' comes from y: after transposing, the signs say what to mirror
         image, a, d = image.swapaxes(0, 1), c, b
     return np.ascontiguousarray(image[:: int(d), :: int(a)])
 
@@ -159,11 +160,11 @@ def orientation(frame: VideoFrame) -> np.ndarray:
     """Return the (2, 2) matrix of -1, 0, 1 that maps (x, y) as stored to (x, y) as shown; y points down.
 
     Raises:
-        ValueError: a display matrix that does not consist of quarter turns and mirrors.
+        ValueError: the display matrix does not consist of quarter turns and mirrors.
     """
     try:
         data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
-    except ValueError:  # beside it, there is a kind of data that PyAV does not know
+    except ValueError:  # the frame also has a kind of data that PyAV does not know
         angle = np.deg2rad(frame.rotation)
         matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]).round(6)
     else:
@@ -187,13 +188,13 @@ def _has_chroma(pixel_format: VideoFormat) -> bool:
 
 
 def _has_alpha_plane(pixel_format: VideoFormat) -> bool:
-    """Return True if alpha is a plane of its own, of whole numbers."""
+    """Return True if alpha is a plane of its own that holds whole numbers."""
     parts = pixel_format.components
     return len(parts) == 4 and parts[3].plane == 3 and parts[3].bits <= 16
 
 
 def _alpha_plane(frame: VideoFrame) -> np.ndarray:
-    """Return the alpha of a frame that has a plane of it, (H, at least W), as stored, to read or to write."""
+    """Return the alpha plane of a frame, (H, at least W), as stored. It can be read and written."""
     plane, is_deep = frame.planes[3], frame.format.components[3].bits > 8
     order = ">" if frame.format.name.endswith("be") else "<"
     values = np.frombuffer(plane, f"{order}u2" if is_deep else np.uint8)
@@ -211,8 +212,8 @@ def _rescale(values: np.ndarray, largest: int, to: int) -> np.ndarray:
 def _without_siting(frame: VideoFrame) -> VideoFrame:
     """Return the same planes without the position of chroma samples.
 
-    The converter respects that position on the way to RGB, but not on the way back: the chroma of made frames would
-        be a quarter of a sample beside that of the others.
+    The converter respects that position on the way to RGB, but not on the way back. The chroma of made frames would be
+    shifted by a quarter of a sample.
     """
     if not _has_chroma(frame.format):
         return frame
@@ -226,7 +227,7 @@ def _without_siting(frame: VideoFrame) -> VideoFrame:
 
 
 def _white(frame: VideoFrame) -> int:
-    """Return the 16-bit RGB value that the converter gives for white: it shifts codes, so white is not all ones."""
+    """Return the 16-bit RGB value of white after conversion. The converter shifts codes, so it may be below 65535."""
     bits = depth(frame.format)
     if _has_chroma(frame.format) and frame.color_range != ColorRange.JPEG:
         return LIMITED_WHITE

@@ -1,9 +1,9 @@
-"""Put packets on one clock: where a file's clock jumps, picture, sound and subtitles go on together.
+"""Put packets on one clock: if a file's clock jumps, picture, sound and subtitles continue together.
 
-Recordings, and transport streams that were put behind one another, begin to count again in the middle. Such a file is a
-row of stretches, each with a clock of its own. All streams of a stretch are moved by one amount, so that they stay
-together. It is the smallest amount with which none of them overlaps with the stretch before, and the picture stays in
-its rhythm.
+In recordings, and in transport streams that were concatenated, the clock may start again in the middle. Such a file
+consists of stretches, each with a clock of its own. The place between two stretches is a joint. All streams of a
+stretch are moved by the same offset, so that they stay together. It is the smallest offset with which no stream
+overlaps with the stretch before, and the picture stays in its rhythm.
 """
 
 import itertools
@@ -23,18 +23,19 @@ from .times import LONGEST, Delays, Indexed
 
 BACK = Fraction(1, 10)  # seconds by which times of decoding may go back on one and the same clock
 FORWARD = 10  # seconds of a jump ahead, in containers whose clock may jump
-AHEAD = 3  # seconds in which a stream jumps, too, after another one did
-MOST = 2000  # packets that are looked at to find that out, at most
-FEW = 500  # packets among which the next one of a stream is searched
-STEADY = 1  # seconds of a stream after which it is known to go on without a jump
-NEAR = Fraction(1, 2)  # seconds after the end of a stretch in which an earlier clock may be taken up again
+AHEAD = 3  # seconds within which the other streams jump, too, after one has jumped
+MOST = 2000  # most packets to look at for such jumps
+FEW = 500  # number of packets among which the next one of a stream is searched
+STEADY = 1  # seconds of a stream after which it counts as going on without a jump
+NEAR = Fraction(1, 2)  # seconds after the end of a stretch in which an earlier clock may continue
 
 
 class Place(NamedTuple):
     """The point that a stream has reached, in seconds of the repaired clock.
 
-    begin, end: when the decoding of its last packet begins and ends.
-    shown: when the last of its content ends.
+    begin: time at which the decoding of its last packet begins.
+    end: time at which the decoding of its last packet ends.
+    shown: time at which its content so far ends.
     """
 
     begin: Fraction
@@ -46,20 +47,21 @@ class Continuity:
     """The packets of a container with repaired times, in the order of the file.
 
     Attributes:
-        joints: repaired times at which the stretches found so far begin, without the first stretch.
-        reached, picture: when the last packet ended, of all streams and of the picture, as the file says.
+        joints: repaired times at which the stretches so far begin, without the first stretch, in seconds.
+        reached: end of the last packet of all streams according to the file, in seconds.
+        picture: end of the last packet of the picture according to the file, in seconds.
     """
 
     def __init__(self, container: InputContainer, video: VideoStream, rate: Fraction):
-        """Start at the beginning. `rate`: frames per second of the picture, the rhythm in which it stays."""
+        """Start at the beginning. `rate` is the number of frames per second of the picture, its rhythm."""
         self.joints: list[Fraction] = []
         self.reached = self.picture = Fraction(0)
         self._demuxed = self._demux(container)
         self._video, self._rate = video, rate
         self._forward = FORWARD if Flags.ts_discont in Flags(container.format.flags) else LONGEST
         self._followed = {video.index} | {stream.index for stream in container.streams.audio}
-        self._offsets = [Fraction(0)]  # of every stretch, in seconds
-        self._queue: deque[Packet] = deque()  # read, but not given out
+        self._offsets = [Fraction(0)]  # offsets of the stretches, in seconds
+        self._queue: deque[Packet] = deque()  # packets that were read, but not yet yielded
         self._places: dict[int, Place] = {}
 
     def __iter__(self) -> Iterator[Packet]:
@@ -93,7 +95,7 @@ class Continuity:
     def _offset(self, packet: Packet) -> Fraction:
         """Return the offset of the packet's stretch.
 
-        The picture belongs to the last stretch. Another stream belongs to the one of the last two that fits its
+        The picture belongs to the last stretch. Another stream belongs to that of the last two stretches that fits its
         times better.
         """
         index = packet.stream.index
@@ -111,7 +113,7 @@ class Continuity:
         return 1 if time - place.end > self._forward else -1 if time - place.begin < -BACK else 0
 
     def _repair(self, packet: Packet, offset: Fraction) -> Fraction:
-        """Return the offset of a packet that jumps: one for it alone if the next packet of its stream does not jump."""
+        """Return the offset of a packet that jumps. It is for this packet alone if the next of its stream does not."""
         place = self._places[packet.stream.index]
         coming = itertools.islice(self._peek(), FEW)
         same = (other for other in coming if other.stream.index == packet.stream.index and other.dts is not None)
@@ -138,17 +140,18 @@ class Continuity:
         self.joints.append(_shown(picture) + self._offsets[-1])
 
     def _look_ahead(self, packet: Packet, offset: Fraction) -> tuple[dict[int, Packet], dict[int, Place]]:
-        """Look at the packets to come, which are kept for later.
+        """Look at the packets that follow. They are kept for later.
 
         Returns:
-            By stream, the first packet of each stream that jumps; and how far all streams have come before that.
+            first: by stream, the first packet that jumps.
+            places: by stream, the place that it has reached before.
         """
         first: dict[int, Packet] = {}
         places = dict(self._places)
         for number, coming in enumerate(itertools.chain([packet], self._peek())):
             index = coming.stream.index
             if index in first and coming.dts is not None and _decoded(coming) - _decoded(first[index]) > AHEAD:
-                break  # the others do not jump, or have ended
+                break  # the other streams do not jump, or have ended
             if index in places and index not in first and coming.dts is not None:
                 if self._jumps(coming, offset, places):
                     first[index] = coming
@@ -160,14 +163,14 @@ class Continuity:
         return first, places
 
     def _peek(self) -> Iterator[Packet]:
-        """Give the packets to come; they are kept, and given out later."""
+        """Yield the packets that follow. They are kept, and yielded again later."""
         yield from tuple(self._queue)
         for coming in self._demuxed:
             self._queue.append(coming)
             yield coming
 
     def _fit(self, first: dict[int, Packet], places: dict[int, Place]) -> Fraction:
-        """Return the smallest offset with which no stream overlaps, and the picture stays in its rhythm."""
+        """Return the smallest offset with which no stream overlaps and the picture stays in its rhythm."""
         least = {
             index: max(places[index].end - _decoded(packet), places[index].shown - _shown(packet))
             for index, packet in first.items()
@@ -186,7 +189,7 @@ class Continuity:
             packet.dts = None if packet.dts is None else packet.dts + ticks
 
     def _place(self, packet: Packet, offset: Fraction, before: Place | None) -> Place:
-        """Return how far the stream has come with a packet that has not been moved yet."""
+        """Return the place that a stream reaches with a packet that has not been moved yet."""
         lasts = (packet.duration or 0) * packet.time_base
         if packet.stream.index == self._video.index:
             lasts = lasts or 1 / self._rate

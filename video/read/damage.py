@@ -1,22 +1,22 @@
-"""Collect what is wrong with a file while it is read, and say it in one line at its end."""
+"""Collect the damage of a file while it is read, and describe it in one line at the end."""
 
 from collections import Counter
 from fractions import Fraction
 
 from av.packet import Packet
 
-AROUND = Fraction(1)  # seconds around a joint of two recordings, where packets out of order are marked
-DOUBTFUL = 2  # packets after a marked one that decide if it counts: a file may end with the first of them
-NAMED = 3  # holes: more are counted
+AROUND = Fraction(1)  # seconds around a joint of two recordings in which marked packets do not count
+DOUBTFUL = 2  # number of packets after a marked one that decide if it counts; a file may end with the first of them
+NAMED = 3  # most holes that are described one by one; more are counted
 
 
 class DamagedVideo(ValueError):
-    """A video that ends too early or is damaged; raised after its last frame.
+    """The error for a video that ends too early or is damaged. It is raised after the last frame.
 
     count: number of frames read.
-    time: time of the last one, or None.
-    breaks_off: the picture does not go on to the end of the file.
-    end: seconds until which there were pictures, though they could not be decoded; None if unknown.
+    time: time of the last frame in seconds; None if there is none.
+    breaks_off: True if the picture does not continue to the end of the file.
+    end: time in seconds until which there were pictures that could not be decoded; None if unknown.
     """
 
     def __init__(
@@ -36,12 +36,12 @@ class Damage:
     """The notes on one file. Times are in seconds.
 
     Attributes:
-        reason: the first thing that is wrong with the picture; "" for nothing.
-        missing: the part of the file that is not there.
-        after: number of frames before either.
-        breaks_off: the picture does not go on to the end.
-        lost_until: end of the last lost picture, if no good one follows; else None.
-        joints: times at which another recording begins; packets near them are marked as corrupt though they are whole.
+        reason: first damage of the picture; "" if there is none.
+        missing: description of the missing part of the file; "" if nothing is missing.
+        after: number of frames before the damage.
+        breaks_off: True if the picture does not continue to the end.
+        lost_until: end of the last lost picture if no good one follows, else None.
+        joints: times at which another recording begins. Whole packets near them may be marked as corrupt.
     """
 
     def __init__(self) -> None:
@@ -51,35 +51,35 @@ class Damage:
         self._lost = 0
         self._holes: list[tuple[Fraction, Fraction]] = []
         self._marked: list[tuple[str, Fraction]] = []
-        self._doubtful: tuple[str, Fraction] | None = None  # a packet of the picture that is marked
-        self._since = 0  # packets of the picture
+        self._doubtful: tuple[str, Fraction] | None = None  # a packet of the picture that is marked as corrupt
+        self._since = 0  # number of packets of the picture after it
         self._disturbed: Fraction | None = None
 
     def note(self, reason: str, *, after: int) -> None:
-        """Note what is wrong with the picture; only the first reason is kept."""
+        """Note damage of the picture. Only the first reason is kept."""
         if not self.reason:
             self.reason, self.after = reason, after
 
     def end_early(self, missing: str, *, after: int, breaks_off: bool) -> None:
-        """Note what is missing of the file ("" for nothing), and if it is the file's end."""
+        """Note the missing part of a file ("" for none). `breaks_off` is True if it is the file's end."""
         self.missing = missing
         if missing:
             self.breaks_off = breaks_off
             self.after = self.after if self.reason else after
 
     def lose(self, until: Fraction | None) -> None:
-        """Note one lost picture, and when it would have ended."""
+        """Note one lost picture. `until` is the time at which it would have ended."""
         self._lost += 1
         if until is not None:
             self.lost_until = max(until, self.lost_until or until)
 
     def fill(self, start: Fraction, end: Fraction) -> None:
-        """Note a hole that has ended: the frame at `start` is held until `end`."""
+        """Note a hole between two pictures: the frame at `start` is held until `end`."""
         self._holes.append((start, end))
         self.lost_until = None
 
     def disturb(self, time: Fraction) -> None:
-        """Note that pictures from `time` on may refer to lost ones, as none that refers to no other comes soon."""
+        """Note that pictures from `time` on may refer to lost ones, because no independent picture follows soon."""
         self._disturbed = time if self._disturbed is None else self._disturbed
 
     def mark(self, packet: Packet, *, is_picture: bool) -> None:
@@ -103,7 +103,7 @@ class Damage:
                 self._marked.append(marked)
 
     def describe(self, start: Fraction) -> str:
-        """Return all that is wrong in words; "" for nothing.
+        """Describe all damage; "" if there is none.
 
         Args:
             start: the file's first moment, from which times are counted.

@@ -1,4 +1,8 @@
-"""Decode packets to pictures, and go on after damage: a picture that refers to a lost one is lost, too."""
+"""Decode packets to pictures, and continue after damage.
+
+A picture that refers to a lost one is lost, too. Therefore pictures are left out after damage until a key picture
+comes, which refers to no other.
+"""
 
 import logging
 from collections.abc import Iterator
@@ -20,21 +24,22 @@ from .times import packet_order
 
 logger = logging.getLogger("waveletvfi")
 
-# Streams that may be joined at any moment: recordings begin in the middle of a group of pictures.
+# Containers of recordings, which may begin in the middle of a group of pictures.
 RECORDED = {"mpegts", "mpeg", "mpegvideo", "h264", "hevc", "vvc"}
-SURE = {"h264"}  # decoders that give no picture before one that refers to no other
-PATIENCE = Fraction(2)  # seconds of pictures that are left out, at most, while waiting for one that refers to no other
+SURE = {"h264"}  # decoders that return no picture before the first key picture
+PATIENCE = Fraction(2)  # most seconds of pictures that are left out while waiting for a key picture
 HEAD = Fraction(10)  # the same limit at the beginning of a recording
-GAPLESS = "matroska"  # in such a file, there are few bytes between packets
-REMEMBERED = 64  # packets: more than any decoder holds back
+GAPLESS = "matroska"  # in this container, there are few bytes between packets
+REMEMBERED = 64  # number of packets; no decoder holds back as many
 
 
 class Decoded(NamedTuple):
     """A decoded picture.
 
-    time: seconds, as the file says; None if it does not.
-    lasts: seconds for which it is shown; None if not said.
-    is_after_gap: pictures are missing before it.
+    picture: the picture.
+    time: time in seconds; None if the file does not give it.
+    lasts: seconds for which it is shown; None if the file does not give them.
+    is_after_gap: True if pictures are missing before it.
     """
 
     picture: VideoFrame
@@ -60,32 +65,33 @@ class Pictures:
         """Start at the beginning.
 
         Args:
+            container, video: the open file, and the stream of its picture.
             rate: nominal frames per second of the picture.
-            damage: takes notes of what is wrong.
-            path: the file, for messages.
-            decoder: default: the stream's own.
-            is_pipe: there is no file at `path`.
+            damage: collects the damage.
+            path: path of the file for messages.
+            decoder: decoder of the picture. Default: the stream's own.
+            is_pipe: True if there is no file at `path`.
         """
         self.continuity = Continuity(container, video, rate)
-        self.packets = 0  # packets of the picture so far
-        self.reached = 0  # bytes of the file that end with the last packet
+        self.packets = 0  # number of packets of the picture so far
+        self.reached = 0  # number of bytes of the file until the end of the last packet
         self._decoder = decoder or video.codec_context
-        # Other decoders do not say which pictures refer to no other.
+        # Other decoders do not mark key pictures.
         self._says_keys = decoder in (None, video.codec_context)
-        self._key: int | None = None  # time of the last packet that refers to no other
+        self._key: int | None = None  # time of the last packet with a key picture
         self._video, self._period, self._damage, self._path = video, 1 / rate, damage, path
         kinds = set(container.format.name.split(","))
         self._is_recorded = bool(RECORDED & kinds)
         self._bytes = Bytes(missing=0 if is_pipe else missing_bytes(path)) if GAPLESS in kinds else None
         self._order = packet_order(container, video)
         damage.joints = self.continuity.joints
-        self.count = 0  # pictures given out
-        self._head: list[Fraction] = []  # times of packets until the first picture is given out
+        self.count = 0  # number of pictures yielded
+        self._head: list[Fraction] = []  # times of the packets before the first picture is yielded
         self._last: Decoded | None = None
         self._joints = 0  # number of joints before the last picture
         self._next = 0  # number of the packet that should come
         self._sent: dict[int, None] = {}  # times of packets before the damage, whose pictures may still come
-        self._has_key, self._key_time = False, None  # of the first packet that refers to no other
+        self._has_key, self._key_time = False, None  # was there a key picture; the time of the first one
         self._is_late = False  # pictures before it are missing, as in a recording that begins in the middle
         self._is_waiting, self._since, self._has_lost = False, None, False
         self._lost_last: Fraction | None = None  # time of the last packet that could not be decoded
@@ -144,13 +150,13 @@ class Pictures:
         self._next = number + 1
 
     def _repeat(self, packet: Packet) -> Iterator[Decoded]:
-        """Show the picture before again, as an empty packet asks; it is known where pictures come in order."""
+        """Repeat the picture before, which an empty packet asks for. It is known if pictures come in order."""
         if self._last is not None and not self._is_waiting and not self._video.codec_context.has_b_frames:
             lasts = packet.duration * packet.time_base if packet.duration else None
             yield self._give(self._last.picture, packet_time(packet), lasts)
 
     def _is_usable(self, picture: VideoFrame, time: Fraction | None) -> bool:
-        """Return True if all that a picture refers to is known, as far as can be told."""
+        """Return True if no picture that this one refers to is lost, as far as is known."""
         if picture.is_corrupt:
             self._lose(time, "the next one cannot be decoded completely")
             return False
@@ -203,13 +209,13 @@ class Pictures:
             )  # fmt: skip
 
     def _lose(self, time: Fraction | None, reason: str) -> None:
-        """Note that a picture cannot be decoded: those that refer to it will be wrong."""
+        """Note that a picture cannot be decoded. Pictures that refer to it would be wrong."""
         self._reason = self._reason or reason
         if not self._is_joining(time):
             self._damage.note(reason, after=self.count)
         elif self._is_before_key(time):
-            return  # shown before the first that refers to no other: nothing refers to it
-        elif self._has_key:  # with what is missing at the beginning, this group cannot be decoded either
+            return  # no picture refers to one that is shown before the first key picture
+        elif self._has_key:  # the group lacks its beginning, so it cannot be decoded either
             self._has_key, self._key_time = False, None
             self._sent.clear()
         if time is not None:
@@ -231,7 +237,7 @@ class Pictures:
         return self._key_time is not None and time is not None and time < self._key_time
 
     def _note_key(self, packet: Packet) -> None:
-        """Note the first packet that refers to no other; until then, pictures are missing before it."""
+        """Note the first key picture. Before it, pictures may be missing."""
         if packet.is_keyframe and not self._has_key:
             self._has_key, self._key_time = True, packet_time(packet)
         if self.count == 0 and (not self._has_key or self._is_before_key(packet_time(packet))):

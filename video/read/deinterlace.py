@@ -1,4 +1,4 @@
-"""Make whole frames of interlaced ones with FFmpeg's filter bwdif: one for each frame, or one for each field."""
+"""Make whole frames from interlaced ones with FFmpeg's filter bwdif: one per frame, or one per field."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -10,19 +10,20 @@ from av.video.frame import VideoFrame
 
 from .decode import Decoded
 
-SMALLEST = 4  # lines and columns: bwdif takes no fewer
-UNIT = Fraction(1, 25)  # unit of the filter's clock, which only numbers the frames
+SMALLEST = 4  # fewest lines and columns that bwdif takes
+UNIT = Fraction(1, 25)  # unit of the filter's clock, which only numbers frames
 
 
 def deinterlace(pictures: Iterator[Decoded], *, period: Fraction | None = None) -> Iterator[Decoded]:
-    """Give every picture with its missing lines made anew.
+    """Yield every picture with its missing lines interpolated.
 
-    If the first picture is marked as interlaced, unmarked ones stay as they are. If it is not, all are taken as
-    interlaced. Frames on both sides of a gap do not mix.
+    If the first picture is marked as interlaced, unmarked ones stay as they are. If it is not marked, all are taken as
+    interlaced. Pictures on different sides of a gap are not mixed.
 
     Args:
-        period: make a picture of each field. The second one comes half way to the next picture, or half of these
-            seconds later if there is none. Default: one picture of both fields.
+        pictures: the decoded pictures.
+        period: seconds from one picture to the next; makes one picture of each field. The second one comes half way to
+            the next picture, or half a period later if there is none. Default: make one picture of both fields.
     """
     filter_: _Filter | None = None
     for decoded in pictures:
@@ -63,10 +64,10 @@ class _Filter:
         self._sink = nodes[-1]
         self._waiting: deque[Decoded] = deque()
         self._period = period
-        self._count = self._done = 0  # pictures in; of these, how many have been given out or begun
+        self._count = self._done = 0  # number of pictures in; number of these that were yielded or begun
 
     def push(self, decoded: Decoded) -> Iterator[Decoded]:
-        """Put a picture in; give the pictures that are ready."""
+        """Put a picture in. Yield the pictures that are ready."""
         decoded.picture.pts, decoded.picture.time_base = self._count, UNIT
         self._count += 1
         self._waiting.append(decoded)
@@ -74,7 +75,7 @@ class _Filter:
         return self._ready()
 
     def finish(self) -> Iterator[Decoded]:
-        """Give the pictures that are left."""
+        """Yield the pictures that are left."""
         self._input.push(None)
         return self._ready()
 
@@ -94,7 +95,7 @@ class _Filter:
             yield self._at_field(field)._replace(picture=picture)
 
     def _at_field(self, field: int) -> Decoded:
-        """Return the first picture that waits, with the time of one of its fields: 0 is the earlier one."""
+        """Return the first picture that waits, with the time of one of its fields, 0 (the earlier one) or 1."""
         decoded, following = self._waiting[0], self._waiting[1] if len(self._waiting) > 1 else None
         if decoded.time is None or following is None or following.time is None:
             half = self._period / 2

@@ -22,16 +22,15 @@ TAIL = 2**16  # bytes from each end that are remembered
 
 
 def open_media(path: str | os.PathLike, mode: str = "r", **options: Any) -> InputContainer | OutputContainer:
-    """Open a file with `av.open`: a colon in its name starts no protocol, and odd bytes in its metadata raise no
-    error."""
+    """Open a file with `av.open`. A colon in its name starts no protocol; odd bytes in its metadata raise no error."""
     return av.open(str(Path(path).absolute()), mode, metadata_errors="replace", **options)
 
 
 def open_handed_on(path: str | os.PathLike, kind: str, options: dict[str, str] | None = None) -> OutputContainer:
-    """Open an output of FFmpeg's format `kind` that takes every stream that its muxer takes; chapters are left out.
+    """Open an output of FFmpeg's format `kind` that takes all streams that its muxer takes. Chapters are left out.
 
-    `av.open` first checks a list of codecs, and some are missing from it. FFmpeg's muxer "tee" has no such list: it
-    hands everything but chapters on to another muxer.
+    `av.open` checks a list of codecs first, and some are missing from it. FFmpeg's muxer "tee" has no such list. It
+    hands everything except chapters on to another muxer.
     """
     settings = ":".join(f"{key}={value}" for key, value in {"f": kind, **(options or {})}.items())
     place = re.sub(r"([\\'|\s])", r"\\\1", str(Path(path).absolute()))
@@ -39,27 +38,28 @@ def open_handed_on(path: str | os.PathLike, kind: str, options: dict[str, str] |
 
 
 class ClosedPipeError(BrokenPipeError):
-    """The program that reads our output has ended, or wants no more of it."""
+    """The error if the program that reads our output has ended or closed it."""
 
 
 def is_pipe(path: str | os.PathLike) -> bool:
-    """Return True for the name of standard input or output."""
+    """Return True for "-", the name of standard input or output."""
     return Path(path) == PIPE
 
 
 class PipeIn:
-    """Bytes of a descriptor, for a demuxer. It only goes forward.
+    """The bytes of a descriptor, as a file for a demuxer. They can be read once, forward.
 
     Attributes:
         name: name for messages.
         count: number of bytes read so far.
-        head, tail: the first and the last of them, up to `TAIL` each.
+        head: first bytes, up to `TAIL`.
+        tail: last bytes so far, up to `TAIL`.
     """
 
     name = INPUT
 
     def __init__(self, descriptor: int = 0):
-        """Start to read a descriptor. Raises ValueError if it is a terminal, where no program writes into it."""
+        """Start to read a descriptor. Raises ValueError if it is a terminal, into which no program writes."""
         if os.isatty(descriptor):
             raise ValueError(f"{INPUT} is a terminal; pipe a video into it, or give a file's name")
         self._descriptor, self._is_closed = descriptor, threading.Event()
@@ -68,7 +68,7 @@ class PipeIn:
         self.count, self.head, self.tail = 0, b"", b""
 
     def read(self, size: int) -> bytes:
-        """Return the next bytes, at most `size`, as soon as there are some; return none at the end or after `close`."""
+        """Wait for the next bytes, and return at most `size`; return no bytes at the end or after `close`."""
         if not _wait(self._descriptor, select.POLLIN if hasattr(select, "poll") else 0, self._is_closed):
             return b""
         data = os.read(self._descriptor, size)
@@ -82,9 +82,9 @@ class PipeIn:
         return data
 
     def keep(self, path: Path | None) -> None:
-        """Copy all bytes, those already read included, into a file; with None, into no file.
+        """Copy all bytes into a file, including those already read. None: keep no copy.
 
-        Before the first call, all bytes are held in memory. Later calls change nothing.
+        All bytes are held in memory until the first call. Later calls change nothing.
         """
         if path is not None and self._held is not None:
             self._copy = path.open("wb")
@@ -103,7 +103,7 @@ class PipeIn:
 
 
 class PipeOut:
-    """A descriptor to write into. A slow reader makes it wait."""
+    """A descriptor to write into. Writing waits for a slow reader."""
 
     def __init__(self, descriptor: int):
         self._descriptor, self._is_closed = descriptor, threading.Event()
@@ -124,8 +124,7 @@ class PipeOut:
 
 @contextlib.contextmanager
 def claimed_output(descriptor: int = 1) -> Iterator[PipeOut]:
-    """Yield standard output for one use alone: everything else that is written into it meanwhile goes to standard
-    error.
+    """Yield standard output for one use. Inside the block, all other output goes to standard error.
 
     Raises:
         ValueError: standard output is a terminal.

@@ -33,9 +33,9 @@ NAMED = 3  # gaps that are named one by one; more are counted
 
 
 class ImageReader:
-    """The frames of image files in the given order, `rate` per second.
+    """A reader of image files, in the given order, `rate` frames per second.
 
-    The attributes are those of `VideoReader`; those of a picture describe the first image.
+    The attributes are those of `VideoReader`. Size, bits and pixel format are those of the first image.
     """
 
     colour = None  # images do not say how a video of them should store colour
@@ -45,11 +45,11 @@ class ImageReader:
     damage = None  # an image that cannot be read ends the frames
 
     def __init__(self, paths: Sequence[str | os.PathLike], *, rate: Fraction = DEFAULT_RATE, keeps_alpha: bool = False):
-        """Open images. With `keeps_alpha`, read alpha, too, if any of them has some.
+        """Open images. With `keeps_alpha`, read alpha, too, if one of them has an alpha channel.
 
         Raises:
-            FileNotFoundError: names a file that is missing.
-            ValueError: names the first file if it is no image.
+            FileNotFoundError: a file is missing.
+            ValueError: the first file is not an image.
         """
         self.paths = [Path(path) for path in paths]
         for path in self.paths:
@@ -69,7 +69,7 @@ class ImageReader:
         """Read the frames, or those at or after `start` seconds.
 
         Raises:
-            ValueError: names a file that cannot be read.
+            ValueError: a file cannot be read; the message names it.
         """
         for index, path in enumerate(self.paths):
             if start is None or index / self.rate >= start:
@@ -92,7 +92,7 @@ class ImageReader:
         return image, alpha
 
     def _is_new(self, record: logging.LogRecord) -> bool:
-        """Return True for the first of similar log records, so that a folder of a thousand grey frames is told once.
+        """Return True for the first of similar log records, so that a thousand grey frames cause one message.
 
         Records are similar if they differ in the file's name alone.
         """
@@ -115,7 +115,7 @@ def read_picture(path: Path) -> np.ndarray:
 
 
 def _read_layers(path: Path, *, keeps_alpha: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
-    """Read the colour of an image file as `read_picture` does, and its alpha if wanted; None if it has none."""
+    """Read the colour of an image file as `read_picture` does. With `keeps_alpha`, read its alpha; None for none."""
     if (pixels := read_float(path)) is not None:
         return (pixels * 65535).round().astype(np.uint16), None
     orientation = _deep_orientation(path)
@@ -139,10 +139,14 @@ def _read_layers(path: Path, *, keeps_alpha: bool = False) -> tuple[np.ndarray, 
 
 
 def save_picture(path: Path, image: np.ndarray, alpha: np.ndarray | None = None) -> None:
-    """Write (H, W, 3) uint8 or uint16 RGB, in 16 bits where the format has them, and (H, W) alpha of the same type.
+    """Write an image, in 16 bits if it is uint16 and the format has them.
 
+    Args:
+        path: the file. Its suffix chooses the format.
+        image: (H, W, 3) uint8 or uint16 RGB.
+        alpha: (H, W) of the same type. Default: no alpha channel.
     Raises:
-        OSError: names the file that cannot be written.
+        OSError: the file cannot be written; the message names it.
     """
     if alpha is not None:
         image = np.concatenate([image, alpha[..., None]], axis=2)
@@ -162,7 +166,7 @@ def save_picture(path: Path, image: np.ndarray, alpha: np.ndarray | None = None)
 
 
 def write_picture(path: Path, image: np.ndarray, alpha: np.ndarray | None = None) -> None:
-    """Do as `save_picture`, but let the file appear under its name only when it is complete."""
+    """Write an image as `save_picture` does, but let the file appear only after it is complete."""
     with atomic_path(path) as temporary:
         save_picture(temporary, image, alpha)
 
@@ -195,7 +199,7 @@ def _deep_orientation(path: Path) -> int | None:
 
 
 def _is_transparent(path: Path) -> bool:
-    """Return True if the head of an image file says so. Errors are reported later, when it is read."""
+    """Return True if an image file has an alpha channel. Errors are reported later, when it is read."""
     try:
         with Image.open(path) as image:
             return has_alpha(image)
@@ -208,9 +212,9 @@ def _to_bits(image: np.ndarray, bits: int) -> np.ndarray:
 
 
 def describe_gaps(paths: Sequence[Path]) -> str:
-    """Return in words which numbers are missing between those in the files' names; "" if none is.
+    """Describe the numbers that are missing between those in the files' names; "" if none is missing.
 
-    Numbers that rise evenly, as 0, 5, 10, have no gap. Names of several kinds are not compared.
+    Numbers that rise evenly, such as 0, 5, 10, have no gap. Names of several kinds are not compared.
     """
     numbers = _numbers(paths)
     if len(numbers) < 3:
@@ -225,7 +229,7 @@ def describe_gaps(paths: Sequence[Path]) -> str:
 
 
 def _numbers(paths: Sequence[Path]) -> list[int]:
-    """Return the number in which the files' names differ, in order; none if they differ in more than that."""
+    """Return the sorted numbers in which the files' names differ; none if the names differ in something else, too."""
     names = [split_numbers(path.name) for path in paths]
     if len({len(parts) for parts in names}) != 1:
         return []

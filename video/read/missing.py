@@ -1,4 +1,4 @@
-"""Find parts of a file that are missing by comparing it with what its header promises."""
+"""Find missing parts of a file by comparing it with its header."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -9,10 +9,10 @@ from av.video.stream import VideoStream
 
 from .probe import MICROSECOND
 
-UNREAD = 512  # bytes between two packets: more than the headers there
+UNREAD = 512  # bytes between two packets; headers there are shorter
 INDEXED = "mov"  # containers of this family (mp4, mov, m4v) list every packet in advance
-COUNTED = "avi"  # this one says how many frames it holds, even if the index at its end is cut off
-TIMED = {"matroska", "avi", "flv", "asf", "ogg", "mxf"}  # these declare a duration in their header
+COUNTED = "avi"  # a container that gives its number of frames, even if the index at its end is cut off
+TIMED = {"matroska", "avi", "flv", "asf", "ogg", "mxf"}  # containers that give a duration in their header
 ROUNDING = Fraction(1, 5)  # seconds by which a declared duration may be too long
 HEAD = 4096  # bytes in which a file's size is declared
 SLACK = 64  # bytes by which it may be declared too long
@@ -27,16 +27,16 @@ EBML, SEGMENT = bytes.fromhex("1a45dfa3"), bytes.fromhex("18538067")
 
 
 def missing_bytes(path: Path) -> int:
-    """Return how many bytes a file is shorter than its header says; 0 if the header is silent or right."""
+    """Return the number of bytes that a file lacks according to its header; 0 if the header gives no size."""
     with path.open("rb") as file:
         return _bytes_behind(file.read(HEAD), path.stat().st_size)
 
 
 class Bytes:
-    """Watches the bytes between packets in a format that has none there except some headers of its own."""
+    """A watch over the bytes between packets, for a format that has only small headers there."""
 
     def __init__(self, *, missing: int):
-        """Start at the beginning. `missing`: how many bytes the file is shorter than it says."""
+        """Start at the beginning. `missing` is the number of bytes that the file lacks, see `missing_bytes`."""
         self._are_missing = missing > 0
         self._end = 0  # end of the packet before
         self._holes: list[Fraction] = []  # times of packets after bytes that were not read
@@ -52,7 +52,7 @@ class Bytes:
         self._end = max(self._end, packet.pos + packet.size)
 
     def are_missing(self, last: Fraction | None, time: Fraction | None, period: Fraction) -> bool:
-        """Return True if there were pictures between those at `last` and `time`.
+        """Return True if pictures are missing between those at `last` and `time`, in seconds.
 
         That is so if bytes between them were not read, or if the file is too short and all pictures so far were one
         period apart.
@@ -68,19 +68,18 @@ class Bytes:
 
 
 def packet_time(packet: Packet) -> Fraction | None:
-    """Return when a packet is shown, or else decoded; None if it says neither."""
+    """Return the time in seconds at which a packet is shown, or else decoded; None if it has neither."""
     ticks = packet.dts if packet.pts is None else packet.pts
     return None if ticks is None else ticks * packet.time_base
 
 
 def missing_size(path: Path) -> str:
-    """Return in words how many bytes of a file are missing; "" for none."""
+    """Describe how many bytes of a file are missing; "" if none is."""
     return _in_words(missing_bytes(path))
 
 
 def missing_frame(kinds: set[str], *, count: int, reached: int) -> str:
-    """Return in words what is missing of the last frame of uncompressed video; "" for nothing, and for other
-    containers.
+    """Describe the missing part of the last frame of y4m; "" if nothing is missing, and for other containers.
 
     Args:
         kinds: FFmpeg's names of the container.
@@ -92,7 +91,7 @@ def missing_frame(kinds: set[str], *, count: int, reached: int) -> str:
 
 
 def missing_in_pipe(kinds: set[str], *, head: bytes, tail: bytes, count: int, reached: int) -> str:
-    """Return in words what is missing of a file that came through a pipe; "" for nothing.
+    """Describe the missing part of a file that came through a pipe; "" if nothing is missing.
 
     Args:
         kinds, count: as in `missing_frame`.
@@ -109,20 +108,20 @@ def missing_in_pipe(kinds: set[str], *, head: bytes, tail: bytes, count: int, re
 
 
 def _is_cut(content: bytes) -> bool:
-    """Return True if Matroska's elements, the first of which begins here, do not end with the last byte."""
+    """Return True if the last of Matroska's elements is cut off. `content` begins with an element."""
     place = 0
     while place < len(content):
         length = 9 - content[place].bit_length()
         name = content[place : place + length]
         if name not in AFTER_BLOCK and not any(known.startswith(name) for known in AFTER_BLOCK):
-            return False  # this element is not known here, so nothing can be told
+            return False  # this element is unknown, so the rest cannot be checked
         size, place = _number(content, place + length)
         place += size
     return place > len(content)
 
 
 def _bytes_behind(head: bytes, size: int) -> int:
-    """Return how many bytes more than `size` a file has by its header; 0 if the header is silent, or for none."""
+    """Return the number of bytes that a file of `size` bytes lacks according to its header; 0 if none is given."""
     declared = next((found for read in (_riff, _asf, _matroska) if (found := read(head))), 0)
     missing = declared - size
     return missing if missing > SLACK else 0
@@ -135,11 +134,13 @@ def _in_words(missing: int) -> str:
 def missing_end(
     container: InputContainer, video: VideoStream, *, packets: int, reached: Fraction, picture: Fraction
 ) -> str:
-    """Return in words what is missing after the last packet; "" for nothing.
+    """Describe the missing part after the last packet; "" if nothing is missing.
 
     Args:
+        container, video: the open file, and the stream of its picture.
         packets: number of packets of the picture.
-        reached, picture: seconds at which the last packet ended: of all streams, and of the picture.
+        reached: end of the last packet of all streams, in seconds.
+        picture: end of the last packet of the picture, in seconds.
     """
     kinds = set(container.format.name.split(","))
     if INDEXED in kinds and packets < len(video.index_entries):
@@ -179,7 +180,7 @@ def _matroska(head: bytes) -> int:
 
 
 def _number(head: bytes, place: int) -> tuple[int, int]:
-    """Read an EBML number of one to eight bytes. Return it (0 for "unknown") and the place behind it."""
+    """Read an EBML number of one to eight bytes. Return it (0 for "unknown") and the place after it."""
     first = head[place] if place < len(head) else 0
     length = 9 - first.bit_length()
     if length > 8:

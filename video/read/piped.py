@@ -1,4 +1,4 @@
-"""Read a video that comes through a pipe: once, from its beginning, without ever holding all of it."""
+"""Read a video that comes through a pipe: once, from its beginning, without keeping all of it in memory."""
 
 import copy
 import itertools
@@ -22,7 +22,7 @@ INDEXED = b"ftyp"  # containers of this family, mp4 and mov, may have their inde
 
 
 class PipeReader(VideoReader):
-    """A `VideoReader` of the bytes that a pipe brings. It has the same attributes; `frames` reads all of it, once."""
+    """A `VideoReader` for a pipe. It has the same attributes. `frames` can be called once, and reads everything."""
 
     has_places = False
 
@@ -30,7 +30,7 @@ class PipeReader(VideoReader):
         """Read up to the first picture. The options are those of `VideoReader`.
 
         Raises:
-            ValueError: not a video, or one that cannot be read without going back.
+            ValueError: the input is not a video, or cannot be read without going back.
         """
         self.path = Path(INPUT)
         self.paths: list[Path] = []
@@ -68,14 +68,14 @@ class PipeReader(VideoReader):
         return kept
 
     def frames(self, *, start: Fraction | None = None) -> Iterator:
-        """Read all frames in order. Raises as `VideoReader.frames`, and ValueError for a `start`."""
+        """Read all frames in order. Raises the errors of `VideoReader.frames`, and ValueError for a `start`."""
         if start is not None:
             raise ValueError(f"{self.path} is read from its beginning, not from {start} s on")
         self._pipe.keep(None)
         return super().frames()
 
     def close(self) -> None:
-        """Stop reading: a thread that waits for the next bytes goes on without them."""
+        """Stop reading. A thread that waits for the next bytes gets none."""
         self._pipe.close()
 
     def _new_damage(self) -> Damage:
@@ -95,7 +95,7 @@ class PipeReader(VideoReader):
                 yield from deinterlace(pictures, period=self._period) if self._is_deinterlaced else pictures
                 self._end_of(self._all, self._container, self._video, damage, is_all=True)
         finally:
-            self._pipe.flush()  # also where no more is wanted
+            self._pipe.flush()  # also if the rest is not read
 
     def _missing(self, pictures: Pictures) -> str:
         pipe = self._pipe

@@ -1,8 +1,9 @@
-"""Probe a video file: find its picture, a decoder for it, and what it says of itself as far as that can be believed."""
+"""Probe a video file: find its picture stream and a decoder, and read its properties as far as they are credible."""
 
 import io
 import logging
 import re
+import struct
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import cast
 import av
 from av.codec.context import CodecContext
 from av.container import InputContainer
+from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
@@ -31,8 +33,9 @@ Y4M_SITINGS = {"left": b" C420mpeg2", "center": b" C420jpeg", "topleft": b" C420
 MATROSKA_SITING = (b"\x55\xb7\x81", b"\x55\xb8\x81")  # horizontal, vertical; one byte each
 MATROSKA_PLACES = {(1, 2): "left", (2, 2): "center", (1, 1): "topleft"}
 SLOWEST, FASTEST = Fraction(1, 1000), 1000  # frames per second; beyond, the file is wrong
+CHROMATICITY, LUMINANCE = 50_000, 10_000  # SMPTE ST 2086 in HEVC: units per 1, and per candela per square metre
 
-# Decoders that give alpha. In these codecs it is a second picture in a packet's side data, and FFmpeg's own ignore it.
+# Decoders with alpha. These codecs have it as a second picture in side data, which FFmpeg's own decoders ignore.
 WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
@@ -46,13 +49,13 @@ def find_picture(container: InputContainer, path: Path) -> VideoStream:
 
 
 def find_start(container: InputContainer, video: VideoStream) -> Fraction:
-    """Return the seconds that the file calls its first moment; later times are counted from there."""
+    """Return the file's first moment in seconds. Later times are counted from there."""
     first = (video.start_time or 0) * video.time_base
     return first if first < 0 else max((container.start_time or 0) * MICROSECOND, Fraction(0))
 
 
 def find_rate(video: VideoStream, path: Path) -> Fraction:
-    """Return the nominal frames per second; the default if the file says nothing or nonsense."""
+    """Return the nominal frames per second; the default if the file gives none, or an impossible one."""
     for rate in (video.guessed_rate, video.average_rate):
         if rate and SLOWEST <= rate <= FASTEST:
             return _usual_rate(Fraction(rate))
@@ -61,12 +64,12 @@ def find_rate(video: VideoStream, path: Path) -> Fraction:
 
 
 def find_duration(container: InputContainer, video: VideoStream, rate: Fraction) -> tuple[Fraction | None, bool]:
-    """Return when the picture, or else the file, ends according to the file.
+    """Return the end of the picture according to the file, or else the end of the file.
 
     Returns:
-        end: seconds from `find_start`; None if nothing is said. If it is, within the file's coarser unit, a whole
-            number of frames of `rate`, it is exactly that.
-        is_own: the file says it of the picture itself, so it cannot be the end of a longer other stream.
+        end: seconds from `find_start`; None if the file does not say. If the file rounds it to a coarser unit, it is
+            put on the exact end of a frame of `rate`.
+        is_own: True if the file gives the end of the picture itself, not that of a longer other stream.
     """
     start = find_start(container, video)
     own = (video.duration or 0) * video.time_base
@@ -83,7 +86,7 @@ def find_duration(container: InputContainer, video: VideoStream, rate: Fraction)
 
 
 def _tagged_duration(metadata: Mapping[str, str]) -> Fraction:
-    """Return the seconds of Matroska's tag "DURATION" ("00:00:02.700000000"); 0 if it is missing or no time."""
+    """Return the seconds in Matroska's tag "DURATION" ("00:00:02.700000000"); 0 if it is missing or not a time."""
     parts = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", metadata.get("DURATION", ""))
     if parts is None:
         return Fraction(0)
@@ -114,24 +117,26 @@ def say_what_is_lost(
 
 
 def has_alpha(container: InputContainer, video: VideoStream, first: VideoFrame) -> bool:
-    """Return True if the picture is transparent in places.
+    """Return True if the picture has an alpha channel.
 
-    Its frames say so. For VP8 and VP9, whose decoders leave alpha out, a tag of Matroska and WebM says so.
+    The pixel format of its frames shows it. The decoders of VP8 and VP9 leave alpha out, so for these a tag of Matroska
+    and WebM shows it.
     """
-    if container.format.name == "gif":  # every GIF seems to have alpha
+    if container.format.name == "gif":  # FFmpeg decodes every GIF to a format with alpha
         return False
     return is_transparent(first.format) or says_alpha(video)
 
 
 def says_alpha(video: VideoStream) -> bool:
-    """Return True if a tag says that the picture is transparent in places."""
+    """Return True if a tag says that the picture has an alpha channel."""
     return any(key.lower() == "alpha_mode" and value == "1" for key, value in video.metadata.items())
 
 
 def find_siting(video: VideoStream) -> str:
-    """Return where samples of halved chroma lie, in FFmpeg's words: "left", "center", "topleft"; "" if nothing is said.
+    """Return the position of subsampled chroma in FFmpeg's words: "left", "center" or "topleft"; "" if it is unknown.
 
-    PyAV does not tell, but some muxers write it down: Matroska's in half pixels, 1 and 2, and that of y4m in words.
+    PyAV does not give the position, but some muxers write it: Matroska's as 1 or 2 half pixels, and that of y4m as a
+    word. Therefore the head of such a file is written to memory and searched.
     """
     is_raw = video.codec_context.name in UNCOMPRESSED
     buffer = io.BytesIO()
@@ -151,7 +156,7 @@ def find_siting(video: VideoStream) -> str:
 
 
 def _usual_rate(rate: Fraction) -> Fraction:
-    """Return the nearest whole rate or television rate (whole * 1000/1001), if the file's is nearly that."""
+    """Return the nearest whole rate or television rate (whole * 1000/1001) if it is almost the file's rate."""
     usual = (Fraction(round(rate)), Fraction(round(rate * 1001 / 1000) * 1000, 1001))
     nearest = min(usual, key=lambda candidate: abs(candidate - rate))
     return nearest if abs(nearest - rate) <= NEARLY * rate else rate.limit_denominator(1001)
@@ -165,3 +170,42 @@ def open_decoder(video: VideoStream, options: dict[str, str], *, keeps_alpha: bo
         decoder.extradata = video.codec_context.extradata
     decoder.options = options
     return decoder
+
+
+def read_light(frame: VideoFrame) -> str:
+    """Return the mastering display and light levels of a decoded HDR frame as parameters of x265; "" for none.
+
+    The mastering display is the screen for which the picture was made.
+    """
+    try:
+        display = frame.side_data.get(SideDataType.MASTERING_DISPLAY_METADATA)
+        levels = frame.side_data.get(SideDataType.CONTENT_LIGHT_LEVEL)
+    except ValueError:  # the frame also has a kind of data that PyAV does not know
+        return ""
+    parameters = []
+    if display is not None and (text := _describe_display(struct.unpack("=22i", bytes(display)[:88]))):
+        parameters.append(f"master-display={text}")
+    if levels is not None:
+        brightest, average = struct.unpack("=2I", bytes(levels)[:8])
+        parameters.append(f"max-cll={min(brightest, 65535)},{min(average, 65535)}")
+    return ":".join(parameters)
+
+
+def _describe_display(numbers: tuple[int, ...]) -> str:
+    """Return the mastering display as a parameter of x265; "" if it is not complete or not valid.
+
+    Args:
+        numbers: ten fractions (x and y of red, green, blue and white; least and most light), then two flags: are the
+            colours known, and is the light known?
+    """
+    *fractions, has_colours, has_light = numbers
+    tops, bottoms = fractions[::2], fractions[1::2]
+    if not (has_colours and has_light and all(bottoms)):
+        return ""
+    values = [Fraction(top, bottom) for top, bottom in zip(tops, bottoms, strict=True)]
+    places = [round(value * CHROMATICITY) for value in values[:8]]
+    least, most = (round(value * LUMINANCE) for value in values[8:])
+    if min(*places, least, most) < 0 or max(places) > CHROMATICITY:
+        return ""
+    red, green, blue, white = (f"({x},{y})" for x, y in zip(places[::2], places[1::2], strict=True))
+    return f"G{green}B{blue}R{red}WP{white}L({most},{least})"

@@ -23,7 +23,6 @@ from .damage import Damage, DamagedVideo
 from .decode import Decoded, Pictures
 from .deinterlace import deinterlace
 from .files import open_media
-from .hdr import read_light
 from .missing import missing_end, missing_frame, missing_size
 from .probe import (
     find_duration,
@@ -33,39 +32,41 @@ from .probe import (
     find_start,
     has_alpha,
     open_decoder,
+    read_light,
     say_what_is_lost,
     says_alpha,
 )
 from .times import Clock, find_delays
 
-SEEKABLE = ("mov", "matroska")  # containers that know where their key frames are
-BROWSERS = {"default_fps": "10"}  # rate of an APNG whose frames are shown for no time
-MAX_PIXELS = 2**27  # of a frame: 16384x8192; more is a damaged header
+SEEKABLE = ("mov", "matroska")  # containers with an index of their key frames
+BROWSERS = {"default_fps": "10"}  # rate of an APNG whose frames have no duration, as in browsers
+MAX_PIXELS = 2**27  # largest frame, 16384x8192; a larger one is a damaged header
 
 
 class VideoReader:
-    """The frames of a video file.
+    """A reader of the frames of a video file.
 
     Attributes:
-        path, paths: the file, and the same in a list.
+        path: the file.
+        paths: the file in a list.
         rate: nominal frames per second.
-        unit: seconds; all times in the file are multiples of it.
+        unit: unit of time in seconds; all times in the file are multiples of it.
         total: expected number of frames; None if the file does not say.
-        duration: seconds at which the last frame ends; None if the file does not say.
-        is_duration_own: the file says the duration of the picture, not only of the whole file.
-        size: (H, W) when upright.
-        bits: bits of a component as stored; more than 8 give uint16 frames.
-        pixel_format: as stored.
-        colour: how the file stores colour.
-        aspect: width/height of a pixel when upright; None if unknown.
-        start: what the file calls the first moment; the frames' times count from there.
-        light: for which screen a HDR picture was made, as x265 takes it.
+        duration: end of the last frame in seconds; None if the file does not say.
+        is_duration_own: True if the file gives the duration of the picture, not only of the whole file.
+        size: (H, W) of upright frames.
+        bits: bits of a component as stored; with more than 8, frames are uint16.
+        pixel_format: pixel format as stored.
+        colour: codes of the stored colour.
+        aspect: width/height of a pixel of upright frames; None if unknown.
+        start: the file's first moment in seconds; the frames' times count from there.
+        light: mastering display and light levels of an HDR picture, see `read_light`.
         picture: index of the video stream.
-        has_places: frames can be read from a time on.
-        is_cut: content before the first moment is not wanted.
-        siting: where the samples of chroma lie, see `find_siting`.
+        has_places: True if frames can be read from a given time on.
+        is_cut: True if content before the first moment is left out.
+        siting: position of subsampled chroma, see `find_siting`.
         coded_rate: nominal pictures per second in the file: half of `rate` if each field becomes a frame.
-        has_alpha: the frames have alpha, as the file has it and it is kept.
+        has_alpha: True if the frames have alpha.
     """
 
     has_places, is_cut = True, False
@@ -78,15 +79,16 @@ class VideoReader:
         keeps_alpha: bool = False,
         by_field: bool = False,
     ):
-        """Open a file, and learn what it and its first frame say.
+        """Open a file, and read its properties and its first frame.
 
         Args:
-            is_interlaced: make whole frames of interlaced ones, see `read/deinterlace.py`.
-            by_field: make a whole frame of each field, which gives twice as many.
-            keeps_alpha: read alpha, too, if the file has some.
+            path: the file.
+            is_interlaced: True to make whole frames from interlaced ones, see `read/deinterlace.py`.
+            by_field: True to make a whole frame from each field, which gives twice as many.
+            keeps_alpha: True to read alpha, too, if the file has an alpha channel.
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: not a video, truncated or corrupt, or without a picture.
+            ValueError: the file is not a video, is truncated or corrupt, or has no picture.
         """
         self.path = Path(path)
         self.paths = [self.path]
@@ -105,7 +107,7 @@ class VideoReader:
         self._damage = Damage()
 
     def _learn_times(self, container: InputContainer, video: VideoStream) -> None:
-        """Take down what the file says of its times."""
+        """Read the times that the file gives."""
         self._kinds = set(container.format.name.split(","))
         self.picture, self.unit = video.index, video.time_base
         self.start = find_start(container, video)
@@ -114,14 +116,14 @@ class VideoReader:
         self.total = video.frames or (round(self.duration * self.rate) if self.duration else None)
 
     def _count_fields(self, *, by_field: bool) -> None:
-        """Take down how frames follow from the file's pictures; with `by_field`, there are two of each picture."""
+        """Set rate and unit of the frames. With `by_field`, each picture of the file becomes two frames."""
         self.coded_rate, self._coded_unit = self.rate, self.unit
         self._period = 1 / self.rate if by_field else None
         if by_field:
             self.rate, self.unit, self.total = 2 * self.rate, self.unit / 2, self.total and 2 * self.total
 
     def _learn_picture(self, container: InputContainer, video: VideoStream, first: VideoFrame) -> None:
-        """Take down what the file and its first frame say of how frames are stored."""
+        """Read the format of the pictures from the file and its first frame."""
         self.colour, self.siting = Colour.of_stream(video), find_siting(video)
         self.aspect = upright_aspect(video.sample_aspect_ratio or None, first)
         self.has_alpha = self._keeps_alpha and has_alpha(container, video, first)
@@ -133,10 +135,12 @@ class VideoReader:
         self.size = self._stored if orientation(first)[0][0] else self._stored[::-1]
 
     def frames(self, *, start: Fraction | None = None) -> Iterator[Frame]:
-        """Read the frames in order, from the beginning or from the first one at or after `start`. May be called again.
+        """Read the frames in order. It may be called again.
 
+        Args:
+            start: time in seconds of the first frame to read. Default: the beginning.
         Raises:
-            DamagedVideo: the file ends too early or is damaged; says after which frame.
+            DamagedVideo: the file ends too early or is damaged. The message says after which frame.
         """
         count, last, damage = 0, None, self._new_damage()
         self._damage = damage
@@ -158,7 +162,7 @@ class VideoReader:
 
     @property
     def damage(self) -> str | None:
-        """Return what is wrong with the file, as far as the last reading has found out; None for nothing."""
+        """The damage of the file, as far as the last reading has found it; None if there is none."""
         return self._describe(self._damage, None) or None
 
     def _new_damage(self) -> Damage:
@@ -178,7 +182,7 @@ class VideoReader:
         """Do nothing: no file is held open between frames."""
 
     def _first_frame(self) -> VideoFrame:
-        """Decode the first frame on its own: only a frame tells the orientation."""
+        """Decode the first frame on its own, because only a frame gives the orientation."""
         with self._naming(), open_media(self.path) as container:
             video = find_picture(container, self.path)
             decoder = self._decoder(video, {})
@@ -200,7 +204,7 @@ class VideoReader:
     def _find(self, container: InputContainer) -> tuple[VideoStream, VideoCodecContext]:
         """Return the picture of a container, and its decoder."""
         video = find_picture(container, self.path)
-        # A wrong frame is worse than none: the decoder reports damage instead of guessing the missing blocks.
+        # With this option, the decoder reports damage instead of guessing missing blocks.
         return video, self._decoder(video, {"err_detect": "explode"})
 
     @contextlib.contextmanager
@@ -216,16 +220,15 @@ class VideoReader:
             ) from error
 
     def _describe_stranger(self) -> str:
-        """Return what the file is instead of a video; "" if its content does not tell."""
+        """Describe a file that is not a video by its content; "" if its kind is unknown."""
         return describe_stranger(self.path)
 
     def _advice(self) -> str:
-        """Return what to do about an input that cannot be opened; "" if that is plain."""
+        """Return advice for an input that cannot be opened; "" if there is none."""
         return ""
 
     def _timed(self, start: Fraction | None, damage: Damage) -> Iterator[tuple[Fraction, Decoded]]:
-        """Give (time, decoded frame), from a key frame at or before `start` if one is known, else from the first
-        frame."""
+        """Yield (time, decoded frame), from a key frame at or before `start` if possible, else from the first."""
         if start is not None and self._first_time is not None and self._kinds & set(SEEKABLE):
             pictures = self._ticks(Clock(self.rate, self._coded_unit, self.path, first=self._first_time), damage, start)
             head = _first_of(pictures)
@@ -240,7 +243,7 @@ class VideoReader:
             yield clock.tick(None if decoded.time is None else decoded.time - self.start), decoded
 
     def _decode(self, start: Fraction | None, damage: Damage) -> Iterator[Decoded]:
-        """Decode frames, from the key frame before `start` on. Note it as damage if they end early."""
+        """Decode frames, from the key frame before `start` on. If they end early, note it as damage."""
         container, video, decoder = self._open()
         with container:
             if start is not None:
@@ -253,17 +256,17 @@ class VideoReader:
     def _end_of(
         self, pictures: Pictures, container: InputContainer, video: VideoStream, damage: Damage, *, is_all: bool
     ) -> None:
-        """Note what is missing after the last picture. `is_all`: pictures were read from the first one on."""
+        """Note the missing part after the last picture. `is_all` is True if the first picture was read, too."""
         clock = pictures.continuity
         if is_all and not clock.joints:
             end = missing_end(container, video, packets=pictures.packets, reached=clock.reached, picture=clock.picture)
             breaks_off = bool(end) or not container.duration
             damage.end_early(end or self._missing(pictures), after=pictures.count, breaks_off=breaks_off)
         if clock.joints:
-            self.duration = None  # the file's duration counts with the clock that jumped
+            self.duration = None  # the file's duration is wrong if its clock jumps
 
     def _missing(self, pictures: Pictures) -> str:
-        """Return in words what is missing of the file, found by its size; "" for nothing."""
+        """Describe the missing part of the file by its size; "" if nothing is missing."""
         size = self.path.stat().st_size
         return missing_size(self.path) or missing_frame(self._kinds, count=size, reached=pictures.reached)
 
@@ -275,7 +278,7 @@ class VideoReader:
         turned = not np.array_equal(orientation(picture), np.eye(2))
         image = upright(decode_rgb(picture, self.colour, is_deep=self.bits > 8), picture)
         if image.shape[:2] != self.size:
-            raise ValueError("the next one is turned another way")
+            raise ValueError("the next one has another orientation")
         native = None if turned else picture
         alpha = upright(decode_alpha(picture, is_deep=self.bits > 8), picture) if self.has_alpha else None
         return Frame(image, time, f"{self.path} {name}", native, decoded.lasts, decoded.is_after_gap, alpha)

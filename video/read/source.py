@@ -35,16 +35,16 @@ def open_reader(
     by_field: bool = False,
     keeps_alpha: bool = False,
 ) -> VideoReader | ImageReader | WebpReader:
-    """Return a reader of a video (`-`: of standard input), of an image folder, of a pattern as "frames/*.png", or of
-    images.
+    """Open the reader of an input.
 
     Args:
-        rate: frames per second of images; a video has its own.
-        is_interlaced, by_field: for videos, see `VideoReader`.
-        keeps_alpha: give frames their alpha, if the input has some.
+        inputs: a video ("-" is standard input), a folder of images, a pattern such as "frames/*.png", or images.
+        rate: frames per second of images. A video has its own.
+        is_interlaced, by_field: options for videos, see `VideoReader`.
+        keeps_alpha: True to read alpha, too, if the input has an alpha channel.
     Raises:
-        FileNotFoundError: nothing is at a path, which is named.
-        ValueError: one image alone, a folder or a video beside something else, or an input that cannot be read.
+        FileNotFoundError: a path does not exist; the message names it.
+        ValueError: the input is a single image, a folder or a video beside other inputs, or cannot be read.
     """
     if is_pipe(inputs[0]):
         return PipeReader(PipeIn(), is_interlaced=is_interlaced, by_field=by_field, keeps_alpha=keeps_alpha)
@@ -88,7 +88,7 @@ def _existing(path: Path) -> Path:
 
 
 def is_still(path: Path) -> bool:
-    """Return True for an image, by its name or, if that does not tell, by its content."""
+    """Return True for a still image, by its suffix or by its content."""
     return is_image(path) or _count_pictures(path) == 1
 
 
@@ -97,7 +97,7 @@ def _is_animated(path: Path) -> bool:
 
 
 def _count_pictures(path: Path) -> int:
-    """Return how many pictures Pillow finds in a file; 0 if Pillow does not read it."""
+    """Return the number of pictures that Pillow finds in a file; 0 if Pillow cannot read it."""
     try:
         with Image.open(path) as image:
             return getattr(image, "n_frames", 1)
@@ -116,16 +116,17 @@ class Reader(Protocol):
     has_places: bool
 
     def frames(self, *, start: Fraction | None = None) -> Iterator[Frame]:
-        """Read frames in the order of their times; `start`: from then on, if the reader `has_places`."""
+        """Read frames in the order of their times; from `start` seconds on, if the reader `has_places`."""
 
 
 class Source:
-    """The frames of a reader that are used: those in a range of times, up to damage.
+    """The part of a reader's frames that is used: those in a range of times, up to damage.
 
-    Attributes, known after the last frame:
-        damage: what is wrong with the input; None for nothing.
-        start, end: times at which the first frame begins and the last one ends.
-        is_whole: the frames go on to the end of the input.
+    Attributes, which are known after the last frame:
+        damage: description of the input's damage; None if there is none.
+        start: time at which the first frame begins, in seconds.
+        end: time at which the last frame ends, in seconds.
+        is_whole: True if the frames continue to the end of the input.
     """
 
     def __init__(
@@ -134,8 +135,9 @@ class Source:
         """Choose a part of the frames.
 
         Args:
-            start, end: use the frames from this time on, and before that one.
-            loops: the first frame comes again when the last one ends, so that frames between both can be made.
+            reader: reader of the input.
+            start, end: use the frames from `start` on and before `end`, in seconds.
+            loops: True to repeat the first frame after the last one, so that frames between them can be made.
         """
         self.reader, self._from, self._end, self._loops = reader, start, end, loops
         self._next: Fraction | None = None  # time of the first frame left out
@@ -143,13 +145,13 @@ class Source:
         self.damage: str | None = None
         self.start = self.end = Fraction(0)
         self.is_whole = end is None and not loops
-        self._lost_until: Fraction | None = None  # pictures that cannot be decoded, at the end
+        self._lost_until: Fraction | None = None  # end of pictures at the end that cannot be decoded
 
     def frames(self) -> Iterator[Frame]:
         """Read the frames, up to damage if there is any after the first two.
 
         Raises:
-            ValueError: damage before that, or no frame from `start` on.
+            ValueError: there is damage before that, or no frame from `start` on.
         """
         first, last, longest = None, Fraction(0), Fraction(0)
         for frame in self._known():
@@ -200,20 +202,21 @@ class Source:
 
     @property
     def total(self) -> int | None:
-        """Return the expected number of frames; None if the file does not say."""
+        """The expected number of frames; None if the file does not say."""
         total, rate = self.reader.total, self.reader.rate
         if total and self._end is not None:
             total = min(total, math.ceil(self._end * rate))
         return total and max(0, total - math.ceil((self._from or 0) * rate))
 
     def until(self, last: Fraction, longest: Fraction) -> Fraction:
-        """Return when the frame at `last` ends.
+        """Return the time at which the last frame ends.
 
-        It ends when the file says so, if that can be believed, else after one period. If it is the first frame
-        again, it ends at once.
+        It is the time that the file gives if that is credible, else one period later. If the last frame is the first
+        one again, it ends at once.
 
         Args:
-            longest: the longest time between two frames, in seconds.
+            last: time of the last frame, in seconds.
+            longest: longest time between two frames, in seconds.
         """
         self.end = last if self._loops else self._ends(last, longest)
         return self.end
@@ -228,11 +231,10 @@ class Source:
         return end if self._end is None else min(end, max(self._end, last + min(lasts, longest)))
 
     def _lasts(self, last: Fraction, longest: Fraction) -> Fraction | None:
-        """Return how long the last frame is shown, as the file says of its picture or of this frame; None for
-        nothing usable.
+        """Return the seconds for which the last frame is shown, by the duration of the file or of the frame.
 
-        The file's word is more exact. If the file has other streams, it is taken only for a usual time: sound may
-        last longer than the picture.
+        The duration of the file is more exact. If the file has other streams, it is used only for a usual time, because
+        sound may last longer than the picture. The result is None if neither is usable.
         """
         usual = 2 * longest
         rest = (self.reader.duration or last) - last

@@ -16,27 +16,33 @@ from av.video.stream import VideoStream
 
 logger = logging.getLogger("waveletvfi")
 
-LONGEST = 600  # seconds: a later next frame is a damaged time, not a still picture
+LONGEST = 600  # most seconds from one frame to the next; a longer time is damage, not a still picture
 
 MOVING = {"gif", "apng"}  # FFmpeg's names of their containers
-SHORT = Fraction(1, 100)  # seconds: all browsers take such a short time, or none, for a mistake
-USUAL = Fraction(1, 10)  # seconds that they show such a frame instead
+SHORT = Fraction(1, 100)  # seconds; browsers take this time, or a shorter one, for a mistake
+USUAL = Fraction(1, 10)  # seconds for which browsers show such a frame instead
 
 HEAD = 8  # bytes of a chunk before its packet
 
 
 class Clock:
-    """Times of frames. Where the file rounds them to its coarser unit, they are put exactly on the grid of the
-    nominal rate."""
+    """The times of frames. If the file rounds them to a coarser unit, they are put on the grid of the nominal rate."""
 
     def __init__(self, rate: Fraction, unit: Fraction, path: Path, *, first: Fraction | None = None):
-        """Set up a clock. `first`: time of the file's first frame, if the ticks begin later (after a seek)."""
+        """Set up a clock.
+
+        Args:
+            rate: nominal frames per second.
+            unit: unit of the file's times, in seconds.
+            path: path of the file for messages.
+            first: time of the file's first frame, if the ticks begin later (after a seek).
+        """
         self._rate, self._unit, self._path, self._first = rate, unit, path, first
         self._last: Fraction | None = None
         self._is_steady = True
 
     def tick(self, time: Fraction | None) -> Fraction:
-        """Return the time of the next frame. `time`: what the file says, None for nothing."""
+        """Return the time of the next frame. `time` is that of the file; None if it gives none."""
         if self._first is None:
             self._first = self._last = time if time is not None and abs(time) <= LONGEST else Fraction(0)
             return self._first
@@ -58,12 +64,15 @@ class Clock:
 
 
 def shown_for(seconds: Fraction) -> Fraction:
-    """Return the seconds for which a browser shows a frame whose file says `seconds`."""
+    """Return the seconds for which a browser shows a frame that should last `seconds`."""
     return USUAL if seconds <= SHORT else seconds
 
 
 class Delays:
-    """Moves the packets of a GIF or APNG to the times at which browsers show them; leaves other packets alone."""
+    """A clock that moves the packets of a GIF or APNG to the times at which browsers show them.
+
+    Packets of other files are left as they are.
+    """
 
     def __init__(self, container: InputContainer):
         self._is_moving = container.format.name in MOVING
@@ -82,10 +91,11 @@ class Delays:
 
 
 def find_delays(container: InputContainer, rate: Fraction) -> tuple[Fraction, Fraction, int] | None:
-    """Read a GIF or APNG to its end. Return its usual frames per second, its seconds and its frames; None for other
-    files.
+    """Read a GIF or APNG to its end, and find the times at which browsers show it.
 
-    The rate is `rate` unless browsers show frames more slowly than the file says.
+    Returns:
+        Frames per second, duration in seconds, and number of frames; None for other files. The rate is `rate` unless
+        browsers show frames more slowly than the file says.
     """
     if container.format.name not in MOVING:
         return None
@@ -100,7 +110,7 @@ def find_delays(container: InputContainer, rate: Fraction) -> tuple[Fraction, Fr
 
 
 def packet_order(container: InputContainer, video: VideoStream) -> dict[int, int]:
-    """Return the number of each packet in the index of an AVI by its position; empty if there is no index."""
+    """Return the number of each packet in the index of an AVI, by its position; empty if there is no index."""
     if container.format.name != "avi":
         return {}
     places = [entry.pos + HEAD for entry in video.index_entries if entry.size]
@@ -108,9 +118,9 @@ def packet_order(container: InputContainer, video: VideoStream) -> dict[int, int
 
 
 class Indexed:
-    """Times of AVI's packets from its index, if there is one.
+    """The times of an AVI's packets from its index, if there is one.
 
-    The demuxer counts packets, and counts wrongly where some cannot be read.
+    The demuxer counts packets instead, and counts wrongly if some cannot be read.
     """
 
     def __init__(self, container: InputContainer):

@@ -1,4 +1,4 @@
-"""Read animated WebP through Pillow, as FFmpeg does not read it."""
+"""Read animated WebP with Pillow, because FFmpeg does not read it."""
 
 import io
 import os
@@ -15,13 +15,13 @@ from .damage import DamagedVideo
 from .times import shown_for
 
 MILLISECOND = Fraction(1, 1000)  # the unit of WebP's times
-HEAD, DURATION = 8, 12  # bytes of a chunk's head; where a frame's chunk has its duration
-FRAME = b"ANMF"  # such a chunk
-FLAGS, ALPHA = 20, 0x10  # the byte of an animated file that says what it holds, and its bit for alpha
+HEAD, DURATION = 8, 12  # bytes of a chunk's head; place of the duration in a frame's chunk
+FRAME = b"ANMF"  # name of a frame's chunk
+FLAGS, ALPHA = 20, 0x10  # place of the flags of an animated file, and the flag for alpha
 
 
 class WebpReader:
-    """The frames of an animated WebP, shown as long as browsers show them. Attributes as in `VideoReader`."""
+    """A reader of an animated WebP. Frames last as long as browsers show them. Attributes: see `VideoReader`."""
 
     colour = None
     aspect = None
@@ -31,7 +31,7 @@ class WebpReader:
     is_duration_own = has_places = True
 
     def __init__(self, path: str | os.PathLike, *, keeps_alpha: bool = False):
-        """Open an animated WebP, see `is_animated_webp`. With `keeps_alpha`, read alpha, too, if it has some.
+        """Open an animated WebP, see `is_animated_webp`. With `keeps_alpha`, read alpha, too, if there is any.
 
         Raises:
             ValueError: the first frame cannot be decoded.
@@ -48,7 +48,7 @@ class WebpReader:
         """Read the frames, or those at or after `start` seconds.
 
         Raises:
-            DamagedVideo: the file ends too early or is damaged; says after which frame.
+            DamagedVideo: the file ends too early or is damaged. The message says after which frame.
         """
         count, time, last = 0, Fraction(0), None
         content, missing = whole_chunks(self.path.read_bytes())
@@ -75,13 +75,12 @@ class WebpReader:
 
 
 def is_animated_webp(path: Path) -> bool:
-    """Return True if a file is a WebP of more than one frame."""
+    """Return True if a file is a WebP with more than one frame."""
     return len(durations(path.read_bytes())) > 1
 
 
 def durations(content: bytes) -> list[Fraction]:
-    """Return for how many seconds each frame of an animated WebP is to be shown, as the file says; empty for another
-    file.
+    """Return the duration of each frame of an animated WebP in seconds; an empty list for another file.
 
     A frame that is cut off does not count.
     """
@@ -93,7 +92,7 @@ def durations(content: bytes) -> list[Fraction]:
 
 
 def whole_chunks(content: bytes) -> tuple[bytes, int]:
-    """Return a WebP without its last chunk if that is cut off, and how many bytes are missing."""
+    """Return a WebP without its last chunk if that is cut off, and the number of missing bytes."""
     declared = HEAD + int.from_bytes(content[4:HEAD], "little")
     missing = declared - len(content)
     if missing <= 0:
@@ -103,7 +102,7 @@ def whole_chunks(content: bytes) -> tuple[bytes, int]:
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Give the kind of every chunk, and where its content begins and ends."""
+    """Yield the kind of every chunk, and the places at which its content begins and ends."""
     place = HEAD + 4 if content[:4] == b"RIFF" and content[HEAD : HEAD + 4] == b"WEBP" else len(content)
     while place + HEAD <= len(content):
         size = int.from_bytes(content[place + 4 : place + HEAD], "little")

@@ -1,1 +1,1 @@
-"""Render frames: run the network between two frames, here or in worker processes, and count what it costs."""
+"""Render frames: run the network between two frames, here or in worker processes, and count its cost."""

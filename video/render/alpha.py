@@ -1,11 +1,11 @@
 """Make transparent frames: the network sees them over black and over white, and the difference gives their alpha.
 
-Over black, a frame is its premultiplied colour: transparent places are black, so no colour can bleed from them.
-The alpha of a made frame is 1 minus (the frame over white minus the frame over black). This way came closest to the
-truth on moving discs whose middle frame is known: textured, white, grey, and black as a shadow; 6, 12 and 20 pixels a
-frame; `checkpoints/waveletvfi_small.pth` with ratio 0; mean PSNR in dB:
+Over black, a frame is its premultiplied colour. Transparent places are black, so their colour cannot bleed. The alpha
+of a made frame is 1 minus (the frame over white minus the frame over black). This method came closest to the truth on
+moving discs whose middle frame is known. They were textured, white, grey, and black like a shadow, and moved by 6, 12
+and 20 pixels per frame. Mean PSNR in dB with `checkpoints/waveletvfi_small.pth` and ratio 0:
 
-    way                                                  alpha   picture over a checkerboard
+    method                                               alpha   picture over a checkerboard
     over black and over white, as computed here          49.8    54.6
     the same without `SLACK`                             48.6    53.6
     colour over black, and the network on alpha itself   48.1    52.5
@@ -26,14 +26,15 @@ from utils import image_to_tensor, tensor_to_image
 from ..frame import Frame
 from .network import Call, Network, together
 
-SLACK = 2 / 255  # the network's two frames may differ by so much by chance: within it, alpha is 0 or 1
+SLACK = 2 / 255  # random difference of the network's two frames; alpha this close to 0 or 1 becomes 0 or 1
 
 
 class Layers(NamedTuple):
     """A transparent picture, in [0, 1].
 
-    black, white: (1, 3, H, W), the picture over these colours.
-    alpha: (1, 1, H, W).
+    black: (1, 3, H, W), the picture over black.
+    white: (1, 3, H, W), the picture over white.
+    alpha: (1, 1, H, W); 1 is opaque.
     """
 
     black: Tensor
@@ -41,11 +42,11 @@ class Layers(NamedTuple):
     alpha: Tensor
 
 
-Picture = Tensor | Layers  # (1, 3, H, W) where there is no alpha
+Picture = Tensor | Layers  # a picture without alpha is (1, 3, H, W)
 
 
 def seen(frame: Frame) -> Tensor:
-    """Return a frame (1, 3, H, W) as the network sees it first: over black where it is transparent."""
+    """Return a frame as a tensor (1, 3, H, W) in [0, 1]; a transparent one over black."""
     image = image_to_tensor(frame.image)
     return image if frame.alpha is None else image * image_to_tensor(frame.alpha[..., None])
 
@@ -60,7 +61,7 @@ def to_picture(frame: Frame, network: Network) -> Picture:
 
 
 def to_images(picture: Picture, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the parts of a `Frame`: (H, W, 3) straight colour, and (H, W) alpha, None if there is none."""
+    """Return the arrays of a `Frame`: (H, W, 3) straight colour, and (H, W) alpha or None."""
     if isinstance(picture, Tensor):
         return tensor_to_image(picture, dtype), None
     alpha = tensor_to_image(picture.alpha.expand(-1, 3, -1, -1), dtype)[..., 0].copy()
@@ -71,7 +72,7 @@ def to_images(picture: Picture, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray
 
 
 def between(network: Network, img0: Picture, img1: Picture, t: float = 0.5) -> tuple[Picture, Call]:
-    """Make the picture at time t of two, see `Network.between`. Equal alpha is copied, at half the cost."""
+    """Make the picture at time t between two, see `Network.between`. Equal alpha is copied, which halves the cost."""
     if isinstance(img0, Tensor) or isinstance(img1, Tensor):
         return network.between(img0, img1, t)
     black, call = network.between(img0.black, img1.black, t)
@@ -83,9 +84,9 @@ def between(network: Network, img0: Picture, img1: Picture, t: float = 0.5) -> t
 
 
 def fill(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Return (H, W, 3) with colours from nearby where alpha, (H, W), is 0.
+    """Replace the invisible colours of an image (H, W, 3), where alpha (H, W) is 0, by colours from nearby.
 
-    Codecs mix the colours of neighbours, so invisible colours would show at the edges.
+    Codecs mix the colours of neighbours, so invisible colours would show at edges.
     """
     if alpha.all():
         return image
@@ -102,7 +103,7 @@ def _difference(black: Tensor, white: Tensor) -> Tensor:
 def _spread(premultiplied: Tensor, alpha: Tensor) -> Tensor:
     """Return the straight colour (1, 3, H, W).
 
-    Where alpha is 0, it is the colour of the same place at the nearest half, quarter, ... of the size that has one.
+    Where alpha is 0, it is taken from the same place at 1/2, 1/4, ... of the size, the largest one that has a colour.
     """
     if min(alpha.shape[-2:]) == 0 or alpha.max() == 0:
         return torch.zeros_like(premultiplied)

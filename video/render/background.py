@@ -1,4 +1,4 @@
-"""Decode and encode beside the network, in threads with short queues whose errors are raised in this one."""
+"""Decode and encode in threads while the network runs. Queues are short; errors are raised in the calling thread."""
 
 import contextlib
 import queue
@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-SIZE = 3  # items that wait, at most
-PAUSE = 0.1  # seconds between checks that the other side is still there
+SIZE = 3  # most items in a queue
+PAUSE = 0.1  # seconds between checks that the other thread still runs
 END = object()
 
 
 def ahead(items: Iterable[T], size: int = SIZE, *, let_go: Callable[[], None] = lambda: None) -> Iterator[T]:
-    """Give the same items, made in a thread of their own, up to `size` ahead. Its errors are raised here.
+    """Yield the same items, but make them in a thread, up to `size` ahead. Errors of the thread are raised here.
 
     Args:
-        let_go: wakes that thread if it waits for another program; called when no more items are wanted.
+        items: the items.
+        size: most items in the queue.
+        let_go: wakes the thread if it waits for another program. It is called when no more items are needed.
     """
     waiting: queue.Queue = queue.Queue(size)
     stop = threading.Event()
@@ -48,10 +50,10 @@ def ahead(items: Iterable[T], size: int = SIZE, *, let_go: Callable[[], None] = 
 
 
 class Behind(Generic[T]):
-    """Hands items to `consume` in a thread of its own.
+    """A queue whose items are handed to `consume` in a thread.
 
-    At the end of a `with` block, it waits for the last item. Errors of `consume` are raised by the next `put`, or
-    there.
+    At the end of a `with` block, it waits for the last item. Errors of `consume` are raised by the next `put`, or at
+    the end of the block.
     """
 
     def __init__(self, consume: Callable[[T], None], size: int = SIZE):

@@ -9,19 +9,21 @@ from pathlib import Path
 import torch
 
 # Peak memory of a process that made 640x272 to 1280x720 frames with the networks `small` and `base`, rounded up.
-PROCESS, PER_PIXEL = 500 * 2**20, 1000  # bytes: of PyTorch and the weights; of each pixel of a frame
-SHARE = Fraction(3, 4)  # of the memory that is available
-# A worker starts in about 3 s, in which the network makes so many pixels. A worker has to make more to pay off.
-LEAST = 8_000_000  # pixels of frames between, per worker
-UNKNOWN = 60  # seconds that a video is assumed to last if it does not say
+PROCESS, PER_PIXEL = 500 * 2**20, 1000  # bytes for PyTorch and the weights, and bytes per pixel of a frame
+SHARE = Fraction(3, 4)  # part of the available memory that workers may use
+LEAST = 8_000_000  # pixels that the network makes in about 3 s, which a worker takes to start; fewer do not pay off
+UNKNOWN = 60  # assumed seconds of a video that does not give its duration
 
 
 @contextlib.contextmanager
 def steady_threads(device: torch.device | str, threads: int | None) -> Iterator[None]:
-    """Let PyTorch compute with `threads` threads on a CPU meanwhile; default: 1.
+    """Let PyTorch use `threads` threads on a CPU inside the block. Default: 1.
 
-    Sums of another number of threads differ in their last bits. So would the frames on another machine, or beside other
-    processes. Raises ValueError for fewer than one.
+    The last bits of sums depend on the number of threads. With a fixed number, frames do not depend on the machine or
+    on other processes.
+
+    Raises:
+        ValueError: there are fewer than one.
     """
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1, got {threads}")
@@ -37,7 +39,7 @@ def steady_threads(device: torch.device | str, threads: int | None) -> Iterator[
 
 
 def choose_workers(frames: int | None, size: tuple[int, int], *, tile: int | None = None, rate: Fraction) -> int:
-    """Return how many processes are worth starting on this machine's CPU; 1: none besides the first.
+    """Return the number of processes that pay off on this machine's CPU; 1 stands for the first one alone.
 
     Args:
         frames: number of frames to make; None if unknown.
@@ -55,7 +57,7 @@ def choose_workers(frames: int | None, size: tuple[int, int], *, tile: int | Non
 
 
 def count_cores() -> int:
-    """Return how many processor cores this process may use, also in a container."""
+    """Return the number of processor cores that this process may use, also in a container."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota, _, period = (_read("/sys/fs/cgroup/cpu.max") or "max").partition(" ")
     return max(1, min(cores, int(quota) // int(period))) if quota.isdecimal() and period.isdecimal() else cores

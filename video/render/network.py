@@ -1,5 +1,7 @@
-"""Make the frame between two: by the network where something moves, by copies or a mix elsewhere, in tiles if memory
-is short."""
+"""Make the frame between two: by the network where something moves, by copies or a mix elsewhere.
+
+Use tiles to save memory.
+"""
 
 import weakref
 from hashlib import sha256
@@ -24,23 +26,25 @@ Part = tuple[slice, slice]  # rows, columns
 class Model(Protocol):
     """The part of a network that is needed: it makes the middle frame of two (1, 3, H, W) in [0, 1].
 
-    Some attributes are optional. A model with a `config` that says `any_time` is asked for other times, too, by t=. One
-    with `interpolate_details`, as `models.WaveletVFI` has it, also says what its frames cost. One without
-    `state_dict` may have a `fingerprint`: a string that identifies its weights when a conversion is resumed.
+    Some attributes are optional:
+
+    - `config.any_time`: if it is true, frames at other times are made, too, with the argument t.
+    - `interpolate_details`: as in `models.WaveletVFI`; it also reports the cost of a frame.
+    - `fingerprint`: a string that identifies the weights of a model without `state_dict` when a conversion is resumed.
     """
 
     def interpolate(self, img0: Tensor, img1: Tensor, **options: float | None) -> Tensor:
-        """Return the middle frame. Options: `ratio` and `budget`, if one is given."""
+        """Return the middle frame. The options are `ratio` or `budget`, if one is given, and t."""
 
 
 class Call(NamedTuple):
-    """The cost of one middle frame. None: the model does not say.
+    """The cost of one middle frame. A field is None if the model does not report it.
 
-    cost: fraction of the dense operations of the sparse convolutions.
-    ratio: the threshold ratio.
-    executed: 10^9 multiply-accumulates that were computed.
-    dense: 10^9 multiply-accumulates of the same frame if everything were computed.
-    calls: how often the network was called for it; 0 if nothing moves.
+    cost: multiply-accumulates of the sparse convolutions, as a fraction of the dense ones.
+    ratio: threshold ratio.
+    executed: multiply-accumulates that were computed, in units of 10^9.
+    dense: multiply-accumulates of the same frame if everything were computed, in units of 10^9.
+    calls: number of calls of the network for this frame; 0 if nothing moves.
     """
 
     cost: float | None = None
@@ -60,10 +64,12 @@ def together(call: Call, other: Call) -> Call:
 
 
 class Network:
-    """A model with its options: makes the frame between two, and says what it cost.
+    """A model with its options. It makes the frame between two, and reports its cost.
 
-    any_time: frames are made at any time, not in the middle alone.
-    settings: all arguments but the model, to set up the same network elsewhere.
+    Attributes:
+        any_time: True if frames can be made at any time, not in the middle alone.
+        device: device of the model.
+        settings: all arguments except the model, to set up the same network in another process.
     """
 
     def __init__(
@@ -76,13 +82,17 @@ class Network:
         tile: int | None = None,
         ensemble: bool = False,
     ):
-        """Args:
-            ratio: threshold ratio. budget: the largest cost, instead. Neither: the network chooses for each pair.
-            device: the device of `model`.
-            tile: compute frames in overlapping squares of this many pixels, see `render/tiles.py`.
+        """Set up a network.
+
+        Args:
+            model: the network, in evaluation mode.
+            ratio: threshold ratio. Default: the network chooses one for each pair.
+            budget: largest cost, 1 being dense, instead of a ratio.
+            device: device of `model`.
+            tile: compute frames in overlapping squares with sides of this many pixels, see `render/tiles.py`.
             ensemble: average each frame with that of the reversed, mirrored pair, see `models/ensemble.py`.
         Raises:
-            ValueError: tiles that are too small.
+            ValueError: the tiles are too small.
         """
         if tile is not None and tile < SMALLEST:
             raise ValueError(f"tiles need at least {SMALLEST} pixels, got {tile}")
@@ -92,20 +102,23 @@ class Network:
         self.any_time = bool(getattr(getattr(model, "config", None), "any_time", False))
         self._options = {"ratio": ratio} if budget is None else {"budget": budget}
         self._dense_of: dict[tuple[int, int], float] = {}
-        # By frame, as long as it exists: the part of it that was computed, its context features, and MP-Net's features
-        # of it and the frame after it, as (that frame, features).
+        # For each frame, as long as it exists: the part of it that was computed, its context features, and MP-Net's
+        # features of it and the next frame, as (next frame, features).
         self._features = WeakIdKeyDictionary()
         self._mirrored = WeakIdKeyDictionary()  # by frame: the same flipped, of an ensemble
 
     def between(self, img0: Tensor, img1: Tensor, t: float = 0.5) -> tuple[Tensor, Call]:
-        """Make the frame at time t, 0 < t < 1, of two (1, 3, H, W) in [0, 1]; other times than 1/2 need `any_time`.
+        """Make the frame at time t between two, and return it with its cost.
 
         Equal frames are copied, and two in which nothing moves are mixed, see `render/fades.py`. A border of
-        one-coloured rows or columns that both share, such as a letterbox, stays as it is, and costs nothing. Features
-        of a frame that belongs to several pairs are computed once, so do not change a frame in place.
+        one-coloured rows or columns that both frames share, such as a letterbox, is copied, too, and costs nothing.
+        Features of a frame that belongs to several pairs are computed once, so do not change a frame in place.
 
+        Args:
+            img0, img1: (1, 3, H, W) in [0, 1].
+            t: time of the frame, 0 < t < 1. Other times than 1/2 need `any_time`.
         Raises:
-            ValueError: not enough memory.
+            ValueError: there is not enough memory.
         """
         height, width = img0.shape[-2:]
         if torch.equal(img0, img1):
@@ -144,7 +157,7 @@ class Network:
         return imgt, call
 
     def fingerprint(self) -> str:
-        """Return a text that differs for networks that make other frames: weights, precision, ways to compute."""
+        """Return a text that identifies the frames that a network makes, by weights, device, method and passes."""
         model, digest = self._model, sha256()
         for name, value in model.state_dict().items() if hasattr(model, "state_dict") else ():
             digest.update(name.encode())
@@ -169,7 +182,7 @@ class Network:
         crops = (image[..., part[0], part[1]] for image in (img0, img1))
         try:
             made = in_tiles(run, *crops, self._tile) if self._tile else run(*crops)
-        except RuntimeError as error:  # torch.OutOfMemoryError is one; on CPUs, only the text tells
+        except RuntimeError as error:  # torch.OutOfMemoryError is one; on CPUs, only the text shows it
             if "memory" not in str(error):
                 raise
             height, width = (side.stop - side.start for side in part)
@@ -181,7 +194,7 @@ class Network:
         return made, Call(sum(costs) / len(costs), sum(ratios) / len(ratios), sum(executed))
 
     def _recall(self, img0: Tensor, img1: Tensor, part: Part) -> Known:
-        """Return what has been computed of this part of the frames, in this pair or in others."""
+        """Return the features of this part of the frames that this pair or other pairs have computed."""
         empty = (None, None, None)
         (place0, features0, behind), (place1, features1, _) = (self._features.get(i, empty) for i in (img0, img1))
         pair = behind[1] if behind and place0 == part and behind[0]() is img1 else None
@@ -198,7 +211,7 @@ class Network:
         return output.frame, call, output.known if known else None
 
     def _dense(self, height: int, width: int) -> float | None:
-        """Return the 10^9 operations of a frame of which everything is computed."""
+        """Return the operations of a frame if everything is computed, in units of 10^9; None if unknown."""
         if not isinstance(self._model, WaveletVFI):
             return None
         size = height, width
@@ -208,27 +221,27 @@ class Network:
 
 
 def tells_costs(model: Model) -> bool:
-    """Return True if a model says what its frames cost."""
+    """Return True if a model reports the cost of its frames."""
     return hasattr(model, "interpolate_details")
 
 
 def find_inside(img0: Tensor, img1: Tensor) -> tuple[int, int, int, int]:
     """Return top, bottom, left and right (ends excluded) of two different (1, 3, H, W) without their common border.
 
-    The border is made of the outer rows, and the outer columns, that are of one colour and the same in both frames.
+    The border consists of the outer rows and columns that have one colour and are the same in both frames.
     """
     (top, bottom), (left, right) = _inner(img0[0], img1[0]), _inner(img0[0].mT, img1[0].mT)
     return top, bottom, left, right
 
 
 def _inner(image0: Tensor, image1: Tensor) -> tuple[int, int]:
-    """Return the first row of two different (3, rows, columns) that is not border, and the row after the last one."""
+    """Return the first row of two different (3, rows, columns) inside the border, and the row after the last one."""
     before, after = (_count_border(image0, image1, from_end=from_end) for from_end in (False, True))
     return before, image0.shape[1] - after
 
 
 def _count_border(image0: Tensor, image1: Tensor, *, from_end: bool) -> int:
-    """Count the rows of border in two different (3, rows, columns), from the first row on or from the last one."""
+    """Count the border rows of two different (3, rows, columns), from the first row on or from the last one."""
     rows, count, size = image0.shape[1], 0, 1
     while True:
         size = min(size, rows - count)
@@ -237,4 +250,4 @@ def _count_border(image0: Tensor, image1: Tensor, *, from_end: bool) -> int:
         is_border = ((part0 == part1) & (part0 == part0[..., :1])).all(2).all(0).tolist()
         if not all(is_border):
             return count + (is_border[::-1] if from_end else is_border).index(False)
-        count, size = count + size, 2 * size  # most frames have no border: one row tells
+        count, size = count + size, 2 * size  # most frames have no border, which one row shows

@@ -1,4 +1,8 @@
-"""Turn the plan into frames: copy source frames, and make those between, at their times or by halving."""
+"""Make the planned frames: copy source frames, and make those between them, at their times or by halving.
+
+A network that makes frames at any time makes each frame by one call. A network that makes the middle frame alone halves
+the time between two frames again and again.
+"""
 
 import contextlib
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -17,23 +21,28 @@ from .network import Call, Model, Network
 
 
 class Step(NamedTuple):
-    """A span with the places, 0 to 1 between its two frames, at which its slots' frames are made."""
+    """A span, and the places at which the frames of its slots are made.
+
+    span: the span of the plan.
+    places: place of each slot between the two frames of the span, 0 to 1.
+    """
 
     span: Span
     places: list[Fraction]
 
     @property
     def wanted(self) -> list[Fraction]:
-        """Return the places at which a frame has to be made, in order; source frames are copied."""
+        """The places at which frames must be made, in order. At places 0 and 1, source frames are copied."""
         return sorted(set(self.places) - {0, 1})
 
 
 class Between(NamedTuple):
     """A frame that was made.
 
-    place: 0 to 1 between its two frames.
-    image, alpha: as in a `Frame`.
-    calls: cost of it, and of the frames made on the way to it.
+    place: place between its two frames, 0 to 1.
+    image: (H, W, 3), as in a `Frame`.
+    alpha: (H, W) or None, as in a `Frame`.
+    calls: cost of this frame, and of the frames that were made on the way to it.
     """
 
     place: Fraction
@@ -49,8 +58,9 @@ class Made(NamedTuple):
     """One frame of the output.
 
     frame: the picture, with its time in the output.
-    slot, span: its place in the plan.
-    calls: cost of the middle frames that were computed for it, and for those after it.
+    slot: slot of the frame in the plan.
+    span: span of the slot.
+    calls: cost of the middle frames that were computed for this frame, and for later ones.
     """
 
     frame: Frame
@@ -69,17 +79,20 @@ def interpolate_frames(
     device: torch.device | str = "cpu",
     threshold: float = SCENE_THRESHOLD,
 ) -> Iterator[Frame]:
-    """Interpolate frames in memory; `video.convert` does it with files. Ends with the last of `frames`.
+    """Interpolate frames in memory. `video.convert` does it with files. The last frame is that of `frames`.
 
-    Holds a few given frames and one per halving, however long `frames` is. If frames have alpha, so do those made.
+    A few frames and one per halving are kept in memory, however long `frames` is. If the frames have alpha, so do the
+    made ones.
 
     Args:
-        multiplier: how many times as many frames.
+        frames: frames in the order of their times, of one size.
+        model: the network, in evaluation mode, on `device`.
+        multiplier: number of output frames per input frame.
         ratio, budget, device: as in `Network`.
-        threshold: threshold of cuts, which are held, see `schedule/scenes.py`.
+        threshold: threshold of cuts, at which frames are held, see `schedule/scenes.py`.
     Raises:
-        ValueError: a multiplier below 1. While iterating: fewer than two frames, sizes that change, a middle frame
-            that is not finite or needs more memory than there is.
+        ValueError: the multiplier is below 1. While iterating: there are fewer than two frames, sizes differ, or a
+            middle frame is not finite or needs too much memory.
     """
     timeline = Timeline(multiplier=multiplier)
     network = Network(model, ratio=ratio, budget=budget, device=device)
@@ -93,12 +106,14 @@ def interpolate_frames(
 def render(spans: Iterable[Span], network: Network, depth: int, way: Way | None = None) -> Iterator[Made]:
     """Make the frames of `spans`, each at its time between its two source frames.
 
-    A network that makes the middle alone halves again and again: each frame is made at the nearest of 2^depth
-        places. Middle frames on the way are made once for all frames of a span, and are not rounded before they are
-        halved again.
+    A network that makes the middle alone makes each frame at the nearest multiple of 1/2^depth. Middle frames on the
+    way are made once for all frames of a span, and are not rounded before they are halved again.
 
     Args:
-        way: makes the frames that each step wants, in order; default: `make_here`.
+        spans: spans of the plan.
+        network: the network with its options.
+        depth: depth of halving.
+        way: makes the frames of each step, in order. Default: `make_here`.
     """
     steps = None if network.any_time else 2**depth
     planned = (Step(span, _places(span, steps)) for span in spans)
@@ -108,7 +123,7 @@ def render(spans: Iterable[Span], network: Network, depth: int, way: Way | None 
 
 
 def _fill_slots(step: Step, found: Iterator[Between]) -> Iterator[Made]:
-    """Give the frames of a step's slots. `found`: the frames that it wants, in order."""
+    """Yield the frames of a step's slots. `found` yields the made frames in order."""
     span, done = step.span, None
     frame0, frame1 = span.frame0, span.frame1
     for slot, place in zip(span.slots, step.places, strict=True):
@@ -124,21 +139,21 @@ def _fill_slots(step: Step, found: Iterator[Between]) -> Iterator[Made]:
 
 
 def make_here(planned: Iterable[Step], network: Network) -> Generator[tuple[Step, Iterator[Between]], None, None]:
-    """Give each step with its frames, which this process makes when they are asked for."""
+    """Yield each step with its frames. This process makes them when they are read."""
     maker = Maker(network)
     for step in planned:
         yield step, maker.make(step.span.frame0, step.span.frame1, step.wanted)
 
 
 class Maker:
-    """Makes frames between two. Keeps the second one in the network's form, for the next two."""
+    """A maker of frames between two. It keeps the second one in the network's form for the next pair."""
 
     def __init__(self, network: Network):
         self._network = network
         self._last: tuple[Frame, Picture] | None = None
 
     def make(self, frame0: Frame, frame1: Frame | None, wanted: list[Fraction]) -> Iterator[Between]:
-        """Make the frames at the `wanted` places, in order; `frame1` may be None if there are none."""
+        """Make the frames at the `wanted` places, in order. `frame1` may be None if there are no places."""
         if not wanted:
             return
         last = self._last
@@ -152,7 +167,7 @@ class Maker:
 
 
 def _places(span: Span, steps: int | None) -> list[Fraction]:
-    """Return where each slot's frame is made. `steps`: as in `place_of`."""
+    """Return the place of each slot's frame. `steps` is as in `place_of`."""
     if span.frame1 is None or span.is_cut:
         return [Fraction(0)] * len(span.slots)
     return [place_of(slot.at, span.frame0.time, span.frame1.time, steps) for slot in span.slots]
@@ -161,11 +176,13 @@ def _places(span: Span, steps: int | None) -> list[Fraction]:
 def make_between(
     img0: Picture, img1: Picture, wanted: list[Fraction], network: Network, calls: list[Call]
 ) -> Iterator[tuple[Fraction, Picture]]:
-    """Make the wanted frames (place, frame) between img0, at 0, and img1, at 1, in order: see `render`.
+    """Yield the wanted frames (place, frame) between img0, at 0, and img1, at 1, in order, as described in `render`.
 
     Args:
-        wanted: places in order; multiples of some 1 / 2^depth for a network that makes the middle alone.
-        calls: takes the costs.
+        img0, img1: the two pictures.
+        wanted: places in order. For a network that makes the middle alone, they are multiples of 1 / 2^depth.
+        network: the network with its options.
+        calls: a list that the costs are appended to.
     """
     way = _at_times if network.any_time else _halve
     return way(img0, img1, wanted, network, calls)

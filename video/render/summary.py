@@ -1,4 +1,4 @@
-"""Count frames and costs, segment by segment and in all."""
+"""Count frames and costs, per segment and in total."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -13,10 +13,10 @@ from .pipeline import Made
 class Record:
     """The counts of one segment.
 
-    frames: frames in the output.
-    made: frames made by the network, or copied or mixed where nothing moves.
-    held: frames repeated, in cuts and at the end.
-    calls: for each middle frame, its time in the source and the fields of a `Call`.
+    frames: number of frames in the output.
+    made: number of frames that the network made, or that were copied or mixed because nothing moves.
+    held: number of frames that were repeated, at cuts and at the end.
+    calls: for each middle frame, its time in the source in seconds, and the fields of a `Call`.
     cuts: times in the source in seconds.
     """
 
@@ -39,7 +39,7 @@ class Record:
             self.cuts.append(float(span.frame1.time))
 
     def to_dict(self) -> dict:
-        """Return the record as JSON holds it."""
+        """Return the record as a dictionary for JSON."""
         return asdict(self)
 
 

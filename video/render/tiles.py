@@ -5,19 +5,20 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-SMALLEST = 128  # pixels
-OVERLAP = 8  # share of a tile; motion that crosses a border by more is not seen
-MULTIPLE = 16  # of tiles' sizes, as the network pads to it
+SMALLEST = 128  # smallest side of a tile in pixels
+OVERLAP = 8  # tiles overlap by 1/8 of their side; larger motion across a border is not seen
+MULTIPLE = 16  # sides of tiles are multiples of this, as the network would pad them otherwise
 
 
 def in_tiles(run: Callable[[Tensor, Tensor], Tensor], img0: Tensor, img1: Tensor, tile: int) -> Tensor:
     """Compute `run(img0, img1)` on overlapping rectangles whose sides are at most `tile` pixels.
 
     Args:
-        run: makes one (1, 3, h, w) of two.
+        run: makes a frame (1, 3, h, w) from two.
         img0, img1: (1, 3, H, W).
+        tile: largest side of a tile in pixels.
     Returns:
-        (1, 3, H, W): where tiles overlap, they are weighted by the distance from their borders.
+        (1, 3, H, W). Overlapping tiles are weighted by the distance from their borders.
     """
     height, width = img0.shape[-2:]
     if max(height, width) <= tile:

@@ -1,36 +1,61 @@
-"""Run the network in several processes on one machine: runs of pairs go out, and frames come back in their order.
+"""Run the network in several processes on one machine.
 
-Only the network runs there. Decoding, the plan and encoding stay in the first process, so all else is as without
-workers. The bytes are the same, too: each worker computes with as many threads as one process alone would.
+The first process decodes, plans and encodes. It sends runs, which are consecutive pairs of frames, to the workers, and
+takes the made frames in their order. The bytes are the same as without workers, because each worker computes with as
+many threads as one process alone. `Workers` is the side of the first process; `work` is the side of a worker.
 """
 
 import contextlib
 import multiprocessing
+import os
 import pickle
 import signal
+import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from fractions import Fraction
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, NamedTuple
+
+import torch
+
+from utils import keep_freed_memory
 
 from ..frame import Frame
 from .network import Network
-from .pipeline import Between, Step, Way
-from .worker import READY, Order, work
+from .pipeline import Between, Maker, Step, Way
 
-PAIRS, FRAMES = 4, 8  # of a run, at most; a single pair may need more frames
-AHEAD = 2  # runs per worker that may be waiting
+PAIRS, FRAMES = 4, 8  # most pairs of a run, and most frames to make; a single pair may need more frames
+AHEAD = 2  # most runs per worker that wait
 PATIENCE = 5  # seconds until a process that does not end is killed
+READY = "ready"  # the first message of a worker
 
 
 class LostWorkerError(OSError):
-    """A worker has ended before its work was done."""
+    """The error if a worker has ended before its work was done."""
+
+
+class Order(NamedTuple):
+    """One pair of frames to interpolate.
+
+    frame0: the frame before.
+    frame1: the frame after.
+    wanted: places between them, 0 to 1, see `Maker.make`.
+    """
+
+    frame0: Frame
+    frame1: Frame
+    wanted: list[Fraction]
 
 
 class Run:
-    """Consecutive steps for one worker, and the frames that it made of them, None before."""
+    """Consecutive steps for one worker, and the frames that it made for them.
+
+    steps: the steps.
+    made: frames of each step; None until the worker has answered.
+    """
 
     def __init__(self, steps: list[Step]):
         self.steps = steps
@@ -39,7 +64,7 @@ class Run:
             self.made = [[] for _ in steps]
 
     def orders(self) -> list[Order]:
-        """Return the orders for the worker. Frames lose the parts that only the first process needs."""
+        """Return the orders for the worker, without the parts of frames that only the first process needs."""
         bare: dict[int, Frame] = {}  # a frame that belongs to two pairs is sent once
 
         def strip(frame: Frame) -> Frame:
@@ -60,12 +85,15 @@ class Workers:
     """
 
     def __init__(self, model: Any, count: int | None = None, *, threads: int = 1):
-        """Args:
-            model: can be pickled, if more than one process is wanted.
-            count: number of processes; 1: none besides the first. None: each conversion decides, see `choose_workers`.
+        """Set up workers. No process starts yet.
+
+        Args:
+            model: the network. It must be picklable if there is more than one process.
+            count: number of processes; 1 stands for the first one alone. Default: each conversion decides, see
+                `choose_workers`.
             threads: threads of each process.
         Raises:
-            ValueError: a count or threads below 1.
+            ValueError: `count` or `threads` is below 1.
         """
         for name, value in (("workers", count), ("threads", threads)):
             if value is not None and value < 1:
@@ -77,10 +105,10 @@ class Workers:
         self._busy: dict[Connection, Run | None] = {}  # None: it is starting
 
     def start(self, count: int) -> Way:
-        """Start processes until there are `count`, and return the way for `render` that uses them all.
+        """Start processes until there are `count`. Return the function for `render` that uses them all.
 
         Raises:
-            ValueError: in a process that must not start others, or if the model cannot be sent to them.
+            ValueError: this process must not start others, or the model cannot be sent to them.
         """
         if multiprocessing.parent_process() is not None:
             raise ValueError(
@@ -122,10 +150,10 @@ class Workers:
         self.close()
 
     def _make(self, planned: Iterable[Step], network: Network) -> Generator[tuple[Step, Iterator[Between]], None, None]:
-        """Give each step with the frames that it wants, in order, made by the processes.
+        """Yield each step with its frames, in order, which the processes make.
 
         Raises:
-            LostWorkerError: one of them has ended. Errors of the network are raised as they are.
+            LostWorkerError: a process has ended. Errors of the network are raised as they are.
         """
         runs = gather(planned)
         waiting: deque[Run] = deque()
@@ -158,7 +186,7 @@ class Workers:
         return True
 
     def _listen(self) -> None:
-        """Wait for an answer, and take all that have come."""
+        """Wait for an answer, and take all answers that have arrived."""
         for connection in wait(list(self._busy)):
             with self._naming(connection):
                 answer = connection.recv()
@@ -185,7 +213,7 @@ class Workers:
 
 
 def gather(planned: Iterable[Step]) -> Iterator[Run]:
-    """Put up to `PAIRS` consecutive steps that want up to `FRAMES` frames into a run; one step may want more."""
+    """Put up to `PAIRS` consecutive steps with up to `FRAMES` frames into a run. A single step may have more."""
     steps: list[Step] = []
     for step in planned:
         wanted = sum(len(other.wanted) for other in (*steps, step))
@@ -199,8 +227,7 @@ def gather(planned: Iterable[Step]) -> Iterator[Run]:
 
 @contextlib.contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Let processes that are started meanwhile get no Ctrl-C, not even while they import; this one gets it
-    afterwards."""
+    """Keep Ctrl-C from processes that are started inside the block. This process gets it afterwards."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -210,3 +237,46 @@ def _without_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def work(connection: Connection, threads: int) -> None:
+    """Make the frames that the connection asks for, until it is closed. It is the main function of a worker.
+
+    The first message is the model, as bytes of `pickle`. Each later message is a run: settings of `Network`, and
+    consecutive orders. The answer to a run is the frames of each order, or the error that ended it.
+    """
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if hasattr(signal, "SIGINT"):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends the workers after Ctrl-C
+    torch.set_num_threads(threads)
+    keep_freed_memory()
+    try:
+        connection.send(READY)
+        model = pickle.loads(connection.recv_bytes())
+        while True:
+            connection.send(_answer(model, *connection.recv()))
+    except (EOFError, ConnectionError):  # the first process has closed the connection
+        return
+
+
+def _answer(model: object, settings: dict, orders: Sequence[Order]) -> list[list[Between]] | Exception:
+    try:
+        maker = Maker(Network(model, **settings))
+        return [list(maker.make(*order)) for order in orders]
+    except Exception as error:  # it is raised in the first process
+        return _portable(error)
+
+
+def _portable(error: Exception) -> Exception:
+    """Return the error, or one with the same message if it cannot be pickled."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # whatever the class of the error is
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def _end_with_parent() -> None:
+    """End this process at once when the process that started it has ended for any reason."""
+    wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)

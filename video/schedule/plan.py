@@ -1,4 +1,8 @@
-"""Plan the output's frames: which there are, and between which two source frames each is made."""
+"""Plan the output's frames: their times, and the two source frames between which each one is made.
+
+A span is the stretch between two source frames. A slot is one frame of the output, with its time. A segment is a number
+of consecutive slots whose frames are encoded on their own.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -9,7 +13,7 @@ from ..frame import Frame
 from .scenes import SCENE_THRESHOLD, watch
 from .timeline import Slot, Timeline
 
-SEGMENT = 32  # source frames whose output is encoded on its own: a crash loses no more, and processes share these out
+SEGMENT = 32  # source frames per segment; a crash loses one segment at most, and processes share segments out
 
 
 class Span(NamedTuple):
@@ -37,17 +41,18 @@ def plan(
     drop_duplicates: bool = False,
     is_wanted: Callable[[int], bool] = lambda segment: True,
 ) -> Iterator[Span]:
-    """Give the output's frames in order, as soon as the frames on both sides of them are known.
+    """Yield the spans of the output in order, as soon as the frames on both sides are known.
 
     Args:
-        frames: at least two.
-        until: returns when the last frame ends, given its time and the longest time between two frames. If it ends at
-            once, it only ends the frame before, and is not in the output.
+        frames: frames of the source, at least two.
+        timeline: times of the output's frames.
+        until: returns the end of the last frame, given its time and the longest time between two frames, in seconds. If
+            it ends at once, it only ends the frame before, and is not in the output.
         threshold: threshold of cuts, see `schedule/scenes.py`.
-        drop_duplicates: leave repeated frames out, and interpolate the frames in their place.
+        drop_duplicates: leave repeated frames out, and interpolate in their place.
         is_wanted: returns True if a segment is to be made.
     Raises:
-        ValueError: fewer than two frames, or sizes that change.
+        ValueError: there are fewer than two frames, or their sizes differ.
     """
     index, first, longest, last, verdict = -1, Fraction(0), Fraction(0), None, None
     kept: Frame | None = None

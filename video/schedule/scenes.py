@@ -1,10 +1,12 @@
-"""Find cuts, which are held instead of interpolated, and duplicates, as of animation that is drawn for every second
-frame.
+"""Find cuts and duplicates in a sequence of frames.
 
-A pair of frames is a cut if it differs much, motion allowed for, and stands out from the pairs before and after it.
-Fades do not stand out. A flash is two cuts, so it stays. At 149 joins of real shots, 147 are found, and none in the
-4,600 pairs inside of the shots. The HSV difference of PySceneDetect's detector (whose package needs OpenCV), judged in
-the same way, finds 148, but takes a pair in fast motion for a cut, too.
+At a cut, the frame before it is held: it is repeated, and nothing is interpolated. A duplicate repeats the frame before
+it, as in animation that is drawn for every second frame.
+
+A pair of frames is a cut if its frames differ much after motion is compensated, and if it stands out from the pairs
+before and after it. Fades do not stand out. A flash is two cuts, so it stays. At 149 joins of real shots, 147 cuts are
+found, and none in the 4,600 pairs inside the shots. The HSV difference of PySceneDetect (whose package needs OpenCV),
+judged in the same way, finds 148 cuts, but also takes one pair in fast motion for a cut.
 """
 
 from collections import deque
@@ -16,20 +18,20 @@ from PIL import Image, ImageChops
 
 from ..frame import Frame, over_grey
 
-SCENE_THRESHOLD = 12.0  # of 255
-STANDS_OUT = 1.75  # times the mean change of the two pairs before, and of the two after
-SIDE = 2
-SMALL, BLOCK, SEARCH = 64, 8, 5  # pixels: width of what is compared; how far its blocks may move
-DUPLICATE_BLOCK, DUPLICATE = 16, 4  # side of a block; by how much it may differ, as lossy codecs disturb copies
-LONGEST_RUN = 3  # duplicates in a row that may be animation, drawn for every fourth frame; more are a still picture
-REACH = max(SIDE, LONGEST_RUN)  # pairs before and after one that decide about it
+SCENE_THRESHOLD = 12.0  # a cut changes by more than this, 0 to 255
+STANDS_OUT = 1.75  # a cut changes more than this many times the mean change of the pairs on either side
+SIDE = 2  # number of pairs on either side
+SMALL, BLOCK, SEARCH = 64, 8, 5  # pixels: width of the compared pictures; side of their blocks; how far blocks may move
+DUPLICATE_BLOCK, DUPLICATE = 16, 4  # pixels: side of a block; largest difference in copies by a lossy codec, of 255
+LONGEST_RUN = 3  # most duplicates in a row in animation (drawn for every fourth frame); more are a still picture
+REACH = max(SIDE, LONGEST_RUN)  # number of pairs before and after a pair that its verdict depends on
 
 
 class View(NamedTuple):
-    """A frame as it is compared.
+    """The parts of a frame that are compared.
 
-    luma: (H, W) brightness; None if nobody looks for duplicates.
-    small: (h, w) int16, the same about 64 pixels wide; both sides are multiples of BLOCK.
+    luma: (H, W) brightness; None if duplicates are not looked for.
+    small: (h, w) int16 brightness, at most 64 pixels wide, padded to multiples of BLOCK.
     """
 
     luma: Image.Image | None
@@ -39,8 +41,8 @@ class View(NamedTuple):
 class Change(NamedTuple):
     """The difference between a frame and the next.
 
-    content: 0 to 255, the mean difference that remains after motion.
-    block: 0 to 255, the difference of the block that differs most, motion included; the largest one without luma.
+    content: 0 to 255, mean difference after motion is compensated.
+    block: 0 to 255, largest difference of a block without compensation; 255 if there is no luma.
     """
 
     content: float
@@ -61,13 +63,14 @@ class Verdict(NamedTuple):
 def watch(
     frames: Iterable[Frame], *, threshold: float = SCENE_THRESHOLD, finds_duplicates: bool = True
 ) -> Iterator[tuple[Frame, Verdict | None]]:
-    """Give every frame with the verdict on the step to the next (None for the last). Holds `REACH` + 2 frames.
+    """Yield every frame with the verdict on the step to the next one (None for the last). Keeps `REACH` + 2 frames.
 
     Args:
-        threshold: of cuts.
-        finds_duplicates: False saves the time of looking for them, and finds none.
+        frames: frames of one size.
+        threshold: threshold of cuts, 0 to 255.
+        finds_duplicates: False to save the time for finding duplicates.
     Raises:
-        ValueError: sizes that change.
+        ValueError: the sizes of the frames differ.
     """
     held: deque[Frame] = deque()
     changes: deque[Change] = deque(maxlen=2 * REACH + 1)
@@ -91,7 +94,7 @@ def watch(
 
 
 def look(image: np.ndarray, *, has_luma: bool = True) -> View:
-    """Return what is compared of a frame, (H, W, 3) uint8 or uint16."""
+    """Return the parts of a frame, (H, W, 3) uint8 or uint16, that are compared."""
     rgb = Image.fromarray(image if image.dtype == np.uint8 else (image >> 8).astype(np.uint8))
     width = min(rgb.width, SMALL)
     small = rgb.resize((width, max(1, round(rgb.height * width / rgb.width))), Image.Resampling.BOX).convert("L")
@@ -109,7 +112,7 @@ def compare(view0: View, view1: View) -> Change:
 
 
 def judge(changes: Sequence[Change], place: int, *, threshold: float = SCENE_THRESHOLD) -> Verdict:
-    """Return the verdict on one of consecutive changes; those up to `REACH` away count."""
+    """Return the verdict on the change number `place` of consecutive changes. Changes up to `REACH` away count."""
     content = [change.content for change in changes]
     sides = content[max(0, place - SIDE) : place], content[place + 1 : place + 1 + SIDE]
     usual = max((sum(side) / len(side) for side in sides if side), default=None)  # None: nothing to stand out from
@@ -119,7 +122,7 @@ def judge(changes: Sequence[Change], place: int, *, threshold: float = SCENE_THR
 
 
 def _run(changes: Sequence[Change], place: int) -> int:
-    """Return how many duplicates in a row include the one at `place`, at most `LONGEST_RUN` away; 0 if it is none."""
+    """Count the duplicates in a row around the one at `place`, up to `LONGEST_RUN` away; 0 if it is no duplicate."""
 
     def count(step: int) -> int:
         n = 0
@@ -139,7 +142,7 @@ def _moved(small0: np.ndarray, small1: np.ndarray) -> float:
     height, width = small0.shape
     places = np.lib.stride_tricks.sliding_window_view(np.pad(small1, SEARCH, mode="edge"), small0.shape)
     differences = np.abs(places - small0).reshape(-1, height // BLOCK, BLOCK, width)  # 11 * 11 places
-    # Sums of whole numbers, one slice after the other: as exact as means, and in a fourth of their time.
+    # Sums of whole numbers by slices are as exact as means, and take a quarter of the time.
     rows = sum(differences[:, :, i] for i in range(BLOCK)).reshape(-1, height // BLOCK, width // BLOCK, BLOCK)
     blocks = sum(rows[..., i] for i in range(BLOCK))
     return float((blocks.min(0) / BLOCK**2).mean())

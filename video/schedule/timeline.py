@@ -1,4 +1,4 @@
-"""Compute when the output's frames are due, as exact fractions, and where between two frames each is made."""
+"""Compute the times of the output's frames as exact fractions, and the place between two frames of each one."""
 
 import math
 import re
@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
-LARGEST = 1000  # multiplier, rate or stretch; a larger one is a typing error
-DEPTH = 4  # halvings, unless more are needed for neighbours to differ
-DEEPEST = 10
+LARGEST = 1000  # largest multiplier, rate or stretch; a larger one is a typing error
+DEPTH = 4  # usual depth of halving: frames are made at multiples of 1/2^4
+DEEPEST = 10  # largest depth of halving
 HALF = Fraction(1, 2)
-NEAR = Fraction(1, 64)  # of the time between two frames; a frame that is closer to one of them is a copy of it
+NEAR = Fraction(1, 64)  # part of the time between two frames; a frame that is closer to one of them is a copy of it
 
 
 class Slot(NamedTuple):
     """One frame of the output.
 
-    number: counted from 0.
-    index: number of the last source frame at or before it, counted from 0.
-    at: its time on the source's clock, in seconds.
-    time: its time in the output, in seconds.
+    number: number of the frame in the output, from 0.
+    index: number of the last source frame at or before it, from 0.
+    at: time of the frame on the source's clock, in seconds.
+    time: time of the frame in the output, in seconds.
     """
 
     number: int
@@ -29,11 +29,11 @@ class Slot(NamedTuple):
 
 
 class Timeline:
-    """The times of an output's frames: `multiplier` times as many as the source has, or `fps` per second.
+    """The times of an output's frames: `multiplier` times as many frames as the source has, or `fps` per second.
 
-    Multiplied frames lie between the source's own times, so a variable rate stays variable. With `fps`, the output's
-    rate is constant. `slow` stretches time. Without a multiplier, `slow` also is the multiplier, and the rate stays
-    as it was.
+    With a multiplier, frames lie between the source's own times, so a variable rate stays variable. With `fps`, the
+    output's rate is constant. `slow` stretches time. If no multiplier is given, `slow` is also the multiplier, so the
+    rate stays the same.
     """
 
     def __init__(
@@ -47,9 +47,12 @@ class Timeline:
         """Choose the times.
 
         Args:
-            from_zero: the output's first frame is at 0; default: at the time of the source's first frame.
+            multiplier: number of output frames per source frame. Default: `slow` if it is not 1, else 2.
+            fps: frames per second of the output, instead of a multiplier.
+            slow: the output lasts this many times as long.
+            from_zero: True to begin at 0; False to begin at the time of the source's first frame.
         Raises:
-            ValueError: both multiplier and fps, or values out of range.
+            ValueError: both multiplier and fps are given, or a value is out of range.
         """
         if multiplier is not None and fps is not None:
             raise ValueError(f"give a multiplier ({multiplier}) or a rate ({fps}), not both")
@@ -62,10 +65,13 @@ class Timeline:
         self._multiplier = Fraction(multiplier or (max(slow, 1) if slow != 1 else 2))
 
     def slots(self, index: int, start: Fraction, end: Fraction, first: Fraction) -> Iterator[Slot]:
-        """Give the output's frames from source frame `index`, at `start`, until before the next one, at `end`.
+        """Yield the output's frames from one source frame until before the next one. Times are in seconds.
 
         Args:
-            first: the time of the source's first frame, from which the output's are counted.
+            index: number of the source frame.
+            start: time of the source frame.
+            end: time of the next source frame.
+            first: time of the source's first frame, from which the output's times are counted.
         """
         if self.fps is None:
             number = math.ceil(index * self._multiplier)
@@ -85,15 +91,15 @@ class Timeline:
         return self.fps or source * self._multiplier / self.slow
 
     def constant(self, source: Fraction) -> "Timeline":
-        """Return a timeline with the same number of frames per second at even times, given the source's rate."""
+        """Return a timeline with the same rate, but at even times, given the source's rate."""
         return Timeline(fps=self.rate(source), slow=self.slow, from_zero=self._from_zero)
 
     def total(self, count: int, source: Fraction) -> int:
-        """Return how many frames `count` source frames at a constant rate become."""
+        """Return the number of output frames for `count` source frames at a constant rate."""
         return math.ceil(count / source * self.slow * self.rate(source))
 
     def unit(self, source: Fraction) -> Fraction:
-        """Return the seconds of which the output's times are multiples, if the source's are multiples of `source`."""
+        """Return a number of seconds that divides the output's times, if `source` divides the source's times."""
         return source / self.slow.denominator / (1 if self.fps else self._multiplier.numerator)
 
     def stretch(self, at: Fraction, first: Fraction) -> Fraction:
@@ -101,7 +107,7 @@ class Timeline:
         return (0 if self._from_zero else first) + (at - first) * self.slow
 
     def halvings(self, source: Fraction) -> int:
-        """Return the depth of halving at which neighbours in the output differ, at least `DEPTH`."""
+        """Return the depth of halving that is needed for neighbouring frames to differ, at least `DEPTH`."""
         return min(max(DEPTH, math.ceil(math.log2(self.rate(source) * self.slow / source))), DEEPEST)
 
     def _slot(self, number: int, index: int, at: Fraction, first: Fraction) -> Slot:
@@ -109,11 +115,13 @@ class Timeline:
 
 
 def place_of(at: Fraction, start: Fraction, end: Fraction, steps: int | None) -> Fraction:
-    """Return where between two frames, 0 to 1, the frame of the time `at` is made.
+    """Return the place between two frames, 0 to 1, at which the frame of the time `at` is made.
 
     Args:
-        steps: choose the nearest multiple of 1 / steps; of two, the later. None: choose the exact place, but copy a
-            source frame that is nearer than `NEAR`.
+        at: time of the frame.
+        start, end: times of the two frames.
+        steps: round the place to a multiple of 1 / steps; of two equally near ones, to the later. None: use the exact
+            place, but copy a source frame that is nearer than `NEAR`.
     """
     place = (at - start) / (end - start)
     if steps is None:
@@ -124,10 +132,10 @@ def place_of(at: Fraction, start: Fraction, end: Fraction, steps: int | None) ->
 def rational(text: str) -> Fraction:
     """Parse a number such as 60, 2.5 or 60000/1001.
 
-    Decimals of television's rates (23.976, 29.97, 59.94) mean n * 1000/1001.
+    Decimals of television's rates (23.976, 29.97, 59.94) stand for n * 1000/1001.
 
     Raises:
-        ValueError: not a number.
+        ValueError: the text is not a number.
     """
     try:
         rate = Fraction(text)
@@ -139,10 +147,10 @@ def rational(text: str) -> Fraction:
 
 
 def moment(text: str) -> Fraction:
-    """Parse a time: seconds, or hours, minutes and seconds, as 90, 1:30 or 0:01:30.5.
+    """Parse a time, such as 90, 1:30 or 0:01:30.5, as seconds.
 
     Raises:
-        ValueError: not such a time.
+        ValueError: the text is not such a time.
     """
     if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text.strip()):
         raise ValueError(f"{text} is not a time such as 90, 1:30 or 0:01:30.5")

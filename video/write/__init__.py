@@ -1,1 +1,1 @@
-"""Write frames: choose a codec, encode segments, join them with the source's other streams, resume a broken run."""
+"""Write frames: choose a codec, encode segments, join them with the source's other streams, and resume a run."""

@@ -1,4 +1,4 @@
-"""Make GIF and APNG of lossless segments, in two streaming passes."""
+"""Make a GIF or APNG from lossless segments, frame by frame, in two passes."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -16,12 +16,15 @@ CENTISECOND = Fraction(1, 100)  # the unit of a GIF
 
 
 def animate(segments: list[Path], form: Format, output: Path, *, end: Fraction | None = None) -> None:
-    """Write the frames of all segments as a moving image that repeats for ever.
+    """Write the frames of all segments as a moving image that repeats forever.
 
-    A GIF gets one palette of 256 colours, chosen from all frames.
+    A GIF gets one palette of 256 colours, which is chosen from all frames.
 
     Args:
-        end: seconds that it lasts; default: until one period after the last frame.
+        segments: files of the segments, in order.
+        form: format of the output.
+        output: the file to write.
+        end: end of the last frame in seconds. Default: one period after its beginning.
     """
     is_gif = form.suffix == ".gif"
     unit = CENTISECOND if is_gif else form.unit
@@ -45,7 +48,7 @@ def animate(segments: list[Path], form: Format, output: Path, *, end: Fraction |
 
 
 def _times(segments: list[Path]) -> Iterator[Fraction]:
-    """Give the times of all frames, in seconds."""
+    """Yield the times of all frames, in seconds."""
     for segment in segments:
         with open_media(segment) as container:
             for packet in container.demux(video=0):
@@ -60,13 +63,13 @@ def _frames(segments: list[Path]) -> Iterator[VideoFrame]:
 
 
 def _with_palette(segments: list[Path]) -> Iterator[VideoFrame]:
-    """Give the frames in 256 colours, which are chosen in a first pass over all of them."""
+    """Yield the frames in 256 colours, which are chosen in a first pass over all frames."""
     (palette,) = _filter(_frames(segments), "palettegen")
     yield from _filter(_frames(segments), "paletteuse", palette)
 
 
 def _filter(frames: Iterator[VideoFrame], name: str, second: VideoFrame | None = None) -> Iterator[VideoFrame]:
-    """Apply FFmpeg's filter `name` to the frames; `second` is its second input."""
+    """Apply FFmpeg's filter `name` to the frames. `second` is its second input."""
     graph = inputs = None
     for index, frame in enumerate(frames):
         frame.pts, frame.time_base = index, Fraction(1, 25)

@@ -1,4 +1,8 @@
-"""Decide what is left out of an output: streams with which it cannot be closed, and packets that its muxer drops."""
+"""Choose what to leave out of an output that cannot be closed, and find packets that its muxer dropped.
+
+The carried streams are the source's sound and subtitles, which are copied into the output. If the muxer cannot close
+the file, it is written again with a part of them left out: a `Cut`.
+"""
 
 from fractions import Fraction
 from pathlib import Path
@@ -14,9 +18,13 @@ CARRIED = {"audio": "sound", "subtitle": "subtitles"}  # kinds of streams that m
 
 
 class Carried(NamedTuple):
-    """The streams that are carried into an output, see `Carrier`.
+    """The streams that are carried into an output. Its fields are arguments of `Carrier`.
 
-    cut: the part of them that is left out.
+    source: reader of the source.
+    end: seconds after which nothing is copied; None: there is no limit.
+    stretch: factor by which the output lasts longer than the source.
+    cut: the part that is left out.
+    is_said: True if the user already knows what is left out.
     """
 
     source: VideoReader
@@ -39,21 +47,21 @@ class Carried(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """The part that is left out, because the output could not be closed with it.
+    """The part of carried streams that is left out, because the output could not be closed with it.
 
-    without: kinds of streams.
-    until: seconds from which on nothing is carried.
+    without: kinds of streams that are left out.
+    until: time in seconds after which nothing is carried; None: there is no limit.
     """
 
     without: tuple[str, ...] = ()
     until: Fraction | None = None
 
     def describe(self, kinds: set[str], reason: str) -> str:
-        """Return what is lost and why.
+        """Describe the part that is left out, and the reason.
 
         Args:
             kinds: kinds of the streams that were carried.
-            reason: the library's.
+            reason: error message of the muxer.
         """
         names = [name for kind, name in CARRIED.items() if kind in kinds and kind in (self.without or CARRIED)]
         after = "" if self.until is None else f" from {float(self.until):.2f} s on"
@@ -61,11 +69,12 @@ class Cut(NamedTuple):
 
 
 class Written(NamedTuple):
-    """The extent of one stream that was written; times are in seconds.
+    """The extent of one stream that was written. Times are in seconds.
 
-    kind: its type.
-    first, last: when its first and its last packet begin.
-    end: when its last packet ends.
+    kind: type of the stream.
+    first: time at which its first packet begins.
+    last: time at which its last packet begins.
+    end: time at which its last packet ends.
     """
 
     kind: str
@@ -75,9 +84,9 @@ class Written(NamedTuple):
 
 
 def cut_more(cut: Cut, written: dict[int, Written]) -> Cut | None:
-    """Return what to leave out next; None if there is no more.
+    """Return the next larger part to leave out; None if everything is left out already.
 
-    The order is: packets that wait for the end of another stream, subtitles, everything.
+    First, packets after the end of the shortest stream are left out, then subtitles, then everything.
     """
     kinds = {stream.kind for stream in written.values()}
     if not kinds & CARRIED.keys() or cut.without == tuple(CARRIED):
@@ -91,12 +100,13 @@ def cut_more(cut: Cut, written: dict[int, Written]) -> Cut | None:
 
 
 def missing(output: Path, written: dict[int, Written]) -> str | None:
-    """Return in words which carried streams a finished output does not have, by its head; None if it has all.
+    """Describe the carried streams that a finished output lacks according to its head; None if it has all.
 
-    The mp4 muxer drops packets that it cannot describe, as those of a damaged E-AC-3 stream, and reports no error.
+    The mp4 muxer drops packets that it cannot describe, such as those of a damaged E-AC-3 stream, without an error.
 
     Args:
-        written: by stream, what the muxer was given.
+        output: the finished file.
+        written: by stream, the extent that the muxer was given.
     """
     with open_media(output) as container:
         for kind, name in CARRIED.items():

@@ -16,9 +16,9 @@ logger = logging.getLogger("waveletvfi")
 
 os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder prints its settings otherwise
 
-FINEST_UNIT = 10_000  # ticks a second, at least, to keep the times of a source with a variable rate
-MOST_TICKS = 10_000_000  # ticks a second, at most
-GIF_RATE = 50  # browsers show anything faster ten times slower
+FINEST_UNIT = 10_000  # fewest ticks per second, to keep the times of a source with a variable rate
+MOST_TICKS = 10_000_000  # most ticks per second
+GIF_RATE = 50  # most frames per second; browsers slow faster GIFs down to 10
 
 
 def choose_format(
@@ -35,22 +35,25 @@ def choose_format(
     encoder: str | None = None,
     encoder_options: Sequence[str] | None = None,
 ) -> Format:
-    """Choose how frames like those of `picture` (a reader) are stored under the name `output`.
+    """Choose the format in which frames are stored.
 
-    Lossless codecs keep the pixel format of the source. The others get 4:2:0, which plays everywhere, in 8 bits or
-    as many as the source has; they get 4:4:4 if they need even sizes and these are odd.
+    Lossless codecs keep the pixel format of the source. The others get 4:2:0, which plays everywhere, in 8 bits or as
+    many as the source has. Codecs that need even sizes get 4:4:4 for odd ones.
 
     Args:
-        rate: nominal frames per second; default: the source's.
-        unit: seconds; all times are multiples of it.
-        columns: number of pictures that stand side by side.
-        codec, crf, preset: default: those of the container and codec.
-        keeps_alpha: the frames have alpha, which is to be kept.
+        output: name of the output. Its suffix chooses the container.
+        picture: reader of the source.
+        rate: nominal frames per second. Default: the source's.
+        unit: unit of time in seconds, of which all times are multiples.
+        columns: number of pictures side by side.
+        codec, crf, preset: codec, quality and speed. Default: those of the container and the codec.
+        keeps_alpha: True to keep the alpha of the frames.
         encoder: FFmpeg's name of an encoder, instead of a codec.
-        encoder_options: options of it, as KEY=VALUE. They win over its usual options; "pix_fmt" is the pixel format.
+        encoder_options: options of the encoder, as KEY=VALUE. They replace its usual options. "pix_fmt" is the pixel
+            format.
     Raises:
-        ValueError: a suffix, codec, quality, preset, size or option that does not fit, with those that do; no place for
-            alpha; an encoder that is missing, or cannot be opened.
+        ValueError: a suffix, codec, quality, preset, size or option does not fit; the output cannot hold alpha; or the
+            encoder is missing or cannot be opened. The message lists what fits.
     """
     suffix = "" if Path(output).is_dir() else Path(output).suffix.lower()
     name = _name_codec(output, suffix, codec, is_named=encoder is not None, keeps_alpha=keeps_alpha)
@@ -103,7 +106,7 @@ def choose_format(
             "%s: its pixels, %s as wide as high, will look square; h264 and h265 keep that", output, picture.aspect
         )
     is_chosen = encoder is not None or encoder_options is not None
-    if form.encoder and (is_chosen or min(size) < 64 or max(size) > 4096):  # sizes at which encoders have limits
+    if form.encoder and (is_chosen or min(size) < 64 or max(size) > 4096):  # some encoders refuse such sizes
         try_encoder(form)
     return form
 
@@ -119,21 +122,24 @@ def is_animation(path: str | os.PathLike) -> bool:
 
 
 def _of_encoder(encoder: str, suffix: str) -> Codec:
-    """Return how an encoder is used. Raises ValueError if it is missing, or does not go into the container."""
+    """Return the settings of an encoder. Raises ValueError if it is missing, or does not fit the container."""
     check_encoder(encoder)
     known = next((settings for settings in CODECS.values() if settings.encoder == encoder), None)
     settings = known or Codec(encoder, holding(encoder, DEFAULT_CODECS))
     if suffix not in settings.suffixes:
-        advice = f"use {', '.join(settings.suffixes)}" if settings.suffixes else "nothing that is written here does"
-        raise ValueError(f"{suffix} does not hold what {encoder} makes; {advice}")
+        advice = f"use {', '.join(settings.suffixes)}" if settings.suffixes else "no container that is written here can"
+        raise ValueError(f"{suffix} cannot hold the output of {encoder}; {advice}")
     return settings
 
 
 def _name_codec(output: Path, suffix: str, codec: str | None, *, is_named: bool, keeps_alpha: bool) -> str | None:
-    """Return the key into CODECS; None for an output without choice of it.
+    """Return the key into CODECS; None for an output whose codec cannot be chosen.
 
     Args:
-        is_named: the encoder is given by its own name instead.
+        output, suffix: name of the output, and its suffix; "" for a folder.
+        codec: codec that the user chose, or None.
+        is_named: True if the user chose an encoder by its own name.
+        keeps_alpha: True if the codec must keep alpha.
     """
     if is_named and codec is not None:
         raise ValueError(f"--codec {codec} chooses an encoder, and so does --encoder; give one of them")
@@ -211,7 +217,7 @@ def _animation_format(picture: Picture, suffix: str, *, keeps_alpha: bool) -> st
 
 
 def _tick(rate: Fraction, unit: Fraction | None) -> Fraction:
-    """Return a unit of time in which frames of `rate`, and multiples of `unit`, are exact if that is possible."""
+    """Return a unit of time in seconds of which the times of frames are multiples, if that is possible."""
     ticks = lcm(rate.numerator, unit.denominator if unit else 1)
     if ticks > MOST_TICKS:
         ticks = rate.numerator

@@ -1,4 +1,4 @@
-"""Prepare carried packets: give them the output's times, and store sound as ALAC where mp4 players misread it."""
+"""Prepare the packets of sound and subtitles for an output: set their times, and recode sound if mp4 needs it."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -14,15 +14,15 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 
 MP4, M4V = "mp4", "ipod"  # FFmpeg's names of .mp4, and of .m4v, which holds no uncompressed sound
-PLAIN = "pcm_"  # how FFmpeg's names of uncompressed sound begin
-AGREED = ("pcm_s16le", "pcm_s16be")  # in .mp4: FFmpeg before version 6 took all others for 16 bits, or for nothing
-SHALLOW = {"pcm_s8", "pcm_u8", "pcm_alaw", "pcm_mulaw"}  # 16 bits hold them
-EXACT = SHALLOW | set(AGREED) | {"pcm_s24le", "pcm_s24be"}  # ALAC has 16 or 24 bits
-FRAME = 4096  # samples: what ALAC takes
+PLAIN = "pcm_"  # beginning of FFmpeg's names of uncompressed sound
+AGREED = ("pcm_s16le", "pcm_s16be")  # uncompressed sound that players read in .mp4; FFmpeg before 6 misread all others
+SHALLOW = {"pcm_s8", "pcm_u8", "pcm_alaw", "pcm_mulaw"}  # sound that fits into 16 bits
+EXACT = SHALLOW | set(AGREED) | {"pcm_s24le", "pcm_s24be"}  # sound that ALAC, with 16 or 24 bits, holds exactly
+FRAME = 4096  # samples per packet of ALAC
 
 
 class OutputClock:
-    """Gives packets times of an output, which must not go back in any stream: as exact as its clock can say them."""
+    """The clock of an output. It gives packets times that never go back in a stream, and are as exact as possible."""
 
     def __init__(self, output: OutputContainer):
         flags = Flags(output.format.flags)
@@ -31,13 +31,15 @@ class OutputClock:
         self._last: dict[int, int] = {}
 
     def set(self, packet: Packet, copy: Stream, *, start: Fraction, is_cut: bool = False) -> bool:
-        """Move a packet into the stream `copy`. Its unit of time is known once the head of the output is written.
+        """Move a packet into the stream `copy`. Call it after the head of the output is written.
 
         Args:
-            start: the source's first moment, in seconds.
-            is_cut: leave out what ends before it.
+            packet: a packet of the source. Its times are changed.
+            copy: stream of the output.
+            start: first moment of the source, in seconds.
+            is_cut: True to leave out packets that end before it.
         Returns:
-            False for a packet that is not to be written: it has no time, or the source hides it.
+            False if the packet must not be written, because it has no time, or the source hides it.
         """
         is_cover = bool(packet.stream.disposition & Disposition.attached_pic)
         times = [packet.dts if packet.pts is None else packet.pts, packet.pts if packet.dts is None else packet.dts]
@@ -66,7 +68,7 @@ class OutputClock:
 
 
 def _padding(stream: Stream) -> Fraction:
-    """Return the seconds of sound before the first moment that are decoded and cut off, as the source says."""
+    """Return the seconds of sound before the first moment that players decode and cut off."""
     context = stream.codec_context
     if stream.type != "audio" or context is None or not context.sample_rate:
         return Fraction(0)
@@ -74,12 +76,12 @@ def _padding(stream: Stream) -> Fraction:
 
 
 def span(packet: Packet) -> tuple[Fraction, Fraction]:
-    """Return when a packet that has its place in the output begins and ends, in seconds."""
+    """Return the times at which a packet of the output begins and ends, in seconds."""
     return packet.pts * packet.time_base, (packet.pts + (packet.duration or 0)) * packet.time_base
 
 
 def needs_recoding(stream: AudioStream, output: OutputContainer) -> bool:
-    """Return True if a stream's sound is to be stored as ALAC, which the output then can hold."""
+    """Return True if players would misread a stream's sound in the output, and ALAC can hold it."""
     kind = output.format.name
     if kind not in (MP4, M4V) or stream.type != "audio" or stream.codec_context is None:
         return False
@@ -88,15 +90,15 @@ def needs_recoding(stream: AudioStream, output: OutputContainer) -> bool:
 
 
 def is_exact(stream: AudioStream) -> bool:
-    """Return True if ALAC holds every bit of a stream's samples."""
+    """Return True if ALAC holds a stream's samples without loss."""
     return stream.codec_context.name in EXACT
 
 
 class Recoder:
-    """Encodes one stream's packets of uncompressed sound as ALAC."""
+    """An encoder of one stream of uncompressed sound as ALAC."""
 
     def __init__(self, stream: AudioStream, output: OutputContainer):
-        """Add a stream, which becomes `copy`, to `output`."""
+        """Add a stream to `output`. It is the attribute `copy`."""
         context = stream.codec_context
         self.copy: AudioStream = output.add_stream("alac", rate=context.sample_rate)
         _describe(self.copy.codec_context, context)
@@ -105,7 +107,7 @@ class Recoder:
         )
 
     def packets(self, packet: Packet | None) -> Iterator[Packet]:
-        """Give the packets that a packet, or the end (None), yields; times are those of the source."""
+        """Yield the packets that follow from a packet, or from the end (None). Times are those of the source."""
         for frame in packet.decode() if packet is not None else [None]:
             for part in self._resampler.resample(frame):
                 yield from self.copy.encode(part)

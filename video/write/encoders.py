@@ -1,4 +1,4 @@
-"""Know the codecs that have a name here, and FFmpeg's encoders: which exist, their containers, their options."""
+"""List codecs and their settings, and ask FFmpeg for its encoders, their containers and their options."""
 
 import contextlib
 import difflib
@@ -24,21 +24,24 @@ HARDWARE = (
 )  # fmt: skip
 LISTS = ("x264-params", "x265-params", "svtav1-params")  # options whose value is a list of others, A=B:C=D
 RATES = {"b", "qp", "q", "cq", "global_quality"}  # options that set the quality, as crf does
-SIDE = 256  # pixels: every encoder takes pictures of this size
+SIDE = 256  # side of a picture in pixels that every encoder takes
 
 
 class Codec(NamedTuple):
-    """A codec and the way it is used.
+    """A codec and its settings.
 
     encoder: FFmpeg's name of its encoder.
     suffixes: containers that may hold it.
-    smallest, largest: limits of the sides of a picture.
-    needs_even: 4:2:0 takes even sizes only.
-    crf, worst: default and largest --crf; None if there is none.
-    preset, presets: default and choice of --preset.
+    smallest: smallest side of a picture in pixels.
+    largest: largest side of a picture in pixels.
+    needs_even: True if 4:2:0 takes even sizes only.
+    crf: default of --crf; None if there is no such option.
+    worst: largest --crf; None if there is no such option.
+    preset: default of --preset; None if there is no such option.
+    presets: choices of --preset.
     preset_key: the encoder's name for the preset.
     options: other options of the encoder.
-    is_lossless: the picture comes back bit for bit.
+    is_lossless: True if pictures are stored without loss.
     with_alpha: containers in which it keeps alpha.
     """
 
@@ -88,15 +91,13 @@ ANIMATIONS = (".gif", ".apng")
 
 
 def check_encoder(name: str) -> None:
-    """Raise ValueError if this build has no video encoder of that name; the error lists those that there are."""
+    """Raise ValueError if this build has no video encoder of that name. The message lists the existing ones."""
     if not _is_there(name):
-        raise ValueError(
-            f"this build of PyAV and FFmpeg has no encoder {name!r} of video; there are {describe_encoders()}"
-        )
+        raise ValueError(f"this build of PyAV and FFmpeg has no video encoder {name!r}; it has {describe_encoders()}")
 
 
 def describe_encoders(*, but: str = "") -> str:
-    """List the usual encoders that work on this machine; those for a device are opened to find out."""
+    """List the usual encoders that work on this machine, except `but`. Hardware encoders are opened to find out."""
     names = [name for name in SOFTWARE if _is_there(name)]
     names += [name for name in HARDWARE if name != but and _is_there(name) and _opens(name)]
     return ", ".join(name for name in names if name != but)
@@ -114,7 +115,7 @@ def holds(container: str, encoder: str) -> bool:
 
 
 def parse_options(given: Sequence[str]) -> dict[str, str]:
-    """Return options by name. Raises ValueError for one that is not KEY=VALUE, or that comes twice."""
+    """Return options by name. Raises ValueError for an option that is not KEY=VALUE, or is given twice."""
     options: dict[str, str] = {}
     for text in given:
         key, sign, value = text.partition("=")
@@ -127,7 +128,7 @@ def parse_options(given: Sequence[str]) -> dict[str, str]:
 
 
 def with_options(options: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """Merge an encoder's options with those of a user, which win; in lists, the later entry wins."""
+    """Merge an encoder's options with those of a user, which take precedence. Lists are joined."""
     kept = {key: value for key, value in options.items() if key != "crf" or not RATES & given.keys()}
     joined = {key: f"{kept[key]}:{given[key]}" for key in LISTS if key in kept and key in given}
     return {**kept, **given, **joined}
@@ -145,7 +146,7 @@ def check_used(encoder: str, options: Mapping[str, str], unused: Collection[str]
 
 @contextlib.contextmanager
 def own_words(words: list[str]) -> Iterator[None]:
-    """Collect FFmpeg's error messages in `words` meanwhile, the first one first."""
+    """Collect FFmpeg's error messages in `words` inside the block, in their order."""
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
     try:

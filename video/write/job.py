@@ -1,4 +1,8 @@
-"""Keep what is finished of an output in a part folder beside it, and resume there."""
+"""Keep the finished segments of an output in a part folder beside it, so that a run can be resumed.
+
+A job is the making of one output. Its part folder holds a description of the job, the segments, and a record per
+finished segment. A sink takes made frames and writes them into segments, or into a pipe.
+"""
 
 import contextlib
 import json
@@ -18,42 +22,42 @@ from .segments import Format, segment_files, segment_writer
 DESCRIPTION = "job.json"
 UNREADABLE = {"job": "unreadable"}
 FLAGS = {"drop_duplicates": "--duplicates drop", "encoder_options": "-e"}
-# These are not options. The format follows from the options and the source.
+# Entries of a description that are not options.
 EFFECTS = ("format", "source", "weights", "segment")
 
 
 class Job:
     """The part folder of one output.
 
-    A segment is finished if its record is there, and its files are as the record says.
+    A segment is finished if its record exists, and its files have the sizes in the record.
     """
 
     def __init__(self, output: Path):
         self.output = output
         self.folder = output.absolute().parent / f".{short_name(output.name)}.part"
         self._lock = Lock(self.folder.with_name(f"{self.folder.name}.lock"))
-        self._planned: dict[int, bool] = {}  # segments of the output; True: missing when it was first asked for
+        self._planned: dict[int, bool] = {}  # by segment: was it missing when it was first asked for?
 
     def hold(self) -> None:
-        """Keep other processes away until `release`. Raises OSError that names the process that is there already."""
+        """Keep other processes away until `release`. Raises OSError, naming the process that already holds the job."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         self._lock.take(self.output)
 
     def release(self) -> None:
-        """Let other processes in, if this one keeps them away."""
+        """Let other processes take the job, if this process holds it."""
         self._lock.release()
 
     def begin(self, description: dict[str, str], *, resume: bool, overwrite: bool) -> None:
-        """Make the folder, or take over the one that exists.
+        """Create the folder, or take over an existing one.
 
         Args:
-            description: all that decides about the output.
-            resume: continue in a folder of the same job.
-            overwrite: remove a folder, unless it is resumed.
+            description: everything that determines the output, as text by name.
+            resume: True to continue in a folder of the same job.
+            overwrite: True to remove a folder, unless it is resumed.
         Raises:
-            FileExistsError: there is a folder, and neither is wanted, or this program did not make it.
+            FileExistsError: a folder exists and neither option is given, or this program did not create it.
             ValueError: the folder belongs to another job.
-            OSError: the folder cannot be made.
+            OSError: the folder cannot be created.
         """
         found = self._find()
         if found is not None and overwrite and not resume:
@@ -77,25 +81,25 @@ class Job:
                 raise
 
     def is_missing(self, segment: int) -> bool:
-        """Note that a segment belongs to the output. Return True if it has not been finished, or has been damaged."""
-        if segment not in self._planned:  # asked once: later it may look whole while it is being made
+        """Note that a segment belongs to the output. Return True if it is not finished, or is damaged."""
+        if segment not in self._planned:  # it is checked once, because it may look whole while it is being made
             self._planned[segment] = not self._is_whole(segment)
         return self._planned[segment]
 
     def finish(self, segment: int, record: Record, files: Iterable[Path]) -> None:
-        """Note that a segment, which is in these files, is complete."""
+        """Note that a segment is complete. `files` are its files."""
         sizes = {path.relative_to(self.folder).as_posix(): path.stat().st_size for path in files}
         _write(self._path(segment), {"record": record.to_dict(), "files": sizes})
 
     def check(self) -> None:
-        """Raise OSError unless exactly the segments that belong to the output are there and whole."""
+        """Raise OSError unless all segments of the output exist and are whole, and there are no others."""
         there = {int(path.stem) for path in self._records()}
         wrong = sorted((there - self._planned.keys()) | {part for part in self._planned if not self._is_whole(part)})
         if wrong:
             names = ", ".join(map(str, wrong[:5])) + (", ..." if len(wrong) > 5 else "")
             raise OSError(
                 f"{self.folder}: of {len(self._planned)} segments, {len(wrong)} are missing, changed or too many "
-                f"({names}); was something else at work there? --resume makes what is missing, --overwrite starts again"
+                f"({names}); did another program change it? --resume makes what is missing, --overwrite starts again"
             )
 
     def records(self) -> list[Record]:
@@ -104,7 +108,7 @@ class Job:
         return [Record(**content["record"]) for content in loaded if content]
 
     def frames(self, is_counted: Callable[[int], bool]) -> int:
-        """Return the number of frames in the finished segments that are counted."""
+        """Return the number of frames in the finished segments for which `is_counted` is true."""
         loaded = (_load(path) for path in self._records() if is_counted(int(path.stem)))
         return sum(content["record"]["frames"] for content in loaded if content)
 
@@ -122,7 +126,7 @@ class Job:
                 return UNREADABLE
             return found if isinstance(found, dict) else UNREADABLE
         if self.folder.is_dir() and any(not path.name.startswith(".") for path in self.folder.iterdir()):
-            raise FileExistsError(f"{self.folder} is in the way, and no unfinished run; move it elsewhere")
+            raise FileExistsError(f"{self.folder} is in the way, and is not an unfinished run; move it elsewhere")
         return None
 
     def _is_whole(self, segment: int) -> bool:
@@ -137,7 +141,7 @@ class Job:
 
 
 def _difference(found: dict[str, str], wanted: dict[str, str]) -> str:
-    """Return in the words of the command line what makes two jobs different."""
+    """Describe the difference between two jobs in the words of the command line."""
     if found == UNREADABLE:
         return f"its {DESCRIPTION} cannot be read"
     changed = sorted(key for key in found.keys() | wanted if found.get(key) != wanted.get(key))
@@ -169,20 +173,21 @@ def _write(path: Path, content: dict) -> None:
 
 
 class Writer(Protocol):
-    """Takes the frames of an output in their order."""
+    """A writer of the frames of an output, in their order."""
 
     def write(self, frame: Frame) -> None:
-        """Take the next frame."""
+        """Write the next frame."""
 
 
 class StreamSink:
-    """Hands frames on at once, to a writer that keeps none.
+    """A sink that hands frames to a writer at once.
 
-    record: counts of all frames.
+    Attributes:
+        record: counts of all frames.
     """
 
     def __init__(self, writer: Writer, *, compare: bool = False):
-        """Set up the sink. `compare`: as in `Sink`."""
+        """Set up the sink. `compare` is as in `Sink`."""
         self._writer, self._compare = writer, compare
         self.record = Record()
 
@@ -193,13 +198,13 @@ class StreamSink:
 
 
 class Sink:
-    """Writes frames into the segments they belong to, and notes each segment in the job when it is complete.
+    """A sink that writes frames into their segments, and notes each complete segment in the job.
 
     In a `with` block, an error drops the segment that is not complete.
     """
 
     def __init__(self, job: Job, form: Format, *, compare: bool = False):
-        """Set up the sink. `compare`: put the source's frame of the same time to the left of each."""
+        """Set up the sink. With `compare`, put the source frame before it to the left of each frame."""
         self._job, self._format, self._compare = job, form, compare
         self._segment: int | None = None
         self._open = contextlib.ExitStack()

@@ -1,7 +1,7 @@
-"""Let one process at a time make an output: a lock that ends with its holder, however that ends.
+"""Let only one process at a time make an output, by a lock that ends with its process in any case.
 
-Unix locks the whole file (`fcntl`). Windows locks one byte of it (`msvcrt`), far behind its text, because others cannot
-read a place that is locked.
+Unix locks the whole file (`fcntl`). Windows locks one byte of it (`msvcrt`), far behind its text, because other
+processes cannot read a locked place.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from typing import TextIO
 logger = logging.getLogger("waveletvfi")
 
 
-BYTE = 2**30  # the place of the byte that Windows locks
+BYTE = 2**30  # place of the byte that Windows locks
 PATIENCE, PAUSE = 2, 0.02  # seconds
 
 
@@ -29,11 +29,11 @@ def _find(name: str) -> ModuleType | None:
         return None
 
 
-FCNTL, MSVCRT = _find("fcntl"), _find("msvcrt")  # one of them is there, depending on the system
+FCNTL, MSVCRT = _find("fcntl"), _find("msvcrt")  # one of them exists, depending on the system
 
 
 class Lock:
-    """The file `path`, which exists while it is held. It says who holds it. The file of a killed process is free."""
+    """A lock: a file that exists while the lock is held, and names its holder. A killed process holds no lock."""
 
     def __init__(self, path: Path):
         self._path = path
@@ -43,9 +43,9 @@ class Lock:
         """Take the lock.
 
         Args:
-            output: named in errors.
+            output: the output, for error messages.
         Raises:
-            OSError: another process, which is named, holds it; or the file cannot be made.
+            OSError: another process holds the lock, which the message names; or the file cannot be created.
         """
         while self._file is None:
             file = self._path.open("a+")
@@ -59,7 +59,7 @@ class Lock:
                 logger.warning("%s: this file system has no locks (%s); start no second run", output, error.strerror)
             if _is_at(file, self._path):
                 self._file = file
-            else:  # its holder removed it meanwhile
+            else:  # its holder has removed it
                 file.close()
         self._file.truncate(0)
         self._file.write(
@@ -74,8 +74,8 @@ class Lock:
         if FCNTL is not None:
             self._path.unlink(missing_ok=True)
             self._file.close()
-        else:  # Windows removes no file that is open, here or in a process that has just asked for it
-            with contextlib.suppress(OSError):  # there may be no locks at all
+        else:  # Windows does not remove a file that this or another process has open
+            with contextlib.suppress(OSError):  # the file system may have no locks
                 _lock_byte(self._file, is_held=False)
             self._file.close()
             with contextlib.suppress(PermissionError):
@@ -97,7 +97,7 @@ def _lock_byte(file: TextIO, *, is_held: bool) -> None:
     os.lseek(file.fileno(), BYTE, os.SEEK_SET)
     try:
         MSVCRT.locking(file.fileno(), MSVCRT.LK_NBLCK if is_held else MSVCRT.LK_UNLCK, 1)
-    except PermissionError as error:  # how Windows says that another one holds it
+    except PermissionError as error:  # Windows raises this if another process holds it
         if is_held:
             raise BlockingIOError(errno.EAGAIN, error.strerror) from error
     finally:
@@ -105,7 +105,7 @@ def _lock_byte(file: TextIO, *, is_held: bool) -> None:
 
 
 def _read(file: TextIO) -> str:
-    """Return the text of a file that another process holds, and writes just after it has locked it."""
+    """Return the text of a file that another process holds. Wait, as it is written just after the file is locked."""
     until = time.monotonic() + PATIENCE
     while True:
         file.seek(0)

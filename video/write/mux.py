@@ -1,4 +1,4 @@
-"""Join segments into the output, which appears under its name only when it is complete."""
+"""Join segments into the output. The file appears under its name only after it is complete."""
 
 import contextlib
 import errno
@@ -24,10 +24,10 @@ from .copies import span
 from .segments import FRAMES, QUICK_TIME, SEGMENT, Format, naming_failures, tag_colour
 from .streams import MATROSKA, is_unlisted
 
-# Errors of writing. Any other error is that of a carried packet, whose loss does not end the work.
+# Errors of writing. Any other error comes from a carried packet, and its loss does not end the work.
 OF_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EPIPE, errno.EBADF, errno.ENOMEM}
-# VP9 has alpha beside its packets: an identifier, which is always 1, and a picture. FFmpeg's reader of segments adds
-# the identifier a second time.
+# VP9 has alpha in side data of its packets: an identifier, which is always 1, and a picture. FFmpeg's reader of
+# segments adds the identifier a second time.
 BESIDE, IDENTIFIER = "matroska_block_additional", (1).to_bytes(8, "big")
 BESIDE_NUMBER = 15  # FFmpeg's number of that kind
 
@@ -46,19 +46,23 @@ def join(
     is_whole: bool = False,
     is_said: bool = False,
 ) -> str | None:
-    """Make `output` of all segments in `folder`. Its bytes do not depend on the order in which segments were made,
-    or by whom.
+    """Join all segments in a folder into the output.
+
+    Its bytes do not depend on the order in which segments were made, or on the processes that made them.
 
     Args:
-        source: where to copy sound, subtitles, chapters, metadata, attachments and cover from.
-        end: seconds that the picture lasts; default: until one period after the last frame.
-        stretch: how many times as long as `source` it lasts; unless it is 1, sound and subtitles are left out.
-        is_whole: `source` was read to its end, so that sound and subtitles go on after the picture.
-        is_said: the user already knows what the output cannot hold, see `streams.rehearse`.
+        folder: folder of the segments.
+        form: format of the output.
+        output: the file, or the folder of PNG files.
+        source: reader whose sound, subtitles, chapters, metadata, attachments and cover are copied. Default: none.
+        end: end of the picture in seconds. Default: one period after the last frame.
+        stretch: factor by which the output lasts longer than `source`. Unless it is 1, sound and subtitles are omitted.
+        is_whole: True if `source` was read to its end, so that sound and subtitles may last longer than the picture.
+        is_said: True if the user already knows what the output cannot hold, see `streams.rehearse`.
     Returns:
-        In words, what of `source` is left out because the output could not be closed with it; None for nothing.
+        A description of what is left out of `source` because the output could not be closed with it, or None.
     Raises:
-        OSError: no space, no permission. An output that existed is untouched.
+        OSError: there is no space or no permission. An existing output is unchanged.
         ValueError: there are no segments, or they do not belong together.
     """
     if not form.suffix:
@@ -92,8 +96,7 @@ def _mux(
 ) -> str | None:
     """Write all segments and the carried streams.
 
-    If the output cannot be closed, write it again with less of what is carried. Return what was lost by that; None for
-    nothing.
+    If the output cannot be closed, write it again with fewer carried streams. Describe the loss; None if there is none.
     """
     cut, lost = Cut(), None
     kinds: set[str] = set()
@@ -119,8 +122,8 @@ def _write(
     carried: Carried | None,
     written: dict[int, Written],
 ) -> None:
-    """Write the output once. `written` takes, by stream, what the muxer was given."""
-    options = {"fflags": "+bitexact"}  # nothing random, no date of today
+    """Write the output once. `written` receives the extent of each stream that the muxer was given."""
+    options = {"fflags": "+bitexact"}  # write nothing random and no date
     if form.suffix in QUICK_TIME:
         options["movflags"] = "+faststart"
     damaged = 0
@@ -155,21 +158,21 @@ def _add_picture(container: OutputContainer, segment: Path, form: Format) -> Vid
         source = first.streams.video[0]
         video = container.add_stream_from_template(source, opaque=True)
         if source.codec_context.name == "prores":
-            video.codec_context.codec_tag = source.codec_context.codec_tag  # the only place that names its profile
+            video.codec_context.codec_tag = source.codec_context.codec_tag  # nothing else names its profile
     video.time_base = form.unit
     video.codec_context.framerate = form.rate
     tag_colour(video.codec_context, form)
     if form.has_alpha and form.encoder == "libvpx-vp9":
         video.metadata["alpha_mode"] = "1"
     if form.suffix in QUICK_TIME and form.encoder == "libx265":
-        video.codec_context.codec_tag = "hvc1"  # the one Apple's players take
+        video.codec_context.codec_tag = "hvc1"  # Apple's players need this tag
     return video
 
 
 def _pictures(segments: list[Path], form: Format, video: VideoStream, end: Fraction | None) -> Iterator[Packet]:
-    """Give the packets of all segments in the order of decoding, with times of decoding and durations of one stream.
+    """Yield the packets of all segments in decoding order, with decoding times and durations as in a single stream.
 
-    Encoders of single segments know neither what came before nor what comes after.
+    Encoders of single segments know neither the segment before nor the one after.
     """
     headers, reorder, before = None, 0, []
     contents = ((path, *_read(path, form)) for path in segments)
@@ -188,16 +191,16 @@ def _pictures(segments: list[Path], form: Format, video: VideoStream, end: Fract
         decoded = before + times
         for packet, dts in zip(packets, _late(packets, decoded, reorder * period), strict=True):
             packet.dts, packet.duration, packet.stream = dts, lasts[packet.pts] - packet.pts, video
-            if packet is packets[-1] and current is None:  # readers of mp4 take the end of this one for that of all
+            if packet is packets[-1] and current is None:  # readers of mp4 take its end for that of the stream
                 packet.duration = max(packet.duration, after - reorder * period - dts)
             yield packet
         before = decoded[len(times) :]
 
 
 def _late(packets: list[Packet], decoded: list[int], delay: int) -> list[int]:
-    """Return times of decoding, at most `delay` before this packet or a later one is shown.
+    """Return decoding times, at most `delay` before this packet or a later one is shown.
 
-    Otherwise, if frames are shown for unequal times, the last packets would end long before the last frame does.
+    Otherwise, if frames have unequal durations, the last packets would end long before the last frame.
     """
     earliest, shown = [], packets[-1].pts
     for packet in reversed(packets):
@@ -211,8 +214,10 @@ def _late(packets: list[Packet], decoded: list[int], delay: int) -> list[int]:
 
 
 def _read(segment: Path, form: Format) -> tuple[bytes, int, list[Packet]]:
-    """Return a segment's codec header, by how many frames it is reordered, and its packets, timed in the format's
-    unit."""
+    """Read a segment. Return its codec header, the number of frames by which it is reordered, and its packets.
+
+    Times of packets are in the format's unit.
+    """
     with open_media(segment) as container:
         video = container.streams.video[0]
         context = video.codec_context
@@ -226,12 +231,12 @@ def _read(segment: Path, form: Format) -> tuple[bytes, int, list[Packet]]:
 
 def _mend_beside(packet: Packet) -> None:
     beside = bytes(packet.get_sidedata(BESIDE)) if packet.has_sidedata(BESIDE) else b""
-    if beside.startswith(2 * IDENTIFIER):  # no picture begins with zeros
+    if beside.startswith(2 * IDENTIFIER):  # a picture does not begin with zeros
         mended = PacketSideData(BESIDE_NUMBER, len(beside) - len(IDENTIFIER))
         mended.update(beside[len(IDENTIFIER) :])
         packet.set_sidedata(mended)
 
 
 def _end(last: int, form: Format, end: Fraction | None) -> int:
-    """Return when the last frame ends, in the format's unit."""
+    """Return the end of the last frame, in the format's unit."""
     return last + round(1 / form.rate / form.unit) if end is None else max(round(end / form.unit), last + 1)

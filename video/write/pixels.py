@@ -13,20 +13,20 @@ from .encoders import DEFAULT_CODECS, Codec
 
 logger = logging.getLogger("waveletvfi")
 
-DEPTHS = (9, 10, 12, 14, 16)  # of FFV1, beyond 8 bits
+DEPTHS = (9, 10, 12, 14, 16)  # bits of FFV1's formats beyond 8
 PACKED = {("420", 10): ("p010le",), ("422", 10): ("p210le",), ("420", 8): ("nv12",), ("422", 8): ("nv16",)}
 RGB = ("gbrp", "bgr0", "rgb24")
-# Kinds of chroma by the size of the chroma planes of a 64x64 picture.
+# Kinds of chroma by the width and height of the chroma planes of a 64x64 picture.
 CHROMA = {(32, 32): "420", (32, 64): "422", (64, 64): "444", (64, 32): "440", (16, 64): "411", (16, 16): "410"}
 
 ALPHA_CODECS = {".mov": "prores", ".mkv": "ffv1", ".webm": "vp9"}  # default codecs if alpha is kept
 ALPHA_KEPT = ".mov (ProRes 4444), .webm (VP9), .mkv (FFV1), .apng, or a folder of PNG files"
-# Options with which an encoder leaves alpha out, though its pixel format has it.
+# Options with which an encoder leaves alpha out although its pixel format has it.
 OPAQUE = {"prores_ks": {"profile": ("proxy", "lt", "standard", "hq", "0", "1", "2", "3"), "alpha_bits": ("0",)}}
 
 
 class Picture(Protocol):
-    """The part of a reader that decides how its frames are stored."""
+    """The properties of a reader that determine how its frames are stored. See `VideoReader`."""
 
     size: tuple[int, int]
     bits: int
@@ -47,13 +47,17 @@ def choose_pixel_format(
     needs_even: bool,
     keeps_alpha: bool = False,
 ) -> str:
-    """Return the pixel format of an encoder that keeps most of the picture; warn if it stores fewer bits.
+    """Return the pixel format of an encoder that keeps most of the picture. Warn if it stores fewer bits.
 
     Args:
+        encoder: FFmpeg's name of the encoder.
+        picture: reader of the source.
         size: (H, W) of the output.
-        is_lossless: keep the source's own format instead of 4:2:0, which plays everywhere.
-        needs_even: use 4:2:0 for even sizes only, else 4:4:4.
-        keeps_alpha: choose a format with alpha.
+        is_lossless: True to keep the source's own format; False to use 4:2:0, which plays everywhere.
+        needs_even: True to use 4:2:0 for even sizes only, and 4:4:4 for others.
+        keeps_alpha: True to choose a format with alpha.
+    Raises:
+        ValueError: no known format fits.
     """
     known = {pixel_format.name for pixel_format in av.Codec(encoder, "w").video_formats or ()}
     is_odd = bool(size[0] % 2 or size[1] % 2)
@@ -76,10 +80,10 @@ def choose_pixel_format(
 
 
 def _usual(picture: Picture, chroma: str, *, is_production: bool) -> list[str]:
-    """Return formats for a lossy codec, best first.
+    """Return pixel formats for a lossy codec, the best first.
 
-    They have as many bits as the source, else 8, else more. Chroma is as asked for, else finer. For production, the
-    finest comes next.
+    They have as many bits as the source, else 8, else more. Chroma is that asked for, else finer. For production codecs
+    such as ProRes, the finest chroma comes second.
     """
     wanted = []
     for kind in dict.fromkeys((chroma, "444", "422") if is_production else (chroma, "422", "444")):
@@ -91,7 +95,7 @@ def _usual(picture: Picture, chroma: str, *, is_production: bool) -> list[str]:
 
 
 def _is_fine(picture: Picture) -> bool:
-    """Return True if colour has as many samples as brightness."""
+    """Return True if chroma has as many samples as brightness."""
     source = VideoFormat(picture.pixel_format, 64, 64)
     return source.is_rgb or all((part.width, part.height) == (64, 64) for part in source.components)
 
@@ -106,7 +110,7 @@ def _with_alpha(name: str) -> str:
 
 
 def lossless_formats(picture: Picture) -> list[str]:
-    """Return the source's own format without alpha, or the nearest ones that hold all of it."""
+    """Return the source's own format without alpha, or the nearest formats that hold all of it, the best first."""
     name = picture.pixel_format.replace("yuvj", "yuv")
     source = VideoFormat(name, 64, 64)
     is_deep = picture.bits > 8
@@ -121,12 +125,12 @@ def lossless_formats(picture: Picture) -> list[str]:
 
 
 def check_alpha(settings: Codec, suffix: str, given: Mapping[str, str]) -> None:
-    """Refuse a video that would lose alpha.
+    """Raise ValueError for a video that would lose alpha. The message names the setting, and those that keep alpha.
 
     Args:
-        given: options that a user gave the encoder, and "pix_fmt".
-    Raises:
-        ValueError: says which setting does not keep alpha, and which ones do.
+        settings: settings of the codec.
+        suffix: suffix of the output.
+        given: options that the user gave the encoder, and "pix_fmt".
     """
     if suffix in DEFAULT_CODECS and suffix not in settings.with_alpha:
         raise without_alpha(f"{settings.encoder} in {suffix}")

@@ -1,4 +1,4 @@
-"""Encode pieces of an output on their own, so that they can be made in any order, by any process, and kept."""
+"""Encode segments of an output on their own, so that any process can make them in any order, and keep them."""
 
 import contextlib
 import os
@@ -27,25 +27,25 @@ from .encoders import check_used, describe_encoders, holds, own_words
 
 QUICK_TIME = (".mp4", ".m4v", ".mov")
 FRAMES = "frames"  # the folder of PNG files inside that of the segments
-SEGMENT = ".nut"  # holds every codec, and every time exactly
-LOSSLESS = "ffv1"  # the encoder that keeps colours that nobody sees
-UNTIMED = 2  # frames: for so few, x265 gives decoding times from memory that it never wrote
-EXACT = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}  # nothing random, no time shifted
-BESIDE = {"syncpoints": "timestamped", "strict": "experimental"}  # keeps data beside a packet, too: alpha of VP9
+SEGMENT = ".nut"  # a container that holds every codec and exact times
+LOSSLESS = "ffv1"  # the encoder that keeps invisible colours
+UNTIMED = 2  # number of frames; for so few, x265 reads decoding times from memory that it never wrote
+EXACT = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}  # write nothing random, and shift no time
+BESIDE = {"syncpoints": "timestamped", "strict": "experimental"}  # keep side data of packets, such as alpha of VP9
 
 
 class Format(NamedTuple):
-    """The way the frames of one output are stored; see `choose_format`.
+    """The format in which the frames of an output are stored, see `choose_format`.
 
     suffix: suffix of the output; "" for a folder of PNG files.
-    encoder: FFmpeg's name of it; "" for such a folder.
+    encoder: FFmpeg's name of the encoder; "" for such a folder.
     options: options of the encoder, as (key, value).
-    pixel_format: FFmpeg's name of it.
-    colour: how colours are stored.
-    size: (H, W).
+    pixel_format: FFmpeg's name of the pixel format.
+    colour: codes of the stored colour.
+    size: (H, W) in pixels.
     rate: nominal frames per second.
-    unit: seconds; all times are multiples of it.
-    aspect: width/height of a pixel; None if it is not said.
+    unit: unit of time in seconds, of which all times are multiples.
+    aspect: width/height of a pixel; None if unknown.
     """
 
     suffix: str
@@ -60,17 +60,17 @@ class Format(NamedTuple):
 
     @property
     def has_alpha(self) -> bool:
-        """Return True if frames keep their alpha."""
+        """True if frames keep their alpha."""
         return is_transparent(VideoFormat(self.pixel_format))
 
     @property
     def keeps_aspect(self) -> bool:
-        """Return True if a player sees it: the container or codec has a place for it that is written."""
+        """True if the container or codec stores the aspect of pixels, so that players apply it."""
         return self.suffix in (*QUICK_TIME, ".y4m") or self.encoder in ("libx264", "libx265")
 
 
 class SegmentWriter:
-    """Writes the frames of one segment into an open container; times are those of the whole output."""
+    """A writer of the frames of one segment into an open container. Times are those of the whole output."""
 
     def __init__(self, container: OutputContainer, form: Format):
         self._container, self._format = container, form
@@ -86,7 +86,7 @@ class SegmentWriter:
         """Encode one frame. Times must increase, and must not be negative.
 
         Raises:
-            ValueError: a frame of another size.
+            ValueError: the frame has another size.
         """
         form, picture = self._format, as_stored(frame, self._format)
         self._last = max(round(frame.time / form.unit), self._last + 1)
@@ -97,7 +97,7 @@ class SegmentWriter:
 
     @property
     def unused(self) -> set[str]:
-        """Return the options that the encoder did not know, after the first frame."""
+        """The options that the encoder did not know. They are known after the first frame."""
         return set(self._stream.codec_context.options)
 
     def finish(self) -> None:
@@ -110,20 +110,20 @@ class SegmentWriter:
 
 
 class FolderWriter:
-    """Writes numbered PNG files; `write` is as in `SegmentWriter`."""
+    """A writer of numbered PNG files. `write` is as in `SegmentWriter`."""
 
     def __init__(self, folder: Path, first: int):
         self._folder, self._first = folder, first
         self.count = 0
 
     def write(self, frame: Frame) -> None:
-        """Write one frame. Raises OSError naming the file that cannot be written."""
+        """Write one frame. Raises OSError, naming the file, if it cannot be written."""
         save_picture(self._folder / f"{self._first + self.count:06d}.png", frame.image, frame.alpha)
         self.count += 1
 
 
 def segment_files(folder: Path, index: int, form: Format, *, first: int, count: int) -> list[Path]:
-    """Return the files in which a `segment_writer` leaves a segment of `count` frames."""
+    """Return the files that a `segment_writer` writes for a segment of `count` frames."""
     if form.encoder:
         return [folder / f"{index:06d}{SEGMENT}"]
     return [folder / FRAMES / f"{number:06d}.png" for number in range(first, first + count)]
@@ -131,12 +131,15 @@ def segment_files(folder: Path, index: int, form: Format, *, first: int, count: 
 
 @contextlib.contextmanager
 def segment_writer(folder: Path, index: int, form: Format, *, first: int = 0) -> Iterator[SegmentWriter | FolderWriter]:
-    """Yield a writer for segment `index`. The segment appears in `folder` if the block succeeds, and only then.
+    """Yield a writer for a segment. The segment appears in `folder` only if the block succeeds.
 
     Args:
+        folder: folder of the segments.
+        index: number of the segment.
+        form: format of the output.
         first: number of the segment's first frame in the whole output, which names its PNG file.
     Raises:
-        OSError: no space, no permission.
+        OSError: there is no space or no permission.
     """
     if not form.encoder:
         (folder / FRAMES).mkdir(parents=True, exist_ok=True)
@@ -156,14 +159,15 @@ def _open_segment(path: Path, form: Format) -> OutputContainer:
     kind, options = SEGMENT.removeprefix("."), EXACT | (BESIDE if form.has_alpha else {})
     if holds(kind, form.encoder):
         return open_media(path, "w", container_options=options)
-    return open_handed_on(path, kind, options)  # its list of codecs is not complete: it holds ProRes, too
+    # FFmpeg's list of codecs is not complete: this container holds ProRes, too.
+    return open_handed_on(path, kind, options)
 
 
 def as_stored(frame: Frame, form: Format) -> VideoFrame:
-    """Return the picture as an output of this format holds it: as it was decoded if that changes no pixel.
+    """Return a frame in the output's format. If no pixel changes by that, it is the picture as it was decoded.
 
     Raises:
-        ValueError: a frame of another size.
+        ValueError: the frame has another size.
     """
     if frame.image.shape[:2] != form.size:
         (height, width), (rows, columns) = form.size, frame.image.shape[:2]
@@ -172,7 +176,7 @@ def as_stored(frame: Frame, form: Format) -> VideoFrame:
 
 
 def tag_colour(context: VideoCodecContext, form: Format) -> None:
-    """Tell an encoder or container how colours are stored."""
+    """Set the colour tags of an encoder or a stream."""
     is_rgb = VideoFormat(form.pixel_format).is_rgb
     context.colorspace = RGB if is_rgb else form.colour.matrix
     context.color_range = ColorRange.JPEG if is_rgb or form.colour.is_full else ColorRange.MPEG
@@ -191,7 +195,7 @@ def naming_failures(path: str | os.PathLike) -> Iterator[None]:
 
 
 def try_encoder(form: Format) -> None:
-    """Encode one black frame into nothing.
+    """Encode one black frame, and write it nowhere.
 
     Raises:
         ValueError: the encoder does not take this size, pixel format or option, or cannot be opened on this machine.
@@ -222,7 +226,7 @@ def _encode(frame: Frame, form: Format) -> VideoFrame:
 
 
 def _untouched(native: VideoFrame | None, form: Format) -> VideoFrame | None:
-    """Return the frame as decoded, at most with its planes laid out anew; None if that would change a pixel."""
+    """Return the frame as it was decoded, or with another layout of its planes; None if a pixel would change."""
     if native is None or (native.height, native.width) != form.size:
         return None
     target, source = VideoFormat(form.pixel_format), native.format
@@ -243,6 +247,6 @@ def _untouched(native: VideoFrame | None, form: Format) -> VideoFrame | None:
 
 
 def _layout(pixel_format: VideoFormat) -> tuple:
-    """Return what two formats have in common if one can be laid out as the other bit for bit."""
+    """Return properties of a pixel format. Formats with equal ones can be converted bit for bit."""
     shape = [(part.width, part.height) for part in VideoFormat(pixel_format.name, 64, 64).components]
     return pixel_format.is_rgb, pixel_format.has_palette, depth(pixel_format), tuple(shape[:3])

@@ -1,4 +1,4 @@
-"""Carry a source's other streams into an output: sound, subtitles, chapters, metadata, attachments, covers."""
+"""Copy a source's other streams into an output: sound, subtitles, chapters, metadata, attachments and covers."""
 
 import copy
 import io
@@ -20,17 +20,17 @@ from .copies import OutputClock, Recoder, is_exact, needs_recoding, span
 
 logger = logging.getLogger("waveletvfi")
 
-LONGER = Fraction(1, 5)  # seconds that sound may last longer without a warning
+LONGER = Fraction(1, 5)  # seconds by which sound may last longer than the picture without a warning
 KINDS = ("audio", "subtitle")
 MATROSKA = "matroska"
-COVERS = {"png": "image/png", "mjpeg": "image/jpeg"}  # by codec
+COVERS = {"png": "image/png", "mjpeg": "image/jpeg"}  # MIME types of cover images by codec
 # Metadata that describes the source as a file, not its content.
 OUTDATED = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration", "vendor_id", "rotate"}
 OUTDATED |= {"alpha_mode", "bps", "number_of_frames", "number_of_bytes"}
 
 
 class Carrier:
-    """Copies the streams of a source, except its picture, into an output."""
+    """A copier of a source's streams, except its picture, into an output."""
 
     def __init__(
         self,
@@ -45,10 +45,12 @@ class Carrier:
         """Set up the output's streams, chapters and metadata. Call it after the picture was added.
 
         Args:
-            end: seconds after which nothing is copied.
-            stretch: how many times as long the output lasts; unless it is 1, sound and subtitles are left out.
+            source: reader of the source.
+            output: the open output.
+            end: time in seconds after which nothing is copied. Default: copy everything.
+            stretch: factor by which the output lasts longer. Unless it is 1, sound and subtitles are left out.
             without: kinds of streams that are left out.
-            is_said: the user already knows what is lost.
+            is_said: True if the user already knows what is left out.
         """
         self._level = logging.DEBUG if is_said else logging.WARNING
         self._source, self._end = source, end
@@ -82,10 +84,10 @@ class Carrier:
             )
 
     def packets(self, picture_end: Fraction | None = None) -> Iterator[Packet]:
-        """Give the packets to write, in the order of the file, with times that count as the frames' do.
+        """Yield the packets to write, in the order of the file. Their times are those of the output.
 
         Args:
-            picture_end: seconds that the picture lasts; warn if sound lasts longer.
+            picture_end: end of the picture in seconds. If sound lasts longer, a warning says so.
         """
         sound_end = Fraction(0)
         try:
@@ -107,7 +109,7 @@ class Carrier:
             )  # fmt: skip
 
     def _placed(self, packet: Packet) -> Iterator[Packet]:
-        """Give the packets that one packet becomes in the output."""
+        """Yield the packets of the output that follow from one packet."""
         index = packet.stream.index
         if index in self._recoders:
             yield from self._timed(self._recoders[index].packets(packet), self._copies[index])
@@ -115,7 +117,7 @@ class Carrier:
             yield from self._timed([packet], self._copies[index])
 
     def _timed(self, packets: Iterable[Packet], copy: Stream) -> Iterator[Packet]:
-        """Give the packets that belong into the output, at their times."""
+        """Yield the packets that belong into the output, with their times."""
         for packet in packets:
             if not self._clock.set(packet, copy, start=self._source.start, is_cut=self._source.is_cut):
                 continue
@@ -133,7 +135,7 @@ class Carrier:
         """Add a copy of the stream to the output. Return False if the output cannot hold one."""
         codec = stream.codec_context and stream.codec_context.name
         if stream.type == "data" and codec is None and stream.name == "bin_data" and self._input.chapters():
-            return True  # mp4 stores chapters so; they are copied as chapters
+            return True  # mp4 stores chapters in this stream; they are copied as chapters
         if stream.type == "attachment" and _kind(output) == MATROSKA:
             output.add_attachment(stream.name or "attachment", stream.mimetype or "", stream.data)
             return True
@@ -180,17 +182,18 @@ class Carrier:
 
 
 def cut_before(source: VideoReader, time: Fraction) -> VideoReader:
-    """Return the source with its zero moved to the frame at `time`: nothing is carried that ends before it."""
+    """Return the source with its zero moved to the frame at `time`, in seconds. Nothing is copied that ends before."""
     later = copy.copy(source)
     later.start, later.is_cut = source.start + time, True
     return later
 
 
 def rehearse(source: VideoReader, suffix: str, encoder: str, *, stretch: Fraction = Fraction(1)) -> None:
-    """Tell what an output of this kind leaves out of a source, or stores in another way, before it is made.
+    """Log the streams of a source that an output would leave out or recode, before it is made.
 
     Args:
-        suffix, encoder: of the output.
+        source: reader of the source.
+        suffix, encoder: suffix and encoder of the output.
         stretch: as in `Carrier`.
     """
     nothing = io.BytesIO()
@@ -211,7 +214,7 @@ def is_unlisted(path: Path, suffix: str) -> bool:
 
 
 def _fits(stream: Stream, output: OutputContainer) -> bool:
-    """Return True if a file of the output's kind can hold a copy, which is tried by writing the head of one."""
+    """Return True if a file of the output's kind can hold a copy. It is tried by writing the head of such a file."""
     trial = _handed_on() if output.format.name == HANDED_ON else _trial(output.format.name)
     return _takes(trial, stream)
 

@@ -17,8 +17,8 @@ from .segments import Format, as_stored
 logger = logging.getLogger("waveletvfi")
 
 SUFFIX = ".y4m"
-DEPTHS = (9, 10, 12, 14, 16)  # beyond 8 bits
-GREYS = (9, 10, 12, 16)
+DEPTHS = (9, 10, 12, 14, 16)  # bits of colour formats beyond 8
+GREYS = (9, 10, 12, 16)  # bits of grey formats beyond 8
 # y4m's names of the sitings of 8-bit 4:2:0, as FFmpeg writes them.
 SITINGS = {"left": "mpeg2", "center": "jpeg", "topleft": "paldv", "": "jpeg"}
 HDR = {16: "smpte2084", 18: "arib-std-b67"}  # transfer functions of H.273
@@ -32,14 +32,15 @@ class Bytes(Protocol):
 
 
 def y4m_format(picture: Picture, *, rate: Fraction, columns: int = 1, given: Sequence[str] = ()) -> Format:
-    """Choose how frames like those of `picture` (a reader) are stored as y4m.
+    """Choose the format in which frames are stored as y4m.
 
-    The source's own planes are kept if y4m has a name for them; RGB becomes 4:4:4.
+    The source's own planes are kept if y4m has a name for them. RGB becomes 4:4:4.
 
     Args:
+        picture: reader of the source.
         rate: frames per second.
-        columns: number of pictures that stand side by side.
-        given: names of options that only other outputs have.
+        columns: number of pictures side by side.
+        given: names of given options that y4m does not have.
     Raises:
         ValueError: there are such options.
     """
@@ -60,17 +61,17 @@ def y4m_format(picture: Picture, *, rate: Fraction, columns: int = 1, given: Seq
 
 
 class Y4mWriter:
-    """Writes each frame at once: a header, then the planes of one frame after the other."""
+    """A writer of y4m: a header, then the planes of one frame after another. Each frame is written at once."""
 
     def __init__(self, output: Bytes, form: Format):
         self._output, self._format, self._has_begun = output, form, False
 
     def write(self, frame: Frame) -> None:
-        """Write one frame. Frames come at even times.
+        """Write one frame. Times of frames must be even.
 
         Raises:
-            ValueError: a frame of another size.
-            OSError: it cannot be written.
+            ValueError: the frame has another size.
+            OSError: the frame cannot be written.
         """
         picture = as_stored(frame, self._format)
         if not self._has_begun:
@@ -104,7 +105,7 @@ def _names() -> dict[str, tuple[str, str]]:
 
 
 def _candidates(picture: Picture) -> list[str]:
-    """Return the pixel formats that may hold the frames, best first."""
+    """Return the pixel formats that can hold the frames, the best first."""
     wanted = lossless_formats(picture)
     bits = [depth for depth in DEPTHS if depth >= picture.bits] if picture.bits > 8 else []
     is_grey = wanted[0].startswith("gray")

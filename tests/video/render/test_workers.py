@@ -24,8 +24,7 @@ from video.render import capacity
 from video.render.capacity import choose_workers, count_cores, steady_threads
 from video.render.network import Network
 from video.render.pipeline import Step
-from video.render.worker import _answer
-from video.render.workers import FRAMES, PAIRS, LostWorkerError, Run, gather
+from video.render.workers import FRAMES, PAIRS, LostWorkerError, Run, _answer, gather
 from video.schedule.plan import Span
 
 RUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")

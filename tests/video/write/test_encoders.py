@@ -69,9 +69,9 @@ def test_prores_in_segments_keeps_its_times(tmp_path, clip):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"encoder": "libx266"}, r"no encoder 'libx266' of video; there are libx264, libx265, .*ffv1"),
-     ({"encoder": "aac"}, "no encoder 'aac' of video"), ({"encoder": "h264"}, "no encoder 'h264' of video"),
-     ({"encoder": "prores_ks"}, r"\.mp4 does not hold what prores_ks makes; use \.mov, \.mkv"),
+    [({"encoder": "libx266"}, r"no video encoder 'libx266'; it has libx264, libx265, .*ffv1"),
+     ({"encoder": "aac"}, "no video encoder 'aac'"), ({"encoder": "h264"}, "no video encoder 'h264'"),
+     ({"encoder": "prores_ks"}, r"\.mp4 cannot hold the output of prores_ks; use \.mov, \.mkv"),
      ({"encoder": "libx264", "codec": "h265"}, "--codec h265 chooses an encoder, and so does --encoder"),
      ({"encoder": "mpeg4", "crf": 3}, "mpeg4 takes no --crf; -e sets options of its own"),
      ({"encoder_options": ["crf"]}, "-e takes KEY=VALUE, as -e preset=slow, got 'crf'"),
