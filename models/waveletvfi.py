@@ -195,14 +195,11 @@ class WaveletVFI(Pretrained):
         passes: Passes | None = None,
         ensemble: bool = False,
     ) -> Tensor:
-        """Make the frame at time t between two frames of any size, without gradients.
+        """Make the frame (B, 3, H, W) in [0, 1] at time t between two frames of any size, without gradients.
 
         Args:
-            img0, img1: (B, 3, H, W) RGB in [0, 1].
-            ratio, budget, t, passes: as in `forward`.
+            img0, img1, ratio, budget, t, passes: as in `forward`, but frames of any size.
             ensemble: average with the prediction of the reversed, mirrored pair, see `models.ensemble`; twice the time.
-        Returns:
-            (B, 3, H, W) in [0, 1].
         """
 
         def make(img0: Tensor, img1: Tensor, t: float | Tensor | None) -> Tensor:
