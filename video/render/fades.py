@@ -2,7 +2,7 @@
 
 The frame between two such is their mix, which costs nothing and is nearer to the truth than the network's frame. Mean
 PSNR in dB of 8, 8 and 7 frames of made clips (640x360, H.264), every second frame left out,
-`checkpoints/waveletvfi_small.pth`:
+the weights of run 25 in checkpoints/TRAINING.md:
 
     clip                                     network    mix
     a still picture that fades to black      44.6       48.5
