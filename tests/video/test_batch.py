@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from helpers.clips import Instant, make_clip, square
+from helpers.clips import make_clip, square
 from helpers.runs import ROOT, finish, launch
 from PIL import Image
 
@@ -13,10 +13,7 @@ from utils import run_script
 from video import VideoReader, find_videos, place_outputs
 from video.read.images import list_frames
 
-
-@pytest.fixture(autouse=True)
-def instant_network(monkeypatch):
-    monkeypatch.setattr(interpolate, "network", lambda args, device: Instant())
+pytestmark = pytest.mark.usefixtures("instant_network")
 
 
 @pytest.fixture

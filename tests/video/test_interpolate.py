@@ -16,10 +16,7 @@ import interpolate
 from utils import run_script
 from video import VideoReader
 
-
-@pytest.fixture(autouse=True)
-def instant_network(monkeypatch):
-    monkeypatch.setattr(interpolate, "network", lambda args, device: Instant())
+pytestmark = pytest.mark.usefixtures("instant_network")
 
 
 @pytest.fixture

@@ -12,10 +12,7 @@ from helpers.runs import ROOT, finish, launch
 from video import Options, convert
 from video.write.job import Job
 
-
-@pytest.fixture(autouse=True)
-def short_segments(monkeypatch):
-    monkeypatch.setattr("video.schedule.plan.SEGMENT", 4)
+pytestmark = pytest.mark.usefixtures("short_segments")
 
 
 @pytest.fixture

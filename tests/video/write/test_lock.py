@@ -14,10 +14,7 @@ import video.write.lock
 from video import convert
 from video.write.lock import Lock
 
-
-@pytest.fixture(autouse=True)
-def short_segments(monkeypatch):
-    monkeypatch.setattr("video.schedule.plan.SEGMENT", 4)
+pytestmark = pytest.mark.usefixtures("short_segments")
 
 
 @pytest.fixture
