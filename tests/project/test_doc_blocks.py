@@ -1,8 +1,9 @@
 """The README and the pages: marked blocks of code run as they stand, and links lead somewhere.
 
-CONTRIBUTING.md explains the marks: `<!-- runs -->` and `<!-- runs: slow -->` above a block.
+CONTRIBUTING.md explains the marks above a block: `<!-- runs -->`, `<!-- runs: slow -->`, `<!-- runs: needs PACKAGE -->`.
 """
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -39,9 +40,16 @@ def marked() -> list:
     for page in PAGES:
         for number, block in enumerate(blocks_of(page), start=1):
             if block.mark:
-                marks = {"runs": (), "runs: slow": pytest.mark.slow}[block.mark]
-                found.append(pytest.param(block, id=f"{page.name}-{number}", marks=marks))
+                found.append(pytest.param(block, id=f"{page.name}-{number}", marks=marks_of(block.mark)))
     return found
+
+
+def marks_of(mark: str) -> list[pytest.MarkDecorator]:
+    if mark.startswith("runs: needs "):
+        package = mark.removeprefix("runs: needs ")
+        missing = importlib.util.find_spec(package) is None
+        return [pytest.mark.extra, pytest.mark.skipif(missing, reason=f"{package} is not installed")]
+    return {"runs": [], "runs: slow": [pytest.mark.slow]}[mark]
 
 
 @pytest.fixture
