@@ -1,6 +1,6 @@
 """The README and the pages: marked blocks of code run as they stand, and links lead somewhere.
 
-CONTRIBUTING.md explains the marks above a block: `<!-- runs -->`, `<!-- runs: slow -->`, `<!-- runs: needs PACKAGE -->`.
+CONTRIBUTING.md explains the marks above a block: `runs`, `runs: slow` and `runs: needs PACKAGE`, in HTML comments.
 """
 
 import importlib.util
