@@ -5,6 +5,7 @@ Use tiles to save memory.
 
 import weakref
 from hashlib import sha256
+from types import EllipsisType
 from typing import NamedTuple, Protocol
 
 import torch
@@ -16,11 +17,12 @@ from models.ensemble import average_with_mirrored, mirror
 from models.macs import dense_gmacs
 from models.waveletvfi import Known
 
-from .fades import is_still, mix
+from .fades import Fade, find_fade, is_still, mix
 from .tiles import SMALLEST, in_tiles
 
 CROP = 64  # crops grow to multiples of this many pixels, so that few sizes occur
 Part = tuple[slice, slice]  # rows, columns
+Inside = tuple[EllipsisType, slice, slice]  # all frames and channels, rows, columns
 
 
 class Model(Protocol):
@@ -106,12 +108,14 @@ class Network:
         # features of it and the next frame, as (next frame, features).
         self._features = WeakIdKeyDictionary()
         self._mirrored = WeakIdKeyDictionary()  # by frame: the same flipped, of an ensemble
+        self._fades = WeakIdKeyDictionary()  # by first frame of a pair: the second one, what `_find_fade` returned
 
     def between(self, img0: Tensor, img1: Tensor, t: float = 0.5) -> tuple[Tensor, Call]:
         """Make the frame at time t between two, and return it with its cost.
 
-        Equal frames are copied, and two in which nothing moves are mixed, see `render/fades.py`. A border of
-        one-coloured rows or columns that both frames share, such as a letterbox, is copied, too, and costs nothing.
+        Equal frames are copied, and two in which nothing moves are mixed. If the brightness changes, the network gets
+        both frames at one brightness (`render/fades.py`). A border of one-coloured rows or columns that both frames
+        share, such as a letterbox, is copied, too, and costs nothing.
         Features of a frame that belongs to several pairs are computed once, so do not change a frame in place.
 
         Args:
@@ -125,6 +129,34 @@ class Network:
             return img0, Call(cost=0.0, executed=0.0, dense=self._dense(height, width), calls=0)
         if is_still(img0, img1):
             return mix(img0, img1, t), Call(cost=0.0, executed=0.0, dense=self._dense(height, width), calls=0)
+        found = self._find_fade(img0, img1)
+        if found is None:
+            return self._predict(img0, img1, t)
+        fade, inside, brightened = found
+        imgt, call = self._predict(*((brightened, img1) if fade.is_first else (img0, brightened)), t)
+        imgt = imgt.clone()
+        imgt[inside] = fade.darken(imgt[inside], t)
+        return imgt, call
+
+    def _find_fade(self, img0: Tensor, img1: Tensor) -> tuple[Fade, Inside, Tensor] | None:
+        """Return the fade of a pair, the part inside its border, and its dark frame brightened; None without a fade.
+
+        A pair always gets the same tensor, so that its features are kept.
+        """
+        other, found = self._fades.get(img0, (None, None))
+        if other is None or other() is not img1:
+            top, bottom, left, right = find_inside(img0, img1)
+            inside, found = (..., slice(top, bottom), slice(left, right)), None
+            fade = find_fade(img0[inside], img1[inside])
+            if fade is not None:
+                brightened = (img0 if fade.is_first else img1).clone()
+                brightened[inside] = fade.brighten(brightened[inside])
+                found = fade, inside, brightened
+            self._fades[img0] = weakref.ref(img1), found
+        return found
+
+    def _predict(self, img0: Tensor, img1: Tensor, t: float) -> tuple[Tensor, Call]:
+        """Make the frame at time t of two that differ, in one prediction or as the mean of two."""
         if not self._is_ensemble:
             return self._between(img0, img1, t)
         calls: list[Call] = []
