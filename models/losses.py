@@ -23,6 +23,7 @@ class Loss(NamedTuple):
     distillation: difference from a teacher's flow; not in the paper.
     prediction: error of the classifier alone, see `classifier_loss`; not in the paper.
     passes: error of the merged frames of MP-Net's passes at smaller sizes; not in the paper.
+    logarithm: mean of the logarithms of the samples' squared errors, see `log_error`; not in the paper.
     """
 
     total: Tensor
@@ -32,6 +33,7 @@ class Loss(NamedTuple):
     distillation: Tensor
     prediction: Tensor
     passes: Tensor
+    logarithm: Tensor
 
 
 def training_loss(
@@ -48,7 +50,7 @@ def training_loss(
     terms = _terms(output, imgt, wavelet_weight, computation_weight)
     rec, wav, com = (output.probs[:, :, None] * terms).sum(1).mean(0)
     zero = torch.zeros_like(rec)
-    return Loss(rec + wav + com, rec, wav, com, zero, zero, zero)
+    return Loss(rec + wav + com, rec, wav, com, zero, zero, zero, zero)
 
 
 def classifier_loss(
@@ -64,7 +66,7 @@ def classifier_loss(
     percent = 100 * (1 - losses / losses.mean(1, keepdim=True))
     error = ((output.motion.ratio_logits - percent) ** 2).mean()
     zero = torch.zeros_like(error)
-    return Loss(error, zero, zero, zero, zero, error, zero)
+    return Loss(error, zero, zero, zero, zero, error, zero, zero)
 
 
 def _terms(output: Interpolation, imgt: Tensor, wavelet_weight: float, computation_weight: float) -> Tensor:
@@ -88,6 +90,15 @@ def reconstruction(frame: Tensor, imgt: Tensor) -> Tensor:
 def charbonnier(difference: Tensor) -> Tensor:
     """Compute rho(d) = mean sqrt(d^2 + 1e-6) per sample: (B, ...) -> (B,)."""
     return (difference.flatten(1) ** 2 + 1e-6).sqrt().mean(1)
+
+
+def log_error(frame: Tensor, imgt: Tensor) -> Tensor:
+    """Compute log(mean (frame - imgt)^2 + 1e-5) per sample: two (B, 3, H, W) in [0, 1] -> (B,).
+
+    Its mean over samples is a mean PSNR in another unit. Each sample counts by the share of its error that is saved. In
+    a mean of errors, samples that no network can predict count most.
+    """
+    return ((frame - imgt).square().flatten(1).mean(1) + 1e-5).log()
 
 
 def psnr(prediction: Tensor, target: Tensor) -> Tensor:

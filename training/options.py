@@ -12,7 +12,15 @@ from .checkpoints import AUTO
 
 POSITIVE = ("epochs", "batch_size", "accumulate", "crop_size", "log_every", "val_every", "keep", "max_bad_steps")
 POSITIVE += ("temperature_end", "temperature_decay")
-NOT_NEGATIVE = ("cache_gib", "weight_wavelet", "weight_cost", "weight_teacher", "weight_passes", "clip_norm")
+NOT_NEGATIVE = (
+    "cache_gib",
+    "weight_wavelet",
+    "weight_cost",
+    "weight_teacher",
+    "weight_passes",
+    "weight_log",
+    "clip_norm",
+)
 NOT_NEGATIVE += ("time_limit", "workers", "lr_warmup")
 
 
@@ -42,6 +50,7 @@ class Settings:
     classifier_only: bool
     scales: list[tuple[int, ...]] | None
     weight_passes: float
+    weight_log: float
     ratios: list[float] | None
     weight_wavelet: float
     weight_cost: float
@@ -158,6 +167,8 @@ def _add_method(add: Callable[..., None]) -> None:
     scales += "size, 210 is three at 1/4, 1/2 and 1; a repeated value is drawn more often (default: as configured)"
     add("scales", type=_scales, nargs="+", help=scales)
     add("weight_passes", type=float, default=0.0, help="weight of the loss of smaller passes' merged frames; paper: 0")
+    log = "weight of the logarithm of each sample's squared error, in the static stage; paper: 0"
+    add("weight_log", type=float, default=0.0, help=log)
     add("ratios", type=float, nargs="+", help="candidate threshold ratios; paper: 0 0.005 0.01 0.015")
     add("weight_wavelet", type=float, default=0.01, help="weight of the wavelet loss; paper: 0.01")
     add("weight_cost", type=float, default=3.0, help="weight of the computation loss; paper: 3")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 import utils
 from models import Config, Interpolation, WaveletVFI, find_config, load_weights
 from models.layers import Pyramid, blend
-from models.losses import Loss, classifier_loss, reconstruction, training_loss
+from models.losses import Loss, classifier_loss, log_error, reconstruction, training_loss
 
 from .options import Settings
 from .teacher import Flows, flow_distance, where_better
@@ -93,6 +93,9 @@ def loss_of(
     if settings.weight_passes and frames and output.motion.passes:
         passes = settings.weight_passes * passes_loss(output.motion.passes, *frames, imgt)
         loss = loss._replace(total=loss.total + passes, passes=passes)
+    if settings.weight_log and stage != DYNAMIC:
+        logarithm = settings.weight_log * log_error(output.frame, imgt).mean()
+        loss = loss._replace(total=loss.total + logarithm, logarithm=logarithm)
     if taught is None:
         return loss
     where = where_better(taught, output.motion, output.merged, frames, imgt) if frames else None
@@ -123,7 +126,7 @@ def flow_loss(output: Interpolation, imgt: Tensor) -> Loss:
     """Return the reconstruction loss of the merged frame alone."""
     rec = reconstruction(output.merged, imgt).mean()
     zero = torch.zeros_like(rec)
-    return Loss(rec, rec, zero, zero, zero, zero, zero)
+    return Loss(rec, rec, zero, zero, zero, zero, zero, zero)
 
 
 def build_model(settings: Settings, source: str, checkpoint: dict | None) -> WaveletVFI:

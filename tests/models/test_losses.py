@@ -1,12 +1,14 @@
 """The loss terms, against arithmetic by hand and a direct transcription of the census formula."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 from helpers.reference import images
 
 from models import Interpolation, WaveletVFI
-from models.losses import census, charbonnier, classifier_loss, reconstruction, training_loss
+from models.losses import census, charbonnier, classifier_loss, log_error, psnr, reconstruction, training_loss
 
 
 def direct_census(image, target):
@@ -93,3 +95,28 @@ def test_a_perfect_correction_leaves_only_the_smallest_charbonnier():
     loss = training_loss(output, output.merged.detach())  # untrained heads correct nothing
     assert float(loss.reconstruction.detach()) == pytest.approx(1e-3, rel=1e-3)
     assert float(loss.wavelet.detach()) == pytest.approx(5 * 0.01 * 1e-3, rel=0.05)
+
+
+def test_the_logarithm_of_the_error_is_the_psnr_in_another_unit():
+    target = torch.rand(3, 3, 20, 30, dtype=torch.float64) * 0.5 + 0.25
+    frame = target + torch.tensor([0.2, 0.1, 0.05]).view(3, 1, 1, 1) * (torch.rand_like(target) - 0.5)
+    decibels = -10 / math.log(10) * log_error(frame, target)
+    torch.testing.assert_close(decibels.float(), psnr(frame, target), atol=0.3, rtol=0)
+    assert (psnr(frame, target) > decibels).all()
+
+
+def test_each_sample_counts_by_its_share_of_the_error():
+    """Where the error is ten times larger, a step of the same share changes the loss as much."""
+    target = torch.rand(1, 3, 20, 30).expand(2, -1, -1, -1)
+    error = torch.tensor([0.3, 0.03]).view(2, 1, 1, 1) * torch.randn(1, 3, 20, 30)
+    frame = (target + error).requires_grad_()
+    log_error(frame, target).sum().backward()
+    shares = (frame.grad * error).sum((1, 2, 3))
+    torch.testing.assert_close(shares, torch.full((2,), 2.0), atol=0.03, rtol=0)
+
+
+def test_a_frame_without_error_has_a_finite_logarithm_and_gradient():
+    frame = torch.rand(1, 3, 8, 8).requires_grad_()
+    loss = log_error(frame, frame.detach())
+    loss.sum().backward()
+    assert torch.isfinite(loss).all() and torch.isfinite(frame.grad).all()
