@@ -4,7 +4,7 @@
 |---|---|
 | `images`, `tiff_files` | read and write image files as tensors |
 | `checkpoints`, `weight_files` | save and load weights (.pth, .safetensors) |
-| `whole_files` | sort file names; write files that appear only when complete; describe wrong files |
+| `whole_files` | sort file names; write files that appear only when complete; locks; describe wrong files |
 | `distributed` | processes, devices and seeds |
 | `startup` | begin and end a script; it is imported before torch |
 | `extras` | import optional packages, and functions named "module:function" |
@@ -19,6 +19,7 @@ from common.images import has_alpha, image_to_tensor, read_image, read_layers, t
 from common.startup import keep_freed_memory, run_script
 from common.whole_files import (
     STRANGE_HEAD,
+    Lock,
     atomic_path,
     describe_strange_head,
     describe_stranger,
@@ -32,6 +33,7 @@ logger = logging.getLogger("waveletvfi")
 
 __all__ = [
     "STRANGE_HEAD",
+    "Lock",
     "Process",
     "atomic_path",
     "describe_strange_head",

@@ -88,7 +88,8 @@ def test_onnx_equals_torch_on_real_frames(shipped):
     ours = shipped[0].interpolate_details(img0, img1)
     expected = waveletvfi(default_checkpoint()).interpolate_details(img0, img1, ratio=0.0, passes=GRAPH_SCALES)
     difference = (ours.frame - expected.frame).abs()
-    assert float(difference.mean()) < 1e-6  # a different sum shows everywhere; another order of one sum shows in single pixels
+    # A different sum shows everywhere; another order of one sum shows in single pixels.
+    assert float(difference.mean()) < 1e-6
     assert float(difference.max()) < 1e-4
     torch.testing.assert_close(ours.motion.flow_t0, expected.motion.flow_t0, atol=2e-4, rtol=0)
 

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from models import CONFIGS, WaveletVFI
 from models.macs import dense_gmacs, executed_gmacs
-from video.render.network import Network, find_inside
-from video.render.tiles import in_tiles
+from video.render.network import Network, find_inside, in_tiles
 
 
 class Blur(Average):

@@ -1,9 +1,10 @@
 """Make the frame between two: by the network where something moves, by copies or a mix elsewhere.
 
-Use tiles to save memory.
+Frames that are too large for memory are computed in overlapping tiles, which are blended so that no seam shows.
 """
 
 import weakref
+from collections.abc import Callable
 from hashlib import sha256
 from typing import NamedTuple, Protocol
 
@@ -16,11 +17,13 @@ from models.ensemble import average_with_mirrored, mirror
 from models.macs import dense_gmacs
 from models.waveletvfi import Known
 
-from .fades import is_still, mix
-from .tiles import SMALLEST, in_tiles
+from ..schedule.scenes import is_still, mix
 
 CROP = 64  # crops grow to multiples of this many pixels, so that few sizes occur
 Part = tuple[slice, slice]  # rows, columns
+SMALLEST = 128  # smallest side of a tile in pixels
+OVERLAP = 8  # tiles overlap by 1/8 of their side; larger motion across a border is not seen
+MULTIPLE = 16  # sides of tiles are multiples of this, as the network would pad them otherwise
 
 
 class Model(Protocol):
@@ -89,7 +92,7 @@ class Network:
             ratio: threshold ratio. Default: the network chooses one for each pair.
             budget: largest cost, 1 being dense, instead of a ratio.
             device: device of `model`.
-            tile: compute frames in overlapping squares with sides of this many pixels, see `render/tiles.py`.
+            tile: compute frames in overlapping squares with sides of this many pixels.
             ensemble: average each frame with that of the reversed, mirrored pair, see `models/ensemble.py`.
         Raises:
             ValueError: the tiles are too small.
@@ -110,7 +113,7 @@ class Network:
     def between(self, img0: Tensor, img1: Tensor, t: float = 0.5) -> tuple[Tensor, Call]:
         """Make the frame at time t between two, and return it with its cost.
 
-        Equal frames are copied, and two in which nothing moves are mixed, see `render/fades.py`. A border of
+        Equal frames are copied, and two in which nothing moves are mixed, see `schedule/scenes.py`. A border of
         one-coloured rows or columns that both frames share, such as a letterbox, is copied, too, and costs nothing.
         Features of a frame that belongs to several pairs are computed once, so do not change a frame in place.
 
@@ -251,3 +254,45 @@ def _count_border(image0: Tensor, image1: Tensor, *, from_end: bool) -> int:
         if not all(is_border):
             return count + (is_border[::-1] if from_end else is_border).index(False)
         count, size = count + size, 2 * size  # most frames have no border, which one row shows
+
+
+def in_tiles(run: Callable[[Tensor, Tensor], Tensor], img0: Tensor, img1: Tensor, tile: int) -> Tensor:
+    """Compute `run(img0, img1)` on overlapping rectangles whose sides are at most `tile` pixels.
+
+    Args:
+        run: makes a frame (1, 3, h, w) from two.
+        img0, img1: (1, 3, H, W).
+        tile: largest side of a tile in pixels.
+    Returns:
+        (1, 3, H, W). Overlapping tiles are weighted by the distance from their borders.
+    """
+    height, width = img0.shape[-2:]
+    if max(height, width) <= tile:
+        return run(img0, img1)
+    overlap = tile // OVERLAP
+    total, weights = torch.zeros_like(img0), torch.zeros_like(img0[:, :1])
+    for rows in _cover(height, tile, overlap):
+        for columns in _cover(width, tile, overlap):
+            made = run(img0[..., rows, columns], img1[..., rows, columns])
+            ramps = (_ramp(size, overlap, made) for size in made.shape[-2:])
+            weight = torch.outer(*ramps)
+            total[..., rows, columns] += made * weight
+            weights[..., rows, columns] += weight
+    return total / weights
+
+
+def _cover(size: int, tile: int, overlap: int) -> list[slice]:
+    """Return the fewest equal pieces of at most `tile` that cover `size` with that overlap, evenly spaced."""
+    if size <= tile:
+        return [slice(0, size)]
+    count = -(-(size - overlap) // (tile - overlap))
+    length = -(-(size + (count - 1) * overlap) // count)
+    length = min(-(-length // MULTIPLE) * MULTIPLE, tile)
+    starts = ((size - length) * k // (count - 1) for k in range(count))
+    return [slice(start, start + length) for start in starts]
+
+
+def _ramp(size: int, overlap: int, like: Tensor) -> Tensor:
+    """Return (size,) weights that grow from both ends to 1 over the overlap."""
+    place = torch.arange(1, size + 1, device=like.device, dtype=like.dtype)
+    return torch.minimum(place, size + 1 - place).clamp(max=overlap) / overlap

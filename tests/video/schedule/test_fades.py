@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from video.render.fades import is_still
 from video.render.network import Network
+from video.schedule.scenes import is_still
 
 
 class Refusing:
