@@ -12,7 +12,7 @@ import torch.distributed as dist
 
 from datasets import FrameSet
 from models import default_checkpoint
-from models.options import add_options, ensemble_option, network
+from models.loading import add_options, ensemble_option, network
 from utils import Process, init_distributed, logger
 
 from .methods import Method, OurNetwork, average, open_peer

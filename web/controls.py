@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from models.passes import AUTO, Passes
+from models.config import AUTO, Passes
 from video import rational
 
 from .figures import figures

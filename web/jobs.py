@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from models import Interpolation, WaveletVFI
-from models.passes import Passes
+from models.config import Passes
 from utils import image_to_tensor, read_image, tensor_to_image
 from video import Options, Summary, VideoReader, convert
 from video.schedule.timeline import Timeline

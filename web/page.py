@@ -11,7 +11,7 @@ import gradio as gr
 import numpy as np
 
 from datasets.clips import EXAMPLE, decode_clip
-from models.passes import Passes
+from models.config import Passes
 from utils import write_image
 from video import Options
 

@@ -16,11 +16,10 @@ from tqdm import tqdm
 from models import find_config
 from models.bands import dilate
 from models.config import Config
-from models.context import LevelContext
 from models.layers import SLOPE, channels_last
 from models.sparse import SparseConv2d, sparse_level
 from models.sparse.costs import Row, processor
-from models.synthesis import SPARSE_LEVELS
+from models.synthesis import SPARSE_LEVELS, LevelContext
 
 WAYS = ("folded", "windows", "winograd")
 DENSITIES = (0.03, 0.1, 0.25, 0.5, 0.75, 1.0)  # of the masks; their halos are denser

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from models import WaveletVFI
-from models.ensemble import average_with_mirrored, mirror
+from models.interface import average_with_mirrored, mirror
 from models.macs import dense_gmacs
 from models.waveletvfi import Known
 
@@ -93,7 +93,7 @@ class Network:
             budget: largest cost, 1 being dense, instead of a ratio.
             device: device of `model`.
             tile: compute frames in overlapping squares with sides of this many pixels.
-            ensemble: average each frame with that of the reversed, mirrored pair, see `models/ensemble.py`.
+            ensemble: average each frame with that of the reversed, mirrored pair, see `models/interface.py`.
         Raises:
             ValueError: the tiles are too small.
         """

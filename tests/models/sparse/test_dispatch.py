@@ -9,10 +9,9 @@ import torch.nn.functional as F
 from benchmark.speed import tune as speed_tune
 from models import find_config
 from models.bands import dilate
-from models.context import LevelContext
-from models.sparse import SparseConv2d, costs, level, sparse_level
-from models.sparse.dispatch import choose
-from models.synthesis import SPARSE_LEVELS, WaveletSynthesisNet
+from models.sparse import Rows, SparseConv2d, costs, sparse_level
+from models.sparse.conv import choose
+from models.synthesis import SPARSE_LEVELS, LevelContext, WaveletSynthesisNet
 
 KINDS = [*costs.MEASURED, *dict.fromkeys(kind for kind, _ in costs.LIKE), "DEFAULT", "a new one"]
 DTYPES = (torch.float32, torch.bfloat16, torch.float64)
@@ -50,7 +49,7 @@ def test_the_estimated_time_of_all_levels_never_rises_as_cost_falls(kind, synthe
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_auto_folds_exactly_where_gathering_is_not_estimated_to_win(kind, monkeypatch):
-    monkeypatch.setattr("models.sparse.dispatch.processor", lambda: kind)
+    monkeypatch.setattr("models.sparse.conv.processor", lambda: kind)
     with torch.no_grad():
         for dtype, width, density in itertools.product(DTYPES, WIDTHS, (0.0, 0.1, 0.3, 0.6, 1.0)):
             mask = mask_of(density)
@@ -106,7 +105,7 @@ def test_a_level_and_its_convolution_alone_are_decided_in_one_place(way, monkeyp
         context = LevelContext([*features[:2]], [*flows], features[2])
         made = sparse_level(conv, head, context, coarse, mask, halo, slope=0.1, keep=True)
         alone = F.leaky_relu(conv(context.dense, halo, coarse), 0.1)
-    kept = made.features.dense() if isinstance(made.features, level.Rows) else made.features
+    kept = made.features.dense() if isinstance(made.features, Rows) else made.features
     assert all(each is halo for each in asked) and len(asked) == 2
     torch.testing.assert_close(kept, alone, atol=1e-5, rtol=0)
 
