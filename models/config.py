@@ -58,50 +58,6 @@ class Config:
         check_passes(self.passes)
 
 
-CONFIGS = {
-    "base": Config(),
-    # Most channels belong to the motion, which decides about the frame; the synthesis only corrects (TRAINING.md).
-    "small": Config(
-        encoder=(16, 32, 40, 56),
-        decoder=(32, 64, 80, 96),
-        context=(16, 32, 48, 64),
-        synthesis=(32, 64, 96, 96),
-        ratios=(0.0, 7e-5, 2e-4, 5e-4),  # small, as corrections are
-        correction=True,
-        any_time=True,
-        correlation=3,
-        passes="auto",
-    ),
-}
-
-
-def find_config(config: Config | str) -> Config:
-    """Return the configuration of this name; return a `Config` as it is. Raises ValueError for an unknown name."""
-    if isinstance(config, Config):
-        return config
-    if config not in CONFIGS:
-        raise ValueError(f"config must be one of {', '.join(CONFIGS)}, got {config!r}")
-    return CONFIGS[config]
-
-
-def config_of(content: dict[str, Any], default: Config | str, *, source: str) -> Config:
-    """Return the configuration that a checkpoint contains, or `default` if it contains none.
-
-    Args:
-        content: the content of the checkpoint.
-        default: a configuration or its name.
-        source: name of the checkpoint for error messages.
-    Raises:
-        ValueError: the checkpoint contains a configuration of another network, or `default` is unknown.
-    """
-    if "config" not in content:
-        return find_config(default)
-    try:
-        return Config(**content["config"])
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{source} contains a configuration of another network: {error}") from error
-
-
 def check_passes(passes: Passes) -> None:
     """Raise ValueError unless `passes` is "auto", a whole number from 1 to 7, or scales that decrease by one."""
     if isinstance(passes, tuple):
@@ -148,3 +104,47 @@ def _finest(height: int, width: int) -> int:
 def _coarsest(height: int, width: int) -> int:
     """Return the coarsest scale whose frames still show motion. Smaller frames lost 2 dB on 448x256."""
     return max(scale for scale in range(MOST_PASSES) if scale == 0 or height * width >> 2 * scale >= LEAST)
+
+
+CONFIGS = {
+    "base": Config(),
+    # Most channels belong to the motion, which decides about the frame; the synthesis only corrects (TRAINING.md).
+    "small": Config(
+        encoder=(16, 32, 40, 56),
+        decoder=(32, 64, 80, 96),
+        context=(16, 32, 48, 64),
+        synthesis=(32, 64, 96, 96),
+        ratios=(0.0, 7e-5, 2e-4, 5e-4),  # small, as corrections are
+        correction=True,
+        any_time=True,
+        correlation=3,
+        passes="auto",
+    ),
+}
+
+
+def find_config(config: Config | str) -> Config:
+    """Return the configuration of this name; return a `Config` as it is. Raises ValueError for an unknown name."""
+    if isinstance(config, Config):
+        return config
+    if config not in CONFIGS:
+        raise ValueError(f"config must be one of {', '.join(CONFIGS)}, got {config!r}")
+    return CONFIGS[config]
+
+
+def config_of(content: dict[str, Any], default: Config | str, *, source: str) -> Config:
+    """Return the configuration that a checkpoint contains, or `default` if it contains none.
+
+    Args:
+        content: the content of the checkpoint.
+        default: a configuration or its name.
+        source: name of the checkpoint for error messages.
+    Raises:
+        ValueError: the checkpoint contains a configuration of another network, or `default` is unknown.
+    """
+    if "config" not in content:
+        return find_config(default)
+    try:
+        return Config(**content["config"])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{source} contains a configuration of another network: {error}") from error
