@@ -18,7 +18,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from common.extras import require
+from common.startup import require
 from models import WaveletVFI, default_checkpoint
 from models.loading import add_options, network
 from utils import pick_device

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import utils
-from common.extras import require
+from common.startup import require
 
 from .config import AUTO, Config, full_scales
 from .exported import METADATA, Graph, named

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from common.extras import require
+from common.startup import require
 
 from .config import config_of
 from .interface import Interpolation, average_with_mirrored, check_frames, check_times

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 import utils
-from common.extras import require
+from common.startup import require
 
 from .config import AUTO, Config, config_of
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import utils
-from datasets.training import Sample, mix_seeds
+from datasets.loading import Sample, mix_seeds
 from models import PRECISIONS, Interpolation, WaveletVFI
 from models.losses import Loss
 

@@ -10,9 +10,8 @@ import numpy as np
 from models.config import AUTO, Passes
 from video import rational
 
-from .figures import figures
+from .figures import compared, figures, inside, write_loop
 from .jobs import Amount, Setup, WatchedModel
-from .pictures import compared, inside, write_loop
 
 AMOUNTS = ("Network chooses", "Threshold ratio", "Budget")
 AGAINST = ("average of both", "first frame", "last frame")
