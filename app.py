@@ -18,9 +18,9 @@ import tempfile
 import threading
 from pathlib import Path
 
-from common.extras import require
+from common.startup import require
 from models import WaveletVFI, default_checkpoint
-from models.options import add_options, network
+from models.loading import add_options, network
 from utils import pick_device
 from web.jobs import Limits, Setup
 

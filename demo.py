@@ -21,7 +21,7 @@ import numpy as np
 from datasets.clips import EXAMPLE
 from interpolate import Progress
 from models import default_checkpoint
-from models.options import add_options, network
+from models.loading import add_options, network
 from utils import atomic_path, image_to_tensor, pick_device
 from video import Frame, Options, VideoReader, convert, describe
 from video.picture import explain

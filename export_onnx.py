@@ -25,7 +25,7 @@ from tqdm import tqdm
 from models import Config, WaveletVFI, default_checkpoint, waveletvfi
 from models.export import ONNX_STEPS, PRECISIONS, PROGRAM_STEPS, graph_config, program_multiple, save_onnx, save_program
 from models.exported import NAMES, OnnxModel
-from models.options import add_weights, ratio_option
+from models.loading import add_weights, ratio_option
 from utils import atomic_path
 
 SIZES = ((1, 64, 96), (2, 48, 80), (1, 100, 150), (1, 256, 448))  # batch, height, width

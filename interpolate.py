@@ -29,7 +29,7 @@ from pathlib import Path
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from models.options import add_options, ensemble_option, network, spell_out
+from models.loading import add_options, ensemble_option, network, spell_out
 from utils import Process, init_distributed
 from video import (
     CODECS,

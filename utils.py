@@ -2,23 +2,22 @@
 
 | file of `common/` | purpose |
 |---|---|
-| `images`, `tiff_files` | read and write image files as tensors |
-| `checkpoints`, `weight_files` | save and load weights (.pth, .safetensors) |
-| `whole_files` | sort file names; write files that appear only when complete; describe wrong files |
+| `images` | read and write image files as tensors |
+| `checkpoints` | save and load weights (.pth, .safetensors) |
+| `whole_files` | sort file names; write files that appear only when complete; locks; describe wrong files |
 | `distributed` | processes, devices and seeds |
-| `startup` | begin and end a script; it is imported before torch |
-| `extras` | import optional packages, and functions named "module:function" |
+| `startup` | begin and end a script; import optional packages, and functions named "module:function" |
 """
 
 import logging
 
 from common.checkpoints import load_checkpoint, save_checkpoint
 from common.distributed import Process, init_distributed, pick_device, seed_everything
-from common.extras import find_function
 from common.images import has_alpha, image_to_tensor, read_image, read_layers, tensor_to_image, write_image
-from common.startup import keep_freed_memory, run_script
+from common.startup import find_function, keep_freed_memory, run_script
 from common.whole_files import (
     STRANGE_HEAD,
+    Lock,
     atomic_path,
     describe_strange_head,
     describe_stranger,
@@ -32,6 +31,7 @@ logger = logging.getLogger("waveletvfi")
 
 __all__ = [
     "STRANGE_HEAD",
+    "Lock",
     "Process",
     "atomic_path",
     "describe_strange_head",

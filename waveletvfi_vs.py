@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.extras import require
+from common.startup import require
 from models import waveletvfi
 from models.loading import default_checkpoint
 from utils import pick_device

@@ -12,16 +12,15 @@ import torch.distributed as dist
 
 from datasets import FrameSet
 from models import default_checkpoint
-from models.options import add_options, ensemble_option, network
+from models.loading import add_options, ensemble_option, network
 from utils import Process, init_distributed, logger
 
 from .methods import Method, OurNetwork, average, open_peer
 from .metrics import open_perceptual
 from .page import write_page
 from .runner import evaluate
-from .scores import Results
+from .scores import Results, Store, digest, surroundings
 from .sets import BENCHMARKS
-from .store import Store, digest, surroundings
 from .tables import describe_run, format_failures, format_perfect, format_table, table, write_report
 
 INCOMPLETE = 3  # exit status if some frames could not be scored

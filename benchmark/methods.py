@@ -14,7 +14,7 @@ from torch import Tensor
 
 import utils
 from models import Interpolation, WaveletVFI
-from models.ensemble import average_with_mirrored
+from models.interface import average_with_mirrored
 
 RANGE = 0.5  # a peer's frame that exceeds [0, 1] by more is taken to be in other units
 
@@ -66,7 +66,7 @@ class OurNetwork:
         options: one option, {"ratio": r}, {"budget": b} or {} for the network's choice. Several options
             {"ratio": r or None} are a sweep, computed together.
         identity: everything that decides the weights and the arithmetic.
-        ensemble: average each frame with that of the reversed, mirrored pair, see `models.ensemble`.
+        ensemble: average each frame with that of the reversed, mirrored pair, see `models.interface`.
     """
 
     def __init__(

@@ -11,8 +11,7 @@ from datasets import FrameSource
 from utils import atomic_path
 
 from .methods import Method, OurNetwork
-from .plots import draw_choices, draw_tradeoff, has_tradeoff
-from .samples import Panel, Shown, choose, panels
+from .plots import Panel, Shown, choose, draw_choices, draw_tradeoff, has_tradeoff, panels
 from .scores import Results, Row
 from .tables import format_perfect, list_failures, table
 

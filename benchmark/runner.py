@@ -1,26 +1,30 @@
-"""Measure accuracy over a set: every frame of every sample, by every method, on one process or on many."""
+"""Measure accuracy over a set: every frame of every sample, by every method, on one process or on many.
+
+Samples are read in batches of frames of one size. A sample that cannot be read comes with the reason.
+"""
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
 import utils
-from datasets import FrameSource
+from datasets import FrameSource, watched
 from utils import Process
 
-from .batches import Frames, batches
 from .methods import Method, between
 from .metrics import Metric
-from .scores import Failure, Results, Row, Scores, mean_of, score
+from .scores import Failure, Results, Row, Scores, Store, key_of, mean_of, score, surroundings
 from .speed.timing import Stopwatch, memory_growth
-from .store import Store, key_of, surroundings
 
 Sample = list[list[Scores | None]]  # scores by predicted frame and row; None if a prediction is not finite
+Frames = tuple[Tensor, ...]  # the frames of a sample, in the order of time
 
 
 class _Share(NamedTuple):
@@ -224,3 +228,56 @@ class _RunningMeans:
         pairs = zip(self.totals, self.counts, strict=True)
         means = " ".join(f"{total / count:.3f}" if count else "-" for total, count in pairs)
         return f"PSNR {means}" + (f", {unreadable} cannot be read" if unreadable else "")
+
+
+def batches(
+    dataset: FrameSource, share: list[int], batch_size: int, workers: int
+) -> Iterator[tuple[list[int], Frames | Exception]]:
+    """Yield the samples in batches. A sample of another size than the one before begins another batch.
+
+    Args:
+        dataset: the set.
+        share: the numbers of the samples to read.
+        batch_size: the largest number of samples in a batch.
+        workers: processes that read images; 0 reads in this process.
+    Yields:
+        The numbers of the samples and their frames, (B, 3, H, W) each; or the number of one sample and its error.
+    Raises:
+        OSError: a worker ended.
+    """
+    loader = DataLoader(
+        Subset(_Numbered(dataset), share),
+        batch_size=batch_size,
+        num_workers=workers,
+        collate_fn=_group_by_size,
+        pin_memory=torch.cuda.is_available(),
+    )
+    for groups in watched(loader):
+        yield from groups
+
+
+class _Numbered(Dataset):
+    """The samples with their numbers. If one cannot be read, its error is returned: raised, it would end the loader."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, index: int) -> tuple[int, Frames | Exception]:
+        try:
+            return index, self.dataset[index]
+        except (ValueError, OSError) as error:
+            return index, error
+
+
+def _group_by_size(samples: list[tuple[int, Any]]) -> list[tuple[list[int], Frames | Exception]]:
+    groups = []
+    for kind, group in itertools.groupby(samples, key=lambda sample: _kind(*sample)):
+        indices, frames = zip(*group, strict=True)
+        together = frames[0] if isinstance(kind, int) else tuple(map(torch.stack, zip(*frames, strict=True)))
+        groups.append((list(indices), together))
+    return groups
+
+
+def _kind(index: int, frames: Frames | Exception) -> Any:
+    """Return a key that all samples of a batch share: number and size of frames. Each error has a key of its own."""
+    return index if isinstance(frames, Exception) else (len(frames), frames[0].shape)

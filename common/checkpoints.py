@@ -1,15 +1,31 @@
-"""Save checkpoints so that a crash cannot damage them, and read them without running any code in them."""
+"""Save checkpoints so that a crash cannot damage them, and read them without running any code in them.
 
+There are two formats. The suffix chooses: .safetensors, or PyTorch's own for any other. A .safetensors file holds
+tensors and text. In a checkpoint of this project, each text is one entry as JSON: "config" is the network's
+configuration, for example. Both formats carry a checksum of all entries, and reading verifies it.
+"""
+
+import hashlib
+import json
 import os
 import pickle
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from . import weight_files
+from .startup import require
 from .whole_files import atomic_path, describe_stranger, naming_failed_write
+
+SUFFIX = ".safetensors"
+FORMAT = {"format": "pt"}  # what other readers of safetensors expect to find
+CHECKSUM = "sha256"  # the entry with the checksum of all others
+
+Read = Callable[[Path, str | torch.device], Any]
+Write = Callable[[Path, dict[str, Any]], None]
 
 
 def save_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:
@@ -24,7 +40,7 @@ def save_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:
         OSError: the file cannot be written.
         ValueError: safetensors cannot hold `state`, or is not installed.
     """
-    write = weight_files.writer(Path(path))
+    write = writer(Path(path))
     with atomic_path(path) as temporary, naming_failed_write(path):
         write(temporary, state)
 
@@ -45,10 +61,10 @@ def load_checkpoint(path: str | os.PathLike, *, map_location: str | torch.device
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
-    read = weight_files.reader(path)
+    read = reader(path)
     try:
         content = read(path, map_location)
-    except weight_files.DamagedFile as error:
+    except DamagedFile as error:
         raise ValueError(f"{path} is damaged: {error}; copy or download it again, or use another") from error
     except Exception as error:  # a wrong file can make the reader fail in any way
         if stranger := describe_stranger(path):
@@ -74,3 +90,129 @@ def load_checkpoint(path: str | os.PathLike, *, map_location: str | torch.device
         )
     content["model"] = {key.removeprefix("module."): value for key, value in weights.items()}
     return content
+
+
+class DamagedFile(ValueError):
+    """The content of a file does not fit its checksum."""
+
+
+def reader(path: Path) -> Read:
+    """Return the function that reads such a file: (path, device) -> content.
+
+    That function raises DamagedFile if the checksum does not fit. It reads files without a checksum as they are.
+
+    Raises:
+        MissingPackageError: safetensors is needed and not installed.
+    """
+    if path.suffix != SUFFIX:
+        return _load
+    safe_open = require("safetensors", f"reading {path}").safe_open
+
+    def read(file: Path, device: str | torch.device) -> dict[str, Any]:
+        with safe_open(file, framework="pt", device=str(device)) as opened:
+            texts = {key: text for key, text in (opened.metadata() or {}).items() if key not in FORMAT}
+            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        texts = _verified({"model": weights} | texts)
+        return {key: _parse(text) for key, text in texts.items() if key != "model"} | {"model": weights}
+
+    return read
+
+
+def writer(path: Path) -> Write:
+    """Return the function that writes such a file: (path, state). That function raises OSError and ValueError.
+
+    Raises:
+        MissingPackageError: safetensors is needed and not installed.
+    """
+    if path.suffix != SUFFIX:
+        return _save
+    library = require("safetensors.torch", f"writing {path}")
+    failure = require("safetensors", f"writing {path}").SafetensorError
+
+    def write(file: Path, state: dict[str, Any]) -> None:
+        weights, texts = _split(state)
+        checksum = _checksum({"model": weights} | texts)
+        try:
+            library.save_file(weights, file, metadata=texts | FORMAT | {CHECKSUM: checksum})
+        except failure as error:
+            raise OSError(str(error)) from error
+
+    return write
+
+
+def _load(file: Path, device: str | torch.device) -> Any:
+    if zipfile.is_zipfile(file):  # as since PyTorch 1.6; zip files have a checksum for each entry
+        with zipfile.ZipFile(file) as archive:
+            damaged = archive.testzip()
+        if damaged:
+            raise DamagedFile(f"its entry {damaged} does not fit its checksum")
+    content = torch.load(file, map_location=device, weights_only=True)
+    return _verified(content) if isinstance(content, dict) else content
+
+
+def _save(file: Path, state: dict[str, Any]) -> None:
+    if isinstance(state.get("model"), dict):  # other readers take all entries of a plain state dict for weights
+        state = {key: value for key, value in state.items() if key != CHECKSUM}
+        state[CHECKSUM] = _checksum(state)
+    with file.open("wb") as handle:  # given a name instead, PyTorch would not name the reason of a failed write
+        torch.save(state, handle)
+
+
+def _verified(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the entries without their checksum. Raises DamagedFile if there is a checksum and it does not fit."""
+    entries = {key: value for key, value in content.items() if key != CHECKSUM}
+    if CHECKSUM in content and content[CHECKSUM] != _checksum(entries):
+        raise DamagedFile("its content does not fit its checksum")
+    return entries
+
+
+def _split(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the weights, each in memory of its own, and all other entries as JSON."""
+    weights = state["model"] if isinstance(state.get("model"), dict) else state
+    foreign = [str(name) for name, value in weights.items() if not isinstance(value, Tensor)]
+    texts = {}
+    for key, value in state.items() if weights is not state else ():
+        if key == "model":
+            continue
+        try:
+            texts[key] = json.dumps(value)
+        except TypeError:
+            foreign.append(key)
+    if foreign:
+        raise ValueError(
+            f"a {SUFFIX} file holds weights and what JSON can say, not {', '.join(foreign[:3])}; write a .pth file"
+        )
+    return {name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in weights.items()}, texts
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    """Return the SHA-256 of all keys and values in hexadecimal digits. Types and shapes of tensors count, too."""
+    digest = hashlib.sha256()
+    for part in _parts(content):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _parts(value: Any) -> Iterator[bytes | memoryview]:
+    """Yield the bytes of a value. Their order does not depend on the order of entries in dicts."""
+    if isinstance(value, Tensor):
+        yield f"{value.dtype} {list(value.shape)}\n".encode()
+        yield value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
+    elif isinstance(value, dict):
+        yield f"{len(value)} entries\n".encode()
+        for key in sorted(value, key=repr):
+            yield f"{key!r}\n".encode()
+            yield from _parts(value[key])
+    elif isinstance(value, list | tuple):
+        yield f"{len(value)} in a row\n".encode()
+        for item in value:
+            yield from _parts(item)
+    else:
+        yield f"{value!r}\n".encode()
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:  # another program wrote it
+        return text

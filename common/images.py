@@ -1,21 +1,37 @@
-"""Read image files as tensors, and write tensors as image files."""
+"""Read image files as tensors, and write tensors as image files.
+
+In a TIFF of floating point, 1 is white. If it is unclear which value is white, the file is refused.
+"""
 
 import logging
 import math
 import os
+import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from torch import Tensor
 
-from . import tiff_files
+from .startup import require
 from .whole_files import atomic_path, describe_stranger, naming_failed_write
 
 logger = logging.getLogger("waveletvfi")
 
 ROWS = 64  # of an image, rounded at a time
+WHOLE, SIGNED, FLOAT = 1, 2, 3  # kinds of samples, as TIFF numbers them
+BITS, ORIENTATION, COUNT, KIND = 258, 274, 277, 339  # tags
+BIG = 43  # the version number of files with offsets of 64 bits; other files have 42
+ROUNDING = 1e-3  # beyond [0, 1]: what resampling and compression leave
+COLOUR = {"rgbf32le": 3, "rgbf32be": 3, "rgbaf32le": 4, "rgbaf32be": 4}  # FFmpeg's names, and samples of a pixel
+# By the code of an orientation: rows and columns are exchanged (True), and then the direction in which each runs.
+TURNS = {
+    1: (False, 1, 1), 2: (False, 1, -1), 3: (False, -1, -1), 4: (False, -1, 1),
+    5: (True, 1, 1), 6: (True, 1, -1), 7: (True, -1, -1), 8: (True, -1, 1),
+}  # fmt: skip
 
 
 def read_image(path: str | os.PathLike) -> Tensor:
@@ -43,7 +59,7 @@ def read_layers(path: str | os.PathLike, *, keeps_alpha: bool = False) -> tuple[
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no image at {path}")
-    if (pixels := tiff_files.read_float(path)) is not None:
+    if (pixels := read_float(path)) is not None:
         logger.warning("%s: %s, converted to 8-bit RGB", path, "floating point")
         return (pixels * 255).round().astype(np.uint8), None
     try:
@@ -133,9 +149,119 @@ def _describe_conversion(image: Image.Image, *, keeps_alpha: bool = False) -> st
 
 def _to_rgb8(image: Image.Image, path: Path) -> np.ndarray:
     if image.mode == "F":
-        grey = (tiff_files.check_range(np.asarray(image, np.float32), path) * 255).round().astype(np.uint8)
+        grey = (check_range(np.asarray(image, np.float32), path) * 255).round().astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
     if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion would clip at 255
         grey = np.clip(np.asarray(image).astype(np.float64) / 257, 0, 255).round().astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
     return np.asarray(image.convert("RGB"))
+
+
+class Samples(NamedTuple):
+    """The form in which a TIFF stores a pixel.
+
+    kind: WHOLE, SIGNED or FLOAT.
+    bits: bits of each sample.
+    channels: samples of a pixel.
+    orientation: EXIF's code, 1 if the picture is stored upright.
+    """
+
+    kind: int
+    bits: int
+    channels: int
+    orientation: int
+
+
+def read_float(path: Path) -> np.ndarray | None:
+    """Read a TIFF of floating point, upright and without alpha.
+
+    Returns:
+        (H, W, 3) float32 in [0, 1], or None for any other file.
+    Raises:
+        ValueError: the file is damaged, or its white is unclear: values beyond [0, 1], signed or 32-bit whole numbers.
+    """
+    samples = _look(path)
+    if samples is None or (samples.kind not in (SIGNED, FLOAT) and samples.bits <= 16):
+        return None
+    if samples.kind != FLOAT:
+        sign = "signed " if samples.kind == SIGNED else ""
+        raise ValueError(
+            f"{path} holds {sign}whole numbers of {samples.bits} bits, and nothing says which is white; "
+            "save it with 8 or 16 bits without sign, or as floating point from 0 to 1"
+        )
+    if samples.bits != 32 or samples.channels == 2:
+        raise ValueError(
+            f"{path} holds {samples.channels} samples a pixel of {samples.bits}-bit floating point, which is not read; "
+            "save it as 32-bit floating point, grey or RGB, or with 16 bits"
+        )
+    try:
+        pixels = _grey(path) if samples.channels == 1 else _colour(path, samples)
+    except (OSError, SyntaxError, ValueError, StopIteration, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or "no picture in it"
+        raise ValueError(f"{path} is truncated or corrupt: {reason}") from error
+    if samples.channels == 4:
+        logger.warning("%s: %s", path, "alpha channel, dropped")
+    return check_range(pixels, path)
+
+
+def check_range(pixels: np.ndarray, path: Path) -> np.ndarray:
+    """Clip the values to [0, 1]. Raises ValueError if they are not finite, or outside by more than rounding."""
+    least, most = float(pixels.min()), float(pixels.max())
+    if not (np.isfinite(least) and np.isfinite(most)):
+        raise ValueError(f"{path} holds NaN or infinite values; floating point from 0 to 1 is needed")
+    if least < -ROUNDING or most > 1 + ROUNDING:
+        raise ValueError(
+            f"{path} holds floating point from {least:g} to {most:g}, and nothing says which is white; "
+            "scale all frames alike to 0 to 1, or save them with 16 bits"
+        )
+    return pixels.clip(0, 1)
+
+
+def turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn (H, W, C) as it is stored into the picture as it is shown, by EXIF's code of the orientation."""
+    is_transposed, rows, columns = TURNS.get(orientation, TURNS[1])
+    pixels = pixels.swapaxes(0, 1) if is_transposed else pixels
+    return np.ascontiguousarray(pixels[::rows, ::columns])
+
+
+def _look(path: Path) -> Samples | None:
+    """Return the form of the pixels, or None if the file is no TIFF or its head is damaged."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+            if head[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+                return None
+            head += file.read(8) if BIG in head[2:4] else b""
+            tags = ImageFileDirectory_v2(head)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                file.seek(tags.next)
+                tags.load(file)
+        bits, kind = tags.get(BITS, (1,)), tags.get(KIND, (WHOLE,))
+        return Samples(max(kind), max(bits), int(tags.get(COUNT, 1)), int(tags.get(ORIENTATION, 1)))
+    except Exception:  # a wrong file can fail in any way; reading it as another image reports the reason
+        return None
+
+
+def _grey(path: Path) -> np.ndarray:
+    """Read a grey file with Pillow, which turns it upright."""
+    with Image.open(path) as image:
+        grey = np.asarray(image, np.float32)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def _colour(path: Path, samples: Samples) -> np.ndarray:
+    """Read a file in colour with FFmpeg, as it is stored. Pillow does not read it."""
+    library = require("av", f"reading {path}, of floating point in colour,")
+    try:
+        with path.open("rb") as file, library.open(file, "r") as container:
+            picture = next(container.decode(video=0))
+    except library.FFmpegError as error:
+        raise ValueError(error.strerror) from error
+    if COLOUR.get(picture.format.name) != samples.channels:
+        raise ValueError(f"it was decoded as {picture.format.name}")
+    order = ">" if picture.format.name.endswith("be") else "<"
+    (plane,) = picture.planes
+    rows = np.frombuffer(memoryview(plane), f"{order}f4").reshape(picture.height, plane.line_size // 4)
+    pixels = rows[:, : picture.width * samples.channels].reshape(picture.height, picture.width, -1)
+    return turn_upright(pixels[..., :3].astype(np.float32), samples.orientation)

@@ -2,16 +2,13 @@
 
 from .augment import TrainingAugmentation
 from .clips import ClipTriplets
-from .folder import Folder
-from .frame_set import FrameSet
-from .mixture import Mixture
+from .frame_set import Folder, FrameSet
+from .loading import EpochSampler, Sample, TrainingSet, watched
 from .published_clips import HD, Adobe240, GoPro, XTest
 from .published_triplets import ATD12K, UCF101, Middlebury, SNUFilm, Vimeo90KTest, Xiph
-from .roots import open_mixture, open_triplets
+from .roots import Mixture, open_mixture, open_triplets
 from .shapes import MovingCutouts, MovingShapes, TrueMotion
-from .training import EpochSampler, Sample, TrainingSet
 from .triplets import FrameSource, Triplet, TripletDataset, TripletSource, Vimeo90K, Vimeo90KSeptuplets
-from .workers import watched
 
 __all__ = [
     "ATD12K",

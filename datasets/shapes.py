@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .loading import mix_seeds
 from .scenes import Draw, Layer, find_front, moved, paint_layers, picture, pixel_centres, random_scene
-from .training import mix_seeds
 from .triplets import Triplet, TripletSource
 
 SPLITS = ("train", "test")

@@ -9,9 +9,9 @@ Begin with `waveletvfi.py`, which shows the network as a drawing. These conventi
 """
 
 from .config import CONFIGS, Config, find_config
+from .interface import Interpolation
 from .loading import PRECISIONS, default_checkpoint, waveletvfi
 from .motion import Motion
-from .results import Interpolation
 from .synthesis import Synthesis
 from .waveletvfi import WaveletVFI
 from .weights import load_weights, save_weights

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor, nn
 
 import utils
-from common.extras import require
+from common.startup import require
 
-from .config import Config
+from .config import AUTO, Config, full_scales
 from .exported import METADATA, Graph, named
 from .layers import MULTIPLE, pad_to_multiple
 from .macs import LEVELS
-from .passes import AUTO, full_scales
 from .waveletvfi import WaveletVFI
 from .weights import checkpoint_of
 

@@ -8,13 +8,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from common.extras import require
+from common.startup import require
 
-from .checks import check_frames, check_times
 from .config import config_of
-from .ensemble import average_with_mirrored
+from .interface import Interpolation, average_with_mirrored, check_frames, check_times
 from .motion import Motion
-from .results import Interpolation
 from .synthesis import Synthesis
 from .waveletvfi import WaveletVFI
 

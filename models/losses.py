@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .bands import haar_pyramid
-from .results import Interpolation
+from .interface import Interpolation
 
 CENSUS_RADIUS = 3  # 7x7 neighbourhood
 

@@ -62,7 +62,7 @@ def published_gmacs(
         model: a `WaveletVFI` of any configuration.
         height, width: size of the frames in pixels, rounded up to multiples of 16 as `interpolate` does.
         masks: 3 x (B, 1, H/2^l, W/2^l), as `Synthesis.masks`. Default: every pixel is active.
-        scales: scales of MP-Net's passes, see `models.passes`. Default: those that the network chooses.
+        scales: scales of MP-Net's passes, see `models.config`. Default: those that the network chooses.
     Returns:
         (B,) float64 on the CPU, in units of 10^9; (1,) without masks.
     Raises:

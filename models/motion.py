@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .config import Scales
 from .layers import SLOPE, ConvLReLU, backward_warp, concatenate, halves, mean_of_squares, pad_to_multiple
-from .passes import Scales
 
 LEVELS = (4, 3, 2, 1)  # levels of the first pass
 LATER_LEVELS = (2, 1)  # levels of every later pass

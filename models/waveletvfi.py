@@ -19,12 +19,12 @@ on four levels. Level l has size H/2^l x W/2^l, and a part runs along an arrow:
    decoders make the flows of t = 1/2. For another t, these are scaled by 2t and by 2(1 - t). Its classifier chooses a
    threshold ratio.
 2. Both frames are warped to time t and blended: `merged`.
-3. ContextNet (`context.py`) makes features of both frames, warped to time t on each level, and of the merged frame.
+3. ContextNet (`synthesis.py`) makes features of both frames, warped to time t on each level, and of the merged frame.
 4. WS-Net (`synthesis.py`) makes the frame's Haar bands: `low` and `high` (details) on level 4, then finer details. A
    detail of level l is computed only where the mask M^l is 1: where a detail of level l + 1 exceeds its threshold,
    ratio * (max - min of the low band). A larger ratio saves more operations.
 
-MP-Net may run in several passes from coarse to fine (`passes.py`). The first pass sees small frames and uses all
+MP-Net may run in several passes from coarse to fine (`config.py`). The first pass sees small frames and uses all
 decoders. Each later pass sees frames twice as large and refines the estimate with the decoders of levels 2 and 1:
 
     passes = 3       frames of 1/4: 4 3 2 1  ->  frames of 1/2: 2 1  ->  frames of full size: 2 1  ->  flows, occlusion
@@ -39,18 +39,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .checks import check_frames, check_inputs, check_times
-from .config import Config, find_config
-from .context import ContextNet
-from .ensemble import average_with_mirrored
+from .config import Config, Passes, Scales, find_config, scales_of
+from .interface import Interpolation, Known, Observation, average_with_mirrored, check_frames, check_inputs, check_times
 from .layers import MULTIPLE, blend, channels_last, pad_to_multiple
 from .motion import Motion, MotionPerceptionNet, Pyramids
-from .passes import Passes, Scales, scales_of
-from .pretrained import Pretrained
-from .released_names import to_ours
-from .results import Interpolation, Known, Observation
 from .sparse import METHODS, SparseConv2d
-from .synthesis import Synthesis, WaveletSynthesisNet
+from .synthesis import ContextNet, Synthesis, WaveletSynthesisNet
+from .weights import Pretrained, to_ours
 
 
 class WaveletVFI(Pretrained):
@@ -199,7 +194,7 @@ class WaveletVFI(Pretrained):
 
         Args:
             img0, img1, ratio, budget, t, passes: as in `forward`, but frames of any size.
-            ensemble: average with the prediction of the reversed, mirrored pair, see `models.ensemble`; twice the time.
+            ensemble: average with the prediction of the reversed, mirrored pair; this takes twice the time.
         """
 
         def make(img0: Tensor, img1: Tensor, t: float | Tensor | None) -> Tensor:

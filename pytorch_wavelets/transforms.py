@@ -6,8 +6,19 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from pytorch_wavelets.bands import analysis_matrix, band_size, extend, join, split, synthesis_matrix
-from pytorch_wavelets.filters import FilterPair, Wave, analysis_filters, resolve_mode, synthesis_filters
+from pytorch_wavelets.filters import (
+    FilterPair,
+    Wave,
+    analysis_filters,
+    analysis_matrix,
+    band_size,
+    extend,
+    join,
+    resolve_mode,
+    split,
+    synthesis_filters,
+    synthesis_matrix,
+)
 from pytorch_wavelets.haar import haar_forward, haar_forward_1d, haar_inverse, haar_inverse_1d
 
 SHAPES = {1: "(N, C, L)", 2: "(N, C, H, W)"}

@@ -2,12 +2,12 @@
 
 | file | purpose |
 |---|---|
-| `trainer`, `stages`, `schedule`, `optimizer` | the run and its optimizer steps |
+| `trainer`, `stages`, `optimizer` | the run and its optimizer steps |
 | `options` | the command line |
 | `loader`, `validation`, `checkpoints`, `log` | reading batches, scoring, saving, logging |
-| `summary`, `plots` | the report at the end |
-| `teacher`, `privileged` | learning from another network's flow |
-| `tools`, `surgery`, `trunk` | changes of weights between two runs |
+| `plots` | drawings, and the report at the end |
+| `privileged` | a teacher whose flow MP-Net can learn |
+| `tools`, `surgery` | changes of weights between two runs |
 """
 
 from .loader import Loader

@@ -22,8 +22,8 @@ from models import Interpolation
 from models.losses import Loss
 from utils import tensor_to_image
 
+from .optimizer import Position
 from .plots import draw_choices, draw_panels, to_array
-from .schedule import Position
 from .stages import Step
 from .validation import Validation
 

@@ -6,7 +6,7 @@
     python -m training.tools redraw --part motion.classifier --from a.pth --output b.pth  # a part drawn anew
     python -m training.tools rescale --data_root CLIPS --from a.pth --output b.pth        # the classifier's input
     python -m training.tools average --from runs/a/last.pth --output b.pth                # a run's moving average
-    python -m training.tools pack --from runs/trunk/last.pth --output trunk.pth           # see training/trunk.py
+    python -m training.tools pack --from runs/trunk/last.pth --output trunk.pth           # see training/checkpoints.py
 
 The input is a run's checkpoint or weights. The output holds weights with their configuration.
 """
@@ -24,8 +24,8 @@ from datasets import open_mixture
 from models import CONFIGS, Config, WaveletVFI, find_config
 from models.weights import checkpoint_of
 
+from .checkpoints import pack
 from .surgery import mean, redraw, rescale, resize
-from .trunk import pack
 
 PAIRS = 60  # number of pairs on which the classifier's input is measured
 

@@ -16,20 +16,18 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import utils
-from datasets.training import Sample, mix_seeds
+from datasets.loading import Sample, mix_seeds
 from models import PRECISIONS, Interpolation, WaveletVFI
 from models.losses import Loss
 
 from . import checkpoints
+from .checkpoints import take_over_optimizer
 from .loader import STOP_SIGNALS
 from .log import TrainingLog
-from .optimizer import average_weights, make_optimizer
+from .optimizer import Position, Schedule, average_weights, make_optimizer
 from .options import Settings
-from .schedule import Position, Schedule
-from .stages import DYNAMIC, STATIC, WARM_UP, Step, build_model, loss_of, stage_of, trained_network
-from .summary import write_report
-from .teacher import open_teacher
-from .trunk import take_over_optimizer
+from .plots import write_report
+from .stages import DYNAMIC, STATIC, WARM_UP, Step, build_model, loss_of, open_teacher, stage_of, trained_network
 from .validation import Validation
 
 

@@ -3,7 +3,7 @@
 Begin with `convert.py`, which shows the whole way from an input to an output. Four folders have one task each:
 
 - `read/` decodes files to frames.
-- `schedule/` finds cuts, and decides at which times the output has frames.
+- `schedule/` finds cuts and fades, and decides at which times the output has frames.
 - `render/` runs the network between two frames.
 - `write/` encodes the result, and copies sound and subtitles.
 
@@ -11,20 +11,19 @@ Begin with `convert.py`, which shows the whole way from an input to an output. F
 """
 
 from .batch import convert_all, describe_all, find_videos, place_outputs
-from .checks import check_report
 from .convert import convert
 from .frame import Frame
 from .making import Group
-from .options import Options
+from .options import Options, check_report
 from .read.damage import DamagedVideo
 from .read.files import is_pipe
 from .read.images import ImageReader, is_image, list_frames
 from .read.probe import DEFAULT_RATE
 from .read.reader import VideoReader
-from .render.capacity import steady_threads
 from .render.network import Model, tells_costs
 from .render.pipeline import interpolate_frames
 from .render.summary import Summary, describe
+from .render.threads import steady_threads
 from .render.workers import Workers
 from .schedule.timeline import moment, rational
 from .write.codecs import CODECS, is_video

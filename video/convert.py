@@ -2,11 +2,11 @@
 
 The steps are:
 
-1. Check the options, the input and the output: `options.py`, `checks.py`.
+1. Check the options, the input and the output: `options.py`.
 2. Open the input and read its frames: `read/source.py`.
 3. Choose how the output stores frames: `write/codecs.py`.
 4. Begin a part folder, which keeps finished segments of the output, or resume one: `write/job.py`.
-5. Make the frames, segment by segment: `making.py`. It runs `schedule/plan.py`, `render/pipeline.py` and the encoder.
+5. Make the frames, segment by segment, with `schedule/timeline.py`, `render/pipeline.py` and the encoder: `making.py`.
 6. Join the segments, and copy sound and subtitles: `write/mux.py`.
 7. Summarise the result: `render/summary.py`.
 """
@@ -22,19 +22,18 @@ import torch
 
 from utils import Process
 
-from .checks import check_options, check_output, check_pipes
 from .making import Group, OnProgress, Task, holding, keeping, make_middle, make_segments, stream
-from .options import DEFAULTS, ENCODING, Options
+from .options import DEFAULTS, ENCODING, Options, check_options, check_output, check_pipes
 from .read.files import OUTPUT, is_pipe
 from .read.images import is_image
 from .read.piped import PipeReader
 from .read.reader import VideoReader
 from .read.source import open_reader
-from .render.capacity import steady_threads
 from .render.network import Model, Network
 from .render.summary import Record, Summary, summarise
+from .render.threads import steady_threads
 from .render.workers import Workers
-from .schedule.plan import SEGMENT
+from .schedule.timeline import SEGMENT
 from .write.codecs import choose_format, is_video
 from .write.job import Job
 from .write.mux import join

@@ -20,17 +20,15 @@ from .options import ENCODING, Options
 from .read.files import claimed_output
 from .read.images import write_picture
 from .read.source import Source
-from .render.background import Behind, ahead, stopping_on_failure
-from .render.capacity import choose_workers
 from .render.network import Network
 from .render.pipeline import Way, render
 from .render.summary import Record
+from .render.threads import Behind, ahead, choose_workers, stopping_on_failure
 from .render.workers import Workers
-from .schedule.plan import plan
-from .schedule.timeline import Timeline
+from .schedule.timeline import Timeline, plan
 from .write.job import Job, Sink, StreamSink
+from .write.pixels import Y4mWriter, y4m_format
 from .write.segments import Format
-from .write.y4m import Y4mWriter, y4m_format
 
 logger = logging.getLogger("waveletvfi")
 

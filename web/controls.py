@@ -7,12 +7,11 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from models.passes import AUTO, Passes
+from models.config import AUTO, Passes
 from video import rational
 
-from .figures import figures
+from .figures import compared, figures, inside, write_loop
 from .jobs import Amount, Setup, WatchedModel
-from .pictures import compared, inside, write_loop
 
 AMOUNTS = ("Network chooses", "Threshold ratio", "Budget")
 AGAINST = ("average of both", "first frame", "last frame")

@@ -11,15 +11,23 @@ import gradio as gr
 import numpy as np
 
 from datasets.clips import EXAMPLE, decode_clip
-from models.passes import Passes
+from models.config import Passes
 from utils import write_image
 from video import Options
 
 from .controls import Results, amount_controls, chosen_amount, chosen_times, time_controls, time_slider
-from .figures import in_words
-from .jobs import Setup, check_clip, interpolate_clip, interpolate_pair, open_image, plain_message
-from .previews import playable, write_preview
-from .progress import Countdown, Stopped, Stops
+from .figures import in_words, playable, write_preview
+from .jobs import (
+    Countdown,
+    Setup,
+    Stopped,
+    Stops,
+    check_clip,
+    interpolate_clip,
+    interpolate_pair,
+    open_image,
+    plain_message,
+)
 
 EXAMPLE_PAIR = 43, 45  # of the frames of the example clip
 IMAGE = {"format": "png", "height": 240, "min_width": 150}

@@ -1,1 +1,1 @@
-"""Measure speed: every way to compute the network (`network`), the table of costs (`tune`), the whole tool (`tool`)."""
+"""Measure speed: every way to compute the network (`network`), its parts (`parts`), the whole tool (`tool`)."""

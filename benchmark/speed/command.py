@@ -37,10 +37,9 @@ from utils import pick_device
 
 from ..methods import open_peer
 from .network import NetworkPath, Setting, measure_network
+from .parts import load_reference_wavelets, measure_wavelets, tune
 from .results import describe, draw, format_tables, write_report, write_tool_report
 from .tool import SIZES, ToolSetting, measure_tool
-from .tune import tune
-from .wavelets import load_reference_wavelets, measure_wavelets
 
 SWEEP = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 PATHS = ("masked", "auto", "folded", "gather")

@@ -1,20 +1,29 @@
-"""The sparse convolution: its meaning, and the ways to compute it."""
+"""The sparse convolution: its meaning, the choice among the ways to compute it, and a level of WS-Net, which has two.
+
+A level makes features on the halo, and from them the head's output on the mask. The halo is the mask dilated by one
+pixel, which is all that the head's 3x3 convolution reads.
+"""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import gradient
-from .dispatch import choose
-from .phases import conv_of_upsampled, pack_folded
+from . import gradient, triton_kernels
+from .costs import gathering, processor
 from .tile_maps import Rows, Tiles
-from .tiles import pack_kernel, pack_windows, tile_conv
+from .tiles import TileHead, pack_kernel, pack_windows, tile_conv
+from .transforms import conv_of_upsampled, pack_folded
 from .triton_kernels import pack_weights, triton_conv
 
 GATHERING = {"windows": pack_windows, "winograd": pack_kernel}  # ways on tiles, with the functions that pack weights
+METHODS = ("auto", "folded", "gather", "masked", "triton")
+#: The formulas behind the methods. "windows" and "winograd" are the two ways of "gather".
+WAYS = ("folded", "masked", "triton", "windows", "winograd")
+LARGEST = 2**30  # bytes of a level's output; larger ones are gathered in pieces, so that 4K fits into 8 GiB
+WITHOUT_GRADIENTS = ("gather", "triton", "windows", "winograd")
 
 
 class SparseConv2d(nn.Conv2d):
@@ -24,10 +33,10 @@ class SparseConv2d(nn.Conv2d):
     All results are equal up to the order of summation:
 
     - "masked" computes all pixels by the formula above, like the published code.
-    - "folded" computes all pixels without upsampling (`phases.py`).
+    - "folded" computes all pixels without upsampling (`transforms.py`).
     - "gather" computes the active tiles alone, in one of two ways (`tiles.py`), without gradients.
     - "triton" computes the active pixels alone, on a CUDA GPU (`triton_kernels.py`), without gradients.
-    - "auto" chooses one of these by density and processor (`dispatch.py`, `costs.py`). It is the default.
+    - "auto" chooses one of these by density and processor (`choose`, `costs.py`). It is the default.
 
     Args:
         in_channels: channels of x, the fine input.
@@ -44,7 +53,7 @@ class SparseConv2d(nn.Conv2d):
         self._packed: dict[Callable, tuple[tuple, Any]] = {}
 
     def way(self, mask: Tensor, dtype: torch.dtype) -> str:
-        """Choose the way, one of `dispatch.WAYS`, for a mask (B, 1, h, w). No other place decides."""
+        """Choose the way, one of `WAYS`, for a mask (B, 1, h, w). No other place decides."""
         return choose(self.method, mask, dtype, self.out_channels)
 
     def forward(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None) -> Tensor:  # type: ignore[override]
@@ -126,3 +135,98 @@ class SparseConv2d(nn.Conv2d):
         if pack not in self._packed or self._packed[pack][0] != key:
             self._packed[pack] = key, pack(weight.float(), self.fine_channels, dtype)
         return self._packed[pack][1]
+
+
+def choose(method: str, mask: Tensor, dtype: torch.dtype, width: int) -> str:
+    """Return the way, one of `WAYS`, to compute a level.
+
+    "auto" takes the way that is estimated to be the fastest on this kind of CPU, see `costs.py`. It takes "folded" if
+    gradients are recorded. On CUDA it takes the kernel at any density, because its speed has not been measured.
+
+    Args:
+        method: one of `METHODS`, or a way.
+        mask: (B, 1, h, w) in {0, 1}.
+        dtype: type of the features.
+        width: output channels of the level.
+    Raises:
+        RuntimeError: gradients are recorded, and the method has none.
+    """
+    if method in WITHOUT_GRADIENTS and torch.is_grad_enabled():
+        raise RuntimeError(
+            f"sparse={method!r} has no gradients; use torch.no_grad() or model.interpolate(), or sparse='auto' to train"
+        )
+    if method in WAYS:
+        return method
+    if method == "auto" and (torch.is_grad_enabled() or torch.compiler.is_compiling()):
+        return "folded"
+    if method == "auto" and mask.device.type != "cpu":
+        return "triton" if triton_kernels.is_available(mask.device) else "folded"
+    kind = processor() if mask.device.type == "cpu" else mask.device.type
+    time, way = gathering(mask.mean().item(), dtype, width, kind)
+    is_small = mask.numel() * width * dtype.itemsize <= LARGEST
+    return "folded" if method == "auto" and time >= 1 and is_small else way
+
+
+class Context(Protocol):
+    """An input that is computed where it is needed: everywhere, or on the pixels around tiles."""
+
+    dtype: torch.dtype
+
+    @property
+    def dense(self) -> Tensor:
+        """The input of all pixels, (B, C, h, w)."""
+
+    def rows(self, tiles: Tiles) -> Rows:
+        """Return the input of the pixels that a 3x3 kernel on the tiles reads."""
+
+
+class Level(NamedTuple):
+    """The results of a level.
+
+    features: (B, C, h, w), exactly 0 outside the halo; None if they are not kept.
+    head: (B, C_head, h, w), exactly 0 outside the mask.
+    executed: (B,) multiply-accumulates that were computed, per pixel of the level.
+    """
+
+    features: Tensor | Rows | None
+    head: Tensor
+    executed: Tensor
+
+
+def sparse_level(
+    conv: SparseConv2d,
+    head: SparseConv2d,
+    context: Context,
+    coarse: Tensor | Rows,
+    mask: Tensor,
+    halo: Tensor,
+    *,
+    slope: float,
+    keep: bool,
+) -> Level:
+    """Compute features = leaky_relu(conv(context, nearest x2 of coarse) * halo), and head(features) * mask.
+
+    Args:
+        conv, head: the two convolutions of the level.
+        context: the fine input.
+        coarse: features of the next coarser level, (B, C', h/2, w/2).
+        mask: (B, 1, h, w) in {0, 1}.
+        halo: (B, 1, h, w) in {0, 1}, `mask` dilated 3x3.
+        slope: slope of the LeakyReLU.
+        keep: True to return the features.
+    """
+    way = conv.way(halo, context.dtype)
+    if way in GATHERING:
+        tiles = Tiles.covering(halo)
+        coarse = coarse if isinstance(coarse, Rows) else Rows.of(coarse)
+        outputs = TileHead(head.weight.to(context.dtype), head.bias.to(context.dtype), tiles)
+        rows = conv.on_tiles(way, context.rows(tiles), coarse, tiles, slope=slope, head=outputs, keep=keep)
+        return Level(rows, outputs.finish(mask), tiles.share() * (conv.products(way) + outputs.products))
+    coarse = coarse.dense() if isinstance(coarse, Rows) else coarse
+    # The head's active pixels read nothing outside the halo, so features that are not kept need no zeros there.
+    limit = halo if keep or way != "folded" else torch.ones_like(halo)
+    features = conv.everywhere(way, context.dense, limit, coarse, slope=slope)
+    # Only the kernel for GPUs leaves the inactive pixels out.
+    shares = [m.mean((1, 2, 3)) if way == "triton" else torch.ones_like(m[:, 0, 0, 0]) for m in (halo, mask)]
+    executed = shares[0] * conv.products(way) + shares[1] * head.products(way)
+    return Level(features if keep else None, head.everywhere(way, features, mask), executed)

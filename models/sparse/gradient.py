@@ -1,7 +1,7 @@
 """Compute the kernel's gradient of a wide sparse convolution on a CPU, by Winograd's transform.
 
 The gradient of a kernel is a sum of products of input and output gradient over all pixels. It takes as many products as
-the convolution. On 2x2 tiles in the transform domain (`winograd.py`), half of the folded convolution's products are
+the convolution. On 2x2 tiles in the transform domain (`transforms.py`), half of the folded convolution's products are
 enough. Every tile is computed, so the windows of the tiles are slices of the padded maps. A few rows of tiles are
 processed at a time, so that the buffers stay in the cache.
 """
@@ -14,8 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from .phases import conv_of_upsampled, pack_folded
-from .winograd import TAPS, TAPS_OF_UPSAMPLED, butterfly, spread, transform
+from .transforms import TAPS, TAPS_OF_UPSAMPLED, butterfly, conv_of_upsampled, pack_folded, spread, transform
 
 # The number of input channels from which on this is faster. It was measured with 192 to 1008 channels and AVX-512, and
 # with 192 to 336 channels and AVX2, for which PyTorch's weight gradients of channels-last maps are slow.

@@ -2,7 +2,7 @@
 
 The kernel gathers the inputs of the active pixels itself, so that only the result is written to memory. The list of the
 active pixels and their number stay on the device, so the host never waits for the mask. The coarse input is folded as
-in `phases.py`. Pixels are listed per phase (the parities of row and column), because the phase chooses the weights.
+in `transforms.py`. Pixels are listed per phase (the parities of row and column), because the phase chooses the weights.
 """
 
 from __future__ import annotations  # without triton, `tl.constexpr` must not be evaluated
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .phases import fold_upsampling
+from .transforms import fold_upsampling
 
 try:
     import triton
@@ -44,7 +44,7 @@ class PackedWeights(NamedTuple):
 
 
 def pack_weights(weight: Tensor, fine_channels: int, dtype: torch.dtype | None = None) -> PackedWeights:
-    """Arrange a kernel (C_out, C + C', 3, 3) for `triton_conv`. Arguments: those of `phases.pack_folded`.
+    """Arrange a kernel (C_out, C + C', 3, 3) for `triton_conv`. Arguments: those of `transforms.pack_folded`.
 
     Keep the result as long as the weights do not change.
     """

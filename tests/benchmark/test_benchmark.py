@@ -13,12 +13,10 @@ from helpers.runs import tiny_network
 from PIL import Image
 
 import utils
-from benchmark.batches import batches
 from benchmark.methods import Function, average
 from benchmark.metrics import interpolation_error, psnr, psnr_luma, rounded, ssim
-from benchmark.runner import evaluate
-from benchmark.scores import Scores, mean_of
-from benchmark.store import Store
+from benchmark.runner import batches, evaluate
+from benchmark.scores import Scores, Store, mean_of
 from datasets import HD, Folder, FrameSource, MovingShapes, TripletDataset, Vimeo90KTest
 
 SIZES = [(32, 48), (32, 48), (40, 50), (32, 48), (33, 47)]  # two need padding and batches of their own

@@ -14,8 +14,7 @@ from helpers.runs import make_data, run_benchmark
 from PIL import Image
 
 from benchmark import Folder as folder_script
-from benchmark.plots import draw_tradeoff, has_tradeoff
-from benchmark.samples import choose
+from benchmark.plots import choose, draw_tradeoff, has_tradeoff
 from benchmark.scores import Failure, Results, Row, Scores
 from benchmark.tables import (
     COLUMNS,

@@ -13,7 +13,7 @@ from helpers.runs import launch
 import utils
 from benchmark.methods import Function
 from benchmark.runner import evaluate
-from benchmark.store import Store
+from benchmark.scores import Store
 from datasets import Vimeo90KTest
 
 ALONE = utils.Process(0, 1, 0, torch.device("cpu"))

@@ -10,7 +10,7 @@ from benchmark.methods import Function
 from benchmark.speed import command, tool
 from benchmark.speed.results import TOOL_COLUMNS, format_tool_table
 from video import VideoReader
-from video.schedule.plan import plan
+from video.schedule.timeline import plan
 
 SIZE = (64, 48)
 

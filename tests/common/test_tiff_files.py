@@ -7,7 +7,7 @@ from helpers.tiffs import write_tiff
 from PIL import Image, ImageOps
 
 import utils
-from common.tiff_files import TURNS, turn_upright
+from common.images import TURNS, turn_upright
 from video import convert
 from video.read.images import read_picture
 

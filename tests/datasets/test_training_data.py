@@ -15,7 +15,7 @@ from datasets import (
     open_mixture,
     open_triplets,
 )
-from datasets.training import mix_seeds
+from datasets.loading import mix_seeds
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from helpers.clips import Average
 from video.frame import Frame
 from video.render.network import Network
 from video.render.pipeline import render
-from video.schedule.plan import plan
+from video.schedule.timeline import plan
 
 
 def flat(*values: int) -> list[Frame]:

@@ -18,7 +18,7 @@ from benchmark import Vimeo90K
 from benchmark.methods import OurNetwork
 from helpers.clips import make_clip, square
 from models import CONFIGS, WaveletVFI
-from training.summary import read_curves
+from training.plots import read_curves
 
 ROOT = Path(__file__).parents[2]
 LAUNCHED: list[subprocess.Popen] = []

@@ -10,7 +10,7 @@ from torch import Tensor
 
 import interpolate
 from models import WaveletVFI
-from models.ensemble import average_with_mirrored
+from models.interface import average_with_mirrored
 from video import Options, convert
 from video.render.network import Network
 

@@ -10,7 +10,7 @@ from PIL import Image
 import export_onnx
 import interpolate
 from models.exported import OnnxModel
-from models.options import add_options, network, spell_out
+from models.loading import add_options, network, spell_out
 from utils import run_script
 
 pytest.importorskip("onnxruntime")

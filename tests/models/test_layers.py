@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models import bilinear, layers
+from models import layers
 from models.layers import backward_warp, blend, channels_last, concatenate, halve_flow, mean_of_squares, pad_to_multiple
 
 
@@ -36,12 +36,12 @@ def test_frames_of_one_row_or_column_warp_to_themselves_under_zero_flow(size):
 
 @pytest.mark.parametrize("size", [(1, 9), (7, 1), (2, 2), (12, 17)])
 def test_without_gradients_maps_warp_as_with_them(size):
-    """Sums of rows (`bilinear.py`) against `grid_sample`, positions far outside included."""
+    """Sums of rows (`warp_by_rows`) against `grid_sample`, positions far outside included."""
     image, flow = channels_last(torch.rand(2, 8, *size)), 6 * torch.randn(2, 2, *size)
-    assert not bilinear.pays(image)
+    assert not layers.rows_pay(image)
     expected = backward_warp(image, flow)
     with torch.no_grad():
-        assert bilinear.pays(image)
+        assert layers.rows_pay(image)
         torch.testing.assert_close(backward_warp(image, flow), expected, atol=1e-5, rtol=0)
         halved = backward_warp(image.bfloat16(), flow)
     assert halved.dtype == torch.bfloat16

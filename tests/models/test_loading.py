@@ -11,10 +11,8 @@ from helpers.runs import TINY
 
 import utils
 from models import WaveletVFI, default_checkpoint, waveletvfi
-from models.loading import choose_precision
-from models.options import add_options, network
-from models.released_names import to_official
-from models.weights import save_weights
+from models.loading import add_options, choose_precision, network
+from models.weights import save_weights, to_official
 
 
 @pytest.mark.parametrize("kind", ["ours", "plain", "released", "released with module."])

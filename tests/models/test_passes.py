@@ -10,10 +10,10 @@ from helpers.runs import MIDDLE
 from helpers.shifts import shifted
 
 from models import CONFIGS, Config, WaveletVFI, waveletvfi
+from models.config import scales_of
 from models.layers import backward_warp, halves
 from models.macs import published_gmacs
 from models.motion import correlate, flow_ways
-from models.passes import scales_of
 from models.waveletvfi import Known
 
 ANY_TIME = dataclasses.replace(CONFIGS["small"], any_time=True, correlation=2)

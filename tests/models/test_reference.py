@@ -9,7 +9,7 @@ from helpers.reference import images, official_shapes, reference_cases
 
 from models import WaveletVFI
 from models.losses import training_loss
-from models.released_names import FILTERS, to_official, to_ours
+from models.weights import FILTERS, to_official, to_ours
 
 CASES = [pytest.param(case, id=f"{case['batch']}x{case['height']}x{case['width']}") for case in reference_cases()]
 RATIOS = ["None", "0.0", "0.005", "0.01", "0.015"]

@@ -73,9 +73,9 @@ def test_no_installed_file_imports_a_generic_name(tmp_path):
 
 def test_a_clone_is_a_package_too_without_being_installed():
     """A project that has the clone in its path imports its modules under either name."""
-    code = "import waveletvfi.common.extras as a, common.extras as b; print(a.__name__, a.ROOT == b.ROOT, a is b)"
+    code = "import waveletvfi.common.startup as a, common.startup as b; print(a.__name__, a.ROOT == b.ROOT, a is b)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout == "waveletvfi.common.extras True False\n", done.stderr
+    assert done.stdout == "waveletvfi.common.startup True False\n", done.stderr
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from torch import nn
 import utils
 from models import WaveletVFI
 from training import tools
+from training.checkpoints import MOMENTA, SIZES, optimizer_state
 from training.optimizer import Muon, make_optimizer, orthogonalize
-from training.trunk import MOMENTA, SIZES, optimizer_state
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (5, 40), (40, 5), (1, 9)])

@@ -11,8 +11,8 @@ import utils
 from models import Config, WaveletVFI, waveletvfi
 from models.weights import save_weights
 from training import tools
+from training.checkpoints import SCALE, SIZES, optimizer_state, pack
 from training.surgery import mean, redraw, rescale, resize
-from training.trunk import SCALE, SIZES, optimizer_state, pack
 
 SMALL = dataclasses.replace(
     MIDDLE,

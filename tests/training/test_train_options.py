@@ -10,8 +10,7 @@ import train_vimeo90k
 import training.stages
 import utils
 from models import WaveletVFI
-from training.optimizer import average_weights
-from training.schedule import Position, Schedule
+from training.optimizer import Position, Schedule, average_weights
 
 REAL_SCALER = torch.amp.GradScaler
 

@@ -16,8 +16,7 @@ from models import WaveletVFI
 from models.losses import Loss
 from training import ImageScore, Meter, gather_scores
 from training.log import LossMeans
-from training.plots import draw_choices, draw_curves, draw_panels, to_array
-from training.summary import read_curves
+from training.plots import draw_choices, draw_curves, draw_panels, read_curves, to_array
 
 ALONE = utils.Process(0, 1, 0, torch.device("cpu"))
 

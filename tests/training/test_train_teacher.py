@@ -7,7 +7,7 @@ from helpers.runs import TINY, make_data, scalars, train
 from datasets import ClipTriplets
 from models import Motion, WaveletVFI
 from models.layers import blend
-from training.teacher import flow_distance, open_teacher, where_better
+from training.stages import flow_distance, open_teacher, where_better
 
 RIGHT = """
 import torch

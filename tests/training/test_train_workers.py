@@ -15,7 +15,7 @@ from torch.utils.data import Dataset, SequentialSampler
 import utils
 from training import Loader
 from training.log import TrainingLog
-from training.schedule import Position
+from training.optimizer import Position
 
 
 @pytest.fixture(scope="module")

@@ -15,4 +15,4 @@ def instant_network(monkeypatch):
 @pytest.fixture
 def short_segments(monkeypatch):
     """Let a job save what is finished after every four source frames."""
-    monkeypatch.setattr("video.schedule.plan.SEGMENT", 4)
+    monkeypatch.setattr("video.schedule.timeline.SEGMENT", 4)

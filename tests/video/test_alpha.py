@@ -326,7 +326,7 @@ def test_animated_webp_keeps_its_alpha(tmp_path):
 
 
 def test_comparison_and_resuming_keep_alpha(tmp_path, monkeypatch):
-    monkeypatch.setattr("video.schedule.plan.SEGMENT", 2)
+    monkeypatch.setattr("video.schedule.timeline.SEGMENT", 2)
     given = make_folder(tmp_path / "in", count=8)
     options = Options(alpha=True, compare=True)
     convert([given], tmp_path / "whole.webm", Average(), options)

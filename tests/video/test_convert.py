@@ -17,8 +17,7 @@ from video.read.source import Source
 from video.render.network import Call
 from video.render.pipeline import Made
 from video.render.summary import Record, summarise
-from video.schedule.plan import Span
-from video.schedule.timeline import Slot
+from video.schedule.timeline import Slot, Span
 
 CHECKPOINT = Path(__file__).parents[2] / "checkpoints" / "waveletvfi_small.pth"
 

@@ -130,7 +130,7 @@ def test_subtitles_and_chapters_are_cut_at_both_ends(sounding, tmp_path):
 
 
 def test_a_range_is_resumed_to_the_same_bytes(clips, tmp_path, monkeypatch):
-    monkeypatch.setattr("video.schedule.plan.SEGMENT", 4)
+    monkeypatch.setattr("video.schedule.timeline.SEGMENT", 4)
     given = Options(start=Fraction(10, RATE), end=Fraction(22, RATE))
     convert([clips / "clip.mp4"], tmp_path / "whole.mp4", Average(), given)
     with pytest.raises(KeyboardInterrupt):

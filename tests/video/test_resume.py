@@ -136,10 +136,10 @@ def test_what_is_no_part_folder_is_left_alone(tmp_path):
 
 def test_a_killed_process_leaves_what_resume_needs(clip, tmp_path):
     code = f"""
-import os, video.schedule.plan
+import os, video.schedule.timeline
 from helpers.clips import Average
 from video import convert
-video.schedule.plan.SEGMENT = 4
+video.schedule.timeline.SEGMENT = 4
 class Deadly(Average):
     count = 0
     def interpolate(self, *images, **options):
@@ -164,7 +164,7 @@ convert([{str(clip)!r}], {str(tmp_path / "out.mp4")!r}, Deadly())
 def test_torchrun_gives_the_bytes_of_one_process(clip, tmp_path, name):
     script = tmp_path / "both.py"
     script.write_text(
-        "import sys, video.schedule.plan\nfrom helpers.clips import Average\n"
+        "import sys, video.schedule.timeline\nfrom helpers.clips import Average\n"
         "from utils import init_distributed, run_script\nfrom video import convert\nvideo.schedule.plan.SEGMENT = 4\n"
         "def main(output):\n    process = init_distributed('cpu')\n"
         f"    convert([{str(clip)!r}], output, Average(), process=process)\n"

@@ -9,7 +9,7 @@ import pytest
 import torch
 from helpers.clips import Average
 
-from common.extras import MissingPackageError
+from common.startup import MissingPackageError
 from video.render.network import Network
 from waveletvfi_vs import Maker, find_factor, vsfunc
 

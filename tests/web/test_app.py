@@ -14,7 +14,7 @@ from PIL import Image
 from models import WaveletVFI
 from utils import read_image, tensor_to_image
 from video import Options, VideoReader
-from web.figures import figures
+from web.figures import compared, figures, inside
 from web.jobs import (
     Limits,
     Setup,
@@ -24,7 +24,6 @@ from web.jobs import (
     open_image,
     plain_message,
 )
-from web.pictures import compared, inside
 
 LIMITS = Limits(megapixels=0.01, frames=6)
 TWICE = Options(multiplier=2)

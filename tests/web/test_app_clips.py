@@ -11,12 +11,9 @@ from helpers.mutants import KINDS, make_originals
 from PIL import Image
 
 from video import Options, VideoReader
-from web.figures import in_words
-from web.jobs import Limits, Setup, check_clip, interpolate_clip
+from web.figures import LARGEST, LOOP, in_words, is_played, playable, write_loop, write_preview
+from web.jobs import Countdown, Limits, Setup, Stopped, Stops, check_clip, interpolate_clip
 from web.jobs import Pair as Found
-from web.pictures import LOOP, write_loop
-from web.previews import LARGEST, is_played, playable, write_preview
-from web.progress import Countdown, Stopped, Stops
 
 LIMITS = Limits(megapixels=0.01, frames=6)
 

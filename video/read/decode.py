@@ -18,8 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from .continuity import Continuity
-from .damage import Damage
-from .missing import Bytes, missing_bytes, packet_time
+from .damage import Damage, missing_bytes
 from .times import packet_order
 
 logger = logging.getLogger("waveletvfi")
@@ -30,6 +29,7 @@ SURE = {"h264"}  # decoders that return no picture before the first key picture
 PATIENCE = Fraction(2)  # most seconds of pictures that are left out while waiting for a key picture
 HEAD = Fraction(10)  # the same limit at the beginning of a recording
 GAPLESS = "matroska"  # in this container, there are few bytes between packets
+UNREAD = 512  # bytes between two packets; headers there are shorter
 REMEMBERED = 64  # number of packets; no decoder holds back as many
 
 
@@ -246,3 +246,44 @@ class Pictures:
     def _wait(self, time: Fraction | None) -> None:
         if not self._is_waiting:
             self._is_waiting, self._since = True, time
+
+
+class Bytes:
+    """A watch over the bytes between packets, for a format that has only small headers there."""
+
+    def __init__(self, *, missing: int):
+        """Start at the beginning. `missing` is the number of bytes that the file lacks, see `missing_bytes`."""
+        self._are_missing = missing > 0
+        self._end = 0  # end of the packet before
+        self._holes: list[Fraction] = []  # times of packets after bytes that were not read
+        self._is_steady = True
+
+    def follow(self, packet: Packet) -> None:
+        """Note the next packet of any stream."""
+        if packet.pos is None or not packet.size:
+            return
+        time = packet_time(packet)
+        if self._end and packet.pos - self._end > UNREAD and time is not None:
+            self._holes.append(time)
+        self._end = max(self._end, packet.pos + packet.size)
+
+    def are_missing(self, last: Fraction | None, time: Fraction | None, period: Fraction) -> bool:
+        """Return True if pictures are missing between those at `last` and `time`, in seconds.
+
+        That is so if bytes between them were not read, or if the file is too short and all pictures so far were one
+        period apart.
+        """
+        if last is None or time is None:
+            return False
+        is_gap = time - last > 3 * period / 2
+        is_hole = any(last < hole <= time for hole in self._holes)
+        self._holes = [hole for hole in self._holes if hole > time]
+        is_known = is_hole or (self._are_missing and self._is_steady)
+        self._is_steady &= not is_gap
+        return is_gap and is_known
+
+
+def packet_time(packet: Packet) -> Fraction | None:
+    """Return the time in seconds at which a packet is shown, or else decoded; None if it has neither."""
+    ticks = packet.dts if packet.pts is None else packet.pts
+    return None if ticks is None else ticks * packet.time_base

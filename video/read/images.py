@@ -14,7 +14,7 @@ from av.codec.context import CodecContext
 from av.video.frame import VideoFrame
 from PIL import Image
 
-from common.tiff_files import ORIENTATION, read_float, turn_upright
+from common.images import ORIENTATION, read_float, turn_upright
 from utils import atomic_path, has_alpha, natural_order, read_layers, split_numbers
 
 from ..frame import Frame

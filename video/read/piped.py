@@ -10,11 +10,10 @@ import av
 
 from utils import STRANGE_HEAD, describe_strange_head
 
-from .damage import Damage
+from .damage import PIPED, Damage, missing_in_pipe
 from .decode import Decoded, Pictures
 from .deinterlace import deinterlace
 from .files import INPUT, PipeIn
-from .missing import PIPED, missing_in_pipe
 from .reader import BROWSERS, VideoReader
 
 AT_ONCE = 2**20  # bytes that the demuxer asks for

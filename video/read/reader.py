@@ -19,11 +19,10 @@ from utils import describe_stranger
 
 from ..frame import Frame
 from .colour import Colour, decode_alpha, decode_rgb, depth, orientation, upright, upright_aspect
-from .damage import Damage, DamagedVideo
+from .damage import Damage, DamagedVideo, missing_end, missing_frame, missing_size
 from .decode import Decoded, Pictures
 from .deinterlace import deinterlace
 from .files import open_media
-from .missing import missing_end, missing_frame, missing_size
 from .probe import (
     find_duration,
     find_picture,

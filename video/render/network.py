@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from models import WaveletVFI
-from models.ensemble import average_with_mirrored, mirror
+from models.interface import average_with_mirrored, mirror
 from models.macs import dense_gmacs
 from models.waveletvfi import Known
 
 from .fades import Fade, find_fade, is_still, mix
-from .tiles import SMALLEST, in_tiles
+from .tiles import SMALLEST, find_inside, in_tiles
 
 CROP = 64  # crops grow to multiples of this many pixels, so that few sizes occur
 Part = tuple[slice, slice]  # rows, columns
@@ -92,7 +92,7 @@ class Network:
             budget: largest cost, 1 being dense, instead of a ratio.
             device: device of `model`.
             tile: compute frames in overlapping squares with sides of this many pixels, see `render/tiles.py`.
-            ensemble: average each frame with that of the reversed, mirrored pair, see `models/ensemble.py`.
+            ensemble: average each frame with that of the reversed, mirrored pair, see `models/interface.py`.
         Raises:
             ValueError: the tiles are too small.
         """
@@ -255,31 +255,3 @@ class Network:
 def tells_costs(model: Model) -> bool:
     """Return True if a model reports the cost of its frames."""
     return hasattr(model, "interpolate_details")
-
-
-def find_inside(img0: Tensor, img1: Tensor) -> tuple[int, int, int, int]:
-    """Return top, bottom, left and right (ends excluded) of two different (1, 3, H, W) without their common border.
-
-    The border consists of the outer rows and columns that have one colour and are the same in both frames.
-    """
-    (top, bottom), (left, right) = _inner(img0[0], img1[0]), _inner(img0[0].mT, img1[0].mT)
-    return top, bottom, left, right
-
-
-def _inner(image0: Tensor, image1: Tensor) -> tuple[int, int]:
-    """Return the first row of two different (3, rows, columns) inside the border, and the row after the last one."""
-    before, after = (_count_border(image0, image1, from_end=from_end) for from_end in (False, True))
-    return before, image0.shape[1] - after
-
-
-def _count_border(image0: Tensor, image1: Tensor, *, from_end: bool) -> int:
-    """Count the border rows of two different (3, rows, columns), from the first row on or from the last one."""
-    rows, count, size = image0.shape[1], 0, 1
-    while True:
-        size = min(size, rows - count)
-        start = rows - count - size if from_end else count
-        part0, part1 = image0.narrow(1, start, size), image1.narrow(1, start, size)
-        is_border = ((part0 == part1) & (part0 == part0[..., :1])).all(2).all(0).tolist()
-        if not all(is_border):
-            return count + (is_border[::-1] if from_end else is_border).index(False)
-        count, size = count + size, 2 * size  # most frames have no border, which one row shows

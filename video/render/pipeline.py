@@ -13,9 +13,8 @@ import numpy as np
 import torch
 
 from ..frame import Frame
-from ..schedule.plan import Span, plan
 from ..schedule.scenes import SCENE_THRESHOLD
-from ..schedule.timeline import Slot, Timeline, place_of
+from ..schedule.timeline import Slot, Span, Timeline, place_of, plan
 from .alpha import Picture, between, to_images, to_picture
 from .network import Call, Model, Network
 

@@ -1,4 +1,7 @@
-"""Compute frames that are too large for memory in overlapping tiles, blended so that no seam shows."""
+"""Find the part of two frames that must be computed, and compute it in tiles to save memory.
+
+The part is what lies inside the border that both frames share. Tiles overlap and are blended, so that no seam shows.
+"""
 
 from collections.abc import Callable
 
@@ -8,6 +11,34 @@ from torch import Tensor
 SMALLEST = 128  # smallest side of a tile in pixels
 OVERLAP = 8  # tiles overlap by 1/8 of their side; larger motion across a border is not seen
 MULTIPLE = 16  # sides of tiles are multiples of this, as the network would pad them otherwise
+
+
+def find_inside(img0: Tensor, img1: Tensor) -> tuple[int, int, int, int]:
+    """Return top, bottom, left and right (ends excluded) of two different (1, 3, H, W) without their common border.
+
+    The border consists of the outer rows and columns that have one colour and are the same in both frames.
+    """
+    (top, bottom), (left, right) = _inner(img0[0], img1[0]), _inner(img0[0].mT, img1[0].mT)
+    return top, bottom, left, right
+
+
+def _inner(image0: Tensor, image1: Tensor) -> tuple[int, int]:
+    """Return the first row of two different (3, rows, columns) inside the border, and the row after the last one."""
+    before, after = (_count_border(image0, image1, from_end=from_end) for from_end in (False, True))
+    return before, image0.shape[1] - after
+
+
+def _count_border(image0: Tensor, image1: Tensor, *, from_end: bool) -> int:
+    """Count the border rows of two different (3, rows, columns), from the first row on or from the last one."""
+    rows, count, size = image0.shape[1], 0, 1
+    while True:
+        size = min(size, rows - count)
+        start = rows - count - size if from_end else count
+        part0, part1 = image0.narrow(1, start, size), image1.narrow(1, start, size)
+        is_border = ((part0 == part1) & (part0 == part0[..., :1])).all(2).all(0).tolist()
+        if not all(is_border):
+            return count + (is_border[::-1] if from_end else is_border).index(False)
+        count, size = count + size, 2 * size  # most frames have no border, which one row shows
 
 
 def in_tiles(run: Callable[[Tensor, Tensor], Tensor], img0: Tensor, img1: Tensor, tile: int) -> Tensor:

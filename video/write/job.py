@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
-from utils import atomic_path, short_name
+from utils import Lock, atomic_path, short_name
 
 from ..frame import Frame, side_by_side
 from ..render.pipeline import Made
 from ..render.summary import Record
-from .lock import Lock
 from .segments import Format, segment_files, segment_writer
 
 DESCRIPTION = "job.json"

@@ -6,13 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmark.speed import tune as speed_tune
+from benchmark.speed import parts
 from models import find_config
 from models.bands import dilate
-from models.context import LevelContext
-from models.sparse import SparseConv2d, costs, level, sparse_level
-from models.sparse.dispatch import choose
-from models.synthesis import SPARSE_LEVELS, WaveletSynthesisNet
+from models.sparse import Rows, SparseConv2d, costs, sparse_level
+from models.sparse.conv import choose
+from models.synthesis import SPARSE_LEVELS, LevelContext, WaveletSynthesisNet
 
 KINDS = [*costs.MEASURED, *dict.fromkeys(kind for kind, _ in costs.LIKE), "DEFAULT", "a new one"]
 DTYPES = (torch.float32, torch.bfloat16, torch.float64)
@@ -50,7 +49,7 @@ def test_the_estimated_time_of_all_levels_never_rises_as_cost_falls(kind, synthe
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_auto_folds_exactly_where_gathering_is_not_estimated_to_win(kind, monkeypatch):
-    monkeypatch.setattr("models.sparse.dispatch.processor", lambda: kind)
+    monkeypatch.setattr("models.sparse.conv.processor", lambda: kind)
     with torch.no_grad():
         for dtype, width, density in itertools.product(DTYPES, WIDTHS, (0.0, 0.1, 0.3, 0.6, 1.0)):
             mask = mask_of(density)
@@ -106,24 +105,24 @@ def test_a_level_and_its_convolution_alone_are_decided_in_one_place(way, monkeyp
         context = LevelContext([*features[:2]], [*flows], features[2])
         made = sparse_level(conv, head, context, coarse, mask, halo, slope=0.1, keep=True)
         alone = F.leaky_relu(conv(context.dense, halo, coarse), 0.1)
-    kept = made.features.dense() if isinstance(made.features, level.Rows) else made.features
+    kept = made.features.dense() if isinstance(made.features, Rows) else made.features
     assert all(each is halo for each in asked) and len(asked) == 2
     torch.testing.assert_close(kept, alone, atol=1e-5, rtol=0)
 
 
 def test_a_measured_line_is_found_again():
     line = [(x, 0.1 + 1.5 * x) for x in (0.05, 0.2, 0.6, 1.0)]
-    assert speed_tune.fit(line) == (0.1, 1.5)
-    start, slope = speed_tune.fit([(0.1, 0.01), (1.0, 1.0)])
+    assert parts.fit(line) == (0.1, 1.5)
+    start, slope = parts.fit([(0.1, 0.01), (1.0, 1.0)])
     assert start == 0.0 and slope > 0.5
 
 
 def test_tuning_prints_rows_as_the_table_has_them(monkeypatch, capsys):
-    shape = speed_tune.Shape(6, 4, 32, 16, 24)
-    monkeypatch.setattr(speed_tune, "shapes", lambda scale: [shape])
+    shape = parts.Shape(6, 4, 32, 16, 24)
+    monkeypatch.setattr(parts, "shapes", lambda scale: [shape])
     threads = torch.get_num_threads()
     try:
-        speed_tune.tune(repeats=1)
+        parts.tune(repeats=1)
     finally:
         torch.set_num_threads(threads)
     first, *lines = capsys.readouterr().out.splitlines()
@@ -135,12 +134,12 @@ def test_tuning_prints_rows_as_the_table_has_them(monkeypatch, capsys):
 
 def test_every_shipped_width_is_tuned():
     widths = {width for name in ("small", "base") for width in find_config(name).synthesis[:3]}
-    assert {shape.width for shape in speed_tune.shapes()} >= widths
+    assert {shape.width for shape in parts.shapes()} >= widths
     for rows in (rows for table in costs.MEASURED.values() for rows in table.values()):
-        assert [row.width for row in rows] == [shape.width for shape in speed_tune.shapes()]
+        assert [row.width for row in rows] == [shape.width for shape in parts.shapes()]
 
 
 @pytest.mark.parametrize("density", [0.1, 0.5, 1.0])
 def test_masks_to_tune_by_are_about_as_dense_as_asked_for(density):
-    mask = speed_tune.random_mask(speed_tune.Shape(6, 4, 32, 96, 160), density)
+    mask = parts.random_mask(parts.Shape(6, 4, 32, 96, 160), density)
     assert mask.mean().item() == pytest.approx(density, abs=0.01) and mask.shape == (1, 1, 96, 160)

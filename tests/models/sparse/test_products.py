@@ -6,14 +6,14 @@ import pickle
 import pytest
 import torch
 
-from models.sparse import SparseConv2d, products
-from models.sparse.products import lay_out, product
+from models.sparse import SparseConv2d, tiles
+from models.sparse.tiles import lay_out, product
 
 
 @pytest.fixture(params=["onednn", "plain"])
 def layout(request, monkeypatch):
     if request.param == "plain":
-        monkeypatch.setattr(products, "_has_layout", lambda matrix: False)
+        monkeypatch.setattr(tiles, "_has_layout", lambda matrix: False)
     elif not torch.backends.mkldnn.is_available():
         pytest.skip("needs oneDNN")
 

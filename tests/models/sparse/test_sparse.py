@@ -13,10 +13,10 @@ import models.sparse.tiles
 from benchmark.metrics import psnr
 from models import WaveletVFI, default_checkpoint, waveletvfi
 from models.bands import dilate
-from models.context import LevelContext
 from models.sparse import METHODS, Rows, SparseConv2d, Tiles, gradient
-from models.sparse.dispatch import WAYS
-from models.sparse.phases import conv_of_upsampled, pack_folded
+from models.sparse.conv import WAYS
+from models.sparse.transforms import conv_of_upsampled, pack_folded
+from models.synthesis import LevelContext
 
 CPU_METHODS = sorted(set(METHODS) - {"triton"})  # for which see test_triton.py
 CPU_WAYS = sorted({*CPU_METHODS, *WAYS} - {"triton"})

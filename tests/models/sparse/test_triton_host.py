@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from models.sparse import triton_kernels
-from models.sparse.phases import fold_upsampling
+from models.sparse.transforms import fold_upsampling
 from models.sparse.triton_kernels import DTYPES, is_available, pack_weights, triton_conv
 
 HAS_TRITON = importlib.util.find_spec("triton") is not None

@@ -10,7 +10,7 @@ import pytest
 from helpers.clips import Average, make_clip, packets, square
 
 from video import DamagedVideo, Frame, Options, VideoReader, convert
-from video.read.missing import missing_bytes
+from video.read.damage import missing_bytes
 
 RATE = Fraction(25)
 CLOUD = np.random.default_rng(0).integers(0, 216, (48, 64, 3), np.uint8)

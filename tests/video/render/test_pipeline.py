@@ -11,8 +11,7 @@ from helpers.clips import Average
 from helpers.rendering import convert, flat
 
 from video import Frame, interpolate_frames
-from video.schedule.plan import SEGMENT
-from video.schedule.timeline import Timeline
+from video.schedule.timeline import SEGMENT, Timeline
 
 
 def ramp(count: int, step: int = 8) -> list[Frame]:

@@ -20,12 +20,12 @@ from helpers.runs import ROOT, TINY, finish, launch, tiny_network
 import utils
 from models import WaveletVFI
 from video import Frame, Options, Workers, convert
-from video.render import capacity
-from video.render.capacity import choose_workers, count_cores, steady_threads
+from video.render import threads
 from video.render.network import Network
 from video.render.pipeline import Step
+from video.render.threads import choose_workers, count_cores, steady_threads
 from video.render.workers import FRAMES, PAIRS, LostWorkerError, Run, _answer, gather
-from video.schedule.plan import Span
+from video.schedule.timeline import Span
 
 RUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
 
@@ -162,8 +162,8 @@ def machine(monkeypatch) -> Callable[[int, int | None], None]:
     """Says what machine this is."""
 
     def be(cores: int, memory: int | None) -> None:
-        monkeypatch.setattr(capacity, "count_cores", lambda: cores)
-        monkeypatch.setattr(capacity, "available_memory", lambda: memory)
+        monkeypatch.setattr(threads, "count_cores", lambda: cores)
+        monkeypatch.setattr(threads, "available_memory", lambda: memory)
 
     return be
 
@@ -197,12 +197,12 @@ def test_a_container_bounds_cores_and_memory(monkeypatch):
         "/sys/fs/cgroup/memory.current": "900000000", "/sys/fs/cgroup/memory.stat": "anon 1\nfile 300000000",
         "/proc/meminfo": "MemTotal: 9 kB\nMemAvailable:   16000000 kB",
     }  # fmt: skip
-    monkeypatch.setattr(capacity, "_read", files.get)
-    assert count_cores() == 1 and capacity.available_memory() == 400_000_000
+    monkeypatch.setattr(threads, "_read", files.get)
+    assert count_cores() == 1 and threads.available_memory() == 400_000_000
     files["/sys/fs/cgroup/cpu.max"] = files["/sys/fs/cgroup/memory.max"] = "max"
-    assert count_cores() >= 1 and capacity.available_memory() == 16_384_000_000
+    assert count_cores() >= 1 and threads.available_memory() == 16_384_000_000
     files.clear()
-    assert count_cores() >= 1 and capacity.available_memory() is None
+    assert count_cores() >= 1 and threads.available_memory() is None
 
 
 def test_a_conversion_leaves_the_number_of_threads_as_it_was(clip, tmp_path):
@@ -224,11 +224,11 @@ def test_a_conversion_leaves_the_number_of_threads_as_it_was(clip, tmp_path):
 
 SCRIPT = """
 import sys, time
-import video.schedule.plan
+import video.schedule.timeline
 from helpers.clips import Average
 from utils import init_distributed, run_script
 from video import convert
-video.schedule.plan.SEGMENT = 4
+video.schedule.timeline.SEGMENT = 4
 
 class Slow(Average):
     def interpolate(self, img0, img1, **options):
@@ -292,7 +292,7 @@ def wait_until(holds: Callable[[], bool], seconds: float = 60) -> bool:
 def test_a_signal_ends_all_workers_and_resume_ends_in_the_same_bytes(
     clip, tmp_path, slow_script, monkeypatch, number, status
 ):
-    monkeypatch.setattr("video.schedule.plan.SEGMENT", 4)
+    monkeypatch.setattr("video.schedule.timeline.SEGMENT", 4)
     output = tmp_path / "out.mp4"
     process = run_of(slow_script(output))
     assert wait_until(lambda: any((tmp_path / ".out.mp4.part").glob("0*.json")))
@@ -356,8 +356,8 @@ def test_plain_workers_torchrun_and_threads_give_the_same_bytes(clip, tmp_path):
         "plain": ((), [], "2"), "one": ((), [], "1"), "workers": ((), ["--workers", "2"], "2"),
         "torchrun": (RUN, [], "2"),
     }  # fmt: skip
-    for name, (prefix, more, threads) in ways.items():
-        printed = finish(launch(*prefix, *given.split(), f"{tmp_path}/{name}.mp4", *more, OMP_NUM_THREADS=threads))
+    for name, (prefix, more, count) in ways.items():
+        printed = finish(launch(*prefix, *given.split(), f"{tmp_path}/{name}.mp4", *more, OMP_NUM_THREADS=count))
         assert "42/42" in printed and "84/" not in printed
     outputs = {(tmp_path / f"{name}.mp4").read_bytes() for name in ways}
     assert len(outputs) == 1

@@ -10,9 +10,9 @@ from helpers.clips import Average
 from helpers.interrupted import COUNT, Interrupted, content, hidden, make_source, spoil
 from helpers.runs import ROOT, launch
 
-import video.write.lock
+import common.whole_files
+from common.whole_files import Lock
 from video import convert
-from video.write.lock import Lock
 
 pytestmark = pytest.mark.usefixtures("short_segments")
 
@@ -67,11 +67,11 @@ def test_a_second_run_on_one_output_is_told_who_makes_it(clip, tmp_path, name, f
 def test_two_processes_that_resume_one_output_make_it_once(clip, tmp_path):
     """Over and over, in processes: one makes it, the other is refused or comes too late."""
     code = f"""
-import sys, video.schedule.plan
+import sys, video.schedule.timeline
 from helpers.clips import Average
 from utils import run_script
 from video import convert
-video.schedule.plan.SEGMENT = 4
+video.schedule.timeline.SEGMENT = 4
 run_script(lambda _: convert([{str(clip)!r}], {str(tmp_path / "out.mp4")!r}, Average(), resume=True), None)
 """
     convert([clip], tmp_path / "whole.mp4", Average())
@@ -100,7 +100,7 @@ def test_a_lock_belongs_to_one_and_ends_with_it(tmp_path, caplog, monkeypatch):
     def unsupported(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr("video.write.lock._lock", unsupported)
+    monkeypatch.setattr("common.whole_files._lock", unsupported)
     first.take(tmp_path / "a.mp4")
     assert "this file system has no locks (No locks available); start no second run" in caplog.text
 
@@ -109,19 +109,19 @@ def test_a_holder_is_named_that_writes_its_name_only_after_a_moment(tmp_path, mo
     first, second = Lock(tmp_path / "lock"), Lock(tmp_path / "lock")
     first.take(tmp_path / "a.mp4")
     (tmp_path / "lock").write_text("")
-    monkeypatch.setattr("video.write.lock.time.sleep", lambda _: (tmp_path / "lock").write_text("process 7"))
+    monkeypatch.setattr("common.whole_files.time.sleep", lambda _: (tmp_path / "lock").write_text("process 7"))
     with pytest.raises(OSError, match="is being made by process 7"):
         second.take(tmp_path / "a.mp4")
     (tmp_path / "lock").write_text("")
-    monkeypatch.setattr("video.write.lock.time.sleep", lambda _: None)
-    monkeypatch.setattr("video.write.lock.PATIENCE", 0)
+    monkeypatch.setattr("common.whole_files.time.sleep", lambda _: None)
+    monkeypatch.setattr("common.whole_files.PATIENCE", 0)
     with pytest.raises(OSError, match="is being made by another process"):
         second.take(tmp_path / "a.mp4")
     first.release()
 
 
 def test_a_lock_whose_file_is_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch):
-    lock, take = Lock(tmp_path / "lock"), video.write.lock._lock
+    lock, take = Lock(tmp_path / "lock"), common.whole_files._lock
     calls = []
 
     def removed(file):
@@ -130,7 +130,7 @@ def test_a_lock_whose_file_is_removed_meanwhile_is_taken_anew(tmp_path, monkeypa
             (tmp_path / "lock").unlink()  # by the one that held it until now
         take(file)
 
-    monkeypatch.setattr("video.write.lock._lock", removed)
+    monkeypatch.setattr("common.whole_files._lock", removed)
     lock.take(tmp_path / "a.mp4")
     assert len(calls) == 2 and (tmp_path / "lock").exists()
 
@@ -156,8 +156,8 @@ class Windows:
 @pytest.fixture
 def windows(monkeypatch) -> Windows:
     system = Windows()
-    monkeypatch.setattr("video.write.lock.FCNTL", None)
-    monkeypatch.setattr("video.write.lock.MSVCRT", system)
+    monkeypatch.setattr("common.whole_files.FCNTL", None)
+    monkeypatch.setattr("common.whole_files.MSVCRT", system)
     return system
 
 
@@ -166,7 +166,7 @@ def test_windows_locks_a_byte_behind_the_text(tmp_path, windows, monkeypatch, ca
     first.take(tmp_path / "a.mp4")
     with pytest.raises(OSError, match=rf"a\.mp4 is being made by process {os.getpid()} on .*; wait for it"):
         second.take(tmp_path / "a.mp4")
-    assert len(windows.held) == 1 and all(place[2] == video.write.lock.BYTE for place in windows.held)
+    assert len(windows.held) == 1 and all(place[2] == common.whole_files.BYTE for place in windows.held)
     first.release()
     assert not windows.held and not (tmp_path / "lock").exists()
     second.take(tmp_path / "a.mp4")
@@ -196,7 +196,7 @@ def test_on_windows_a_second_run_is_told_who_makes_the_output_too(clip, tmp_path
 
 
 def test_a_system_without_any_lock_says_so_and_goes_on(tmp_path, windows, monkeypatch, caplog):
-    monkeypatch.setattr("video.write.lock.MSVCRT", None)
+    monkeypatch.setattr("common.whole_files.MSVCRT", None)
     lock = Lock(tmp_path / "lock")
     lock.take(tmp_path / "a.mp4")
     assert "this file system has no locks (neither fcntl nor msvcrt is there); start no second run" in caplog.text

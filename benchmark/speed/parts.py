@@ -1,11 +1,18 @@
-"""Measure the table of `models/sparse/costs.py` on this machine: each way to compute a sparse level, for several masks.
+"""Measure parts on their own: the ways to compute a sparse level on this machine, and our wavelets beside PyPI's.
 
-The halo of a mask is the mask dilated by 3x3 pixels. The density of a map is the part of its pixels that are active.
+The times of the ways, for several masks, are the table of `models/sparse/costs.py`. The halo of a mask is the mask
+dilated by 3x3 pixels. The density of a map is the part of its pixels that are active.
+
+The wavelets are one Haar level of 1x3x720x1280, forward and inverse, beside PyPI's `pytorch_wavelets`.
 """
 
+import importlib
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import torch
@@ -13,20 +20,25 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
+import pytorch_wavelets
 from models import find_config
 from models.bands import dilate
 from models.config import Config
-from models.context import LevelContext
 from models.layers import SLOPE, channels_last
 from models.sparse import SparseConv2d, sparse_level
 from models.sparse.costs import Row, processor
-from models.synthesis import SPARSE_LEVELS
+from models.synthesis import SPARSE_LEVELS, LevelContext
+
+from .timing import interleaved_medians
 
 WAYS = ("folded", "windows", "winograd")
 DENSITIES = (0.03, 0.1, 0.25, 0.5, 0.75, 1.0)  # of the masks; their halos are denser
 DTYPES = (torch.float32, torch.bfloat16)
 SPOT = 16  # pixels; about the size of a blob in a mask
 BETWEEN = Config(context=(16, 32, 48, 64), synthesis=(72, 144, 216, 192))  # widths between those of small and base
+REFERENCE = 'pytorch_wavelets==1.3.0 "setuptools<81"'  # it imports pkg_resources, which later versions do not have
+WAVELET_MODES = ("zero", "symmetric", "periodization")
+WAVELET_SHAPE = (1, 3, 720, 1280)
 
 
 class Shape(NamedTuple):
@@ -136,3 +148,48 @@ def tune(*, repeats: int, scale: float = 1.0) -> None:
                 print(f"            Row({row.width}, {row.windows}, {row.winograd}),", flush=True)
                 bar.update()
             print("        ),")
+
+
+@torch.no_grad()
+def measure_wavelets(reference: ModuleType, *, repeats: int) -> None:
+    """Print a Markdown table: the times of one Haar level, forward and inverse, for each boundary mode.
+
+    Args:
+        reference: PyPI's package, from `load_reference_wavelets`.
+        repeats: timed calls of each.
+    """
+    torch.ones(6 * 2**20)  # after this block is freed, glibc keeps such memory, as in a long-lived process
+    images = torch.rand(WAVELET_SHAPE)
+    size = "x".join(map(str, WAVELET_SHAPE))
+    print(f"| Haar, {size} | mode | ours (ms) | pytorch_wavelets 1.3.0 (ms) | times faster |\n|---|---|---|---|---|")
+    for mode in WAVELET_MODES:
+        forwards = [package.DWTForward(J=1, wave="haar", mode=mode) for package in (pytorch_wavelets, reference)]
+        inverses = [package.DWTInverse(wave="haar", mode=mode) for package in (pytorch_wavelets, reference)]
+        bands = forwards[0](images)
+        for name, modules, data in (("forward", forwards, images), ("inverse", inverses, bands)):
+            torch.testing.assert_close(modules[0](data), modules[1](data))
+            ours, theirs = interleaved_medians([lambda m=m, d=data: m(d) for m in modules], repeats=repeats)
+            print(f"| {name} | {mode} | {ours * 1e3:.2f} | {theirs * 1e3:.2f} | {theirs / ours:.1f} |")
+
+
+def load_reference_wavelets(folder: Path | None) -> ModuleType:
+    """Import PyPI's `pytorch_wavelets` from its own folder. Our package keeps its name in `sys.modules`."""
+    install = f"pip install --no-deps --target {folder or 'reference_wavelets'} {REFERENCE}"
+    if folder is None or not (folder / "pytorch_wavelets" / "dwt").is_dir():
+        sys.exit(f"--reference_wavelets must be a folder with pytorch_wavelets 1.3.0, got {folder}; run\n    {install}")
+    ours = _take_modules("pytorch_wavelets")
+    sys.path.insert(0, str(folder))
+    try:
+        reference = importlib.import_module("pytorch_wavelets")
+    except ModuleNotFoundError as error:
+        sys.exit(f"the package in {folder} needs {error.name!r}, which is not installed; run\n    {install}")
+    finally:
+        sys.path.remove(str(folder))
+        _take_modules("pytorch_wavelets")
+        sys.modules.update(ours)
+    return reference
+
+
+def _take_modules(package: str) -> dict[str, ModuleType]:
+    names = [name for name in sys.modules if name.split(".")[0] == package]
+    return {name: sys.modules.pop(name) for name in names}

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import utils
-from common import extras
-from common.extras import MissingPackageError, require
+from common import startup
+from common.startup import MissingPackageError, require
 from models import WaveletVFI
 
 
@@ -29,7 +29,7 @@ def test_a_missing_package_is_an_import_error_and_one_line_of_a_script(kind):
 
 
 def test_installed_by_pip_the_message_names_the_package_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(extras, "ROOT", tmp_path)
+    monkeypatch.setattr(startup, "ROOT", tmp_path)
     with pytest.raises(MissingPackageError, match=r"which is not installed: pip install no_such_package$"):
         require("no_such_package.inside", "a test")
 

@@ -1,14 +1,30 @@
-"""The order and the randomness of training samples. They depend on (seed, epoch, index) alone, so a run can resume."""
+"""Load samples: the order and the randomness of training samples, and a watch over the processes of a loader.
 
+Order and randomness depend on (seed, epoch, index) alone, so a run can resume. If a process of a loader ends, the main
+process gets a one-line error at its next batch.
+"""
+
+import contextlib
+import multiprocessing
+import signal
+import threading
 from collections.abc import Iterator
-from typing import NamedTuple
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from .augment import TrainingAugmentation
 from .triplets import TripletSource
+
+MOMENT = 2.0  # seconds
+ADVICE = {
+    signal.SIGKILL: ", as systems do when memory runs out; use fewer --workers or a smaller --batch_size",
+    signal.SIGBUS: ": its shared memory is full; use fewer --workers or a larger /dev/shm",
+}
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
@@ -115,3 +131,57 @@ def mix_seeds(*seeds: int) -> int:
         for byte in (seed & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little"):
             value = (value ^ byte) * 0x100000001B3 % 2**64
     return value >> 1  # fits a signed 64-bit seed
+
+
+def watched(loader: DataLoader, workers: list[BaseProcess] | None = None) -> Iterator[Any]:
+    """Yield the batches of a loader.
+
+    Args:
+        workers: a list to which the loader's processes are added when they start.
+    Raises:
+        OSError: a worker ended. The message names the signal.
+    """
+    workers = [] if workers is None else workers
+    with _reporting_ends(workers):
+        batches = _start(loader, workers)
+    while True:
+        with _reporting_ends(workers):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
+
+
+def _start(loader: DataLoader, workers: list[BaseProcess]) -> Iterator[Any]:
+    """Return an iterator over the loader, and add its new processes to the workers."""
+    before = multiprocessing.active_children()
+    try:
+        return iter(loader)
+    finally:
+        workers += [child for child in multiprocessing.active_children() if child not in before]
+        if threading.current_thread() is threading.main_thread():
+            # When a worker ends, PyTorch's own handler raises at any line of this process, even while it writes a file.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _reporting_ends(workers: list[BaseProcess]) -> Iterator[None]:
+    """Raise OSError if the block fails because a worker has ended."""
+    try:
+        yield
+    except Exception as error:
+        # PyTorch raises a RuntimeError, or a transfer breaks off, shortly before the process is gone.
+        if workers:
+            wait([worker.sentinel for worker in workers], timeout=MOMENT)
+        ended = [worker for worker in workers if worker.exitcode]
+        if not ended:
+            raise
+        raise OSError("; ".join(map(_describe_end, ended))) from error
+
+
+def _describe_end(worker: BaseProcess) -> str:
+    code, reason = worker.exitcode or 0, f"exited with status {worker.exitcode}"
+    if code < 0:
+        number = signal.Signals(-code) if -code in {*map(int, signal.Signals)} else None
+        reason = f"was ended by {number.name if number else f'signal {-code}'}{ADVICE.get(number, '')}"
+    return f"data loading process {worker.pid} {reason}"

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from video.render.background import Behind, ahead
+from video.render.threads import Behind, ahead
 
 
 def workers() -> list[str]:
