@@ -24,6 +24,10 @@ PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.fl
 # thread). An earlier version took 0.52 of the time with AMX (two threads). PSNR of bf16 against float32 is at least
 # 59 dB for `small` (26 pairs of 448x256 to 1280x720), and 53 dB for `base`.
 BY_PROCESSOR = {"AVX-512 bf16": "bf16", "AMX": "bf16"}
+# Every kind of CPU leaves the threshold ratio to the network. Milliseconds of CPU time for a pair of 1280x720, AVX-512
+# bf16, one thread, the network's choice / everything computed: a moving camera 352 / 341 in float32, 241 / 235 in bf16;
+# an insect 348 / 348, 244 / 243; a space shuttle before smooth clouds 309 / 340, 229 / 235. So the choice costs at most
+# 3 % and saves up to 9 %, for 0.005 dB on the validation triplets.
 GRAPH = ".onnx"
 
 

@@ -165,7 +165,8 @@ def test_torchrun_gives_the_bytes_of_one_process(clip, tmp_path, name):
     script = tmp_path / "both.py"
     script.write_text(
         "import sys, video.schedule.timeline\nfrom helpers.clips import Average\n"
-        "from utils import init_distributed, run_script\nfrom video import convert\nvideo.schedule.timeline.SEGMENT = 4\n"
+        "from utils import init_distributed, run_script\nfrom video import convert\n"
+        "video.schedule.timeline.SEGMENT = 4\n"
         "def main(output):\n    process = init_distributed('cpu')\n"
         f"    convert([{str(clip)!r}], output, Average(), process=process)\n"
         "run_script(main, sys.argv[1])\n"
