@@ -167,7 +167,7 @@ def _add_method(add: Callable[..., None]) -> None:
     scales += "size, 210 is three at 1/4, 1/2 and 1; a repeated value is drawn more often (default: as configured)"
     add("scales", type=_scales, nargs="+", help=scales)
     add("weight_passes", type=float, default=0.0, help="weight of the loss of smaller passes' merged frames; paper: 0")
-    log = "weight of the logarithm of each sample's squared error, in the static stage; paper: 0"
+    log = "weight of the logarithm of each sample's squared error, outside the dynamic stage; paper: 0"
     add("weight_log", type=float, default=0.0, help=log)
     add("ratios", type=float, nargs="+", help="candidate threshold ratios; paper: 0 0.005 0.01 0.015")
     add("weight_wavelet", type=float, default=0.01, help="weight of the wavelet loss; paper: 0.01")

@@ -3,7 +3,7 @@
 Begin with `convert.py`, which shows the whole way from an input to an output. Four folders have one task each:
 
 - `read/` decodes files to frames.
-- `schedule/` finds cuts and fades, and decides at which times the output has frames.
+- `schedule/` finds cuts, and decides at which times the output has frames.
 - `render/` runs the network between two frames.
 - `write/` encodes the result, and copies sound and subtitles.
 
