@@ -31,9 +31,11 @@ class Config:
     any_time: the network makes frames at any time between the two, not at the middle alone.
     correlation: radius of the local correlation that MP-Net's coarsest decoder sees, in pixels of its level; 0: none.
     passes: default number of MP-Net's passes from coarse to fine, "auto", or scales; see `scales_of`.
+    classifier_level: level, 1 to 4, whose last feature the classifier reads: that of the last pass that has this level.
+        Level 4, as in the paper, belongs to the first pass alone. Level 1 of the last pass sees fine details and noise.
 
     Raises:
-        ValueError: ratios, correlation or passes out of range.
+        ValueError: ratios, correlation, passes or classifier_level out of range.
     """
 
     encoder: tuple[int, ...] = (32, 64, 96, 128)
@@ -45,6 +47,7 @@ class Config:
     any_time: bool = False
     correlation: int = 0
     passes: Passes = 1
+    classifier_level: int = 4
 
     def __post_init__(self):
         for name in ("encoder", "decoder", "context", "synthesis", "ratios"):  # a file gives lists
@@ -56,6 +59,8 @@ class Config:
         if not isinstance(self.correlation, int) or not 0 <= self.correlation <= LARGEST_RADIUS:
             raise ValueError(f"correlation must be a radius from 0 to {LARGEST_RADIUS}, got {self.correlation!r}")
         check_passes(self.passes)
+        if self.classifier_level not in (1, 2, 3, 4):
+            raise ValueError(f"classifier_level must be 1, 2, 3 or 4, got {self.classifier_level!r}")
 
 
 def check_passes(passes: Passes) -> None:
@@ -119,6 +124,7 @@ CONFIGS = {
         any_time=True,
         correlation=3,
         passes="auto",
+        classifier_level=1,
     ),
 }
 

@@ -1,6 +1,7 @@
 """The training loss of the paper, with its reconstruction, wavelet and computation terms; and the PSNR."""
 
 import itertools
+import math
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -53,18 +54,22 @@ def training_loss(
     return Loss(rec + wav + com, rec, wav, com, zero, zero, zero, zero)
 
 
-def classifier_loss(
-    output: Interpolation, imgt: Tensor, *, wavelet_weight: float = 0.01, computation_weight: float = 3.0
-) -> Loss:
-    """Compute a loss that trains the classifier alone. Arguments: those of `training_loss`.
+def classifier_loss(output: Interpolation, imgt: Tensor, *, cost_weight: float) -> Loss:
+    """Compute a loss that trains the classifier alone.
 
-    Each logit learns by how many percent the candidate's loss L_rec + L_wav + L_com lies below the candidates' mean.
-    The most likely candidate is then the one with the smallest loss. A loss weighted by probabilities would give no
-    gradient to a candidate that is seldom chosen.
+    Each logit learns its candidate's PSNR minus `cost_weight` times its cost, less the mean over the candidates. The
+    most likely candidate is then the best one. A loss weighted by probabilities would give no gradient to a candidate
+    that is seldom chosen.
+
+    Args:
+        output: the network's output.
+        imgt: (B, 3, H, W) the true middle frame, in [0, 1].
+        cost_weight: the PSNR in dB that all of the sparse convolutions' operations are worth.
     """
-    losses = _terms(output, imgt, wavelet_weight, computation_weight).sum(2).detach()
-    percent = 100 * (1 - losses / losses.mean(1, keepdim=True))
-    error = ((output.motion.ratio_logits - percent) ** 2).mean()
+    decibels = -10 / math.log(10) * torch.stack([log_error(one.frame, imgt) for one in output.candidates], dim=1)
+    values = decibels.detach() - cost_weight * torch.stack([one.cost for one in output.candidates], dim=1)
+    # Few pairs lose several dB. A squared error would see these alone.
+    error = F.smooth_l1_loss(output.motion.ratio_logits, values - values.mean(1, keepdim=True), beta=0.1)
     zero = torch.zeros_like(error)
     return Loss(error, zero, zero, zero, zero, error, zero, zero)
 

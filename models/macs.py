@@ -147,7 +147,7 @@ def _around(
 
 def _motion(model: Any, height: int, width: int, scales: Sequence[int], count: Count, matched: bool = True) -> int:
     """Count all passes of MP-Net. Its encoder sees both frames, or none if their features were known."""
-    total = 0
+    total = judged = 0
     for number, scale in enumerate(scales):
         sizes = _sizes(-(-height // 2**scale), -(-width // 2**scale), len(LATER_LEVELS) if number else LEVELS)
         pixels = [h * w for h, w in sizes]
@@ -155,21 +155,19 @@ def _motion(model: Any, height: int, width: int, scales: Sequence[int], count: C
             encoder, decoder = model.motion.encoder.levels[level - 1], model.motion.decoders[level - 1]
             total += 2 * matched * count(encoder, pixels[level])
             total += count(decoder.hidden, pixels[level]) + count(decoder.output, pixels[level - 1])
-        if not number:
-            total += _coarsest_motion(model, sizes[-1], count)
-    return total
+        if not number and model.config.correlation:
+            matches = (2 * model.config.correlation + 1) ** 2
+            total += matches * model.config.encoder[CORRELATED_LEVEL - 1] * pixels[CORRELATED_LEVEL]
+        if model.config.classifier_level < len(sizes):
+            judged = _classifier(model.motion.classifier, sizes[model.config.classifier_level], count)
+    return total + judged  # the classifier reads the last pass that has its level
 
 
-def _coarsest_motion(model: Any, size: tuple[int, int], count: Count) -> int:
-    """Count the parts of MP-Net that exist on its coarsest level alone: correlation and classifier."""
-    total = 0
-    if model.config.correlation:
-        matches = (2 * model.config.correlation + 1) ** 2
-        total += matches * model.config.encoder[CORRELATED_LEVEL - 1] * size[0] * size[1]
-    classifier = model.motion.classifier
+def _classifier(classifier: Any, size: tuple[int, int], count: Count) -> int:
+    """Count the classifier, for a feature of this size."""
     pooled = -(-size[0] // 2) * -(-size[1] // 2)  # stride 2 leaves half of each side, rounded up
     pooling = classifier.linear[0].in_features * (pooled + 1) if count is _published else 0
-    return total + count(classifier.conv, pooled) + pooling + count(classifier.linear, 1)
+    return count(classifier.conv, pooled) + pooling + count(classifier.linear, 1)
 
 
 def _context(model: Any, pixels: list[int], count: Count, encoded: int) -> int:

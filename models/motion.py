@@ -82,7 +82,7 @@ class FlowDecoder(nn.Module):
 
 
 class RatioClassifier(nn.Module):
-    """The threshold classifier. It maps the coarsest motion feature to logits over the candidate ratios."""
+    """The threshold classifier. It maps a motion feature to logits over the candidate ratios."""
 
     def __init__(self, width: int, candidates: int):
         super().__init__()
@@ -102,6 +102,7 @@ class MotionPerceptionNet(nn.Module):
         candidates: number of threshold ratios to choose from.
         correlation: radius of the local correlation that the decoder of level 4 also sees; 0: none, as in the paper.
         any_time: the decoders also see the time t. Otherwise every frame is made at t = 1/2, as in the paper.
+        classifier_level: the level whose feature the classifier reads, see `Config`.
     """
 
     def __init__(
@@ -112,16 +113,17 @@ class MotionPerceptionNet(nn.Module):
         *,
         correlation: int = 0,
         any_time: bool = False,
+        classifier_level: int = LEVELS[0],
     ):
         super().__init__()
-        self.correlation, self.any_time = correlation, any_time
+        self.correlation, self.any_time, self.classifier_level = correlation, any_time, classifier_level
         self.encoder = FrameEncoder(encoder)
         self.decoders = nn.ModuleList()
         for level, (features, width) in enumerate(zip(encoder, decoder, strict=True), start=1):
             estimate = 5 if level < LEVELS[0] else 0  # below the coarsest level: two flows and the occlusion logit
             matches = (2 * correlation + 1) ** 2 if correlation and level == CORRELATED_LEVEL else 0
             self.decoders.append(FlowDecoder(2 * features + estimate + matches + any_time, width))
-        self.classifier = RatioClassifier(decoder[-1], candidates)
+        self.classifier = RatioClassifier(decoder[classifier_level - 1], candidates)
         self.apply(_kaiming)
 
     def forward(self, img0: Tensor, img1: Tensor, time: Tensor | None = None, scales: Scales = (0,)) -> Motion:
@@ -163,7 +165,7 @@ class MotionPerceptionNet(nn.Module):
         """
         ways = None if time is None else flow_ways(time)
         estimate, hidden = self.decoders[-1](self._inputs(4, pyramids[0][-1], None, time))
-        logits = self.classifier(hidden)
+        last = {LEVELS[0]: hidden}  # by level: the last feature of the last pass
         records = torch.is_grad_enabled() and not torch.compiler.is_exporting()
         coarse: list[Tensor] = []
         passes: list[Tensor] = []
@@ -178,7 +180,7 @@ class MotionPerceptionNet(nn.Module):
                 if records and not is_large:
                     coarse += _divides(moved, size, scale + level)
                 warped = backward_warp(features[level - 1], torch.cat([moved[:, :2], moved[:, 2:4]]))
-                residual, _ = self.decoders[level - 1](self._inputs(level, warped, moved, time))
+                residual, last[level] = self.decoders[level - 1](self._inputs(level, warped, moved, time))
                 estimate = residual + (estimate if is_large else double_estimate(estimate))
             estimate = estimate[..., : -(-size[0] // 2**scale), : -(-size[1] // 2**scale)]
             if records and scale:
@@ -186,7 +188,8 @@ class MotionPerceptionNet(nn.Module):
         for _ in range(scales[-1]):
             estimate = double_estimate(estimate)
         parts = self._at_time(estimate[..., : size[0], : size[1]], time)
-        return Motion(*parts, logits.float(), tuple(coarse), tuple(passes))
+        logits = self.classifier(last[self.classifier_level]).float()
+        return Motion(*parts, logits, tuple(coarse), tuple(passes))
 
     @staticmethod
     def _at_time(estimate: Tensor, time: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

@@ -56,7 +56,7 @@ class WaveletVFI(Pretrained):
         self.config = config = find_config(config)
         self.motion = MotionPerceptionNet(
             config.encoder, config.decoder, len(config.ratios),
-            correlation=config.correlation, any_time=config.any_time,
+            correlation=config.correlation, any_time=config.any_time, classifier_level=config.classifier_level,
         )  # fmt: skip
         self.context = ContextNet(config.context)
         context = tuple(3 * width for width in config.context)

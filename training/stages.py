@@ -94,9 +94,11 @@ def loss_of(
     """
     if stage == WARM_UP:
         loss = flow_loss(output, imgt)
+    elif stage == DYNAMIC and settings.classifier_only:
+        loss = classifier_loss(output, imgt, cost_weight=settings.weight_cost)
     else:
         weights = {"wavelet_weight": settings.weight_wavelet, "computation_weight": settings.weight_cost}
-        loss = (classifier_loss if settings.classifier_only else training_loss)(output, imgt, **weights)
+        loss = training_loss(output, imgt, **weights)
     if settings.weight_passes and frames and output.motion.passes:
         passes = settings.weight_passes * passes_loss(output.motion.passes, *frames, imgt)
         loss = loss._replace(total=loss.total + passes, passes=passes)

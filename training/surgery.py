@@ -11,6 +11,8 @@ from torch import Tensor
 
 from models import Config, WaveletVFI
 
+CLASSIFIER = "motion.classifier."  # how the names of its weights begin
+
 
 class Part(NamedTuple):
     """The channels of one layer, as groups with names.
@@ -28,7 +30,8 @@ def resize(state: dict[str, Tensor], old: Config, new: Config, *, seed: int = 0)
 
     A wider layer keeps its channels. The weights of new channels are random, and their weights in the next layer are 0,
     so the network still computes the same. A narrower layer keeps the channels with the largest product of incoming and
-    outgoing weights. The weights for new inputs (correlation, time) are 0, too.
+    outgoing weights. The weights for new inputs (correlation, time) are 0, too. A classifier that reads another level
+    than before is drawn anew.
 
     Args:
         state: the weights of a network with the configuration `old`.
@@ -39,9 +42,11 @@ def resize(state: dict[str, Tensor], old: Config, new: Config, *, seed: int = 0)
     """
     torch.manual_seed(seed)
     fresh = WaveletVFI(new).state_dict()
-    layers, before, after = _layers(), _channels(old), _channels(new)
+    layers, before, after = _layers(new), _channels(old), _channels(new)
+    if old.classifier_level != new.classifier_level:
+        layers = {name: part for name, part in layers.items() if not name.startswith(CLASSIFIER)}
     kept = {name: _important(name, state, layers, before, count) for name, count in after.items()}
-    resized = {}
+    resized = {name: value for name, value in fresh.items() if name.startswith(CLASSIFIER)}
     for name, part in layers.items():
         transposed = name.endswith(".output")
         out, mapped = kept[part.outputs], fresh[f"{name}.weight"].clone()
@@ -99,7 +104,7 @@ def redraw(state: dict[str, Tensor], config: Config, part: str, *, seed: int = 0
 def rescale(model: WaveletVFI, pairs: Iterable[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
     """Scale the channels that the classifier reads to a size of about 1, without changing the network's output.
 
-    The classifier reads the fifth hidden feature of the coarsest decoder. Each of its channels is divided by its root
+    The classifier reads the fifth hidden feature of one decoder. Each of its channels is divided by its root
     mean square over `pairs`, and the weights that read the channel are multiplied by it. LeakyReLU allows this, as it
     commutes with positive factors.
 
@@ -109,14 +114,14 @@ def rescale(model: WaveletVFI, pairs: Iterable[tuple[Tensor, Tensor]]) -> dict[s
     Returns:
         The weights. A channel that is always 0 does not change.
     """
-    squares, count = torch.zeros(model.config.decoder[-1]), 0
-    decoder = model.motion.decoders[-1]
+    index = model.config.classifier_level - 1
+    squares, count = torch.zeros(model.config.decoder[index]), 0
 
     def note(module: object, inputs: object, hidden: Tensor) -> None:
         nonlocal squares, count
         squares, count = squares + (hidden.float() ** 2).mean((0, 2, 3)), count + 1
 
-    handle = decoder.hidden.register_forward_hook(note)
+    handle = model.motion.decoders[index].hidden.register_forward_hook(note)
     try:
         for img0, img1 in pairs:
             model.perceive(img0, img1)
@@ -125,9 +130,10 @@ def rescale(model: WaveletVFI, pairs: Iterable[tuple[Tensor, Tensor]]) -> dict[s
     size = (squares / max(count, 1)).sqrt()
     size = torch.where(size > 0, size, torch.ones_like(size))
     state = {name: value.clone() for name, value in model.state_dict().items()}
-    state["motion.decoders.3.hidden.4.0.weight"] /= size[:, None, None, None]
-    state["motion.decoders.3.hidden.4.0.bias"] /= size
-    state["motion.decoders.3.output.weight"] *= size[:, None, None, None]
+    decoder = f"motion.decoders.{index}"
+    state[f"{decoder}.hidden.4.0.weight"] /= size[:, None, None, None]
+    state[f"{decoder}.hidden.4.0.bias"] /= size
+    state[f"{decoder}.output.weight"] *= size[:, None, None, None]
     state["motion.classifier.conv.0.weight"] *= size[None, :, None, None]
     return state
 
@@ -163,10 +169,11 @@ def _channels(config: Config) -> dict[str, int]:
         counts |= {f"hidden{level}.{number}": config.decoder[level - 1] for number in range(5)}
         counts |= {f"{kind}{level}": config.context[level - 1] for kind in ("context", "merged")}
         counts[f"synthesis{level}"] = config.synthesis[level - 1]
-    return counts | {"pooled": config.decoder[3], "judged": config.decoder[3]}
+    judged = config.decoder[config.classifier_level - 1]
+    return counts | {"pooled": judged, "judged": judged}
 
 
-def _layers() -> dict[str, Part]:
+def _layers(config: Config) -> dict[str, Part]:
     """Return every layer with weights, and the groups of channels that it connects."""
     layers = {}
     for level in range(1, 5):
@@ -186,7 +193,7 @@ def _layers() -> dict[str, Part]:
         layers[conv] = Part(f"synthesis{level}", (*context, f"synthesis{level + 1}") if level < 4 else context)
         layers[f"synthesis.high_heads.{i}"] = Part("bands", (f"synthesis{level}",))
     layers["synthesis.low_head"] = Part("low", ("synthesis4",))
-    layers["motion.classifier.conv.0"] = Part("pooled", ("hidden4.4",))
+    layers["motion.classifier.conv.0"] = Part("pooled", (f"hidden{config.classifier_level}.4",))
     layers["motion.classifier.linear.0"] = Part("judged", ("pooled",))
     layers["motion.classifier.linear.2"] = Part("ratios", ("judged",))
     return layers

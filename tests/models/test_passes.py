@@ -37,10 +37,10 @@ def frames(batch=1, height=64, width=96):
 
 
 def refined(net, level, features, estimate):
-    """What a decoder adds to an estimate, (B, 5, H/2^(level - 1), W/2^(level - 1)), written out."""
+    """What a decoder adds to an estimate, (B, 5, H/2^(level - 1), W/2^(level - 1)), and its feature, written out."""
     first, second = halves(features[level - 1])
     warped = [backward_warp(first, estimate[:, :2]), backward_warp(second, estimate[:, 2:4])]
-    return net.decoders[level - 1](torch.cat([*warped, estimate], dim=1))[0]
+    return net.decoders[level - 1](torch.cat([*warped, estimate], dim=1))
 
 
 def resized(estimate, factor):
@@ -57,13 +57,14 @@ def test_two_passes_are_the_formula(small):
     estimate = torch.cat([coarse.flow_t0, coarse.flow_t1, coarse.occlusion.logit()], dim=1)
     mean = (img0.mean((1, 2, 3), keepdim=True) + img1.mean((1, 2, 3), keepdim=True)) / 2
     features = net.encoder(torch.cat([img0 - mean, img1 - mean]))
-    estimate = estimate + refined(net, 2, features, resized(estimate, 0.5))
-    estimate = resized(estimate, 2) + refined(net, 1, features, estimate)
+    estimate = estimate + refined(net, 2, features, resized(estimate, 0.5))[0]
+    residual, hidden = refined(net, 1, features, estimate)
+    estimate = resized(estimate, 2) + residual
     motion = net(img0, img1, scales=(1, 0))
     flows = torch.cat([motion.flow_t0, motion.flow_t1], dim=1)
     torch.testing.assert_close(flows, estimate[:, :4], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(motion.occlusion, estimate[:, 4:].sigmoid(), rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(motion.ratio_logits, coarse.ratio_logits, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(motion.ratio_logits, net.classifier(hidden), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(64, 96), (80, 48)])
@@ -304,6 +305,22 @@ def test_features_of_a_pair_serve_every_time(any_time):
     again = any_time.interpolate_details(img0, img1, t=0.75, known=first.known)
     assert torch.equal(again.frame, any_time.interpolate(img0, img1, t=0.75))
     assert again.executed_gmacs < first.executed_gmacs
+
+
+def test_a_level_that_mp_net_does_not_have_is_refused():
+    with pytest.raises(ValueError, match="classifier_level must be 1, 2, 3 or 4, got 5"):
+        Config(classifier_level=5)
+
+
+def test_the_classifier_reads_its_level_of_the_last_pass(any_time):
+    """Level 1 sees the whole of a pair; level 4 of the first pass sees 1/64 of its sides."""
+    for level, seen in ((1, (32, 48)), (4, (1, 2))):
+        model = WaveletVFI(dataclasses.replace(ANY_TIME, classifier_level=level)).eval()
+        sizes = []
+        model.motion.classifier.register_forward_hook(lambda module, inputs, logits: sizes.append(inputs[0].shape[-2:]))
+        with torch.no_grad():
+            model(*frames(), passes=(2, 1, 0))
+        assert [tuple(size) for size in sizes] == [seen]
 
 
 def test_a_radius_out_of_range_is_refused():

