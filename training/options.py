@@ -171,7 +171,7 @@ def _add_method(add: Callable[..., None]) -> None:
     add("weight_log", type=float, default=0.0, help=log)
     add("ratios", type=float, nargs="+", help="candidate threshold ratios; paper: 0 0.005 0.01 0.015")
     add("weight_wavelet", type=float, default=0.01, help="weight of the wavelet loss; paper: 0.01")
-    cost = "weight of the computation loss; with --classifier_only the PSNR in dB that all operations are worth; paper: 3"
+    cost = "weight of the computation loss; with --classifier_only the PSNR in dB that everything is worth; paper: 3"
     add("weight_cost", type=float, default=3.0, help=cost)
     add("temperature_end", type=float, default=0.4, help="lowest temperature of the Gumbel-softmax; paper: 0.4")
     temperature_decay = "part of the run in which the temperature would fall from 1 to 0; paper: 0.5"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import unittest.mock
 
 import pytest
 import torch
@@ -316,11 +317,12 @@ def test_the_classifier_reads_its_level_of_the_last_pass(any_time):
     """Level 1 sees the whole of a pair; level 4 of the first pass sees 1/64 of its sides."""
     for level, seen in ((1, (32, 48)), (4, (1, 2))):
         model = WaveletVFI(dataclasses.replace(ANY_TIME, classifier_level=level)).eval()
-        sizes = []
-        model.motion.classifier.register_forward_hook(lambda module, inputs, logits: sizes.append(inputs[0].shape[-2:]))
+        read = unittest.mock.Mock(wraps=model.motion.classifier.conv.forward)
+        model.motion.classifier.conv.forward = read
         with torch.no_grad():
             model(*frames(), passes=(2, 1, 0))
-        assert [tuple(size) for size in sizes] == [seen]
+        (call,) = read.call_args_list
+        assert call.args[0].shape[-2:] == seen
 
 
 def test_a_radius_out_of_range_is_refused():
