@@ -24,7 +24,7 @@ class Prediction(NamedTuple):
 
     frame: (B, 3, H, W) in [0, 1], or with values that are not finite.
     details: the whole output of our network, or None for other methods.
-    mirrored: the output for the reversed, mirrored pair, if the frame is an ensemble's; otherwise None.
+    mirrored: the output for the mirrored pair, if the frame is an ensemble's; otherwise None.
     """
 
     frame: Tensor
@@ -66,7 +66,7 @@ class OurNetwork:
         options: one option, {"ratio": r}, {"budget": b} or {} for the network's choice. Several options
             {"ratio": r or None} are a sweep, computed together.
         identity: everything that decides the weights and the arithmetic.
-        ensemble: average each frame with that of the reversed, mirrored pair, see `models.interface`.
+        ensemble: average each frame with that of the mirrored pair, see `models.interface`.
     """
 
     def __init__(

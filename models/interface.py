@@ -182,9 +182,10 @@ def average_with_mirrored(
     *,
     mirror: Callable[[Tensor], Tensor] = mirror,
 ) -> Tensor:
-    """Return the mean of make(img0, img1, t) and of make(mirrored img1, mirrored img0, 1 - t), mirrored back.
+    """Return the mean of make(img0, img1, t) and of make(mirrored img0, mirrored img1, t), mirrored back.
 
-    The mean is symmetric, whatever `make` does: for the pair in reverse, seen in a mirror, it is the mirrored frame.
+    The mean is symmetric, whatever `make` does: for the mirrored pair it is the mirrored frame. To reverse the pair as
+    well, or instead, gains less (checkpoints/TRAINING.md).
 
     Args:
         make: makes the frame (B, 3, H, W) at time t of two.
@@ -193,6 +194,4 @@ def average_with_mirrored(
         mirror: flips an image from left to right. One that returns the same tensor for the same image lets `make`
             keep features of it.
     """
-    frame = make(img0, img1, t)
-    reverse = make(mirror(img1), mirror(img0), None if t is None else 1 - t)
-    return (frame + reverse.flip(-1)) / 2
+    return (make(img0, img1, t) + make(mirror(img0), mirror(img1), t).flip(-1)) / 2

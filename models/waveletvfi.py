@@ -194,7 +194,7 @@ class WaveletVFI(Pretrained):
 
         Args:
             img0, img1, ratio, budget, t, passes: as in `forward`, but frames of any size.
-            ensemble: average with the prediction of the reversed, mirrored pair; this takes twice the time.
+            ensemble: average with the prediction of the mirrored pair; this takes twice the time.
         """
 
         def make(img0: Tensor, img1: Tensor, t: float | Tensor | None) -> Tensor:

@@ -92,7 +92,7 @@ class Network:
             budget: largest cost, 1 being dense, instead of a ratio.
             device: device of `model`.
             tile: compute frames in overlapping squares with sides of this many pixels, see `render/tiles.py`.
-            ensemble: average each frame with that of the reversed, mirrored pair, see `models/interface.py`.
+            ensemble: average each frame with that of the mirrored pair, see `models/interface.py`.
         Raises:
             ValueError: the tiles are too small.
         """
