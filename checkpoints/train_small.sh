@@ -10,8 +10,9 @@ cd "$(dirname "$0")/.."
 : "${CLIPS:?}" "${CLIPS_HD:?}" "${VAL:?}" "${OUT:?}" "${TEACHER:?}"
 export PYTHONPATH=$TEACHER OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 
-COMMON=(--val_root "$VAL" --cache_gib 20 --cache_folder "$OUT/cache" --strides 1 2 3 --exposure 0.5 --any_time 0.4
-    --weight_passes 0.5 --teacher training.privileged:flows --weight_teacher 0.004 --flow_warmup 1 --precision bf16 --workers 1)
+TRUE=(--val_root "$VAL" --cache_gib 20 --cache_folder "$OUT/cache" --strides 1 2 3 --exposure 0.5 --any_time 0.4
+    --precision bf16 --workers 1)
+COMMON=("${TRUE[@]}" --weight_passes 0.5 --teacher training.privileged:flows --weight_teacher 0.004 --flow_warmup 1)
 FAR=(--data_root "$CLIPS_HD" "cutouts:2500:400x400@80:$CLIPS" shapes:1000:400x400@60 --where_it_moves 0.3 --batch_size 3
     --crop_size 384)
 
@@ -56,19 +57,41 @@ python train_vimeo90k.py "${FAR[@]}" "${COMMON[@]}" --flow_warmup 0 --init_from 
 python train_vimeo90k.py "${FAR[@]}" "${COMMON[@]}" --flow_warmup 0 --branch_from "$OUT/trunk/last.pth" --lr_warmup 0 \
     --scales 210 210 3210 3210 321 4321 21 10 --weight_log 0.02 --optimizer muon --lr_start 3e-4 --lr_end 3e-4 \
     --time_limit "${LOG_MINUTES:-95}" --seed 143 --out "$OUT/run31" --resume auto
-python -m training.tools pack --averaged --from "$OUT/run31/last.pth" --output training/trunk_small.pth
-
 # Run 32: a branch of the trunk that anneals, averaged.
 python train_vimeo90k.py "${FAR[@]}" "${COMMON[@]}" --flow_warmup 0 --branch_from "$OUT/run31/last.pth" --lr_warmup 0 \
     --scales 210 210 3210 3210 321 4321 21 10 --weight_log 0.02 --optimizer muon --lr_start 3e-4 --lr_end 1e-6 \
     --ema 0.998 --time_limit 19 --seed 151 --out "$OUT/run32"
 python -m training.tools average --from "$OUT/run32/last.pth" --output "$OUT/run32.pth"
-python -m training.tools rescale --data_root "$CLIPS" --from "$OUT/run32.pth" --output "$OUT/rescaled.pth"
-python -m training.tools redraw --part motion.classifier --from "$OUT/rescaled.pth" --output "$OUT/redrawn.pth"
 
-# Run 33: the classifier alone. Then half precision, as shipped.
-python train_vimeo90k.py --data_root "$CLIPS" --val_root "$VAL" --cache_gib 20 --cache_folder "$OUT/cache" \
-    --init_from "$OUT/redrawn.pth" --dynamic true --classifier_only --ratios 0 7e-5 2e-4 5e-4 --weight_cost 0.033 \
+# Runs 34 and 35: the trunk goes on, and anneals again. The mean of both anneals and of the trunk.
+python train_vimeo90k.py "${FAR[@]}" "${COMMON[@]}" --flow_warmup 0 --branch_from "$OUT/run31/last.pth" --lr_warmup 0 \
+    --scales 210 210 3210 3210 321 4321 21 10 --weight_log 0.02 --optimizer muon --lr_start 3e-4 --lr_end 3e-4 \
+    --time_limit 36 --seed 51 --out "$OUT/run34"
+python train_vimeo90k.py "${FAR[@]}" "${COMMON[@]}" --flow_warmup 0 --branch_from "$OUT/run34/last.pth" --lr_warmup 0 \
+    --scales 210 210 3210 3210 321 4321 21 10 --weight_log 0.02 --optimizer muon --lr_start 3e-4 --lr_end 1e-6 \
+    --ema 0.998 --time_limit 55 --seed 171 --out "$OUT/run35"
+for RUN in 34 35; do python -m training.tools average --from "$OUT/run$RUN/last.pth" --output "$OUT/run$RUN.pth"; done
+python -m training.tools mean --from "$OUT/run32.pth:0.4" "$OUT/run35.pth:0.3" "$OUT/run34.pth:0.3" --output "$OUT/soup.pth"
+
+# The synthesis wider, with the same frames. Runs 36 and 37 learn from the true frames alone. Their mean with run 32.
+for NAME in soup run32; do
+    python -m training.tools resize --set synthesis=64,80,112,96 --from "$OUT/$NAME.pth" --output "$OUT/${NAME}_wide.pth"
+done
+for RUN in "36 0.1 511" "37 0.05 512"; do
+    read -r NUMBER WEIGHT SEED <<< "$RUN"
+    python train_vimeo90k.py "${FAR[@]}" "${TRUE[@]}" --weight_passes 0.1 --init_from "$OUT/soup_wide.pth" --lr_warmup 30 \
+        --scales 210 210 3210 3210 321 4321 21 10 --weight_log "$WEIGHT" --optimizer muon --lr_start 3e-4 --lr_end 1e-6 \
+        --ema 0.998 --time_limit 26 --seed "$SEED" --out "$OUT/run$NUMBER"
+    python -m training.tools average --from "$OUT/run$NUMBER/last.pth" --output "$OUT/run$NUMBER.pth"
+done
+python -m training.tools pack --averaged --from "$OUT/run36/last.pth" --output training/trunk_small.pth
+python -m training.tools mean --from "$OUT/run36.pth:0.3" "$OUT/run37.pth:0.3" "$OUT/run32_wide.pth:0.4" --output "$OUT/mean37.pth"
+
+# Run 38: the classifier alone, which now reads level 1 of the last pass. Then half precision, as shipped.
+python -m training.tools resize --set classifier_level=1 --from "$OUT/mean37.pth" --output "$OUT/resized.pth"
+python -m training.tools rescale --data_root "$CLIPS" --from "$OUT/resized.pth" --output "$OUT/rescaled.pth"
+python train_vimeo90k.py --data_root "$CLIPS" "$CLIPS_HD" --val_root "$VAL" --cache_gib 20 --cache_folder "$OUT/cache" \
+    --init_from "$OUT/rescaled.pth" --dynamic true --classifier_only --ratios 0 2e-4 5e-4 2e-3 --weight_cost 0.075 \
     --strides 1 2 --batch_size 8 --crop_size 256 --precision bf16 --workers 1 --lr_start 1e-3 --lr_end 5e-5 --lr_warmup 10 \
-    --ema 0.97 --time_limit 6 --seed 3 --out "$OUT/run33"
-python -m training.tools mean --half --from "$OUT/run33/best.pth" --output "$OUT/waveletvfi_small.pth"
+    --ema 0.97 --time_limit 6 --seed 3 --out "$OUT/run38"
+python -m training.tools mean --half --from "$OUT/run38/best.pth" --output "$OUT/waveletvfi_small.pth"

@@ -107,6 +107,15 @@ def test_towards_its_ends_the_frame_becomes_the_frame_there(file):
         assert found == sorted(found) and found[-1] > 45
 
 
+@pytest.mark.parametrize("budget", [0.5, 0.8])
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_a_budget_is_used(file, budget):
+    """At least half of it: the levels share it out as is usual for trained weights."""
+    img0, img1 = (textured(256, 448, shift, seed=3) for shift in ((-8, 4), (8, -4)))
+    cost = waveletvfi(file).interpolate_details(img0, img1, budget=budget).candidates[0].cost
+    assert budget / 2 < float(cost) <= budget
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_moving_waves_are_followed_much_better_than_by_averaging(file):
     img0, imgt, img1 = (moving_waves(t) for t in (0.0, 0.5, 1.0))

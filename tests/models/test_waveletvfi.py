@@ -208,8 +208,8 @@ def test_a_budget_is_kept_and_is_the_same_as_the_ratio_it_chose(known_model, sma
     assert float(synthesis.executed.max()) <= budget * (16 / 9 if name == "small" else 1) + 1e-6
     if budget == 1:
         assert synthesis.ratio.tolist() == [0, 0]
-    elif budget > 0.2:
-        assert float(synthesis.cost.min()) > budget / 3  # random weights: the levels share it out by trained ones
+    elif budget > 0.2 and name == "base":
+        assert float(synthesis.cost.min()) > budget / 2
 
 
 @pytest.mark.parametrize("budget", [0.0, 0.2, 0.5, 0.8])

@@ -132,11 +132,15 @@ def test_tuning_prints_rows_as_the_table_has_them(monkeypatch, capsys):
     assert all([row.width for row in rows] == [32] for rows in table.values())
 
 
-def test_every_shipped_width_is_tuned():
-    widths = {width for name in ("small", "base") for width in find_config(name).synthesis[:3]}
-    assert {shape.width for shape in parts.shapes()} >= widths
+def test_every_shipped_width_is_tuned_or_takes_a_row_that_is_little_narrower():
+    """The next narrower row is on the safe side, see `gathering`."""
+    shipped = {width for name in ("small", "base") for width in find_config(name).synthesis[:3]}
+    assert {shape.width for shape in parts.shapes()} >= shipped  # what --tune measures
     for rows in (rows for table in costs.MEASURED.values() for rows in table.values()):
-        assert [row.width for row in rows] == [shape.width for shape in parts.shapes()]
+        tuned = [row.width for row in rows]
+        assert tuned == sorted(tuned)
+        for width in shipped:
+            assert any(0.8 * width < row <= width for row in tuned), width
 
 
 @pytest.mark.parametrize("density", [0.1, 0.5, 1.0])
