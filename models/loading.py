@@ -25,9 +25,9 @@ PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.fl
 # 59 dB for `small` (26 pairs of 448x256 to 1280x720), and 53 dB for `base`.
 BY_PROCESSOR = {"AVX-512 bf16": "bf16", "AMX": "bf16"}
 # Every kind of CPU leaves the threshold ratio to the network. Milliseconds of CPU time for a pair of 1280x720, AVX-512
-# bf16, one thread, the network's choice / everything computed: a moving camera 352 / 341 in float32, 241 / 235 in bf16;
-# an insect 348 / 348, 244 / 243; a space shuttle before smooth clouds 309 / 340, 229 / 235. So the choice costs at most
-# 3 % and saves up to 9 %, for 0.005 dB on the validation triplets.
+# bf16, one thread, the network's choice / everything computed: a moving camera 318 / 504 in float32, 219 / 320 in bf16;
+# an insect 308 / 524, 222 / 301; a space shuttle before smooth clouds 282 / 502, 207 / 322. The choice loses 0.030 dB
+# on the validation triplets.
 GRAPH = ".onnx"
 
 
