@@ -24,8 +24,8 @@ class Row(NamedTuple):
     winograd: tuple[float, float]
 
 
-#: By kind of processor, see `processor`. Levels of networks with synthesis widths 32, 64, 96, 96 and 72, 144, 216, 192, at
-#: 1280x720, and of `base`, at 640x360. One thread, PyTorch 2.14.1, November 2026.
+#: By kind of processor, see `processor`. Levels of networks with synthesis widths 32, 64, 96, 96 and 72, 144, 216, 192,
+#: at 1280x720, and of `base`, at 640x360. One thread, PyTorch 2.14.1, November 2026.
 MEASURED = {
     "AVX-512 bf16": {  # AMD EPYC (Zen 5)
         torch.float32: (
