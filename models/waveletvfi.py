@@ -17,7 +17,7 @@ on four levels. Level l has size H/2^l x W/2^l, and a part runs along an arrow:
 
 1. MP-Net (`motion.py`) estimates the flows from time t to both frames and the occlusion, the blend weight of img0. Its
    decoders make the flows of t = 1/2. For another t, these are scaled by 2t and by 2(1 - t). Its classifier chooses a
-   threshold ratio.
+   threshold ratio: by the feature of level 4 in the paper, by that of level 1 of the last pass in `small`.
 2. Both frames are warped to time t and blended: `merged`.
 3. ContextNet (`synthesis.py`) makes features of both frames, warped to time t on each level, and of the merged frame.
 4. WS-Net (`synthesis.py`) makes the frame's Haar bands: `low` and `high` (details) on level 4, then finer details. A
