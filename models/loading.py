@@ -25,8 +25,8 @@ PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.fl
 # 59 dB for `small` (26 pairs of 448x256 to 1280x720), and 53 dB for `base`.
 BY_PROCESSOR = {"AVX-512 bf16": "bf16", "AMX": "bf16"}
 # Every kind of CPU leaves the threshold ratio to the network. Milliseconds of CPU time for a pair of 1280x720, AVX-512
-# bf16, one thread, the network's choice / everything computed: a moving camera 318 / 504 in float32, 219 / 320 in bf16;
-# an insect 308 / 524, 222 / 301; a space shuttle before smooth clouds 282 / 502, 207 / 322. The choice loses 0.030 dB
+# bf16, one thread, the network's choice / everything computed: a moving camera 281 / 502 in float32, 211 / 298 in bf16;
+# an insect 292 / 503, 200 / 301; a space shuttle before smooth clouds 263 / 516, 188 / 298. The choice loses 0.030 dB
 # on the validation triplets.
 GRAPH = ".onnx"
 
