@@ -57,6 +57,7 @@ python train_vimeo90k.py "${FAR[@]}" "${COMMON[@]}" --flow_warmup 0 --init_from 
 python train_vimeo90k.py "${FAR[@]}" "${COMMON[@]}" --flow_warmup 0 --branch_from "$OUT/trunk/last.pth" --lr_warmup 0 \
     --scales 210 210 3210 3210 321 4321 21 10 --weight_log 0.02 --optimizer muon --lr_start 3e-4 --lr_end 3e-4 \
     --time_limit "${LOG_MINUTES:-95}" --seed 143 --out "$OUT/run31" --resume auto
+
 # Run 32: a branch of the trunk that anneals, averaged.
 python train_vimeo90k.py "${FAR[@]}" "${COMMON[@]}" --flow_warmup 0 --branch_from "$OUT/run31/last.pth" --lr_warmup 0 \
     --scales 210 210 3210 3210 321 4321 21 10 --weight_log 0.02 --optimizer muon --lr_start 3e-4 --lr_end 1e-6 \

@@ -94,7 +94,7 @@ def loss_of(
     """
     if stage == WARM_UP:
         loss = flow_loss(output, imgt)
-    elif stage == DYNAMIC and settings.classifier_only:
+    elif settings.classifier_only:
         loss = classifier_loss(output, imgt, cost_weight=settings.weight_cost)
     else:
         weights = {"wavelet_weight": settings.weight_wavelet, "computation_weight": settings.weight_cost}
