@@ -141,7 +141,7 @@ def ensemble_option(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--ensemble",
         action="store_true",
-        help="average each frame with that of the mirrored pair: 0.05 dB better, 0.2 on strong motion, twice the time",
+        help="average each frame with that of the mirrored pair: about 0.05 dB better, twice the time",
     )
 
 
