@@ -29,7 +29,7 @@ from pathlib import Path
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from models.loading import add_options, ensemble_option, network, spell_out
+from models.loading import add_options, network, spell_out
 from utils import Process, init_distributed
 from video import (
     CODECS,
@@ -71,7 +71,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add_times(parser)
     add_content(parser)
     add_options(parser, precision="auto")
-    ensemble_option(parser)
     add_processes(parser)
     parser.add_argument("--tile", type=int, help="compute in squares with sides of this many pixels, to save memory")
     parser.add_argument(

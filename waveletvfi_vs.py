@@ -43,7 +43,6 @@ def vsfunc(
     precision: str = "float32",
     device: str = "auto",
     tile: int | None = None,
-    ensemble: bool = False,
     depth: int | None = None,
     model: Model | None = None,
 ) -> Any:
@@ -57,7 +56,7 @@ def vsfunc(
         sc: make no frames between two scenes. The property _SceneChangeNext marks them, as misc.SCDetect sets it.
         checkpoint, precision, passes, device: as for `models.waveletvfi`. Default: the shipped weights, and CUDA if
             the machine has it.
-        ratio, budget, tile, ensemble: as for `video.render.network.Network`.
+        ratio, budget, tile: as for `video.render.network.Network`.
         depth: for weights that only make the middle frame: frames are made at multiples of 1 / 2^depth.
         model: a network on `device`, instead of weights.
     Raises:
@@ -78,7 +77,7 @@ def vsfunc(
     where = pick_device(device)
     if model is None:
         model = waveletvfi(checkpoint or default_checkpoint(), device=where, precision=precision, passes=passes)
-    network = Network(model, ratio=ratio, budget=budget, device=where, tile=tile, ensemble=ensemble)
+    network = Network(model, ratio=ratio, budget=budget, device=where, tile=tile)
     maker = Maker(network, factor, count=clip.num_frames, obeys_scenes=sc, depth=depth)
     rate = Fraction(clip.fps_num, clip.fps_den or 1) * factor  # 0 for one that varies
     base = vs.core.std.BlankClip(clip, length=maker.total, fpsnum=rate.numerator, fpsden=rate.denominator, keep=True)

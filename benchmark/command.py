@@ -12,7 +12,7 @@ import torch.distributed as dist
 
 from datasets import FrameSet
 from models import default_checkpoint
-from models.loading import add_options, ensemble_option, network
+from models.loading import add_options, network
 from utils import Process, init_distributed, logger
 
 from .methods import Method, OurNetwork, average, open_peer
@@ -52,7 +52,6 @@ def build_parser(description: str, data_help: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--data_root", "--data-root", type=Path, required=True, help=data_help)
     add_options(parser, several=True)
-    ensemble_option(parser)
     parser.add_argument("--half", action="store_true", help="half precision: --precision fp16 on a GPU, bf16 on a CPU")
     parser.add_argument(
         "--sweep",
@@ -160,7 +159,7 @@ def _open_methods(args: argparse.Namespace, process: Process) -> tuple[list[Meth
             "passes": args.passes,
         }
         name = checkpoint.name if names.count(checkpoint.name) == 1 else str(checkpoint)
-        methods.append(OurNetwork(model, name, options, {"weights": sha256} | arithmetic, ensemble=args.ensemble))
+        methods.append(OurNetwork(model, name, options, {"weights": sha256} | arithmetic))
         weights.append({"file": name, "sha256": sha256})
     return [*methods, *map(open_peer, args.peer), average()], weights
 

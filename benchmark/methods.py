@@ -9,12 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import torch
 from torch import Tensor
 
 import utils
 from models import Interpolation, WaveletVFI
-from models.interface import average_with_mirrored
 
 RANGE = 0.5  # a peer's frame that exceeds [0, 1] by more is taken to be in other units
 
@@ -24,12 +22,10 @@ class Prediction(NamedTuple):
 
     frame: (B, 3, H, W) in [0, 1], or with values that are not finite.
     details: the whole output of our network, or None for other methods.
-    mirrored: the output for the mirrored pair, if the frame is an ensemble's; otherwise None.
     """
 
     frame: Tensor
     details: Interpolation | None = None
-    mirrored: Interpolation | None = None
 
 
 class Method(Protocol):
@@ -66,32 +62,16 @@ class OurNetwork:
         options: one option, {"ratio": r}, {"budget": b} or {} for the network's choice. Several options
             {"ratio": r or None} are a sweep, computed together.
         identity: everything that decides the weights and the arithmetic.
-        ensemble: average each frame with that of the mirrored pair, see `models.interface`.
     """
 
-    def __init__(
-        self,
-        model: WaveletVFI,
-        name: str,
-        options: list[dict[str, float | None]],
-        identity: dict[str, Any],
-        *,
-        ensemble: bool = False,
-    ):
-        self.model, self.name, self.options, self.ensemble = model, name, options, ensemble
-        self.rows = [f"{name}, {describe(option)}{', ensemble' * ensemble}" for option in options]
-        self.identity = identity | {"options": options, "ensemble": ensemble}
+    def __init__(self, model: WaveletVFI, name: str, options: list[dict[str, float | None]], identity: dict[str, Any]):
+        self.model, self.name, self.options = model, name, options
+        self.rows = [f"{name}, {describe(option)}" for option in options]
+        self.identity = identity | {"options": options}
         self.any_time = model.config.any_time
 
     def predict(self, img0: Tensor, img1: Tensor, rows: list[int], t: float = 0.5) -> list[Prediction]:
-        halves: list[list[Interpolation]] = []
-
-        def make(img0: Tensor, img1: Tensor, t: float) -> Tensor:
-            halves.append(self._outputs(img0, img1, rows, t))
-            return torch.stack([output.frame for output in halves[-1]])
-
-        frames = average_with_mirrored(make, img0, img1, t) if self.ensemble else make(img0, img1, t)
-        return [Prediction(*parts) for parts in zip(frames, *halves, strict=True)]
+        return [Prediction(output.frame, output) for output in self._outputs(img0, img1, rows, t)]
 
     def _outputs(self, img0: Tensor, img1: Tensor, rows: list[int], t: float) -> list[Interpolation]:
         time = {"t": t} if self.any_time else {}

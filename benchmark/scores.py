@@ -118,14 +118,11 @@ def score(
     if luma:
         columns["psnr_luma"] = psnr_luma(byte, target)
     columns |= {name: metric(frame, target) for name, metric in perceptual.items()}
-    if outputs := [output for output in (prediction.details, prediction.mirrored) if output]:
-        candidates = [output.candidates[0] for output in outputs]
-        for name in ("ratio", "cost"):
-            columns[name] = sum(getattr(candidate, name) for candidate in candidates) / len(candidates)
-        columns["gmacs"] = sum(output.published_gmacs for output in outputs)
-        executed = [output.executed_gmacs for output in outputs]
-        if None not in executed:
-            columns["executed_gmacs"] = sum(executed)
+    if output := prediction.details:
+        candidate = output.candidates[0]
+        columns |= {"ratio": candidate.ratio, "cost": candidate.cost, "gmacs": output.published_gmacs}
+        if (executed := output.executed_gmacs) is not None:
+            columns["executed_gmacs"] = executed
     values = zip(*(column.tolist() for column in columns.values()), strict=True)
     scores = [Scores(**dict(zip(columns, row, strict=True)), ms=ms) for row in values]
     return [one if whole else None for one, whole in zip(scores, finite.tolist(), strict=True)]

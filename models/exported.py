@@ -11,7 +11,7 @@ from torch import Tensor
 from common.startup import require
 
 from .config import config_of
-from .interface import Interpolation, average_with_mirrored, check_frames, check_times
+from .interface import Interpolation, check_frames, check_times
 from .motion import Motion
 from .synthesis import Synthesis
 from .waveletvfi import WaveletVFI
@@ -89,18 +89,13 @@ class OnnxModel:
         ratio: float | Tensor | None = None,
         budget: float | None = None,
         t: float | Tensor | None = None,
-        ensemble: bool = False,
     ) -> Tensor:
         """Make the frame at time t, as `WaveletVFI.interpolate` does. Arguments and errors: see `interpolate_details`.
 
         Returns:
             (B, 3, H, W) in [0, 1].
         """
-
-        def make(img0: Tensor, img1: Tensor, t: float | Tensor | None) -> Tensor:
-            return self.interpolate_details(img0, img1, ratio=ratio, budget=budget, t=t).frame
-
-        return average_with_mirrored(make, img0, img1, t) if ensemble else make(img0, img1, t)
+        return self.interpolate_details(img0, img1, ratio=ratio, budget=budget, t=t).frame
 
     @torch.inference_mode()
     def interpolate_details(

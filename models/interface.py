@@ -1,10 +1,9 @@
-"""The network's results, the checks of its arguments, and the mean of two predictions.
+"""The network's results, and the checks of its arguments.
 
 Errors say what came, what is needed, and what to do.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -15,8 +14,6 @@ from .layers import MULTIPLE
 from .macs import count_executed, count_published
 from .motion import Motion, Pyramids
 from .synthesis import Features, LevelContext, Synthesis
-
-Make = Callable[[Tensor, Tensor, Any], Tensor]  # of img0, img1 and the time
 
 
 class Known(NamedTuple):
@@ -167,31 +164,3 @@ def _check_count(name: str, values: Tensor, image: Tensor) -> None:
     # The length comes last: `len` would fix the batch size of an exported graph, in which the ratio is one number.
     if values.dim() > 1 or (values.dim() == 1 and len(values) not in (1, len(image))):
         raise ValueError(f"{name} must be a number or one per sample ({len(image)}), got {tuple(values.shape)}")
-
-
-def mirror(image: Tensor) -> Tensor:
-    """Flip (B, C, H, W) from left to right."""
-    return image.flip(-1)
-
-
-def average_with_mirrored(
-    make: Make,
-    img0: Tensor,
-    img1: Tensor,
-    t: float | Tensor | None,
-    *,
-    mirror: Callable[[Tensor], Tensor] = mirror,
-) -> Tensor:
-    """Return the mean of make(img0, img1, t) and of make(mirrored img0, mirrored img1, t), mirrored back.
-
-    The mean is symmetric, whatever `make` does: for the mirrored pair it is the mirrored frame. To reverse the pair as
-    well, or instead, gains less (checkpoints/TRAINING.md).
-
-    Args:
-        make: makes the frame (B, 3, H, W) at time t of two.
-        img0, img1: (B, 3, H, W).
-        t: time of the frame, a number or (B,); None: the middle.
-        mirror: flips an image from left to right. One that returns the same tensor for the same image lets `make`
-            keep features of it.
-    """
-    return (make(img0, img1, t) + make(mirror(img0), mirror(img1), t).flip(-1)) / 2

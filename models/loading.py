@@ -136,15 +136,6 @@ def passes_option(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def ensemble_option(parser: argparse._ActionsContainer) -> None:
-    """Two predictions instead of one."""
-    parser.add_argument(
-        "--ensemble",
-        action="store_true",
-        help="average each frame with that of the mirrored pair: about 0.05 dB better, twice the time",
-    )
-
-
 def add_options(parser: argparse.ArgumentParser, *, several: bool = False, precision: str = "float32") -> None:
     """Add the options that choose the weights, the amount of computation, and how it is done.
 

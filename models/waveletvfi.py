@@ -40,7 +40,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import Config, Passes, Scales, find_config, scales_of
-from .interface import Interpolation, Known, Observation, average_with_mirrored, check_frames, check_inputs, check_times
+from .interface import Interpolation, Known, Observation, check_frames, check_inputs, check_times
 from .layers import MULTIPLE, blend, channels_last, pad_to_multiple
 from .motion import Motion, MotionPerceptionNet, Pyramids
 from .sparse import METHODS, SparseConv2d
@@ -188,19 +188,13 @@ class WaveletVFI(Pretrained):
         budget: float | None = None,
         t: float | Tensor | None = None,
         passes: Passes | None = None,
-        ensemble: bool = False,
     ) -> Tensor:
         """Make the frame (B, 3, H, W) in [0, 1] at time t between two frames of any size, without gradients.
 
         Args:
             img0, img1, ratio, budget, t, passes: as in `forward`, but frames of any size.
-            ensemble: average with the prediction of the mirrored pair; this takes twice the time.
         """
-
-        def make(img0: Tensor, img1: Tensor, t: float | Tensor | None) -> Tensor:
-            return self.interpolate_details(img0, img1, ratio=ratio, budget=budget, t=t, passes=passes).frame
-
-        return average_with_mirrored(make, img0, img1, t) if ensemble else make(img0, img1, t)
+        return self.interpolate_details(img0, img1, ratio=ratio, budget=budget, t=t, passes=passes).frame
 
     @torch.inference_mode()
     def interpolate_details(

@@ -79,7 +79,7 @@ def convert(
     started = time.monotonic()
     inputs, output = [Path(path) for path in inputs], Path(output)
     timeline = options.timeline()
-    amount = {name: getattr(options, name) for name in ("ratio", "budget", "tile", "ensemble")}
+    amount = {name: getattr(options, name) for name in ("ratio", "budget", "tile")}
     network = Network(model, **amount, device=device)
     check_output(output, inputs, overwrite=overwrite)
     check_pipes(inputs, output, resume=resume, keeps_alpha=options.alpha, size=process.world_size if process else 1)

@@ -114,8 +114,7 @@ class Task(NamedTuple):
         if count is None:
             can_share = is_alone and self.network.device.type == "cpu"
             size, rate = self.source.reader.size, self.timeline.rate(self.source.reader.rate)
-            calls = 1 + self.network.settings["ensemble"]
-            count = choose_workers(missing, size, tile=self.options.tile, rate=rate, calls=calls) if can_share else 1
+            count = choose_workers(missing, size, tile=self.options.tile, rate=rate) if can_share else 1
         return self.workers.start(count) if count > 1 else None
 
 

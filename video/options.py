@@ -33,7 +33,7 @@ class Options:
     fields: first make a whole frame of each field.
     alpha: interpolate the alpha channel, too, if the input has one.
     scene_threshold, drop_duplicates: see `schedule/scenes.py`.
-    ratio, budget, tile, ensemble: see `Network`.
+    ratio, budget, tile: see `Network`.
     compare: put the source beside the output.
     codec, crf, preset, encoder, encoder_options: see `choose_format`.
     """
@@ -55,7 +55,6 @@ class Options:
     ratio: float | None = None
     budget: float | None = None
     tile: int | None = None
-    ensemble: bool = False
     compare: bool = False
     codec: str | None = None
     crf: int | None = None
@@ -98,7 +97,7 @@ def check_options(options: Options, reader: VideoReader | ImageReader, output: P
         name = "deinterlace" if options.deinterlace else "fields"
         raise ValueError(f"{name} is for videos, and {reader.paths[0]} is an image")
     is_usual = options == replace(
-        Options(), **{name: getattr(options, name) for name in ("ratio", "budget", "tile", "ensemble", "alpha")}
+        Options(), **{name: getattr(options, name) for name in ("ratio", "budget", "tile", "alpha")}
     )
     if is_image(output) and not (are_images and len(reader.paths) == 2 and is_usual):
         raise ValueError(f"{output}: an image holds the middle one of two images, without other options; name a folder")

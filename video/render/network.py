@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from models import WaveletVFI
-from models.interface import average_with_mirrored, mirror
 from models.macs import dense_gmacs
 from models.waveletvfi import Known
 
@@ -82,7 +81,6 @@ class Network:
         budget: float | None = None,
         device: torch.device | str = "cpu",
         tile: int | None = None,
-        ensemble: bool = False,
     ):
         """Set up a network.
 
@@ -92,22 +90,20 @@ class Network:
             budget: largest cost, 1 being dense, instead of a ratio.
             device: device of `model`.
             tile: compute frames in overlapping squares with sides of this many pixels, see `render/tiles.py`.
-            ensemble: average each frame with that of the mirrored pair, see `models/interface.py`.
         Raises:
             ValueError: the tiles are too small.
         """
         if tile is not None and tile < SMALLEST:
             raise ValueError(f"tiles need at least {SMALLEST} pixels, got {tile}")
         self.device = torch.device(device)
-        self.settings = {"ratio": ratio, "budget": budget, "device": self.device, "tile": tile, "ensemble": ensemble}
-        self._model, self._tile, self._is_ensemble = model, tile, ensemble
+        self.settings = {"ratio": ratio, "budget": budget, "device": self.device, "tile": tile}
+        self._model, self._tile = model, tile
         self.any_time = bool(getattr(getattr(model, "config", None), "any_time", False))
         self._options = {"ratio": ratio} if budget is None else {"budget": budget}
         self._dense_of: dict[tuple[int, int], float] = {}
         # For each frame, as long as it exists: the part of it that was computed, its context features, and MP-Net's
         # features of it and the next frame, as (next frame, features).
         self._features = WeakIdKeyDictionary()
-        self._mirrored = WeakIdKeyDictionary()  # by frame: the same flipped, of an ensemble
         self._fades = WeakIdKeyDictionary()  # by first frame of a pair: the second one, what `_find_fade` returned
 
     def between(self, img0: Tensor, img1: Tensor, t: float = 0.5) -> tuple[Tensor, Call]:
@@ -131,9 +127,9 @@ class Network:
             return mix(img0, img1, t), Call(cost=0.0, executed=0.0, dense=self._dense(height, width), calls=0)
         found = self._find_fade(img0, img1)
         if found is None:
-            return self._predict(img0, img1, t)
+            return self._between(img0, img1, t)
         fade, inside, brightened = found
-        imgt, call = self._predict(*((brightened, img1) if fade.is_first else (img0, brightened)), t)
+        imgt, call = self._between(*((brightened, img1) if fade.is_first else (img0, brightened)), t)
         imgt = imgt.clone()
         imgt[inside] = fade.darken(imgt[inside], t)
         return imgt, call
@@ -154,25 +150,6 @@ class Network:
                 found = fade, inside, brightened
             self._fades[img0] = weakref.ref(img1), found
         return found
-
-    def _predict(self, img0: Tensor, img1: Tensor, t: float) -> tuple[Tensor, Call]:
-        """Make the frame at time t of two that differ, in one prediction or as the mean of two."""
-        if not self._is_ensemble:
-            return self._between(img0, img1, t)
-        calls: list[Call] = []
-
-        def make(img0: Tensor, img1: Tensor, t: float) -> Tensor:
-            made, call = self._between(img0, img1, t)
-            calls.append(call)
-            return made
-
-        return average_with_mirrored(make, img0, img1, t, mirror=self._mirror), together(*calls)
-
-    def _mirror(self, image: Tensor) -> Tensor:
-        """Return the flipped image, each time the same tensor, whose features are kept, too."""
-        if image not in self._mirrored:
-            self._mirrored[image] = mirror(image)
-        return self._mirrored[image]
 
     def _between(self, img0: Tensor, img1: Tensor, t: float) -> tuple[Tensor, Call]:
         """Make the frame at time t of two that differ, without what their border shares."""

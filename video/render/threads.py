@@ -143,9 +143,7 @@ def steady_threads(device: torch.device | str, threads: int | None) -> Iterator[
         torch.set_num_threads(before)
 
 
-def choose_workers(
-    frames: int | None, size: tuple[int, int], *, tile: int | None = None, rate: Fraction, calls: int = 1
-) -> int:
+def choose_workers(frames: int | None, size: tuple[int, int], *, tile: int | None = None, rate: Fraction) -> int:
     """Return the number of processes that pay off on this machine's CPU; 1 stands for the first one alone.
 
     Args:
@@ -153,12 +151,11 @@ def choose_workers(
         size: (H, W).
         tile: side of the squares that are computed one at a time.
         rate: frames per second of the output.
-        calls: calls of the network per frame, 2 with an ensemble.
     """
     pixels = size[0] * size[1]
     count = round(UNKNOWN * rate) if frames is None else frames
     at_once = min(pixels, tile * tile) if tile else pixels
-    bounds = [count_cores(), count * calls * pixels // LEAST]
+    bounds = [count_cores(), count * pixels // LEAST]
     if (memory := available_memory()) is not None:
         bounds.append(int(memory * SHARE) // (PROCESS + PER_PIXEL * at_once))
     return max(1, min(bounds))
