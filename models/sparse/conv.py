@@ -109,11 +109,10 @@ class SparseConv2d(nn.Conv2d):
                 kernel = self.packed(pack_folded, x.dtype) if keeps else pack_folded(self.weight, self.fine_channels)
                 out.add_(conv_of_upsampled(coarse, kernel))
         # A full mask changes nothing. On a CPU, it takes almost no time to find out.
-        is_full = x.device.type == "cpu" and not torch.compiler.is_compiling() and bool(mask.all())
-        if is_full:
+        is_plain = x.device.type != "cpu" or torch.compiler.is_compiling()
+        if not is_plain and mask.all():
             return out
-        is_plain = torch.is_grad_enabled() or torch.compiler.is_compiling()
-        return out * mask.to(x.dtype) if is_plain else out.mul_(mask.to(x.dtype))
+        return out * mask.to(x.dtype) if is_plain or torch.is_grad_enabled() else clear_outside(out, mask)
 
     def triton(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None, *, slope: float = 1.0) -> Tensor:
         """Compute leaky_relu(conv * mask, slope) by the GPU kernel. Shapes are as in `forward`."""
@@ -135,6 +134,16 @@ class SparseConv2d(nn.Conv2d):
         if pack not in self._packed or self._packed[pack][0] != key:
             self._packed[pack] = key, pack(weight.float(), self.fine_channels, dtype)
         return self._packed[pack][1]
+
+
+def clear_outside(image: Tensor, mask: Tensor) -> Tensor:
+    """Set an image (B, C, h, w) to 0 in place where a mask (B, 1, h, w) is 0, and return it."""
+    if image.dtype == torch.float32 or not image.is_contiguous(memory_format=torch.channels_last):
+        return image.mul_(mask.to(image.dtype))
+    # On a CPU, a product of a half-precision image and a mask takes three times as long as this.
+    pixels = (mask.flatten() == 0).nonzero()[:, 0]
+    image.permute(0, 2, 3, 1).view(-1, image.shape[1]).index_fill_(0, pixels, 0)
+    return image
 
 
 def choose(method: str, mask: Tensor, dtype: torch.dtype, width: int) -> str:

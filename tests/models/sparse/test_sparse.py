@@ -14,7 +14,7 @@ from benchmark.metrics import psnr
 from models import WaveletVFI, default_checkpoint, waveletvfi
 from models.bands import dilate
 from models.sparse import METHODS, Rows, SparseConv2d, Tiles, gradient
-from models.sparse.conv import WAYS
+from models.sparse.conv import WAYS, clear_outside
 from models.sparse.transforms import conv_of_upsampled, pack_folded
 from models.synthesis import LevelContext
 
@@ -50,6 +50,18 @@ def test_every_method_equals_the_masked_dense_convolution(method, with_coarse, a
     coarse = torch.randn(2, 3, height // 2, width // 2) if with_coarse else None
     with torch.no_grad():
         torch.testing.assert_close(conv(x, mask, coarse), meaning(conv, x, mask, coarse), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("active", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("shape", [(2, 5, 7, 9), (2, 1, 4, 3), (1, 6, 1, 1), (3, 4, 1, 5)])
+def test_clearing_outside_of_a_mask_is_the_product_with_it(shape, dtype, layout, active):
+    image = torch.randn(shape).to(dtype).contiguous(memory_format=layout)
+    mask = (torch.rand(shape[0], 1, *shape[2:]) < active).float()
+    expected = image * mask.to(dtype)
+    assert clear_outside(image, mask) is image
+    assert torch.equal(image, expected)
 
 
 @pytest.mark.parametrize("active", [0.0, 0.3, 1.0])
