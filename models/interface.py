@@ -135,7 +135,7 @@ def check_frames(img0: Tensor, img1: Tensor) -> None:
 
 
 def check_times(t: float | Tensor | None, image: Tensor, *, any_time: bool) -> Tensor | None:
-    """Return the times for MP-Net: (B,) float32 on the device of the frames, or None if the weights take no time.
+    """Return the times for MP-Net: (B,) float32 on the device of the frames, or None for the middle.
 
     Args:
         t: a number or one per sample. Default: 1/2.
@@ -146,16 +146,17 @@ def check_times(t: float | Tensor | None, image: Tensor, *, any_time: bool) -> T
     """
     if torch.compiler.is_exporting() and isinstance(t, Tensor):
         return t  # the graph has an input with one time per sample
-    times = torch.as_tensor(0.5 if t is None else t, dtype=torch.float32)
-    if t is not None:
-        _check_count("t", times, image)
-        if not ((times > 0) & (times < 1)).all():
-            raise ValueError(f"t must lie between 0 and 1, both excluded, got {t}")
-        if not any_time and not (times == 0.5).all():
-            raise ValueError(
-                f"these weights make the frame at t = 0.5 alone, got t = {t}; use weights whose configuration has "
-                "any_time (checkpoints/README.md), or halve again and again"
-            )
+    if t is None:
+        return None
+    times = torch.as_tensor(t, dtype=torch.float32)
+    _check_count("t", times, image)
+    if not ((times > 0) & (times < 1)).all():
+        raise ValueError(f"t must lie between 0 and 1, both excluded, got {t}")
+    if not any_time and not (times == 0.5).all():
+        raise ValueError(
+            f"these weights make the frame at t = 0.5 alone, got t = {t}; use weights whose configuration has "
+            "any_time (checkpoints/README.md), or halve again and again"
+        )
     return times.to(image.device).expand(len(image)) if any_time else None
 
 

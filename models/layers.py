@@ -164,16 +164,17 @@ def channels_last(image: Tensor) -> Tensor:
 def concatenate(parts: list[Tensor], like: Tensor) -> Tensor:
     """Concatenate parts (B, C_i, H, W) to (B, sum of C_i, H, W), in the dtype and memory format of `like`."""
     is_last = is_channels_last(like)
-    if not is_last or torch.is_grad_enabled() or not any(map(is_channels_last, parts)):
+    if not is_last or torch.is_grad_enabled():
         whole = torch.cat([part.to(like.dtype) for part in parts], dim=1)
         return whole.contiguous(memory_format=torch.channels_last) if is_last else whole
-    # Each part is copied once, to its final place: `cat` and `contiguous` take up to three times as long.
+    # Parts are copied in a layout that one of them has, which takes up to a third of the time of `cat`.
+    layout = torch.channels_last if any(map(is_channels_last, parts)) else torch.contiguous_format
     channels = [part.shape[1] for part in parts]
     shape = (parts[0].shape[0], sum(channels), *parts[0].shape[-2:])
-    whole = torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
+    whole = torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)
     for place, part in zip(whole.split(channels, dim=1), parts, strict=True):
         place.copy_(part)
-    return whole
+    return whole.contiguous(memory_format=torch.channels_last)
 
 
 def is_channels_last(image: Tensor) -> bool:

@@ -185,6 +185,7 @@ class MotionPerceptionNet(nn.Module):
             estimate = estimate[..., : -(-size[0] // 2**scale), : -(-size[1] // 2**scale)]
             if records and scale:
                 passes += _divides(torch.cat(self._at_time(estimate, time), dim=1), size, scale)
+        estimate = estimate.contiguous()  # not channels last: whole frames have few channels from here on
         for _ in range(scales[-1]):
             estimate = double_estimate(estimate)
         parts = self._at_time(estimate[..., : size[0], : size[1]], time)

@@ -135,6 +135,8 @@ class WaveletVFI(Pretrained):
         o = observation
         ratios, probs = self._select_ratios(o.motion.ratio_logits, 0.0 if budget is not None else ratio, temperature)
         candidates = self.synthesis(o.context, ratios, o.merged, budget)
+        if temperature is None:
+            return self._output(observation, candidates[0].frame, probs, candidates)
         frame = sum(p.view(-1, 1, 1, 1) * c.frame for p, c in zip(probs.unbind(1), candidates, strict=True))
         return self._output(observation, cast(Tensor, frame), probs, candidates)
 
