@@ -20,25 +20,38 @@ from .metrics import open_perceptual
 from .page import write_page
 from .runner import evaluate
 from .scores import Results, Store, digest, surroundings
-from .sets import BENCHMARKS
 from .tables import describe_run, format_failures, format_perfect, format_table, table, write_report
 
 INCOMPLETE = 3  # exit status if some frames could not be scored
 
 
-def script_of(name: str, description: str) -> tuple[Callable[..., argparse.Namespace], Callable[..., None]]:
-    """Return the functions `parse_args` and `main` of a script of `BENCHMARKS`. `description` is its docstring."""
-    data, open_sets, option = BENCHMARKS[name]
+def script_of(
+    description: str, dataset: Callable[..., FrameSet], data: str, option: str | None = None, **settings: Any
+) -> tuple[Callable[..., argparse.Namespace], Callable[..., None]]:
+    """Return the functions `parse_args` and `main` of a script.
+
+    Args:
+        description: the script's docstring.
+        dataset: the class of its set.
+        data: the help text of --data_root.
+        option: the name of the option that the script has beside the common ones. Its value is the second argument of
+            `dataset`. Each of several values opens a set.
+        settings: the further arguments of `add_argument` for this option.
+    """
 
     def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         parser = build_parser(description, data)
         if option:
-            parser.add_argument(f"--{option.name}", **option.settings)
+            parser.add_argument(f"--{option}", **settings)
         return read_args(parser, arguments)
 
     def main(args: argparse.Namespace) -> None:
-        choice = vars(args)[option.name] if option else None
-        run(args, open_sets(args.data_root, choice))
+        if option is None:
+            sets = [dataset(args.data_root)]
+        else:
+            chosen = getattr(args, option)
+            sets = [dataset(args.data_root, value) for value in (chosen if "nargs" in settings else [chosen])]
+        run(args, sets)
 
     return parse_args, main
 
