@@ -8,12 +8,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from datasets import FrameSource
-from utils import atomic_path
 
 from .methods import Method, OurNetwork
 from .plots import Panel, Shown, choose, draw_choices, draw_tradeoff, has_tradeoff, panels
 from .scores import Results, Row
-from .tables import format_perfect, list_failures, table
+from .tables import format_perfect, list_failures, table, write_text
 
 TEMPLATES = Path(__file__).with_name("templates")
 SMALL = 300  # pixels; a narrower picture is enlarged, with its pixels as squares
@@ -104,8 +103,7 @@ def write_page(
         notes=NOTES,
         small=SMALL,
     )
-    with atomic_path(path) as temporary:
-        temporary.write_text(text)
+    write_text(path, text)
 
 
 def _rows_of(methods: list[Method], results: Results) -> list[list[Row]]:

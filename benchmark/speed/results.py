@@ -1,20 +1,17 @@
 """The results of a measurement of speed: tables, a JSON file, and a plot of time against cost."""
 
-import datetime
-import hashlib
-import json
-import math
-import sys
 from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from utils import atomic_path
 
-from ..tables import describe_machine
-from .cases import CLIP, FIRST
-from .network import PUBLISHED, Row, Setting
+from ..scores import digest
+from ..tables import describe_machine, describe_run, jsonable, write_json, write_text
+from .network import CLIP, FIRST, PUBLISHED, Row, Setting
 from .timing import PARTS
 from .tool import SHARES, STAGES, ToolRow, ToolSetting
 
@@ -59,28 +56,18 @@ def describe(setting: Setting) -> str:
 
 
 def write_report(folder: Path, setting: Setting, rows: list[Row]) -> dict[str, Any]:
-    """Write table.md and speed.json into a folder. Return the content of the latter, for `draw`.
-
-    An infinite PSNR (of equal frames) is written as the string "inf".
-    """
+    """Write table.md and speed.json into a folder. Return the content of the latter, for `draw`."""
     report = {
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "checkpoint": {
-            "file": setting.checkpoint.name,
-            "sha256": hashlib.sha256(setting.checkpoint.read_bytes()).hexdigest(),
-        },
+        "checkpoint": {"file": setting.checkpoint.name, "sha256": digest(setting.checkpoint.read_bytes())},
         "frames": [path.name for path in setting.frames] or [f"{CLIP}:{FIRST}", f"{CLIP}:{FIRST + 1}"],
         "repeats": setting.repeats,
         "tf32": setting.tf32,
         "cpu_time": setting.cpu_time,
-        "machine": describe_machine(setting.device),
-        "rows": [_jsonable(row) for row in rows],
+        "rows": [jsonable(row) for row in rows],
     }
-    with atomic_path(folder / "table.md") as temporary:
-        temporary.write_text(f"{describe(setting)}\n\n{format_tables(rows)}\n")
-    with atomic_path(folder / "speed.json") as temporary:
-        temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+    report = describe_run(report, setting.device)
+    write_text(folder / "table.md", f"{describe(setting)}\n\n{format_tables(rows)}\n")
+    write_json(folder / "speed.json", report)
     return report
 
 
@@ -105,20 +92,15 @@ def describe_tool(setting: ToolSetting, device: torch.device) -> str:
 def write_tool_report(folder: Path, setting: ToolSetting, rows: list[ToolRow], device: torch.device) -> str:
     """Write tool.md and tool.json into a folder. Return the text of tool.md."""
     report = {
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "clip": setting.clip.name,
         "length": setting.length,
         "threads": setting.threads,
         "repeats": setting.repeats,
-        "machine": describe_machine(device),
         "rows": [row._asdict() | {"run": row.run and row.run._asdict()} for row in rows],
     }
     text = f"{describe_tool(setting, device)}\n\n{format_tool_table(rows)}\n"
-    with atomic_path(folder / "tool.md") as temporary:
-        temporary.write_text(text)
-    with atomic_path(folder / "tool.json") as temporary:
-        temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+    write_text(folder / "tool.md", text)
+    write_json(folder / "tool.json", describe_run(report, device))
     return text
 
 
@@ -129,15 +111,9 @@ def draw(path: Path, report: dict[str, Any]) -> None:
         path: the file to write.
         report: the result of `write_report`.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     sizes = list(dict.fromkeys(tuple(row["size"]) for row in report["rows"]))
-    figure, panels = pyplot.subplots(
-        1, len(sizes), figsize=(1.2 + 4.6 * len(sizes), 4.8), sharey=True, squeeze=False, layout="constrained"
-    )
+    figure = Figure(figsize=(1.2 + 4.6 * len(sizes), 4.8), layout="constrained")
+    panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)
     for axes, size in zip(panels[0], sizes, strict=True):
         _draw_panel(axes, [row for row in report["rows"] if tuple(row["size"]) == size])
         axes.set_title(f"{size[0]}x{size[1]}", color=INK, fontsize=11)
@@ -151,10 +127,9 @@ def draw(path: Path, report: dict[str, Any]) -> None:
     figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False, fontsize=10)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=160)
-    pyplot.close(figure)
 
 
-def _draw_panel(axes: Any, rows: list[dict[str, Any]]) -> None:
+def _draw_panel(axes: Axes, rows: list[dict[str, Any]]) -> None:
     """Draw the rows of one size."""
     others = [path for path in dict.fromkeys(row["path"] for row in rows) if path != str(PUBLISHED)]
     styles = {str(PUBLISHED): {"color": FAINT, "marker": "."}}
@@ -169,6 +144,11 @@ def _draw_panel(axes: Any, rows: list[dict[str, Any]]) -> None:
     axes.plot([0, 1], [rows[0]["fixed"], 1], **ideal)
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, max(1.1, 1.05 * max(row["relative"] for row in rows)))
+    tidy(axes)
+
+
+def tidy(axes: Axes) -> None:
+    """Give axes the grid, the frame and the letters that all drawings have."""
     axes.grid(color="#dddddd", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -207,7 +187,3 @@ def _optional(value: float | None, form: str) -> str:
 
 def _line(cells: Any) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _jsonable(row: Row) -> dict[str, Any]:
-    return {name: "inf" if name == "psnr" and math.isinf(value) else value for name, value in row._asdict().items()}

@@ -14,8 +14,7 @@ import utils
 from benchmark import training_speed
 from benchmark.speed import command as script
 from benchmark.speed import timing
-from benchmark.speed.cases import find_ratios, load_frames
-from benchmark.speed.network import NetworkPath, Setting, measure_network
+from benchmark.speed.network import NetworkPath, Setting, find_ratios, load_frames, measure_network
 from benchmark.speed.results import describe, format_tables
 from models import default_checkpoint, waveletvfi
 
