@@ -3,7 +3,7 @@
 from .augment import TrainingAugmentation
 from .clips import ClipTriplets
 from .frame_set import Folder, FrameSet
-from .loading import EpochSampler, Sample, TrainingSet, watched
+from .loading import EpochSampler, Loader, Sample, TrainingSet, watched
 from .published_clips import HD, Adobe240, GoPro, XTest
 from .published_triplets import ATD12K, UCF101, Middlebury, SNUFilm, Vimeo90KTest, Xiph
 from .roots import Mixture, open_mixture, open_triplets
@@ -21,6 +21,7 @@ __all__ = [
     "FrameSet",
     "FrameSource",
     "GoPro",
+    "Loader",
     "Middlebury",
     "Mixture",
     "MovingCutouts",

@@ -14,9 +14,9 @@ from torch.utils.tensorboard import SummaryWriter
 import utils
 from models import WaveletVFI
 from models.losses import Loss
-from training import ImageScore, Meter, gather_scores
-from training.log import LossMeans
+from training.log import LossMeans, Meter
 from training.plots import draw_choices, draw_curves, draw_panels, read_curves, to_array
+from training.validation import ImageScore, gather_scores
 
 ALONE = utils.Process(0, 1, 0, torch.device("cpu"))
 
