@@ -23,6 +23,7 @@ from .scores import Results, Store, digest, surroundings
 from .tables import describe_run, format_failures, format_perfect, format_table, table, write_report
 
 INCOMPLETE = 3  # exit status if some frames could not be scored
+ARITHMETIC = ("precision", "sparse", "compile", "config", "passes")  # options on which scores depend
 
 
 def script_of(
@@ -164,13 +165,7 @@ def _open_methods(args: argparse.Namespace, process: Process) -> tuple[list[Meth
     for checkpoint in checkpoints:
         model = network(argparse.Namespace(**vars(args) | {"checkpoint": checkpoint}), process.device)
         sha256 = digest(checkpoint.read_bytes())
-        arithmetic = {
-            "precision": args.precision,
-            "sparse": args.sparse,
-            "compile": args.compile,
-            "config": args.config,
-            "passes": args.passes,
-        }
+        arithmetic = {name: getattr(args, name) for name in ARITHMETIC}
         name = checkpoint.name if names.count(checkpoint.name) == 1 else str(checkpoint)
         methods.append(OurNetwork(model, name, options, {"weights": sha256} | arithmetic))
         weights.append({"file": name, "sha256": sha256})

@@ -50,21 +50,17 @@ class LossMeans:
     """
 
     def __init__(self) -> None:
-        self._sum: Tensor | float = 0.0
-        self._count: Tensor | float = 0.0
+        self._terms: list[Tensor] = []  # (terms,) of each step
 
     def add(self, loss: Loss) -> None:
         """Add the terms of one step."""
-        terms = torch.stack(loss).detach()
-        finite = terms.isfinite().all()
-        self._sum = self._sum + terms.where(finite, 0)
-        self._count = self._count + finite
+        self._terms.append(torch.stack(loss).detach())
 
     def read(self) -> Loss:
         """Return the means and start again. They are NaN if no step was finite."""
-        means = Loss(*(self._sum / self._count))
-        self._sum = self._count = 0.0
-        return means
+        terms = torch.stack(self._terms)
+        self._terms = []
+        return Loss(*terms[terms.isfinite().all(1)].mean(0))
 
 
 class Meter:
