@@ -25,17 +25,6 @@ row are unknown, and these cells are empty. The operations of ratio 0 are known,
 column that would be empty in every row is left out."""
 
 
-class Plot(NamedTuple):
-    """A drawing.
-
-    title: its title.
-    svg: the SVG element for the page.
-    """
-
-    title: str
-    svg: Markup
-
-
 class Sample(NamedTuple):
     """A frame to look at.
 
@@ -121,8 +110,12 @@ def _facts(results: Results, run: dict[str, Any]) -> list[str]:
     return [fact for fact in (*facts, f"PyTorch {machine['torch']}", run.get("precision", "")) if fact]
 
 
-def _plots(methods: list[Method], rows: list[list[Row]]) -> list[Plot]:
-    """Draw accuracy against operations, and the chosen ratios, if there is something to compare."""
+def _plots(methods: list[Method], rows: list[list[Row]]) -> list[tuple[str, Markup]]:
+    """Draw accuracy against operations, and the chosen ratios, if there is something to compare.
+
+    Returns:
+        The title and the SVG element of each drawing.
+    """
     networks, others, chosen, candidates = {}, {}, [], set()
     for method, ours in zip(methods[:-1], rows[:-1], strict=True):  # the last is the average, far below all
         measured = [row for row in ours if row.mean]
@@ -136,9 +129,9 @@ def _plots(methods: list[Method], rows: list[list[Row]]) -> list[Plot]:
         candidates.update(method.model.config.ratios if free else ())
     plots = []
     if has_tradeoff(networks, others):
-        plots.append(Plot("Accuracy against operations", Markup(draw_tradeoff(networks, others))))
+        plots.append(("Accuracy against operations", Markup(draw_tradeoff(networks, others))))
     if chosen:
-        plots.append(Plot("Ratios chosen by the network", Markup(draw_choices(chosen, candidates))))
+        plots.append(("Ratios chosen by the network", Markup(draw_choices(chosen, candidates))))
     return plots
 
 

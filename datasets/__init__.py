@@ -7,7 +7,7 @@ from .loading import EpochSampler, Loader, Sample, TrainingSet, watched
 from .published_clips import HD, Adobe240, GoPro, XTest
 from .published_triplets import ATD12K, UCF101, Middlebury, SNUFilm, Vimeo90KTest, Xiph
 from .roots import Mixture, open_mixture, open_triplets
-from .shapes import MovingCutouts, MovingShapes, TrueMotion
+from .shapes import MovingCutouts, MovingShapes
 from .triplets import FrameSource, Triplet, TripletDataset, TripletSource, Vimeo90K, Vimeo90KSeptuplets
 
 __all__ = [
@@ -33,7 +33,6 @@ __all__ = [
     "Triplet",
     "TripletDataset",
     "TripletSource",
-    "TrueMotion",
     "Vimeo90K",
     "Vimeo90KSeptuplets",
     "Vimeo90KTest",
