@@ -27,9 +27,9 @@ from torch import Tensor
 from datasets import FrameSource
 from utils import tensor_to_image
 
+from .measure.results import COLOURS, INK, MARKERS, tidy
 from .methods import Method, Prediction, predict_at
 from .scores import Row
-from .speed.results import COLOURS, INK, MARKERS, tidy
 
 WORST = 10  # number of frames
 TYPICAL = (0.25, 0.5, 0.75)  # quantiles of PSNR

@@ -7,7 +7,7 @@ import math
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -94,9 +94,9 @@ def format_table(lines: list[list[str]]) -> str:
     return "\n".join(line.rstrip() for line in shown)
 
 
-def format_markdown(lines: list[list[str]]) -> str:
-    """Format a table as Markdown."""
-    rule = ["---"] + ["---:"] * (len(lines[0]) - 1)
+def format_markdown(lines: Sequence[Sequence[str]], *, figures: str = "---:") -> str:
+    """Format a table as Markdown. `figures` is the alignment of all columns but the first."""
+    rule = ["---"] + [figures] * (len(lines[0]) - 1)
     return "".join(f"| {' | '.join(line)} |\n" for line in (lines[0], rule, *lines[1:]))
 
 

@@ -1,5 +1,6 @@
 """The results of a measurement of speed: tables, a JSON file, and a plot of time against cost."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 from utils import atomic_path
 
 from ..scores import digest
-from ..tables import describe_machine, describe_run, jsonable, write_json, write_text
+from ..tables import describe_machine, describe_run, format_markdown, jsonable, write_json, write_text
 from .network import CLIP, FIRST, PUBLISHED, Row, Setting
 from .timing import PARTS
 from .tool import SHARES, STAGES, ToolRow, ToolSetting
@@ -33,14 +34,11 @@ INK, FAINT = "#222222", "#888888"
 
 def format_tables(rows: list[Row]) -> str:
     """Return Markdown: a row per size, cost and path, and a second table with the parts if they were measured."""
-    lines = [_line(COLUMNS), _line(["---"] * len(COLUMNS)), *(_line(_cells(row)) for row in rows)]
+    text = _markdown(COLUMNS, map(_cells, rows))
     if rows[0].parts:
         columns = ("size", "cost", "path", *(f"{part} (ms)" for part in PARTS), "whole (ms)")
-        lines += ["", _line(columns), _line(["---"] * len(columns))]
-        for row in rows:
-            times = (f"{row.parts[part] * 1e3:.1f}" for part in (*PARTS, "whole"))
-            lines.append(_line([*_case(row), row.path, *times]))
-    return "\n".join(lines)
+        text += "\n\n" + _markdown(columns, map(_part_cells, rows))
+    return text
 
 
 def describe(setting: Setting) -> str:
@@ -73,7 +71,7 @@ def write_report(folder: Path, setting: Setting, rows: list[Row]) -> dict[str, A
 
 def format_tool_table(rows: list[ToolRow]) -> str:
     """Return Markdown: a row per size and method. If a method could not run, its row has the reason."""
-    return "\n".join([_line(TOOL_COLUMNS), _line(["---"] * len(TOOL_COLUMNS)), *(_line(_tool_cells(r)) for r in rows)])
+    return _markdown(TOOL_COLUMNS, map(_tool_cells, rows))
 
 
 def describe_tool(setting: ToolSetting, device: torch.device) -> str:
@@ -169,6 +167,10 @@ def _cells(row: Row) -> list[str]:
     ]
 
 
+def _part_cells(row: Row) -> list[str]:
+    return [*_case(row), row.path, *(f"{row.parts[part] * 1e3:.1f}" for part in (*PARTS, "whole"))]
+
+
 def _tool_cells(row: ToolRow) -> list[str]:
     name, run = [f"{row.size[0]}x{row.size[1]}", row.method], row.run
     if run is None:
@@ -185,5 +187,5 @@ def _optional(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
-def _line(cells: Any) -> str:
-    return f"| {' | '.join(cells)} |"
+def _markdown(columns: Sequence[str], lines: Iterable[list[str]]) -> str:
+    return format_markdown([columns, *lines], figures="---").removesuffix("\n")
