@@ -44,7 +44,14 @@ def script_of(
         parser = build_parser(description, data)
         if option:
             parser.add_argument(f"--{option}", **settings)
-        return read_args(parser, arguments)
+        args = parser.parse_args(arguments)
+        if args.sweep and (args.ratio is not None or args.budget is not None):
+            parser.error("give one of --sweep, --ratio and --budget")
+        if args.half and args.precision != "float32":
+            parser.error("give one of --half and --precision")
+        if args.output.is_file():
+            parser.error(f"--output {args.output} is a file; name a folder")
+        return args
 
     def main(args: argparse.Namespace) -> None:
         if option is None:
@@ -89,18 +96,6 @@ def build_parser(description: str, data_help: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", type=Path, default=Path("results"), help="folder of the reports (results)")
     return parser
-
-
-def read_args(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Parse the arguments, by default those of the command line. Exit with a message if they contradict each other."""
-    args = parser.parse_args(arguments)
-    if args.sweep and (args.ratio is not None or args.budget is not None):
-        parser.error("give one of --sweep, --ratio and --budget")
-    if args.half and args.precision != "float32":
-        parser.error("give one of --half and --precision")
-    if args.output.is_file():
-        parser.error(f"--output {args.output} is a file; name a folder")
-    return args
 
 
 def run(args: argparse.Namespace, sets: Sequence[FrameSet]) -> None:
