@@ -15,7 +15,6 @@ from common.startup import begin_script, run_script
 if __name__ == "__main__":
     begin_script()
 
-import argparse
 import contextlib
 import signal
 import sys
@@ -25,12 +24,14 @@ import torch.distributed as dist
 from tqdm import tqdm
 
 import utils
-from datasets import ClipTriplets, EpochSampler, Mixture, TrainingAugmentation, TrainingSet, open_mixture
-from training import Loader, Meter, Settings, Trainer, build_parser, check_args, gather_scores, score_images
+from datasets import ClipTriplets, EpochSampler, Loader, Mixture, TrainingAugmentation, TrainingSet, open_mixture
+from training.log import Meter
+from training.options import Settings, build_parser, check_args
+from training.trainer import Trainer
+from training.validation import gather_scores, score_images
 
 
-def main(args: argparse.Namespace) -> None:
-    settings = Settings(**vars(args))
+def main(settings: Settings) -> None:
     process = utils.init_distributed(settings.device)
     check_args(settings, process)
     utils.seed_everything(settings.seed)
@@ -42,7 +43,8 @@ def main(args: argparse.Namespace) -> None:
         settings.crop_size, exposure=settings.exposure, where_it_moves=settings.where_it_moves
     )
     data = TrainingSet(triplets, augmentation, any_time=settings.any_time, seed=settings.seed)
-    loader = open_loader(data, sampler, settings, process)
+    pin_memory = process.device.type == "cuda"
+    loader = Loader(data, settings.batch_size, sampler=sampler, workers=settings.workers, pin_memory=pin_memory)
     if process.is_main:
         sizes = f"{len(triplets)} training and {len(validation)} validation triplets"
         print(f"{sizes}, {sampler.batches_per_epoch} steps an epoch")
@@ -62,12 +64,6 @@ def open_data(settings: Settings, process: utils.Process) -> tuple[Mixture, Mixt
             raise ValueError(f"{clips[0]} holds clips to train on; give other triplets to validate on with --val_root")
     # Without `skip_bad`: the image that takes the place of a bad one would count twice.
     return triplets, open_mixture(settings.val_root or settings.data_root, "test", **cache)
-
-
-def open_loader(data: TrainingSet, sampler: EpochSampler, settings: Settings, process: utils.Process) -> Loader:
-    """Return a loader of batches of `--batch_size` samples, which `--workers` processes read ahead."""
-    pin_memory = process.device.type == "cuda"
-    return Loader(data, settings.batch_size, sampler=sampler, workers=settings.workers, pin_memory=pin_memory)
 
 
 def run(trainer: Trainer, loader: Loader, triplets: Mixture, validation: Mixture) -> None:
@@ -142,7 +138,7 @@ def validate(trainer: Trainer, triplets: Mixture) -> None:
         trainer.finish_validation(gather_scores(scores, process, len(model.config.ratios)))
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> Settings:
     return build_parser(__doc__).parse_args(argv)
 
 

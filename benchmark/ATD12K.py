@@ -14,8 +14,9 @@ if __name__ == "__main__":
     begin_script()
 
 from benchmark.command import script_of
+from datasets import ATD12K
 
-parse_args, main = script_of("ATD12K", __doc__)
+parse_args, main = script_of(__doc__, ATD12K, "the unpacked archive: test_2k_540p, or the folder around it")
 
 if __name__ == "__main__":
     run_script(main, parse_args())

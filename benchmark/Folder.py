@@ -15,8 +15,12 @@ if __name__ == "__main__":
     begin_script()
 
 from benchmark.command import script_of
+from datasets import Folder
 
-parse_args, main = script_of("Folder", __doc__)
+parse_args, main = script_of(
+    __doc__, Folder, "a folder of videos, or of folders of numbered images, at any depth",
+    "multiplier", type=int, default=2, help="2, 4, 8, ...: of so many frames, all but the first are predicted (2)",
+)  # fmt: skip
 
 if __name__ == "__main__":
     run_script(main, parse_args())

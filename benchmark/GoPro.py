@@ -14,8 +14,12 @@ if __name__ == "__main__":
     begin_script()
 
 from benchmark.command import script_of
+from datasets import GoPro
 
-parse_args, main = script_of("GoPro", __doc__)
+parse_args, main = script_of(
+    __doc__, GoPro, "the folder test of GOPRO_Large_all, or the one around it",
+    "crop", type=int, default=512, help="side of the square used in the middle, 0: whole frames (512)",
+)  # fmt: skip
 
 if __name__ == "__main__":
     run_script(main, parse_args())

@@ -16,8 +16,9 @@ if __name__ == "__main__":
     begin_script()
 
 from benchmark.command import script_of
+from datasets import HD
 
-parse_args, main = script_of("HD", __doc__)
+parse_args, main = script_of(__doc__, HD, "the unpacked archive: HD_dataset, or the folder around it")
 
 if __name__ == "__main__":
     run_script(main, parse_args())

@@ -14,8 +14,9 @@ if __name__ == "__main__":
     begin_script()
 
 from benchmark.command import script_of
+from datasets import Middlebury
 
-parse_args, main = script_of("Middlebury", __doc__)
+parse_args, main = script_of(__doc__, Middlebury, "the folder that holds other-data and other-gt-interp")
 
 if __name__ == "__main__":
     run_script(main, parse_args())

@@ -15,8 +15,12 @@ if __name__ == "__main__":
     begin_script()
 
 from benchmark.command import script_of
+from datasets import SNUFilm
 
-parse_args, main = script_of("SNU_FILM", __doc__)
+parse_args, main = script_of(
+    __doc__, SNUFilm, "the unpacked archive, or the folder around it",
+    "modes", nargs="+", choices=SNUFilm.modes, default=SNUFilm.modes, help="the difficulties (all)",
+)  # fmt: skip
 
 if __name__ == "__main__":
     run_script(main, parse_args())

@@ -14,8 +14,9 @@ if __name__ == "__main__":
     begin_script()
 
 from benchmark.command import script_of
+from datasets import UCF101
 
-parse_args, main = script_of("UCF101", __doc__)
+parse_args, main = script_of(__doc__, UCF101, "the unpacked archive: ucf101_interp_ours, or the folder around it")
 
 if __name__ == "__main__":
     run_script(main, parse_args())

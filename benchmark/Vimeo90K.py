@@ -18,8 +18,11 @@ if __name__ == "__main__":
     begin_script()
 
 from benchmark.command import script_of
+from datasets import Vimeo90KTest
 
-parse_args, main = script_of("Vimeo90K", __doc__)
+parse_args, main = script_of(
+    __doc__, Vimeo90KTest, "the unpacked archive: vimeo_triplet or vimeo_septuplet, or the folder around it"
+)
 
 if __name__ == "__main__":
     run_script(main, parse_args())

@@ -15,8 +15,12 @@ if __name__ == "__main__":
     begin_script()
 
 from benchmark.command import script_of
+from datasets import XTest
 
-parse_args, main = script_of("XTest", __doc__)
+parse_args, main = script_of(
+    __doc__, XTest, "the folder test of X4K1000FPS, or the one around it",
+    "sizes", nargs="+", choices=XTest.sizes, default=["4K"], help="4K, 2K: halved (4K)",
+)  # fmt: skip
 
 if __name__ == "__main__":
     run_script(main, parse_args())

@@ -15,8 +15,12 @@ if __name__ == "__main__":
     begin_script()
 
 from benchmark.command import script_of
+from datasets import Xiph
 
-parse_args, main = script_of("Xiph", __doc__)
+parse_args, main = script_of(
+    __doc__, Xiph, "the folder of <clip>-001.png, ..., or the one around it",
+    "sizes", nargs="+", choices=Xiph.sizes, default=Xiph.sizes, help="2K: halved, 4K: cropped (both)",
+)  # fmt: skip
 
 if __name__ == "__main__":
     run_script(main, parse_args())

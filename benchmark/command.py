@@ -20,25 +20,46 @@ from .metrics import open_perceptual
 from .page import write_page
 from .runner import evaluate
 from .scores import Results, Store, digest, surroundings
-from .sets import BENCHMARKS
 from .tables import describe_run, format_failures, format_perfect, format_table, table, write_report
 
 INCOMPLETE = 3  # exit status if some frames could not be scored
+ARITHMETIC = ("precision", "sparse", "compile", "config", "passes")  # options on which scores depend
 
 
-def script_of(name: str, description: str) -> tuple[Callable[..., argparse.Namespace], Callable[..., None]]:
-    """Return the functions `parse_args` and `main` of a script of `BENCHMARKS`. `description` is its docstring."""
-    data, open_sets, option = BENCHMARKS[name]
+def script_of(
+    description: str, dataset: Callable[..., FrameSet], data: str, option: str | None = None, **settings: Any
+) -> tuple[Callable[..., argparse.Namespace], Callable[..., None]]:
+    """Return the functions `parse_args` and `main` of a script.
+
+    Args:
+        description: the script's docstring.
+        dataset: the class of its set.
+        data: the help text of --data_root.
+        option: the name of the option that the script has beside the common ones. Its value is the second argument of
+            `dataset`. Each of several values opens a set.
+        settings: the further arguments of `add_argument` for this option.
+    """
 
     def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         parser = build_parser(description, data)
         if option:
-            parser.add_argument(f"--{option.name}", **option.settings)
-        return read_args(parser, arguments)
+            parser.add_argument(f"--{option}", **settings)
+        args = parser.parse_args(arguments)
+        if args.sweep and (args.ratio is not None or args.budget is not None):
+            parser.error("give one of --sweep, --ratio and --budget")
+        if args.half and args.precision != "float32":
+            parser.error("give one of --half and --precision")
+        if args.output.is_file():
+            parser.error(f"--output {args.output} is a file; name a folder")
+        return args
 
     def main(args: argparse.Namespace) -> None:
-        choice = vars(args)[option.name] if option else None
-        run(args, open_sets(args.data_root, choice))
+        if option is None:
+            sets = [dataset(args.data_root)]
+        else:
+            chosen = getattr(args, option)
+            sets = [dataset(args.data_root, value) for value in (chosen if "nargs" in settings else [chosen])]
+        run(args, sets)
 
     return parse_args, main
 
@@ -75,18 +96,6 @@ def build_parser(description: str, data_help: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", type=Path, default=Path("results"), help="folder of the reports (results)")
     return parser
-
-
-def read_args(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Parse the arguments, by default those of the command line. Exit with a message if they contradict each other."""
-    args = parser.parse_args(arguments)
-    if args.sweep and (args.ratio is not None or args.budget is not None):
-        parser.error("give one of --sweep, --ratio and --budget")
-    if args.half and args.precision != "float32":
-        parser.error("give one of --half and --precision")
-    if args.output.is_file():
-        parser.error(f"--output {args.output} is a file; name a folder")
-    return args
 
 
 def run(args: argparse.Namespace, sets: Sequence[FrameSet]) -> None:
@@ -151,13 +160,7 @@ def _open_methods(args: argparse.Namespace, process: Process) -> tuple[list[Meth
     for checkpoint in checkpoints:
         model = network(argparse.Namespace(**vars(args) | {"checkpoint": checkpoint}), process.device)
         sha256 = digest(checkpoint.read_bytes())
-        arithmetic = {
-            "precision": args.precision,
-            "sparse": args.sparse,
-            "compile": args.compile,
-            "config": args.config,
-            "passes": args.passes,
-        }
+        arithmetic = {name: getattr(args, name) for name in ARITHMETIC}
         name = checkpoint.name if names.count(checkpoint.name) == 1 else str(checkpoint)
         methods.append(OurNetwork(model, name, options, {"weights": sha256} | arithmetic))
         weights.append({"file": name, "sha256": sha256})

@@ -71,24 +71,18 @@ class OurNetwork:
         self.any_time = model.config.any_time
 
     def predict(self, img0: Tensor, img1: Tensor, rows: list[int], t: float = 0.5) -> list[Prediction]:
-        return [Prediction(output.frame, output) for output in self._outputs(img0, img1, rows, t)]
-
-    def _outputs(self, img0: Tensor, img1: Tensor, rows: list[int], t: float) -> list[Interpolation]:
         time = {"t": t} if self.any_time else {}
         if len(rows) == 1:
-            return [self.model.interpolate_details(img0, img1, **self.options[rows[0]], **time)]
-        ratios = [self.options[row].get("ratio") for row in rows]
-        return self._with_known_operations(self.model.sweep(img0, img1, ratios, **time), ratios)
-
-    def _with_known_operations(self, outputs: list[Interpolation], ratios: list[float | None]) -> list[Interpolation]:
-        """Give the output of ratio 0 the operations of the sweep. Ratio 0 alone would need the same."""
-        executed = sum(candidate.executed for output in outputs for candidate in output.candidates)
-        return [
-            output._replace(alone=True, candidates=[output.candidates[0]._replace(executed=executed)])
-            if ratio == 0
-            else output
-            for output, ratio in zip(outputs, ratios, strict=True)
-        ]
+            outputs = [self.model.interpolate_details(img0, img1, **self.options[rows[0]], **time)]
+        else:
+            ratios = [self.options[row].get("ratio") for row in rows]
+            outputs = self.model.sweep(img0, img1, ratios, **time)
+            if 0 in ratios:  # ratio 0 alone would need the operations of the whole sweep
+                executed = sum(candidate.executed for output in outputs for candidate in output.candidates)
+                place = ratios.index(0)
+                candidates = [outputs[place].candidates[0]._replace(executed=executed)]
+                outputs[place] = outputs[place]._replace(alone=True, candidates=candidates)
+        return [Prediction(output.frame, output) for output in outputs]
 
 
 class Function:

@@ -8,12 +8,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from datasets import FrameSource
-from utils import atomic_path
 
 from .methods import Method, OurNetwork
 from .plots import Panel, Shown, choose, draw_choices, draw_tradeoff, has_tradeoff, panels
 from .scores import Results, Row
-from .tables import format_perfect, list_failures, table
+from .tables import format_perfect, list_failures, table, write_text
 
 TEMPLATES = Path(__file__).with_name("templates")
 SMALL = 300  # pixels; a narrower picture is enlarged, with its pixels as squares
@@ -24,17 +23,6 @@ linear layers and matrix products as they were computed. Time is the median of a
 the first prediction. A sweep computes all its rows together, so the time, the memory and the executed operations of one
 row are unknown, and these cells are empty. The operations of ratio 0 are known, as they are those of the whole sweep. A
 column that would be empty in every row is left out."""
-
-
-class Plot(NamedTuple):
-    """A drawing.
-
-    title: its title.
-    svg: the SVG element for the page.
-    """
-
-    title: str
-    svg: Markup
 
 
 class Sample(NamedTuple):
@@ -104,8 +92,7 @@ def write_page(
         notes=NOTES,
         small=SMALL,
     )
-    with atomic_path(path) as temporary:
-        temporary.write_text(text)
+    write_text(path, text)
 
 
 def _rows_of(methods: list[Method], results: Results) -> list[list[Row]]:
@@ -123,8 +110,12 @@ def _facts(results: Results, run: dict[str, Any]) -> list[str]:
     return [fact for fact in (*facts, f"PyTorch {machine['torch']}", run.get("precision", "")) if fact]
 
 
-def _plots(methods: list[Method], rows: list[list[Row]]) -> list[Plot]:
-    """Draw accuracy against operations, and the chosen ratios, if there is something to compare."""
+def _plots(methods: list[Method], rows: list[list[Row]]) -> list[tuple[str, Markup]]:
+    """Draw accuracy against operations, and the chosen ratios, if there is something to compare.
+
+    Returns:
+        The title and the SVG element of each drawing.
+    """
     networks, others, chosen, candidates = {}, {}, [], set()
     for method, ours in zip(methods[:-1], rows[:-1], strict=True):  # the last is the average, far below all
         measured = [row for row in ours if row.mean]
@@ -138,9 +129,9 @@ def _plots(methods: list[Method], rows: list[list[Row]]) -> list[Plot]:
         candidates.update(method.model.config.ratios if free else ())
     plots = []
     if has_tradeoff(networks, others):
-        plots.append(Plot("Accuracy against operations", Markup(draw_tradeoff(networks, others))))
+        plots.append(("Accuracy against operations", Markup(draw_tradeoff(networks, others))))
     if chosen:
-        plots.append(Plot("Ratios chosen by the network", Markup(draw_choices(chosen, candidates))))
+        plots.append(("Ratios chosen by the network", Markup(draw_choices(chosen, candidates))))
     return plots
 
 

@@ -27,9 +27,9 @@ from torch import Tensor
 from datasets import FrameSource
 from utils import tensor_to_image
 
+from .measure.results import COLOURS, INK, MARKERS, tidy
 from .methods import Method, Prediction, predict_at
 from .scores import Row
-from .speed.results import COLOURS, INK, MARKERS
 
 WORST = 10  # number of frames
 TYPICAL = (0.25, 0.5, 0.75)  # quantiles of PSNR
@@ -120,10 +120,7 @@ def _placed(rows: Iterable[Row]) -> list[Row]:
 def _figure() -> tuple[Figure, Axes]:
     figure = Figure(figsize=(4.7, 3.6), layout="constrained")
     axes = figure.subplots()
-    axes.grid(color="#dddddd", linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(colors=INK, labelsize=9)
+    tidy(axes)
     return figure, axes
 
 

@@ -18,10 +18,10 @@ import utils
 from datasets import FrameSource, watched
 from utils import Process
 
+from .measure.timing import Stopwatch, memory_growth
 from .methods import Method, between
 from .metrics import Metric
 from .scores import Failure, Results, Row, Scores, Store, key_of, mean_of, score, surroundings
-from .speed.timing import Stopwatch, memory_growth
 
 Sample = list[list[Scores | None]]  # scores by predicted frame and row; None if a prediction is not finite
 Frames = tuple[Tensor, ...]  # the frames of a sample, in the order of time

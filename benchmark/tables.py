@@ -7,7 +7,7 @@ import math
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -94,9 +94,9 @@ def format_table(lines: list[list[str]]) -> str:
     return "\n".join(line.rstrip() for line in shown)
 
 
-def format_markdown(lines: list[list[str]]) -> str:
-    """Format a table as Markdown."""
-    rule = ["---"] + ["---:"] * (len(lines[0]) - 1)
+def format_markdown(lines: Sequence[Sequence[str]], *, figures: str = "---:") -> str:
+    """Format a table as Markdown. `figures` is the alignment of all columns but the first."""
+    rule = ["---"] + [figures] * (len(lines[0]) - 1)
     return "".join(f"| {' | '.join(line)} |\n" for line in (lines[0], rule, *lines[1:]))
 
 
@@ -145,7 +145,7 @@ def write_report(folder: str | os.PathLike, results: Results, run: dict[str, Any
 
     Args:
         folder: the folder of the files, made if needed.
-        results: the result of `evaluate`. An infinite PSNR (of a perfect frame) is written as the string "inf".
+        results: the result of `evaluate`.
         run: the result of `describe_run`.
         complete: as for `table`.
     """
@@ -153,22 +153,31 @@ def write_report(folder: str | os.PathLike, results: Results, run: dict[str, Any
     rows = [
         {
             "name": row.name,
-            "mean": _jsonable(row.mean) if row.mean else None,
+            "mean": jsonable(row.mean) if row.mean else None,
             "memory_mebibytes": row.memory,
-            "images": [{"name": name} | _jsonable(scores) for name, scores in row.images.items()],
+            "images": [{"name": name} | jsonable(scores) for name, scores in row.images.items()],
         }
         for row in results.rows
     ]
     failures = [failure._asdict() for failure in results.failures]
     report = {"set": results.title, "samples": len(results.names), **run, "failures": failures, "rows": rows}
-    with atomic_path(folder / "report.json") as path:
-        path.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+    write_json(folder / "report.json", report)
     with atomic_path(folder / "images.csv") as path, path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["method", "image", *Scores._fields])
         writer.writerows([row.name, name, *scores] for row in results.rows for name, scores in row.images.items())
-    with atomic_path(folder / "table.md") as path:
-        path.write_text(format_markdown(table(results, complete=complete)))
+    write_text(folder / "table.md", format_markdown(table(results, complete=complete)))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file that is never half written."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file that is never half written."""
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:
@@ -182,5 +191,6 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
     }
 
 
-def _jsonable(scores: Scores) -> dict[str, float | str | None]:
-    return {name: "inf" if value == math.inf else value for name, value in scores._asdict().items()}
+def jsonable(row: NamedTuple) -> dict[str, Any]:
+    """Return the fields of a row as JSON can hold them. An infinite PSNR (of equal frames) becomes the string "inf"."""
+    return {name: "inf" if value == math.inf else value for name, value in row._asdict().items()}

@@ -22,7 +22,7 @@ if __name__ == "__main__":
 import torch
 from torch import Tensor
 
-from benchmark.speed.timing import interleaved_medians
+from benchmark.measure.timing import interleaved_medians
 from datasets import MovingShapes
 from models import CONFIGS, Interpolation, WaveletVFI
 from models.losses import training_loss

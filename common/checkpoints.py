@@ -17,15 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .startup import require
+from .startup import MissingPackageError, require
 from .whole_files import atomic_path, describe_stranger, naming_failed_write
 
 SUFFIX = ".safetensors"
 FORMAT = {"format": "pt"}  # what other readers of safetensors expect to find
 CHECKSUM = "sha256"  # the entry with the checksum of all others
-
-Read = Callable[[Path, str | torch.device], Any]
-Write = Callable[[Path, dict[str, Any]], None]
 
 
 def save_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:
@@ -40,7 +37,7 @@ def save_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:
         OSError: the file cannot be written.
         ValueError: safetensors cannot hold `state`, or is not installed.
     """
-    write = writer(Path(path))
+    write = _writer(Path(path))
     with atomic_path(path) as temporary, naming_failed_write(path):
         write(temporary, state)
 
@@ -61,9 +58,11 @@ def load_checkpoint(path: str | os.PathLike, *, map_location: str | torch.device
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
-    read = reader(path)
+    read = _load_safetensors if path.suffix == SUFFIX else _load
     try:
         content = read(path, map_location)
+    except MissingPackageError:
+        raise
     except DamagedFile as error:
         raise ValueError(f"{path} is damaged: {error}; copy or download it again, or use another") from error
     except Exception as error:  # a wrong file can make the reader fail in any way
@@ -96,29 +95,7 @@ class DamagedFile(ValueError):
     """The content of a file does not fit its checksum."""
 
 
-def reader(path: Path) -> Read:
-    """Return the function that reads such a file: (path, device) -> content.
-
-    That function raises DamagedFile if the checksum does not fit. It reads files without a checksum as they are.
-
-    Raises:
-        MissingPackageError: safetensors is needed and not installed.
-    """
-    if path.suffix != SUFFIX:
-        return _load
-    safe_open = require("safetensors", f"reading {path}").safe_open
-
-    def read(file: Path, device: str | torch.device) -> dict[str, Any]:
-        with safe_open(file, framework="pt", device=str(device)) as opened:
-            texts = {key: text for key, text in (opened.metadata() or {}).items() if key not in FORMAT}
-            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        texts = _verified({"model": weights} | texts)
-        return {key: _parse(text) for key, text in texts.items() if key != "model"} | {"model": weights}
-
-    return read
-
-
-def writer(path: Path) -> Write:
+def _writer(path: Path) -> Callable[[Path, dict[str, Any]], None]:
     """Return the function that writes such a file: (path, state). That function raises OSError and ValueError.
 
     Raises:
@@ -148,6 +125,15 @@ def _load(file: Path, device: str | torch.device) -> Any:
             raise DamagedFile(f"its entry {damaged} does not fit its checksum")
     content = torch.load(file, map_location=device, weights_only=True)
     return _verified(content) if isinstance(content, dict) else content
+
+
+def _load_safetensors(file: Path, device: str | torch.device) -> dict[str, Any]:
+    safe_open = require("safetensors", f"reading {file}").safe_open
+    with safe_open(file, framework="pt", device=str(device)) as opened:
+        texts = {key: text for key, text in (opened.metadata() or {}).items() if key not in FORMAT}
+        weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    texts = _verified({"model": weights} | texts)
+    return {key: _parse(text) for key, text in texts.items() if key != "model"} | {"model": weights}
 
 
 def _save(file: Path, state: dict[str, Any]) -> None:

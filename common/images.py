@@ -149,12 +149,12 @@ def _describe_conversion(image: Image.Image, *, keeps_alpha: bool = False) -> st
 
 def _to_rgb8(image: Image.Image, path: Path) -> np.ndarray:
     if image.mode == "F":
-        grey = (check_range(np.asarray(image, np.float32), path) * 255).round().astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
-    if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion would clip at 255
-        grey = np.clip(np.asarray(image).astype(np.float64) / 257, 0, 255).round().astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
-    return np.asarray(image.convert("RGB"))
+        grey = check_range(np.asarray(image, np.float32), path) * 255
+    elif image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion would clip at 255
+        grey = np.clip(np.asarray(image).astype(np.float64) / 257, 0, 255)
+    else:
+        return np.asarray(image.convert("RGB"))
+    return np.repeat(grey.round().astype(np.uint8)[..., None], 3, axis=2)
 
 
 class Samples(NamedTuple):

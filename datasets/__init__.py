@@ -3,11 +3,11 @@
 from .augment import TrainingAugmentation
 from .clips import ClipTriplets
 from .frame_set import Folder, FrameSet
-from .loading import EpochSampler, Sample, TrainingSet, watched
+from .loading import EpochSampler, Loader, Sample, TrainingSet, watched
 from .published_clips import HD, Adobe240, GoPro, XTest
 from .published_triplets import ATD12K, UCF101, Middlebury, SNUFilm, Vimeo90KTest, Xiph
 from .roots import Mixture, open_mixture, open_triplets
-from .shapes import MovingCutouts, MovingShapes, TrueMotion
+from .shapes import MovingCutouts, MovingShapes
 from .triplets import FrameSource, Triplet, TripletDataset, TripletSource, Vimeo90K, Vimeo90KSeptuplets
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "FrameSet",
     "FrameSource",
     "GoPro",
+    "Loader",
     "Middlebury",
     "Mixture",
     "MovingCutouts",
@@ -32,7 +33,6 @@ __all__ = [
     "Triplet",
     "TripletDataset",
     "TripletSource",
-    "TrueMotion",
     "Vimeo90K",
     "Vimeo90KSeptuplets",
     "Vimeo90KTest",

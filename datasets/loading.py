@@ -1,4 +1,4 @@
-"""Load samples: the order and the randomness of training samples, and a watch over the processes of a loader.
+"""Load samples: the order and the randomness of training samples, and their batches, which processes read ahead.
 
 Order and randomness depend on (seed, epoch, index) alone, so a run can resume. If a process of a loader ends, the main
 process gets a one-line error at its next batch.
@@ -8,18 +8,21 @@ import contextlib
 import multiprocessing
 import signal
 import threading
+import traceback
 from collections.abc import Iterator
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from .augment import TrainingAugmentation
 from .triplets import TripletSource
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)  # they ask a run to stop
 MOMENT = 2.0  # seconds
 ADVICE = {
     signal.SIGKILL: ", as systems do when memory runs out; use fewer --workers or a smaller --batch_size",
@@ -133,6 +136,47 @@ def mix_seeds(*seeds: int) -> int:
     return value >> 1  # fits a signed 64-bit seed
 
 
+class Loader:
+    """The batches of `data`, in the order of `sampler`. Iterate again for the next epoch.
+
+    Its worker processes live until `close`. They ignore signals, which are for this process.
+    """
+
+    def __init__(
+        self, data: Dataset, batch_size: int, *, sampler: Sampler, workers: int, pin_memory: bool = False
+    ) -> None:
+        self.sampler = sampler
+        self._workers: list[BaseProcess] = []
+        self._loader = DataLoader(
+            _Guarded(data),
+            batch_size,
+            sampler=sampler,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=pin_memory,
+            collate_fn=_collate,
+            worker_init_fn=_ignore_signals,
+        )
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the batches of one epoch.
+
+        Raises:
+            ValueError: a sample cannot be read. The message names it.
+            OSError: a worker ended. The message names the signal.
+        """
+        for batch in watched(self._loader, self._workers):
+            if isinstance(batch, ValueError):
+                raise batch
+            yield batch
+
+    def close(self) -> None:
+        """Kill the workers at once. They hold nothing that must be saved."""
+        for worker in self._workers:
+            worker.kill()
+            worker.join()
+
+
 def watched(loader: DataLoader, workers: list[BaseProcess] | None = None) -> Iterator[Any]:
     """Yield the batches of a loader.
 
@@ -185,3 +229,47 @@ def _describe_end(worker: BaseProcess) -> str:
         number = signal.Signals(-code) if -code in {*map(int, signal.Signals)} else None
         reason = f"was ended by {number.name if number else f'signal {-code}'}{ADVICE.get(number, '')}"
     return f"data loading process {worker.pid} {reason}"
+
+
+class _Guarded(Dataset):
+    """The samples of a dataset, with a ValueError in the place of a sample that cannot be read.
+
+    Raised in a worker, it would reach the main process as pages of text.
+    """
+
+    def __init__(self, data: Dataset) -> None:
+        self.data = data
+
+    def __getitem__(self, index: Any) -> Any:
+        try:
+            return self.data[index]
+        except Exception as error:
+            return ValueError(_reason(error))
+
+
+def _ignore_signals(worker: int) -> None:
+    """Let a worker ignore the signals that stop a run: the run still needs its batches to finish the current step.
+
+    Terminals send such signals to the whole process group, schedulers to each process. Workers end with their parent.
+    """
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _collate(samples: list[Any]) -> Any:
+    failure = next((sample for sample in samples if isinstance(sample, ValueError)), None)
+    if failure:
+        return failure
+    try:
+        return default_collate(samples)
+    except Exception as error:
+        return ValueError(f"samples that do not fit together: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    """Return the reason in one line. If the data are not at fault, the line also names the place in the code."""
+    text = " ".join(str(error).split())
+    if isinstance(error, ValueError | OSError):
+        return text
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {text} ({Path(place.filename).name}, line {place.lineno})"

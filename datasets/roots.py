@@ -166,9 +166,7 @@ def open_mixture(
     *,
     skip_bad: bool = False,
     cache_gib: float = 8.0,
-    cache_folder: str | os.PathLike | None = None,
-    strides: Sequence[int] = (1,),
-    show_progress: bool = False,
+    **options: Any,
 ) -> Mixture:
     """Open one or several roots as a `Mixture`: one source with the triplets of all of them.
 
@@ -178,18 +176,14 @@ def open_mixture(
         skip_bad: leave out and count missing or corrupt samples (`Mixture.skipped`) instead of stopping. This is for
             training, not for evaluation: other samples take their places.
         cache_gib: GiB of decoded frames of clips to keep, over all roots.
-        cache_folder: folder for files with decoded frames, which processes and later runs share. Default: memory.
-        strides: strides of triplets in clips, see `ClipTriplets`.
-        show_progress: show a progress bar while clips are decoded.
+        options: `cache_folder`, `strides` and `show_progress`, as `open_triplets` takes them.
     Raises:
         ValueError: there is no root, or two roots are the same data; else as `open_triplets`.
         FileNotFoundError: as `open_triplets`.
     """
     parts, seen = {}, {}
     for root in [roots] if isinstance(roots, str | os.PathLike) else roots:
-        options = {"skip_bad": skip_bad, "cache_folder": cache_folder, "strides": strides}
-        options["show_progress"] = show_progress
-        part = open_triplets(root, split, cache_gib=cache_gib, **options)
+        part = open_triplets(root, split, skip_bad=skip_bad, cache_gib=cache_gib, **options)
         cache_gib = max(0.0, cache_gib - part.cached / GIB)
         source = _source(part)
         if source in seen:

@@ -98,15 +98,6 @@ def _box(inside: Tensor) -> tuple[slice, slice]:
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def find_front(layers: list[Layer], positions: Tensor, time: float) -> Tensor:
-    """Return (H, W): the number of the front layer at each position (2, H, W)."""
-    front = torch.zeros(positions.shape[1:], dtype=torch.long)
-    for number, layer in enumerate(layers):
-        inside = layer.distance(_local(layer, positions, torch.tensor([time])))[0, 0] < 0
-        front[inside] = number
-    return front
-
-
 def _local(layer: Layer, positions: Tensor, times: Tensor) -> Tensor:
     """Return positions (2, H, W) relative to the layer's centre, turned and scaled as in imgt: (T, 2, H, W)."""
     centres = layer.centre + (times[:, None] - 0.5) * layer.motion  # (T, 2)
@@ -121,14 +112,6 @@ def _spread(layer: Layer, times: Tensor) -> Tensor:
     angles, size = layer.turn * (times - 0.5), layer.growth ** (times - 0.5)
     rows = torch.stack([angles.cos(), -angles.sin(), angles.sin(), angles.cos()], dim=-1)
     return rows.view(-1, 2, 2) * size[:, None, None]
-
-
-def moved(layer: Layer, positions: Tensor, time: float) -> Tensor:
-    """Return (2, H, W): the positions at another time of the layer's points that are at `positions` in imgt."""
-    (spread,) = _spread(layer, torch.tensor([time]))
-    centre = layer.centre[:, None, None]
-    there = torch.einsum("ij,jhw->ihw", spread, positions - centre) + centre
-    return there + (time - 0.5) * layer.motion[:, None, None]
 
 
 def pixel_centres(size: tuple[int, int]) -> Tensor:

@@ -1,32 +1,16 @@
-"""Made-up triplets: textured shapes move over a textured background, and the true motion is known."""
+"""Made-up triplets: textured shapes move over a textured background."""
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from .loading import mix_seeds
-from .scenes import Draw, Layer, find_front, moved, paint_layers, picture, pixel_centres, random_scene
+from .scenes import Draw, Layer, paint_layers, picture, pixel_centres, random_scene
 from .triplets import Triplet, TripletSource
 
 SPLITS = ("train", "test")
-
-
-class TrueMotion(NamedTuple):
-    """The output of a perfect MP-Net.
-
-    flow_t0: (2, H, W) the flow to img0 of the layer in front at each pixel of imgt, (dx, dy) in pixels.
-    flow_t1: (2, H, W) the same to img1.
-    seen_in_0: (1, H, W) bool, True if the flow ends on the same layer, inside img0.
-    seen_in_1: (1, H, W) bool, the same for img1.
-    """
-
-    flow_t0: Tensor
-    flow_t1: Tensor
-    seen_in_0: Tensor
-    seen_in_1: Tensor
 
 
 class MovingShapes(TripletSource):
@@ -90,20 +74,6 @@ class MovingShapes(TripletSource):
     def scene(self, draw: Draw) -> list[Layer]:
         """Draw the layers of a scene, from the back to the front."""
         return random_scene(draw, self.size, self.motion, twist=self.twist)
-
-    def true_motion(self, index: int) -> TrueMotion:
-        """Return the true flows from imgt to img0 and img1, and the pixels that are visible in each of the two."""
-        layers, here = self.layers(index), pixel_centres(self.size)
-        front = find_front(layers, here, 0.5)
-        last = torch.tensor([self.size[1] - 1, self.size[0] - 1]).view(2, 1, 1)
-        flows, seen = [], []
-        for time in (0.0, 1.0):
-            places = torch.stack([moved(layer, here, time) for layer in layers])  # (layers, 2, H, W)
-            there = places.gather(0, front.expand(1, 2, -1, -1))[0]
-            inside = ((there >= 0) & (there <= last)).all(0)
-            flows.append(there - here)
-            seen.append((inside & (find_front(layers, there, time) == front))[None])
-        return TrueMotion(*flows, *seen)
 
 
 class MovingCutouts(MovingShapes):

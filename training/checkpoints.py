@@ -19,6 +19,7 @@ import utils
 from models import Config, WaveletVFI
 
 LAST, AUTO = "last.pth", "auto"
+#: The options that a resumed run must share with the run that it continues.
 KEPT_OPTIONS = (
     "dynamic",
     "classifier_only",
@@ -125,11 +126,6 @@ def remove_unfinished(folder: Path) -> None:
     """Remove the unfinished files of a process that was killed while it wrote a checkpoint."""
     for path in (*folder.glob(".step_*.part.pth"), *folder.glob(".last.*.part.pth"), *folder.glob(".best.*.part.pth")):
         path.unlink(missing_ok=True)
-
-
-def kept_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that a resumed run must share with the run that it continues."""
-    return {name: options[name] for name in KEPT_OPTIONS}
 
 
 def check_options(source: str, checkpoint: dict[str, Any], kept: dict[str, Any]) -> None:

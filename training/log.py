@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
+from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import flow_to_image
@@ -23,7 +23,7 @@ from models.losses import Loss
 from utils import tensor_to_image
 
 from .optimizer import Position
-from .plots import draw_choices, draw_panels, to_array
+from .plots import draw_choices, draw_panels
 from .stages import Step
 from .validation import Validation
 
@@ -50,21 +50,17 @@ class LossMeans:
     """
 
     def __init__(self) -> None:
-        self._sum: Tensor | float = 0.0
-        self._count: Tensor | float = 0.0
+        self._terms: list[Tensor] = []  # (terms,) of each step
 
     def add(self, loss: Loss) -> None:
         """Add the terms of one step."""
-        terms = torch.stack(loss).detach()
-        finite = terms.isfinite().all()
-        self._sum = self._sum + terms.where(finite, 0)
-        self._count = self._count + finite
+        self._terms.append(torch.stack(loss).detach())
 
     def read(self) -> Loss:
         """Return the means and start again. They are NaN if no step was finite."""
-        means = Loss(*(self._sum / self._count))
-        self._sum = self._count = 0.0
-        return means
+        terms = torch.stack(self._terms)
+        self._terms = []
+        return Loss(*terms[terms.isfinite().all(1)].mean(0))
 
 
 class Meter:
@@ -155,8 +151,7 @@ class TrainingLog:
         self._per_ratio("validation/share", found.shares, step)
         if max(found.shares) < 1:
             self._per_ratio("validation/psnr_of", found.psnr_of_ratio, step)
-            drawing = to_array(draw_choices(found, self.ratios))
-            self._image("validation/choices", drawing, step)
+            self._drawing("validation/choices", draw_choices(found, self.ratios), step)
         chosen = " ".join(f"{ratio:g}: {share:.0%}" for ratio, share in zip(self.ratios, found.shares, strict=True))
         scores = f"PSNR {found.psnr:.3f} dB, merged {found.psnr_merged:.3f} dB, cost {found.cost:.3f}"
         self.note(f"step {step}: {scores}, ratios {chosen}")
@@ -187,7 +182,7 @@ class TrainingLog:
         }
         for name, row in rows.items():
             panels = [(label, tensor_to_image(_as_picture(image, height, width))) for label, image in row]
-            self._image(name, to_array(draw_panels(panels)), step)
+            self._drawing(name, draw_panels(panels), step)
 
     def flush(self) -> None:
         """Write all entries to disk, so that a run that is killed after a checkpoint has all entries up to it."""
@@ -198,10 +193,9 @@ class TrainingLog:
         with utils.naming_failed_write(self.writer.log_dir):
             self.writer.add_scalar(name, value, step)
 
-    def _image(self, name: str, image: np.ndarray, step: int) -> None:
-        """Write a picture (H, W, 3) uint8."""
+    def _drawing(self, name: str, figure: Figure, step: int) -> None:
         with utils.naming_failed_write(self.writer.log_dir):
-            self.writer.add_image(name, image, step, dataformats="HWC")
+            self.writer.add_figure(name, figure, step)
 
     def _per_ratio(self, name: str, values: list[float], step: int) -> None:
         for ratio, value in zip(self.ratios, values, strict=True):

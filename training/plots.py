@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -85,13 +84,6 @@ def draw_panels(panels: Sequence[Panel]) -> Figure:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_color(COLOURS["grey"])
     return figure
-
-
-def to_array(figure: Figure) -> np.ndarray:
-    """Return the drawing as (height, width, 3) uint8."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def _figure(width: float, height: float, *, dpi: int) -> Figure:

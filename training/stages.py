@@ -82,15 +82,15 @@ def loss_of(
     imgt: Tensor,
     stage: str,
     settings: Settings,
-    taught: Flows | None = None,
-    frames: tuple[Tensor, Tensor] | None = None,
+    taught: Flows | None,
+    frames: tuple[Tensor, Tensor],
 ) -> Loss:
     """Return the loss of a stage, its terms weighted by the settings.
 
     Args:
         imgt: (B, 3, H, W) the true frames, in [0, 1].
-        taught: the flows of a teacher, to learn from, too.
-        frames: img0 and img1, needed for the losses of a teacher and of passes at smaller sizes.
+        taught: the flows of a teacher, to learn from, too; None without a teacher.
+        frames: img0 and img1.
     """
     if stage == WARM_UP:
         loss = flow_loss(output, imgt)
@@ -99,7 +99,7 @@ def loss_of(
     else:
         weights = {"wavelet_weight": settings.weight_wavelet, "computation_weight": settings.weight_cost}
         loss = training_loss(output, imgt, **weights)
-    if settings.weight_passes and frames and output.motion.passes:
+    if settings.weight_passes and output.motion.passes:
         passes = settings.weight_passes * passes_loss(output.motion.passes, *frames, imgt)
         loss = loss._replace(total=loss.total + passes, passes=passes)
     if settings.weight_log and stage != DYNAMIC:
@@ -107,7 +107,7 @@ def loss_of(
         loss = loss._replace(total=loss.total + logarithm, logarithm=logarithm)
     if taught is None:
         return loss
-    where = where_better(taught, output.motion, output.merged, frames, imgt) if frames else None
+    where = where_better(taught, output.motion, output.merged, frames, imgt)
     distillation = settings.weight_teacher * flow_distance(output.motion, taught, where).mean()
     return loss._replace(total=loss.total + distillation, distillation=distillation)
 

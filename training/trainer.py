@@ -16,13 +16,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import utils
-from datasets.loading import Sample, mix_seeds
+from datasets.loading import STOP_SIGNALS, Sample, mix_seeds
 from models import PRECISIONS, Interpolation, WaveletVFI
 from models.losses import Loss
 
 from . import checkpoints
 from .checkpoints import take_over_optimizer
-from .loader import STOP_SIGNALS
 from .log import TrainingLog
 from .optimizer import Position, Schedule, average_weights, make_optimizer
 from .options import Settings
@@ -241,8 +240,9 @@ class Trainer:
 
     def _kept_options(self) -> dict[str, Any]:
         """Return the options that a resumed run must share with the run that it continues."""
-        options = checkpoints.kept_options(dataclasses.asdict(self.settings) | {"world_size": self.process.world_size})
-        return options | {"steps_per_epoch": self.schedule.steps_per_epoch}
+        options = vars(self.settings) | {"world_size": self.process.world_size}
+        kept = {name: options[name] for name in checkpoints.KEPT_OPTIONS}
+        return kept | {"steps_per_epoch": self.schedule.steps_per_epoch}
 
     def _describe(self, model: WaveletVFI) -> dict[str, Any]:
         """Return the weights of a model with its configuration, and the stage, position and best score of the run."""
@@ -252,7 +252,7 @@ class Trainer:
     def _state_to_continue(self) -> dict[str, Any]:
         state = {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
         state |= {"options": self._kept_options(), "lr_warmup": self.schedule.lr_warmup}
-        state["args"] = dataclasses.asdict(self.settings)
+        state["args"] = vars(self.settings)
         return state | ({"average": self.average.state_dict()} if self.average else {})
 
     def _find_checkpoint(self) -> tuple[str, dict | None]:

@@ -16,7 +16,7 @@ from .jobs import Amount, Setup, WatchedModel
 AMOUNTS = ("Network chooses", "Threshold ratio", "Budget")
 AGAINST = ("average of both", "first frame", "last frame")
 MORE, RATE, SLOW = "More frames", "A frame rate", "Slow motion"
-TIMES, SLOWER = (2, 4, 8), (2, 4, 8)
+FACTORS = (2, 4, 8)
 PASSES = {"Default": None, "1": 1, "2": 2, "3": 3, "By size": AUTO}
 EDGE = 0.05  # the slider of times ends at this distance from a frame, where a new frame would hardly differ
 
@@ -83,9 +83,9 @@ def time_slider(setup: Setup) -> gr.Slider:
 def time_controls() -> list[gr.Component]:
     """Lay out the controls for the number of frames and their times. Return them for `chosen_times`."""
     mode = gr.Radio((MORE, RATE, SLOW), value=MORE, label="Result to make")
-    more = gr.Radio(TIMES, value=TIMES[0], label="Times as many frames")
+    more = gr.Radio(FACTORS, value=FACTORS[0], label="Times as many frames")
     rate = gr.Number(60, label="Frames per second", info="Such as 60 or 59.94.", visible=False, elem_id="rate")
-    slow = gr.Radio(SLOWER, value=SLOWER[0], label="Times as long", visible=False)
+    slow = gr.Radio(FACTORS, value=FACTORS[0], label="Times as long", visible=False)
     _show_chosen(mode, {MORE: more, RATE: rate, SLOW: slow})
     return [mode, more, rate, slow]
 

@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,11 @@ def build_page(setup: Setup, *, ratio: float | None = None, budget: float | None
             _pair_tab(setup, ratio, budget)
         with gr.Tab("A clip"):
             _clip_tab(setup, stops, ratio, budget)
-        page.unload(_ends(stops))
+
+        def end(request: gr.Request) -> None:
+            stops.end(request.session_hash)
+
+        page.unload(end)
     return page
 
 
@@ -219,13 +223,6 @@ def _shown(setup: Setup, path: str) -> np.ndarray | None:
     except (ValueError, OSError) as error:
         gr.Warning(plain_message(error, path), duration=None)
         return None
-
-
-def _ends(stops: Stops) -> Callable[[gr.Request], None]:
-    def end(request: gr.Request) -> None:
-        stops.end(request.session_hash)
-
-    return end
 
 
 def _new_folder(setup: Setup) -> Path:

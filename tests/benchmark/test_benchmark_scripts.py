@@ -15,7 +15,7 @@ from benchmark import SNU_FILM as snu_film_script
 from benchmark import UCF101 as ucf101_script
 from benchmark import Vimeo90K as script
 from benchmark import command
-from benchmark.sets import BENCHMARKS
+from waveletvfi.__main__ import SETS
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_every_script_evaluates_its_sets(name, tmp_path, monkeypatch):
 def test_all_scripts_are_tested():
     folder = pathlib.Path(command.__file__).parent
     scripts = {path.stem for path in folder.glob("*.py") if "from benchmark.command import" in path.read_text()}
-    assert scripts == set(SCRIPTS) == set(BENCHMARKS)
+    assert scripts == set(SCRIPTS) == set(SETS)
 
 
 @pytest.mark.usefixtures("no_page")

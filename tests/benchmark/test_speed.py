@@ -11,12 +11,11 @@ from helpers.runs import finish, launch
 from PIL import Image
 
 import utils
+from benchmark import speed as script
 from benchmark import training_speed
-from benchmark.speed import command as script
-from benchmark.speed import timing
-from benchmark.speed.cases import find_ratios, load_frames
-from benchmark.speed.network import NetworkPath, Setting, measure_network
-from benchmark.speed.results import describe, format_tables
+from benchmark.measure import timing
+from benchmark.measure.network import NetworkPath, Setting, find_ratios, load_frames, measure_network
+from benchmark.measure.results import describe, format_tables
 from models import default_checkpoint, waveletvfi
 
 CPU = torch.device("cpu")
@@ -129,7 +128,7 @@ def test_cpu_time_does_not_count_what_others_take(frames):
 
 def test_memory_grows_by_what_a_call_writes():
     """In a new process, as the benchmark does: of an old one, the system may take pages back in the meantime."""
-    code = "from benchmark.speed.timing import MIB, memory_growth\n"
+    code = "from benchmark.measure.timing import MIB, memory_growth\n"
     code += "print(memory_growth(lambda: bytearray(b'1') * (200 * MIB)), memory_growth(lambda: None))"
     grown, nothing = map(float, finish(launch("-c", code)).split())
     assert 199 < grown < 230
@@ -211,7 +210,7 @@ def test_frames_of_two_sizes_are_refused(frames, tmp_path):
     ],
 )
 def test_a_path_that_the_device_does_not_have_is_refused(device, path, message, monkeypatch):
-    monkeypatch.setattr("benchmark.speed.network.is_available", lambda device: False)  # nor is it being interpreted
+    monkeypatch.setattr("benchmark.measure.network.is_available", lambda device: False)  # nor is it being interpreted
     setting = Setting(default_checkpoint(), device=torch.device(device), threads=torch.get_num_threads())
     with pytest.raises(ValueError, match=message):
         measure_network(setting, [path], [SIZE], [1])

@@ -6,9 +6,10 @@ import av
 import pytest
 from helpers.clips import SQUARES, make_clip
 
+from benchmark import speed as command
+from benchmark.measure import tool
+from benchmark.measure.results import TOOL_COLUMNS, format_tool_table
 from benchmark.methods import Function
-from benchmark.speed import command, tool
-from benchmark.speed.results import TOOL_COLUMNS, format_tool_table
 from video import VideoReader
 from video.schedule.timeline import plan
 

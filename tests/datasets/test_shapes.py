@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.true_motion import find_front, moved, true_motion
 
 from datasets import MovingCutouts, MovingShapes, Triplet, open_triplets, scenes
-from datasets.scenes import Draw, Layer, find_front, paint_layers, pixel_centres
+from datasets.scenes import Draw, Layer, paint_layers, pixel_centres
 from models.layers import backward_warp
 
 SIZE, SPLITS = (48, 64), ("train", "test")
@@ -81,7 +82,7 @@ def test_without_motion_the_frames_are_equal_and_everything_is_seen():
     triplets = MovingShapes(5, size=SIZE, motion=0)
     for index, (img0, imgt, img1) in enumerate(triplets):
         assert torch.equal(img0, imgt) and torch.equal(imgt, img1)
-        motion = triplets.true_motion(index)
+        motion = true_motion(triplets, index)
         assert not motion.flow_t0.any() and motion.seen_in_0.all() and motion.seen_in_1.all()
 
 
@@ -118,7 +119,7 @@ def test_what_is_in_front_hides_what_is_behind():
 def test_the_flow_ends_where_the_layer_was_and_will_be():
     triplets = MovingShapes(1, size=SIZE)
     triplets.layers = lambda index: [background(), disc((30.0, 20.0), (6.0, -4.0)), disc((43.0, 20.0), (0.0, 0.0))]
-    motion = triplets.true_motion(0)
+    motion = true_motion(triplets, 0)
     assert motion.flow_t0[:, 20, 30].tolist() == [-3, 2] and motion.flow_t1[:, 20, 30].tolist() == [3, -2]
     assert motion.flow_t0[:, 2, 2].tolist() == [0, 0]
     # The second disc reaches from x = 35 on: the first one's right edge is behind it in img1 but not in img0.
@@ -128,7 +129,7 @@ def test_the_flow_ends_where_the_layer_was_and_will_be():
 def test_a_flow_out_of_the_frame_is_not_seen():
     triplets = MovingShapes(1, size=SIZE)
     triplets.layers = lambda index: [background()._replace(motion=torch.tensor([8.0, 0.0]))]
-    motion = triplets.true_motion(0)
+    motion = true_motion(triplets, 0)
     assert not motion.seen_in_0[0, :, :4].any() and motion.seen_in_0[0, :, 4:].all()
     assert not motion.seen_in_1[0, :, -4:].any() and motion.seen_in_1[0, :, :-4].all()
 
@@ -139,7 +140,7 @@ def test_warping_by_the_true_flow_gives_the_middle_frame_where_it_may_be_trusted
     triplets, warped, averaged = MovingShapes(20, size=SIZE, twist=twist), [], []
     for index, triplet in enumerate(triplets):
         img0, imgt, img1 = (frame.float() for frame in triplet)
-        motion = triplets.true_motion(index)
+        motion = true_motion(triplets, index)
         flow, seen = ((motion.flow_t0, motion.seen_in_0), (motion.flow_t1, motion.seen_in_1))[side]
         trusted = (-F.max_pool2d(-seen.float(), 5, 1, 2))[0] > 0  # two pixels from what is hidden
         assert trusted.float().mean() > 0.5
@@ -154,12 +155,12 @@ def test_what_turns_and_grows_is_where_it_is_moved_to():
     """A layer at another time is the layer at `moved` positions, and back again."""
     layer = disc((30.0, 20.0), (6.0, -4.0))._replace(turn=0.4, growth=1.3)
     here = pixel_centres(SIZE)
-    torch.testing.assert_close(scenes.moved(layer, here, 0.5), here)
+    torch.testing.assert_close(moved(layer, here, 0.5), here)
     for time in (0.0, 0.7, 1.0):
-        there = scenes.moved(layer, here, time)
+        there = moved(layer, here, time)
         local = scenes._local(layer, there, torch.tensor([time]))[0]
         torch.testing.assert_close(local, here - layer.centre[:, None, None], atol=1e-4, rtol=0)
-    centre = scenes.moved(layer, layer.centre.view(2, 1, 1), 1.0).flatten()
+    centre = moved(layer, layer.centre.view(2, 1, 1), 1.0).flatten()
     assert centre.tolist() == pytest.approx([33.0, 18.0])
 
 
@@ -228,7 +229,7 @@ def test_cut_outs_have_a_known_motion_too():
     triplets = MovingCutouts(MovingShapes(8, size=SIZE), 10, size=SIZE, motion=12)
     ours, averaged = [], []
     for index, (img0, imgt, img1) in enumerate(triplets):
-        motion = triplets.true_motion(index)
+        motion = true_motion(triplets, index)
         trusted = (-F.max_pool2d(-motion.seen_in_0.float(), 5, 1, 2))[0] > 0
         warped = backward_warp(img0.float()[None], motion.flow_t0[None])[0]
         ours.append((warped - imgt).abs()[:, trusted].mean())

@@ -21,7 +21,7 @@ import torch
 import train_vimeo90k
 import training.trainer
 import utils
-from training import Trainer
+from training.trainer import Trainer
 step, loss_of = Trainer.step, training.trainer.loss_of
 def disturbed(trainer, batches):
     at = trainer.position.step

@@ -17,7 +17,8 @@ import training.stages
 import training.trainer
 import utils
 from models import WaveletVFI
-from training import Trainer, checkpoints
+from training import checkpoints
+from training.trainer import Trainer
 
 EVERY_STEP = ["--save_minutes", "0"]
 EVERYTHING = "--accumulate 2 --batch_size 1 --precision bf16 --ema 0.9 --flow_warmup 0.5 --lr_warmup 6"
@@ -76,7 +77,7 @@ def test_a_process_killed_by_sigkill_resumes_from_its_last_checkpoint(data, tmp_
     script = f"""
 import os, signal, sys
 import train_vimeo90k
-from training import Trainer
+from training.trainer import Trainer
 step = Trainer.step
 def killed(trainer, batches):
     if trainer.position.step == 5:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from helpers.drawings import to_array
 from helpers.runs import make_data, scalars, train
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -14,9 +15,9 @@ from torch.utils.tensorboard import SummaryWriter
 import utils
 from models import WaveletVFI
 from models.losses import Loss
-from training import ImageScore, Meter, gather_scores
-from training.log import LossMeans
-from training.plots import draw_choices, draw_curves, draw_panels, read_curves, to_array
+from training.log import LossMeans, Meter
+from training.plots import draw_choices, draw_curves, draw_panels, read_curves
+from training.validation import ImageScore, gather_scores
 
 ALONE = utils.Process(0, 1, 0, torch.device("cpu"))
 

@@ -13,7 +13,7 @@ from PIL import Image
 from torch.utils.data import Dataset, SequentialSampler
 
 import utils
-from training import Loader
+from datasets import Loader
 from training.log import TrainingLog
 from training.optimizer import Position
 

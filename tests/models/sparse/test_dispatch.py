@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmark.speed import parts
+from benchmark.measure import parts
 from models import find_config
 from models.bands import dilate
 from models.sparse import Rows, SparseConv2d, costs, sparse_level

@@ -24,6 +24,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
+from unittest.mock import patch
 
 import av
 import torch
@@ -42,7 +43,7 @@ from video.write.job import Sink
 from video.write.segments import SegmentWriter
 
 from ..methods import Function, average
-from .timing import Stopwatch, replaced
+from .timing import Stopwatch
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS, IN_PROCESS, FFMPEG, FREE = "interpolate.py", "our network", "ffmpeg minterpolate", "average (a free network)"
@@ -50,6 +51,17 @@ MISSING = "ffmpeg is not on PATH"
 STAGES = ("decode", "network", "encode")
 SHARES = ("network", "codecs", "pipeline")  # of CPU time
 SIZES = ((640, 272), (1280, 720), (1920, 1080))
+Part = tuple[object, str, str]  # a module, class or object; the name of its function; the name of the time
+#: What is busy in each stage, besides the network. "write" and "finish" call the encoder.
+STAGE_CALLS: list[Part] = [(SegmentWriter, "write", "encode"), (SegmentWriter, "finish", "encode")]
+STAGE_ITEMS: list[Part] = [(VideoReader, "frames", "decode")]
+#: What the pipeline's threads do, by a clock of the thread. "plan" is all of the thread that decodes, "sink" all of the
+#: one that encodes. "decoder" and "encoder" are the codecs in them, the latter with the "conversion" to its format.
+THREAD_CALLS: list[Part] = [
+    *((Sink, "write", "sink"), (segments, "as_stored", "conversion")),
+    *((SegmentWriter, "write", "encoder"), (SegmentWriter, "finish", "encoder")),
+]
+THREAD_ITEMS: list[Part] = [(making, "plan", "plan"), (Pictures, "_decode", "decoder")]
 #: FFmpeg's options for the encoder that interpolate.py uses by default.
 ENCODER = ("-c:v", "libx264", "-crf", "18", "-preset", "medium")
 
@@ -230,7 +242,13 @@ def run_pipeline(clip: Path, short: Path, model: Model, device: torch.device, th
     work = Stopwatch(torch.device("cpu"), time.thread_time)
     run = functools.partial(convert, output=output, model=model, device=device, overwrite=True, threads=threads)
     run([short])
-    with _clocked_stages(watch, model, device), _clocked_threads(work, model):
+    name = "interpolate_details" if hasattr(model, "interpolate_details") else "interpolate"
+    network = (model, name, "network")
+    with (
+        patch.object(model, name, _finished(getattr(model, name), device)),
+        _clocked(watch, [network, *STAGE_CALLS], STAGE_ITEMS),
+        _clocked(work, [network, *THREAD_CALLS], THREAD_ITEMS),
+    ):
         start = time.process_time()
         with work.measure("all"):
             done = run([clip])
@@ -240,48 +258,15 @@ def run_pipeline(clip: Path, short: Path, model: Model, device: torch.device, th
 
 
 def _shares(seconds: dict[str, float], whole: float) -> dict[str, float]:
-    """Return the CPU time by `SHARES`, of what `_clocked_threads` has measured. whole: CPU time of the process."""
+    """Return the CPU time by `SHARES` from the times of `THREAD_CALLS` and `THREAD_ITEMS`, and the whole CPU time."""
     network, all_threads = seconds.get("network", 0.0), sum(seconds[name] for name in ("all", "plan", "sink"))
     codecs_in_threads = sum(seconds.get(name, 0.0) for name in ("decoder", "encoder")) - seconds.get("conversion", 0.0)
     pipeline = all_threads - network - codecs_in_threads
     return {"network": network, "codecs": whole - network - pipeline, "pipeline": pipeline}
 
 
-def _clocked_items(watch: Stopwatch, function: Callable[..., Iterator], name: str) -> Callable[..., Iterator]:
-    """`function`, which gives items, with the making of each item measured."""
-
-    def clocked(*args: object, **options: object) -> Iterator[object]:
-        own = function(*args, **options)
-        yield from iter(watch.around(functools.partial(next, own, None), name), None)
-
-    return clocked
-
-
-@contextmanager
-def _clocked_threads(watch: Stopwatch, model: Model) -> Iterator[None]:
-    """Measure what the pipeline's threads do inside the context, by a clock of the thread.
-
-    "plan" is all of the thread that decodes, "sink" all of the one that encodes. "decoder" and "encoder" are the codecs
-    in them, the latter with the "conversion" of frames to its format.
-    """
-    name = "interpolate_details" if hasattr(model, "interpolate_details") else "interpolate"
-    with ExitStack() as stack:
-        stack.enter_context(replaced(model, name, watch.around(getattr(model, name), "network")))
-        for owner, part, told in ((making, "plan", "plan"), (Pictures, "_decode", "decoder")):
-            stack.enter_context(replaced(owner, part, _clocked_items(watch, getattr(owner, part), told)))
-        for owner, part, told in (
-            *((Sink, "write", "sink"), (segments, "as_stored", "conversion")),
-            *((SegmentWriter, "write", "encoder"), (SegmentWriter, "finish", "encoder")),
-        ):
-            stack.enter_context(replaced(owner, part, watch.around(getattr(owner, part), told)))
-        yield
-
-
-@contextmanager
-def _clocked_stages(watch: Stopwatch, model: Model, device: torch.device) -> Iterator[None]:
-    """Measure the decoding, the network and the encoding inside the block."""
-    name = "interpolate_details" if hasattr(model, "interpolate_details") else "interpolate"
-    call = getattr(model, name)
+def _finished(call: Callable[..., object], device: torch.device) -> Callable[..., object]:
+    """Return `call` such that a GPU has computed its result when it returns."""
 
     def finished(*args: object, **options: object) -> object:
         made = call(*args, **options)
@@ -289,10 +274,24 @@ def _clocked_stages(watch: Stopwatch, model: Model, device: torch.device) -> Ite
             torch.cuda.synchronize(device)
         return made
 
+    return finished
+
+
+@contextmanager
+def _clocked(watch: Stopwatch, calls: Sequence[Part], items: Sequence[Part]) -> Iterator[None]:
+    """Measure functions inside the block. Those in `items` return iterators: the making of each item is measured."""
     with ExitStack() as stack:
-        stack.enter_context(replaced(model, name, watch.around(finished, "network")))
-        stack.enter_context(replaced(VideoReader, "frames", _clocked_items(watch, VideoReader.frames, "decode")))
-        for part in ("write", "finish"):
-            encode = watch.around(getattr(SegmentWriter, part), "encode")
-            stack.enter_context(replaced(SegmentWriter, part, encode))
+        for parts, clocked in ((calls, watch.around), (items, functools.partial(_clocked_items, watch))):
+            for owner, name, told in parts:
+                stack.enter_context(patch.object(owner, name, clocked(getattr(owner, name), told)))
         yield
+
+
+def _clocked_items(watch: Stopwatch, function: Callable[..., Iterator], name: str) -> Callable[..., Iterator]:
+    """Return `function`, which returns an iterator, with the making of each item measured."""
+
+    def clocked(*args: object, **options: object) -> Iterator[object]:
+        own = function(*args, **options)
+        yield from iter(watch.around(functools.partial(next, own, None), name), None)
+
+    return clocked

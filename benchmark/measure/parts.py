@@ -6,11 +6,12 @@ dilated by 3x3 pixels. The density of a map is the part of its pixels that are a
 The wavelets are one Haar level of 1x3x720x1280, forward and inverse, beside PyPI's `pytorch_wavelets`.
 """
 
+import functools
 import importlib
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -100,19 +101,9 @@ def measure(shape: Shape, dtype: torch.dtype, repeats: int) -> Iterator[tuple[fl
             context = LevelContext(features[:2], flows, features[2])
             sparse_level(conv, head, context, coarse, mask, halo, slope=SLOPE, keep=True)
 
-        yield halo.mean().item(), dict(zip(WAYS, cpu_medians(level, WAYS, repeats), strict=True))
-
-
-def cpu_medians(call: Callable[[str], None], ways: Sequence[str], repeats: int) -> list[float]:
-    """Return the median CPU seconds of each way. The ways take turns, after an untimed round."""
-    taken: dict[str, list[float]] = {way: [] for way in ways}
-    for turn in range(repeats + 1):
-        for way in ways:
-            start = time.process_time()
-            call(way)
-            if turn:
-                taken[way].append(time.process_time() - start)
-    return [statistics.median(seconds) for seconds in taken.values()]
+        calls = [functools.partial(level, way) for way in WAYS]
+        seconds = interleaved_medians(calls, repeats=repeats, warmup=1, clock=time.process_time)
+        yield halo.mean().item(), dict(zip(WAYS, seconds, strict=True))
 
 
 def fit(points: Sequence[tuple[float, float]]) -> tuple[float, float]:

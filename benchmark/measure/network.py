@@ -1,28 +1,36 @@
 """Measure the network by every path, beside the published formula: time, parts, memory, operations, and the frame.
 
-A path is a way to compute the network: a method for its sparse convolutions, and a precision.
+A path is a way to compute the network: a method for its sparse convolutions, and a precision. All paths get the same
+two real frames, of any size, and the same threshold ratios.
 """
 
 import concurrent.futures
 import functools
 import multiprocessing
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from models import PRECISIONS, WaveletVFI, waveletvfi
+from datasets.clips import EXAMPLE, decode_clip
+from models import PRECISIONS, Interpolation, WaveletVFI, waveletvfi
+from models.bands import Bands, haar_pyramid
+from models.budget import smallest_allowed
 from models.macs import executed_gmacs
 from models.sparse import METHODS
 from models.sparse.triton_kernels import is_available
+from utils import read_image
 
 from ..metrics import psnr
-from .cases import find_ratios, load_frames
 from .timing import interleaved_medians, interleaved_parts, memory_growth
+
+CLIP, FIRST = EXAMPLE.stem, 43  # the default frames
+LESS = 1 - 2**-10  # a ratio times this has a cost above the one that was asked for
 
 
 class NetworkPath(NamedTuple):
@@ -158,6 +166,65 @@ def open_network(setting: Setting, path: NetworkPath) -> WaveletVFI:
     )
 
 
+def load_frames(files: Sequence[Path], size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return two frames, scaled to (width, height): (1, 3, height, width) in [0, 1] each.
+
+    Args:
+        files: two images, or none for two frames of the example clip.
+        size: width and height in pixels.
+    Raises:
+        FileNotFoundError: there is no such image or clip.
+        ValueError: a file cannot be read, or the images differ in size.
+    """
+    if files:
+        images = [read_image(path) for path in files]
+        if images[0].shape != images[1].shape:
+            shapes = " and ".join(f"{image.shape[-1]}x{image.shape[-2]}" for image in images)
+            raise ValueError(f"both frames must have one size, got {shapes}")
+    else:
+        images = (decode_clip(EXAMPLE, FIRST + 2)[FIRST:] / 255).split(1)
+    scaled = (F.interpolate(image, size=size[::-1], mode="bicubic", antialias=True) for image in images)
+    img0, img1 = (image.clamp(0, 1).to(device) for image in scaled)
+    return img0, img1
+
+
+@torch.inference_mode()
+def find_ratios(network: WaveletVFI, img0: Tensor, img1: Tensor, costs: Sequence[float]) -> list[float]:
+    """Return the threshold ratios whose costs are closest to the wanted ones; 0 for cost 1.
+
+    The network runs once, with ratio 0. Larger ratios keep its details or drop them (`Bands.at`).
+
+    Args:
+        img0, img1: (1, 3, H, W) in [0, 1].
+        costs: multiply-accumulates of the sparse convolutions, as fractions of the dense ones.
+    """
+    output = network.interpolate_details(img0, img1, ratio=0.0)
+    bands = _all_bands(network, output)
+    ceiling = bands.largest_ratio()
+
+    def cost(ratio: Tensor) -> Tensor:
+        return network.synthesis.costs.of(bands.at(ratio))
+
+    def closest(wanted: float) -> float:
+        if wanted == 1:
+            return 0.0
+        zero = torch.zeros_like(ceiling)
+        enough = smallest_allowed(zero, ceiling, lambda ratio: cost(ratio) <= wanted)
+        return min((zero, enough * LESS, enough), key=lambda ratio: abs(cost(ratio).item() - wanted)).item()
+
+    return [closest(wanted) for wanted in costs]
+
+
+def _all_bands(network: WaveletVFI, output: Interpolation) -> Bands:
+    """Return the bands of an output that was made with ratio 0. In the correction form, they are the correction's."""
+    lows, highs = haar_pyramid(output.merged) if network.config.correction else ([0] * 5, [0] * 4)
+    made, nothing = output.candidates[0], torch.zeros_like(output.candidates[0].ratio)
+    bands = Bands(made.low - lows[4], lows, made.low - lows[4])
+    for level in (4, 3, 2, 1):
+        bands = bands.add(made.highs[level - 1] - highs[level - 1], nothing)
+    return bands
+
+
 def _measure_case(
     setting: Setting,
     networks: dict[NetworkPath, WaveletVFI],
@@ -167,67 +234,40 @@ def _measure_case(
     ratio: float,
 ) -> Iterator[Row]:
     """Yield the rows of one size and cost, the published formula first."""
+
+    def call(network: WaveletVFI) -> Tensor:
+        return network.interpolate(*frames, ratio=ratio)
+
     each: dict[str, Any] = {"repeats": setting.repeats, "warmup": 1, "device": setting.device}
     if setting.cpu_time:
         each["clock"] = time.process_time
-    call = functools.partial(_interpolate, frames=frames, ratio=ratio)
-    outputs = [_summary(network, frames, ratio) for network in networks.values()]
-    seconds = interleaved_medians([functools.partial(call, n) for n in networks.values()], **each)
+    outputs = [network.interpolate_details(*frames, ratio=ratio) for network in networks.values()]
+    calls = [functools.partial(call, network) for network in networks.values()]
+    seconds = interleaved_medians(calls, **each)
     parts = interleaved_parts([*networks.values()], call, **each) if setting.parts else [None] * len(networks)
-    memory = [_memory(setting, path, network, frames, size, ratio) for path, network in networks.items()]
-    reference, dense = outputs[0], outputs[0].executed_gmacs
-    for index, (path, output) in enumerate(zip(networks, outputs, strict=True)):
-        relative, less = seconds[index] / seconds[0], 1 - output.executed_gmacs / dense
+    memory = [_memory(setting, path, size, ratio, one) for path, one in zip(networks, calls, strict=True)]
+    reference, dense = outputs[0].frame, outputs[0].executed_gmacs.item()
+    for index, ((path, network), output) in enumerate(zip(networks.items(), outputs, strict=True)):
+        executed, relative = output.executed_gmacs.item(), seconds[index] / seconds[0]
+        less = 1 - executed / dense
+        fixed = executed_gmacs(network, *output.merged.shape[-2:], torch.zeros(1)).item()  # no mask reduces these
         yield Row(
-            *(size, asked, ratio, output.cost, str(path), seconds[index], relative),
-            *(output.published_gmacs, output.executed_gmacs, (1 - relative) / less if less > 0 else None),
+            *(size, asked, ratio, output.candidates[0].cost.item(), str(path), seconds[index], relative),
+            *(output.published_gmacs.item(), executed, (1 - relative) / less if less > 0 else None),
             *(memory[index], memory[index] / memory[0] if setting.memory and memory[0] > 0 else None),
-            (output.frame - reference.frame).abs().max().item(),
-            psnr(output.frame, reference.frame).item(),
-            *(output.fixed / dense, parts[index]),
+            *((output.frame - reference).abs().max().item(), psnr(output.frame, reference).item()),
+            *(fixed / dense, parts[index]),
         )
 
 
-class _Output(NamedTuple):
-    """The frame of a path, and its operations.
-
-    frame: (1, 3, H, W) in [0, 1].
-    cost, published_gmacs, executed_gmacs: as in `Row`.
-    fixed: 10^9 multiply-accumulates that no mask reduces.
-    """
-
-    frame: Tensor
-    cost: float
-    published_gmacs: float
-    executed_gmacs: float
-    fixed: float
-
-
-def _summary(network: WaveletVFI, frames: tuple[Tensor, Tensor], ratio: float) -> _Output:
-    output = network.interpolate_details(*frames, ratio=ratio)
-    height, width = output.merged.shape[-2:]
-    cost, published, executed = output.candidates[0].cost, output.published_gmacs, output.executed_gmacs
-    fixed = executed_gmacs(network, height, width, torch.zeros(1))
-    return _Output(output.frame, *(value.item() for value in (cost, published, executed, fixed)))
-
-
-def _interpolate(network: WaveletVFI, frames: tuple[Tensor, Tensor], ratio: float) -> Tensor:
-    return network.interpolate(*frames, ratio=ratio)
-
-
 def _memory(
-    setting: Setting,
-    path: NetworkPath,
-    network: WaveletVFI,
-    frames: tuple[Tensor, Tensor],
-    size: tuple[int, int],
-    ratio: float,
+    setting: Setting, path: NetworkPath, size: tuple[int, int], ratio: float, call: Callable[[], Tensor]
 ) -> float | None:
-    """Return the memory in MiB. On a CPU, a new process measures it."""
+    """Return the memory of a call in MiB. On a CPU, a new process measures it."""
     if not setting.memory:
         return None
     if setting.device.type == "cuda":
-        return memory_growth(functools.partial(_interpolate, network, frames, ratio), setting.device)
+        return memory_growth(call, setting.device)
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(_memory_in_this_process, setting, path, size, ratio).result()
@@ -236,7 +276,7 @@ def _memory(
 def _memory_in_this_process(setting: Setting, path: NetworkPath, size: tuple[int, int], ratio: float) -> float:
     _configure(setting)
     network, frames = open_network(setting, path), load_frames(setting.frames, size, setting.device)
-    return memory_growth(functools.partial(_interpolate, network, frames, ratio))
+    return memory_growth(lambda: network.interpolate(*frames, ratio=ratio))
 
 
 def _configure(setting: Setting) -> None:

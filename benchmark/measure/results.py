@@ -1,20 +1,18 @@
 """The results of a measurement of speed: tables, a JSON file, and a plot of time against cost."""
 
-import datetime
-import hashlib
-import json
-import math
-import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from utils import atomic_path
 
-from ..tables import describe_machine
-from .cases import CLIP, FIRST
-from .network import PUBLISHED, Row, Setting
+from ..scores import digest
+from ..tables import describe_machine, describe_run, format_markdown, jsonable, write_json, write_text
+from .network import CLIP, FIRST, PUBLISHED, Row, Setting
 from .timing import PARTS
 from .tool import SHARES, STAGES, ToolRow, ToolSetting
 
@@ -36,14 +34,11 @@ INK, FAINT = "#222222", "#888888"
 
 def format_tables(rows: list[Row]) -> str:
     """Return Markdown: a row per size, cost and path, and a second table with the parts if they were measured."""
-    lines = [_line(COLUMNS), _line(["---"] * len(COLUMNS)), *(_line(_cells(row)) for row in rows)]
+    text = _markdown(COLUMNS, map(_cells, rows))
     if rows[0].parts:
         columns = ("size", "cost", "path", *(f"{part} (ms)" for part in PARTS), "whole (ms)")
-        lines += ["", _line(columns), _line(["---"] * len(columns))]
-        for row in rows:
-            times = (f"{row.parts[part] * 1e3:.1f}" for part in (*PARTS, "whole"))
-            lines.append(_line([*_case(row), row.path, *times]))
-    return "\n".join(lines)
+        text += "\n\n" + _markdown(columns, map(_part_cells, rows))
+    return text
 
 
 def describe(setting: Setting) -> str:
@@ -59,34 +54,24 @@ def describe(setting: Setting) -> str:
 
 
 def write_report(folder: Path, setting: Setting, rows: list[Row]) -> dict[str, Any]:
-    """Write table.md and speed.json into a folder. Return the content of the latter, for `draw`.
-
-    An infinite PSNR (of equal frames) is written as the string "inf".
-    """
+    """Write table.md and speed.json into a folder. Return the content of the latter, for `draw`."""
     report = {
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "checkpoint": {
-            "file": setting.checkpoint.name,
-            "sha256": hashlib.sha256(setting.checkpoint.read_bytes()).hexdigest(),
-        },
+        "checkpoint": {"file": setting.checkpoint.name, "sha256": digest(setting.checkpoint.read_bytes())},
         "frames": [path.name for path in setting.frames] or [f"{CLIP}:{FIRST}", f"{CLIP}:{FIRST + 1}"],
         "repeats": setting.repeats,
         "tf32": setting.tf32,
         "cpu_time": setting.cpu_time,
-        "machine": describe_machine(setting.device),
-        "rows": [_jsonable(row) for row in rows],
+        "rows": [jsonable(row) for row in rows],
     }
-    with atomic_path(folder / "table.md") as temporary:
-        temporary.write_text(f"{describe(setting)}\n\n{format_tables(rows)}\n")
-    with atomic_path(folder / "speed.json") as temporary:
-        temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+    report = describe_run(report, setting.device)
+    write_text(folder / "table.md", f"{describe(setting)}\n\n{format_tables(rows)}\n")
+    write_json(folder / "speed.json", report)
     return report
 
 
 def format_tool_table(rows: list[ToolRow]) -> str:
     """Return Markdown: a row per size and method. If a method could not run, its row has the reason."""
-    return "\n".join([_line(TOOL_COLUMNS), _line(["---"] * len(TOOL_COLUMNS)), *(_line(_tool_cells(r)) for r in rows)])
+    return _markdown(TOOL_COLUMNS, map(_tool_cells, rows))
 
 
 def describe_tool(setting: ToolSetting, device: torch.device) -> str:
@@ -105,20 +90,15 @@ def describe_tool(setting: ToolSetting, device: torch.device) -> str:
 def write_tool_report(folder: Path, setting: ToolSetting, rows: list[ToolRow], device: torch.device) -> str:
     """Write tool.md and tool.json into a folder. Return the text of tool.md."""
     report = {
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "clip": setting.clip.name,
         "length": setting.length,
         "threads": setting.threads,
         "repeats": setting.repeats,
-        "machine": describe_machine(device),
         "rows": [row._asdict() | {"run": row.run and row.run._asdict()} for row in rows],
     }
     text = f"{describe_tool(setting, device)}\n\n{format_tool_table(rows)}\n"
-    with atomic_path(folder / "tool.md") as temporary:
-        temporary.write_text(text)
-    with atomic_path(folder / "tool.json") as temporary:
-        temporary.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+    write_text(folder / "tool.md", text)
+    write_json(folder / "tool.json", describe_run(report, device))
     return text
 
 
@@ -129,15 +109,9 @@ def draw(path: Path, report: dict[str, Any]) -> None:
         path: the file to write.
         report: the result of `write_report`.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     sizes = list(dict.fromkeys(tuple(row["size"]) for row in report["rows"]))
-    figure, panels = pyplot.subplots(
-        1, len(sizes), figsize=(1.2 + 4.6 * len(sizes), 4.8), sharey=True, squeeze=False, layout="constrained"
-    )
+    figure = Figure(figsize=(1.2 + 4.6 * len(sizes), 4.8), layout="constrained")
+    panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)
     for axes, size in zip(panels[0], sizes, strict=True):
         _draw_panel(axes, [row for row in report["rows"] if tuple(row["size"]) == size])
         axes.set_title(f"{size[0]}x{size[1]}", color=INK, fontsize=11)
@@ -151,10 +125,9 @@ def draw(path: Path, report: dict[str, Any]) -> None:
     figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False, fontsize=10)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=160)
-    pyplot.close(figure)
 
 
-def _draw_panel(axes: Any, rows: list[dict[str, Any]]) -> None:
+def _draw_panel(axes: Axes, rows: list[dict[str, Any]]) -> None:
     """Draw the rows of one size."""
     others = [path for path in dict.fromkeys(row["path"] for row in rows) if path != str(PUBLISHED)]
     styles = {str(PUBLISHED): {"color": FAINT, "marker": "."}}
@@ -169,6 +142,11 @@ def _draw_panel(axes: Any, rows: list[dict[str, Any]]) -> None:
     axes.plot([0, 1], [rows[0]["fixed"], 1], **ideal)
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, max(1.1, 1.05 * max(row["relative"] for row in rows)))
+    tidy(axes)
+
+
+def tidy(axes: Axes) -> None:
+    """Give axes the grid, the frame and the letters that all drawings have."""
     axes.grid(color="#dddddd", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -189,6 +167,10 @@ def _cells(row: Row) -> list[str]:
     ]
 
 
+def _part_cells(row: Row) -> list[str]:
+    return [*_case(row), row.path, *(f"{row.parts[part] * 1e3:.1f}" for part in (*PARTS, "whole"))]
+
+
 def _tool_cells(row: ToolRow) -> list[str]:
     name, run = [f"{row.size[0]}x{row.size[1]}", row.method], row.run
     if run is None:
@@ -205,9 +187,5 @@ def _optional(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
-def _line(cells: Any) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _jsonable(row: Row) -> dict[str, Any]:
-    return {name: "inf" if name == "psnr" and math.isinf(value) else value for name, value in row._asdict().items()}
+def _markdown(columns: Sequence[str], lines: Iterable[list[str]]) -> str:
+    return format_markdown([columns, *lines], figures="---").removesuffix("\n")

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 
@@ -130,30 +131,14 @@ def _measured_parts(network: WaveletVFI, watch: Stopwatch) -> Iterator[None]:
             _ = context[3].dense  # the network uses this result again
         return synthesise(context, *args)
 
-    coarsest = [(part, "forward") for part in (net.coarsest, net.low_head)] + [(net.high_heads[3], "masked")]
+    measured = [(part, "forward", "level 4") for part in (net.coarsest, net.low_head)]
+    measured += [(net.high_heads[3], "masked", "level 4"), (models.synthesis, "sparse_level", level_of)]
+    measured += [(network, "perceive", "motion"), (network.context, "forward", "context")]
     with contextlib.ExitStack() as stack:
-        for owner, name in coarsest:
-            stack.enter_context(replaced(owner, name, watch.around(getattr(owner, name), "level 4")))
-        sparse_level = watch.around(models.synthesis.sparse_level, level_of)
-        stack.enter_context(replaced(network, "perceive", watch.around(network.perceive, "motion")))
-        stack.enter_context(replaced(network.context, "forward", watch.around(network.context.forward, "context")))
-        stack.enter_context(replaced(net, "forward", with_dense_context))
-        stack.enter_context(replaced(models.synthesis, "sparse_level", sparse_level))
+        for owner, function, name in measured:
+            stack.enter_context(patch.object(owner, function, watch.around(getattr(owner, function), name)))
+        stack.enter_context(patch.object(net, "forward", with_dense_context))
         yield
-
-
-@contextlib.contextmanager
-def replaced(owner: object, name: str, function: Callable) -> Iterator[None]:
-    """Replace `owner.name` by another function inside the block."""
-    own = vars(owner).get(name)
-    setattr(owner, name, function)
-    try:
-        yield
-    finally:
-        if own is None:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, own)
 
 
 def memory_growth(call: Callable[[], object], device: torch.device = CPU) -> float:
