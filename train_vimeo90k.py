@@ -15,6 +15,7 @@ from common.startup import begin_script, run_script
 if __name__ == "__main__":
     begin_script()
 
+import argparse
 import contextlib
 import signal
 import sys
@@ -31,7 +32,8 @@ from training.trainer import Trainer
 from training.validation import gather_scores, score_images
 
 
-def main(settings: Settings) -> None:
+def main(args: argparse.Namespace) -> None:
+    settings = Settings(**vars(args))
     process = utils.init_distributed(settings.device)
     check_args(settings, process)
     utils.seed_everything(settings.seed)
@@ -138,7 +140,7 @@ def validate(trainer: Trainer, triplets: Mixture) -> None:
         trainer.finish_validation(gather_scores(scores, process, len(model.config.ratios)))
 
 
-def parse_args(argv: list[str] | None = None) -> Settings:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return build_parser(__doc__).parse_args(argv)
 
 

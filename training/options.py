@@ -1,6 +1,7 @@
 """The trainer's command line: every flag with the paper's value, and checks of combinations of them."""
 
 import argparse
+import dataclasses
 import os
 from collections.abc import Callable
 
@@ -22,7 +23,61 @@ NOT_NEGATIVE = (
 )
 NOT_NEGATIVE += ("time_limit", "workers", "lr_warmup")
 
-Settings = argparse.Namespace  # the options of a run; `build_parser` describes each of them
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The options of a run. `build_parser` describes each of them."""
+
+    data_root: list[str]
+    val_root: list[str] | None
+    strides: list[int]
+    exposure: float
+    any_time: float
+    where_it_moves: float
+    skip_bad: bool
+    cache_gib: float
+    cache_folder: str | None
+    out: str
+    init_from: str | None
+    branch_from: str | None
+    resume: str | None
+    keep: int
+    save_minutes: float
+    val_every: int
+    log_every: int
+    config: str
+    dynamic: bool
+    classifier_only: bool
+    scales: list[tuple[int, ...]] | None
+    weight_passes: float
+    weight_log: float
+    ratios: list[float] | None
+    weight_wavelet: float
+    weight_cost: float
+    temperature_end: float
+    temperature_decay: float
+    teacher: str | None
+    weight_teacher: float
+    flow_warmup: float
+    epochs: int
+    time_limit: float
+    batch_size: int
+    accumulate: int
+    crop_size: int
+    optimizer: str
+    lr_start: float
+    lr_end: float
+    lr_warmup: int | None
+    clip_norm: float
+    ema: float
+    max_bad_steps: int
+    seed: int
+    device: str
+    precision: str
+    compile: bool
+    workers: int
+    world_size: int | None
+    local_rank: int
 
 
 def build_parser(description: str) -> argparse.ArgumentParser:
