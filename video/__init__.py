@@ -16,8 +16,8 @@ from .frame import Frame
 from .making import Group
 from .options import Options, check_report
 from .read.damage import DamagedVideo
-from .read.files import is_pipe
 from .read.images import ImageReader, is_image, list_frames
+from .read.pipes import is_pipe
 from .read.probe import DEFAULT_RATE
 from .read.reader import VideoReader
 from .render.network import Model, tells_costs

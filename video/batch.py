@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from utils import natural_order
 
-from .read.files import is_pipe
 from .read.images import is_image
+from .read.pipes import is_pipe
 from .read.source import is_still
 from .render.summary import Summary, describe
 from .write.codecs import is_animation, is_video

@@ -24,9 +24,8 @@ from utils import Process
 
 from .making import Group, OnProgress, Task, holding, keeping, make_middle, make_segments, stream
 from .options import DEFAULTS, ENCODING, Options, check_options, check_output, check_pipes
-from .read.files import OUTPUT, is_pipe
 from .read.images import is_image
-from .read.piped import PipeReader
+from .read.pipes import OUTPUT, PipeReader, is_pipe
 from .read.reader import VideoReader
 from .read.source import open_reader
 from .render.network import Model, Network

@@ -17,8 +17,8 @@ import torch.distributed as dist
 from utils import Process
 
 from .options import ENCODING, Options
-from .read.files import claimed_output
 from .read.images import write_picture
+from .read.pipes import claimed_output
 from .read.source import Source
 from .render.network import Network
 from .render.pipeline import Way, render

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from .read.files import INPUT, OUTPUT, PIPE, is_pipe
 from .read.images import TRANSPARENT, ImageReader, is_image
-from .read.piped import PipeReader
+from .read.pipes import INPUT, OUTPUT, PIPE, PipeReader, is_pipe
 from .read.reader import VideoReader
 from .read.source import Reader, Source
 from .schedule.scenes import SCENE_THRESHOLD

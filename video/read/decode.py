@@ -17,9 +17,8 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from .continuity import Continuity
 from .damage import Damage, missing_bytes
-from .times import packet_order
+from .times import Continuity, packet_order
 
 logger = logging.getLogger("waveletvfi")
 

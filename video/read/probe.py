@@ -1,17 +1,18 @@
-"""Probe a video file: find its picture stream and a decoder, and read its properties as far as they are credible."""
+"""Open and probe a video file: find its picture and a decoder, and read its properties as far as they are credible."""
 
 import io
 import logging
+import os
 import re
 import struct
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 from av.codec.context import CodecContext
-from av.container import InputContainer
+from av.container import InputContainer, OutputContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
@@ -37,6 +38,11 @@ CHROMATICITY, LUMINANCE = 50_000, 10_000  # SMPTE ST 2086 in HEVC: units per 1, 
 
 # Decoders with alpha. These codecs have it as a second picture in side data, which FFmpeg's own decoders ignore.
 WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+
+
+def open_media(path: str | os.PathLike, mode: str = "r", **options: Any) -> InputContainer | OutputContainer:
+    """Open a file with `av.open`. A colon in its name starts no protocol; odd bytes in its metadata raise no error."""
+    return av.open(str(Path(path).absolute()), mode, metadata_errors="replace", **options)
 
 
 def find_picture(container: InputContainer, path: Path) -> VideoStream:

@@ -22,7 +22,7 @@ from .colour import Colour, decode_alpha, decode_rgb, depth, orientation, uprigh
 from .damage import Damage, DamagedVideo, missing_end, missing_frame, missing_size
 from .decode import Decoded, Pictures
 from .deinterlace import deinterlace
-from .files import open_media
+from .moving_images import find_delays
 from .probe import (
     find_duration,
     find_picture,
@@ -31,11 +31,12 @@ from .probe import (
     find_start,
     has_alpha,
     open_decoder,
+    open_media,
     read_light,
     say_what_is_lost,
     says_alpha,
 )
-from .times import Clock, find_delays
+from .times import Clock
 
 SEEKABLE = ("mov", "matroska")  # containers with an index of their key frames
 BROWSERS = {"default_fps": "10"}  # rate of an APNG whose frames have no duration, as in browsers

@@ -13,18 +13,16 @@ from utils import natural_order
 
 from ..frame import Frame
 from .damage import DamagedVideo
-from .files import PipeIn, is_pipe
 from .images import ImageReader, describe_gaps, is_image, list_frames
-from .piped import PipeReader
+from .moving_images import WebpReader, is_animated_webp
+from .pipes import PipeIn, PipeReader, is_pipe
 from .probe import DEFAULT_RATE
 from .reader import VideoReader
-from .webp import WebpReader, is_animated_webp
+from .times import LONGEST
 
 WEBP = ".webp"
 
 logger = logging.getLogger("waveletvfi")
-
-LONGEST_PAUSE = 600  # seconds between two frames; more is a damaged clock
 
 
 def open_reader(
@@ -178,7 +176,7 @@ class Source:
                     self._next = frame.time
                     self.damage = self.reader.damage
                     return
-                if last is not None and frame.time - last > LONGEST_PAUSE:
+                if last is not None and frame.time - last > LONGEST:
                     pause = float(frame.time - last)
                     raise DamagedVideo(
                         f"{frame.source} comes {pause:.0f} s after the one before", count=count, time=last
@@ -223,7 +221,7 @@ class Source:
 
     def _ends(self, last: Fraction, longest: Fraction) -> Fraction:
         period = lasts = 1 / self.reader.rate
-        if self._lost_until is not None and last < self._lost_until <= last + LONGEST_PAUSE:
+        if self._lost_until is not None and last < self._lost_until <= last + LONGEST:
             lasts = max(period, self._lost_until - last)
         elif self.damage is None or self.is_whole:
             lasts = self._lasts(last, longest) or period
@@ -239,8 +237,8 @@ class Source:
         usual = 2 * longest
         rest = (self.reader.duration or last) - last
         own = self._last.lasts if self._last is not None and self._last.lasts is not None else Fraction(0)
-        rest = rest if 0 < rest <= (LONGEST_PAUSE if self.reader.is_duration_own else usual) else Fraction(0)
-        own = own if 0 < own <= LONGEST_PAUSE else Fraction(0)
+        rest = rest if 0 < rest <= (LONGEST if self.reader.is_duration_own else usual) else Fraction(0)
+        own = own if 0 < own <= LONGEST else Fraction(0)
         if own > usual:
             return max(rest, own)
         return rest or own or None

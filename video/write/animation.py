@@ -8,7 +8,7 @@ from av.error import BlockingIOError, EOFError
 from av.filter import Graph
 from av.video.frame import VideoFrame
 
-from ..read.files import open_media
+from ..read.probe import open_media
 from .segments import Format
 
 STORED = {"bgr0": "rgb24", "gbrp16le": "rgb48be", "bgra": "rgba"}  # pixel formats of segments, and of their APNG

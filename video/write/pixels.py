@@ -14,7 +14,7 @@ from av.video.format import VideoFormat
 
 from ..frame import Frame
 from ..read.colour import Colour, is_transparent
-from ..read.files import OUTPUT
+from ..read.pipes import OUTPUT
 from .encoders import DEFAULT_CODECS, Codec
 from .segments import Format, as_stored
 

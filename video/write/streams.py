@@ -4,7 +4,7 @@ import copy
 import io
 import logging
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,14 +13,14 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
-from ..read.continuity import Continuity
-from ..read.files import HANDED_ON, open_handed_on, open_media
+from ..read.probe import open_media
 from ..read.reader import VideoReader
-from .copies import OutputClock, Recoder, is_exact, needs_recoding, span
+from ..read.times import Continuity
+from .carried import LONGER, Carried, OutputClock, Recoder, is_exact, needs_recoding, span
+from .segments import HANDED_ON, open_handed_on
 
 logger = logging.getLogger("waveletvfi")
 
-LONGER = Fraction(1, 5)  # seconds by which sound may last longer than the picture without a warning
 KINDS = ("audio", "subtitle")
 MATROSKA = "matroska"
 COVERS = {"png": "image/png", "mjpeg": "image/jpeg"}  # MIME types of cover images by codec
@@ -32,28 +32,12 @@ OUTDATED |= {"alpha_mode", "bps", "number_of_frames", "number_of_bytes"}
 class Carrier:
     """A copier of a source's streams, except its picture, into an output."""
 
-    def __init__(
-        self,
-        source: VideoReader,
-        output: OutputContainer,
-        *,
-        end: Fraction | None = None,
-        stretch: Fraction = Fraction(1),
-        without: Collection[str] = (),
-        is_said: bool = False,
-    ):
-        """Set up the output's streams, chapters and metadata. Call it after the picture was added.
-
-        Args:
-            source: reader of the source.
-            output: the open output.
-            end: time in seconds after which nothing is copied. Default: copy everything.
-            stretch: factor by which the output lasts longer. Unless it is 1, sound and subtitles are left out.
-            without: kinds of streams that are left out.
-            is_said: True if the user already knows what is left out.
-        """
-        self._level = logging.DEBUG if is_said else logging.WARNING
-        self._source, self._end = source, end
+    def __init__(self, carried: Carried, output: OutputContainer):
+        """Set up the output's streams, chapters and metadata. Call it after the picture was added to `output`."""
+        source, stretch = carried.source, carried.stretch
+        self._level = logging.DEBUG if carried.is_said else logging.WARNING
+        self._source = source
+        self._end = min((end for end in (carried.end, carried.cut.until) if end is not None), default=None)
         self._input = open_media(source.path)
         self._copies: dict[int, Stream] = {}
         self._recoders: dict[int, Recoder] = {}
@@ -66,7 +50,7 @@ class Carrier:
         lost = []
         for stream in self._input.streams:
             if (
-                stream.type not in without
+                stream.type not in carried.cut.without
                 and stream.index != source.picture
                 and not self._add(stream, output, is_timed=stretch == 1)
             ):
@@ -194,14 +178,14 @@ def rehearse(source: VideoReader, suffix: str, encoder: str, *, stretch: Fractio
     Args:
         source: reader of the source.
         suffix, encoder: suffix and encoder of the output.
-        stretch: as in `Carrier`.
+        stretch: as in `Carried`.
     """
     nothing = io.BytesIO()
     nothing.name = f"nothing{suffix}"  # its suffix tells the kind
     handed_on = stretch == 1 and is_unlisted(source.path, suffix)
     with _handed_on() if handed_on else av.open(nothing, "w") as output:
         output.add_stream(encoder, rate=source.rate)
-        Carrier(source, output, stretch=stretch).close()
+        Carrier(Carried(source, stretch=stretch), output).close()
 
 
 def is_unlisted(path: Path, suffix: str) -> bool:

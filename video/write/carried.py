@@ -1,7 +1,13 @@
-"""Prepare the packets of sound and subtitles for an output: set their times, and recode sound if mp4 needs it."""
+"""Prepare the carried streams, the source's sound and subtitles that are copied into an output.
+
+Their packets get times, and sound is recoded if mp4 needs it. The muxer may be unable to close the file with them. Then
+it is written again with a part of them left out: a `Cut`.
+"""
 
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
 
 import av
 from av.audio.codeccontext import AudioCodecContext
@@ -13,12 +19,71 @@ from av.format import Flags
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
+from ..read.probe import open_media
+from ..read.reader import VideoReader
+
 MP4, M4V = "mp4", "ipod"  # FFmpeg's names of .mp4, and of .m4v, which holds no uncompressed sound
 PLAIN = "pcm_"  # beginning of FFmpeg's names of uncompressed sound
 AGREED = ("pcm_s16le", "pcm_s16be")  # uncompressed sound that players read in .mp4; FFmpeg before 6 misread all others
 SHALLOW = {"pcm_s8", "pcm_u8", "pcm_alaw", "pcm_mulaw"}  # sound that fits into 16 bits
 EXACT = SHALLOW | set(AGREED) | {"pcm_s24le", "pcm_s24be"}  # sound that ALAC, with 16 or 24 bits, holds exactly
+LONGER = Fraction(1, 5)  # seconds by which sound may last longer than the picture without a warning
+CARRIED = {"audio": "sound", "subtitle": "subtitles"}  # kinds of streams that may be left out
 FRAME = 4096  # samples per packet of ALAC
+
+
+class Cut(NamedTuple):
+    """The part of carried streams that is left out, because the output could not be closed with it.
+
+    without: kinds of streams that are left out.
+    until: time in seconds after which nothing is carried; None: there is no limit.
+    """
+
+    without: tuple[str, ...] = ()
+    until: Fraction | None = None
+
+    def describe(self, kinds: set[str], reason: str) -> str:
+        """Describe the part that is left out, and the reason.
+
+        Args:
+            kinds: kinds of the streams that were carried.
+            reason: error message of the muxer.
+        """
+        names = [name for kind, name in CARRIED.items() if kind in kinds and kind in (self.without or CARRIED)]
+        after = "" if self.until is None else f" from {float(self.until):.2f} s on"
+        return f"{' and '.join(names)}{after} left out, as the output could not be closed with them ({reason})"
+
+
+class Carried(NamedTuple):
+    """The streams that are carried into an output.
+
+    source: reader of the source.
+    end: seconds after which nothing is copied; None: there is no limit.
+    stretch: factor by which the output lasts longer. Unless it is 1, sound and subtitles are left out.
+    cut: the part that is left out.
+    is_said: True if the user already knows what is left out.
+    """
+
+    source: VideoReader
+    end: Fraction | None = None
+    stretch: Fraction = Fraction(1)
+    cut: Cut = Cut()
+    is_said: bool = False
+
+
+class Written(NamedTuple):
+    """The extent of one stream that was written. Times are in seconds.
+
+    kind: type of the stream.
+    first: time at which its first packet begins.
+    last: time at which its last packet begins.
+    end: time at which its last packet ends.
+    """
+
+    kind: str
+    first: Fraction
+    last: Fraction
+    end: Fraction
 
 
 class OutputClock:
@@ -130,3 +195,46 @@ def _try(stream: AudioStream) -> bool:
     except (av.FFmpegError, ValueError):
         return False
     return True
+
+
+def cut_more(cut: Cut, written: dict[int, Written]) -> Cut | None:
+    """Return the next larger part to leave out; None if everything is left out already.
+
+    First, packets after the end of the shortest stream are left out, then subtitles, then everything.
+    """
+    kinds = {stream.kind for stream in written.values()}
+    if not kinds & CARRIED.keys() or cut.without == tuple(CARRIED):
+        return None
+    reached = [stream.last for stream in written.values() if stream.kind != "subtitle"]
+    if cut == Cut() and len(reached) > 1:
+        return Cut(until=min(reached))
+    if not cut.without and CARRIED.keys() <= kinds:
+        return Cut(("subtitle",))
+    return Cut(tuple(CARRIED))
+
+
+def missing(output: Path, written: dict[int, Written]) -> str | None:
+    """Describe the carried streams that a finished output lacks according to its head; None if it has all.
+
+    The mp4 muxer drops packets that it cannot describe, such as those of a damaged E-AC-3 stream, without an error.
+
+    Args:
+        output: the finished file.
+        written: by stream, the extent that the muxer was given.
+    """
+    with open_media(output) as container:
+        for kind, name in CARRIED.items():
+            given = [stream for stream in written.values() if stream.kind == kind]
+            there = [stream for stream in container.streams if stream.type == kind]
+            if len(there) < len(given):
+                count = f" ({len(given) - len(there)} of {len(given)} streams)" if len(given) > 1 else ""
+                return f"{name}{count} left out: {output.suffix} takes none of the packets, which are damaged"
+            for stream, found in zip(given, there, strict=False):
+                if kind == "audio" and found.duration is not None and found.start_time is not None:
+                    first = found.start_time * found.time_base
+                    lost = max(
+                        first - max(stream.first, Fraction(0)), stream.end - first - found.duration * found.time_base
+                    )
+                    if lost > LONGER:
+                        return f"{float(lost):.2f} s of {name} left out: {output.suffix} does not take damaged packets"
+    return None
