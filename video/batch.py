@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from utils import natural_order
 
+from .convert import Summary, describe
 from .read.images import is_image
 from .read.pipes import is_pipe
 from .read.source import is_still
-from .render.summary import Summary, describe
 from .write.codecs import is_animation, is_video
 
 logger = logging.getLogger("waveletvfi")
@@ -82,24 +82,22 @@ def convert_all(
     convert_one: Callable[[Path, Path], Summary],
     *,
     keeps_finished: bool = False,
-    say: Callable[[str], None] = print,
 ) -> list[Outcome]:
-    """Convert the videos one after the other. One that fails does not end the work.
+    """Convert the videos one after the other. One that fails does not end the work. Print what is done.
 
     Args:
         convert_one: converts a video to an output. Raises ValueError or OSError if it cannot.
         keeps_finished: True to leave out videos whose output exists, as when a run is continued.
-        say: called with a message about each video.
     """
     outcomes = []
     for video, output in zip(videos, outputs, strict=True):
         if keeps_finished and output.exists():
-            say(f"{output} is there already")
+            print(f"{output} is there already")
             continue
         try:
             summary = convert_one(video, output)
             outcomes.append(Outcome(video, summary, ""))
-            say(describe(summary))
+            print(describe(summary))
         except BrokenPipeError:
             raise
         except (ValueError, OSError) as error:

@@ -81,7 +81,7 @@ DEFAULTS = Options()
 ENCODING = ("codec", "crf", "preset", "encoder", "encoder_options")  # options of `choose_format`
 
 
-def check_options(options: Options, reader: VideoReader | ImageReader, output: Path) -> None:
+def check_options(options: Options, reader: Reader, output: Path) -> None:
     """Raise ValueError for options that do not go together. Log what is assumed."""
     bounds = {"depth": (1, DEEPEST), "scene_threshold": (0, 255), "input_fps": (Fraction(1, 1000), 1000)}
     for name, (least, most) in bounds.items():

@@ -18,7 +18,8 @@ from av.packet import Packet
 from PIL import Image
 
 from ..frame import Frame
-from .damage import DamagedVideo
+from .damage import DamagedVideo, in_words
+from .images import UNREADABLE
 from .probe import MILLISECOND
 
 MOVING = {"gif", "apng"}  # FFmpeg's names of their containers
@@ -73,8 +74,8 @@ class WebpReader:
                         yield Frame(pixels[..., :3], time, name, lasts=lasts, alpha=alpha)
                         count, last = count + 1, time
                     time += lasts
-            reason = f"{missing} bytes of it are missing" if missing else ""
-        except (OSError, EOFError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            reason = in_words(missing)
+        except (EOFError, *UNREADABLE) as error:
             reason = str(error)
         if reason:
             message = f"{self.path} is truncated or corrupt after frame {count}: {reason}"

@@ -19,7 +19,7 @@ from utils import describe_stranger
 
 from ..frame import Frame
 from .colour import Colour, decode_alpha, decode_rgb, depth, orientation, upright, upright_aspect
-from .damage import Damage, DamagedVideo, missing_end, missing_frame, missing_size
+from .damage import Damage, DamagedVideo, missing_end, missing_in_file
 from .decode import Decoded, Pictures
 from .deinterlace import deinterlace
 from .moving_images import find_delays
@@ -267,8 +267,7 @@ class VideoReader:
 
     def _missing(self, pictures: Pictures) -> str:
         """Describe the missing part of the file by its size; "" if nothing is missing."""
-        size = self.path.stat().st_size
-        return missing_size(self.path) or missing_frame(self._kinds, count=size, reached=pictures.reached)
+        return missing_in_file(self.path, self._kinds, reached=pictures.reached)
 
     def _convert(self, decoded: Decoded, time: Fraction, name: str) -> Frame:
         picture = decoded.picture

@@ -5,7 +5,6 @@ import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
 
 from PIL import Image
 
@@ -13,16 +12,16 @@ from utils import natural_order
 
 from ..frame import Frame
 from .damage import DamagedVideo
-from .images import ImageReader, describe_gaps, is_image, list_frames
+from .images import UNREADABLE, ImageReader, describe_gaps, is_image, list_frames
 from .moving_images import WebpReader, is_animated_webp
 from .pipes import PipeIn, PipeReader, is_pipe
 from .probe import DEFAULT_RATE
 from .reader import VideoReader
 from .times import LONGEST
 
-WEBP = ".webp"
-
 logger = logging.getLogger("waveletvfi")
+
+Reader = VideoReader | ImageReader | WebpReader
 
 
 def open_reader(
@@ -32,7 +31,7 @@ def open_reader(
     is_interlaced: bool = False,
     by_field: bool = False,
     keeps_alpha: bool = False,
-) -> VideoReader | ImageReader | WebpReader:
+) -> Reader:
     """Open the reader of an input.
 
     Args:
@@ -57,7 +56,7 @@ def open_reader(
                 f"{other} is not an image, but several inputs are taken as images in their order; "
                 "give one video at a time, or two images"
             )
-        return ImageReader([_existing(path) for path in inputs], rate=rate, keeps_alpha=keeps_alpha)
+        return ImageReader(inputs, rate=rate, keeps_alpha=keeps_alpha)
     path = Path(inputs[0])
     if path.is_dir():
         return _read_folder(list_frames(path), path, rate, keeps_alpha=keeps_alpha)
@@ -66,9 +65,9 @@ def open_reader(
         if not paths:
             raise FileNotFoundError(f"no image matches {path}")
         return _read_folder(paths, path, rate, keeps_alpha=keeps_alpha)
-    if path.suffix.lower() == WEBP and is_animated_webp(_existing(path)):
+    if path.suffix.lower() == ".webp" and is_animated_webp(_existing(path)):
         return WebpReader(path, keeps_alpha=keeps_alpha)
-    if is_image(_existing(path)) and not _is_animated(path):
+    if is_image(_existing(path)) and _count_pictures(path) <= 1:
         raise ValueError(f"{path} is one image; give two, a folder of frames, or a video")
     return VideoReader(path, is_interlaced=is_interlaced, by_field=by_field, keeps_alpha=keeps_alpha)
 
@@ -90,31 +89,13 @@ def is_still(path: Path) -> bool:
     return is_image(path) or _count_pictures(path) == 1
 
 
-def _is_animated(path: Path) -> bool:
-    return _count_pictures(path) > 1
-
-
 def _count_pictures(path: Path) -> int:
     """Return the number of pictures that Pillow finds in a file; 0 if Pillow cannot read it."""
     try:
         with Image.open(path) as image:
             return getattr(image, "n_frames", 1)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except UNREADABLE:
         return 0
-
-
-class Reader(Protocol):
-    """The part of a reader that `Source` needs."""
-
-    rate: Fraction
-    total: int | None
-    duration: Fraction | None
-    is_duration_own: bool
-    damage: str | None
-    has_places: bool
-
-    def frames(self, *, start: Fraction | None = None) -> Iterator[Frame]:
-        """Read frames in the order of their times; from `start` seconds on, if the reader `has_places`."""
 
 
 class Source:
@@ -168,8 +149,9 @@ class Source:
     def _known(self) -> Iterator[Frame]:
         """Read all frames that are wanted and not damaged, each once."""
         count, last = 0, None
+        can_skip = self._from and self.reader.has_places  # the file can be entered in the middle
         try:
-            for frame in self._read():
+            for frame in self.reader.frames(start=self._from) if can_skip else self.reader.frames():
                 if self._from is not None and frame.time < self._from:
                     continue
                 if self._end is not None and frame.time >= self._end:
@@ -193,10 +175,6 @@ class Source:
                 self._lost_until = error.end
             if not isinstance(error, DamagedVideo) or error.breaks_off:
                 self.is_whole = False
-
-    def _read(self) -> Iterator[Frame]:
-        """Read the reader's frames; frames before the start are skipped if the file can be entered in the middle."""
-        return self.reader.frames(start=self._from) if self._from and self.reader.has_places else self.reader.frames()
 
     @property
     def total(self) -> int | None:

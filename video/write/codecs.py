@@ -8,8 +8,19 @@ from math import lcm
 from pathlib import Path
 
 from ..read.colour import Colour
-from .encoders import ANIMATIONS, CODECS, DEFAULT_CODECS, Codec, check_encoder, holding, parse_options, with_options
-from .pixels import ALPHA_CODECS, Picture, check_alpha, choose_pixel_format, without_alpha
+from ..read.source import Reader
+from .encoders import (
+    ANIMATIONS,
+    CODECS,
+    CONTAINERS,
+    DEFAULT_CODECS,
+    Codec,
+    check_encoder,
+    holds,
+    parse_options,
+    with_options,
+)
+from .pixels import ALPHA_CODECS, check_alpha, choose_pixel_format, without_alpha
 from .segments import Format, try_encoder
 
 logger = logging.getLogger("waveletvfi")
@@ -23,7 +34,7 @@ GIF_RATE = 50  # most frames per second; browsers slow faster GIFs down to 10
 
 def choose_format(
     output: Path,
-    picture: Picture,
+    picture: Reader,
     *,
     rate: Fraction | None = None,
     unit: Fraction | None = None,
@@ -125,7 +136,7 @@ def _of_encoder(encoder: str, suffix: str) -> Codec:
     """Return the settings of an encoder. Raises ValueError if it is missing, or does not fit the container."""
     check_encoder(encoder)
     known = next((settings for settings in CODECS.values() if settings.encoder == encoder), None)
-    settings = known or Codec(encoder, holding(encoder, DEFAULT_CODECS))
+    settings = known or Codec(encoder, tuple(end for end in DEFAULT_CODECS if holds(CONTAINERS[end], encoder)))
     if suffix not in settings.suffixes:
         advice = f"use {', '.join(settings.suffixes)}" if settings.suffixes else "no container that is written here can"
         raise ValueError(f"{suffix} cannot hold the output of {encoder}; {advice}")
@@ -205,7 +216,7 @@ def _options(
     return options
 
 
-def _animation_format(picture: Picture, suffix: str, *, keeps_alpha: bool) -> str:
+def _animation_format(picture: Reader, suffix: str, *, keeps_alpha: bool) -> str:
     is_deep = picture.bits > 8 and suffix == ".apng"
     if is_deep and keeps_alpha:  # FFmpeg writes 16 bits with alpha, but does not read them
         logger.warning(

@@ -6,7 +6,6 @@ y4m (YUV4MPEG2) is the uncompressed video that programs hand to each other throu
 import logging
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Protocol
 
 import av
 import numpy as np
@@ -14,7 +13,8 @@ from av.video.format import VideoFormat
 
 from ..frame import Frame
 from ..read.colour import Colour, is_transparent
-from ..read.pipes import OUTPUT
+from ..read.pipes import OUTPUT, PipeOut
+from ..read.source import Reader
 from .encoders import DEFAULT_CODECS, Codec
 from .segments import Format, as_stored
 
@@ -37,22 +37,9 @@ SITINGS = {"left": "mpeg2", "center": "jpeg", "topleft": "paldv", "": "jpeg"}
 HDR = {16: "smpte2084", 18: "arib-std-b67"}  # transfer functions of H.273
 
 
-class Picture(Protocol):
-    """The properties of a reader that determine how its frames are stored. See `VideoReader`."""
-
-    size: tuple[int, int]
-    bits: int
-    pixel_format: str
-    colour: Colour | None
-    aspect: Fraction | None
-    rate: Fraction
-    unit: Fraction
-    light: str
-
-
 def choose_pixel_format(
     encoder: str,
-    picture: Picture,
+    picture: Reader,
     size: tuple[int, int],
     *,
     is_lossless: bool,
@@ -91,7 +78,7 @@ def choose_pixel_format(
     return chosen
 
 
-def _usual(picture: Picture, chroma: str, *, is_production: bool) -> list[str]:
+def _usual(picture: Reader, chroma: str, *, is_production: bool) -> list[str]:
     """Return pixel formats for a lossy codec, the best first.
 
     They have as many bits as the source, else 8, else more. Chroma is that asked for, else finer. For production codecs
@@ -106,7 +93,7 @@ def _usual(picture: Picture, chroma: str, *, is_production: bool) -> list[str]:
     return [*wanted, *RGB]
 
 
-def _is_fine(picture: Picture) -> bool:
+def _is_fine(picture: Reader) -> bool:
     """Return True if chroma has as many samples as brightness."""
     source = VideoFormat(picture.pixel_format, 64, 64)
     return source.is_rgb or all((part.width, part.height) == (64, 64) for part in source.components)
@@ -121,7 +108,7 @@ def _with_alpha(name: str) -> str:
     return name.replace("gbrp", "gbrap").replace("yuv", "yuva")
 
 
-def lossless_formats(picture: Picture) -> list[str]:
+def lossless_formats(picture: Reader) -> list[str]:
     """Return the source's own format without alpha, or the nearest formats that hold all of it, the best first."""
     name = picture.pixel_format.replace("yuvj", "yuv")
     source = VideoFormat(name, 64, 64)
@@ -157,14 +144,7 @@ def without_alpha(what: str) -> ValueError:
     return ValueError(f"{what} cannot keep an alpha channel; use {ALPHA_KEPT}, or leave --alpha out")
 
 
-class Output(Protocol):
-    """A place to write bytes into."""
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Write all of the bytes."""
-
-
-def y4m_format(picture: Picture, *, rate: Fraction, columns: int = 1, given: Sequence[str] = ()) -> Format:
+def y4m_format(picture: Reader, *, rate: Fraction, columns: int = 1, given: Sequence[str] = ()) -> Format:
     """Choose the format in which frames are stored as y4m.
 
     The source's own planes are kept if y4m has a name for them. RGB becomes 4:4:4.
@@ -196,7 +176,7 @@ def y4m_format(picture: Picture, *, rate: Fraction, columns: int = 1, given: Seq
 class Y4mWriter:
     """A writer of y4m: a header, then the planes of one frame after another. Each frame is written at once."""
 
-    def __init__(self, output: Output, form: Format):
+    def __init__(self, output: PipeOut, form: Format):
         self._output, self._format, self._has_begun = output, form, False
 
     def write(self, frame: Frame) -> None:
@@ -237,7 +217,7 @@ def _names() -> dict[str, tuple[str, str]]:
     return names | {"gray": ("mono", "")} | {f"gray{bits}le": (f"mono{bits}", "") for bits in GREYS}
 
 
-def _candidates(picture: Picture) -> list[str]:
+def _candidates(picture: Reader) -> list[str]:
     """Return the pixel formats that can hold the frames, the best first."""
     wanted = lossless_formats(picture)
     bits = [depth for depth in DEPTHS if depth >= picture.bits] if picture.bits > 8 else []
