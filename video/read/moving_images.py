@@ -112,16 +112,6 @@ def whole_chunks(content: bytes) -> tuple[bytes, int]:
     return content[:4] + (end - HEAD).to_bytes(4, "little") + content[HEAD:end], missing
 
 
-def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the kind of every chunk, and the places at which its content begins and ends."""
-    place = HEAD + 4 if content[:4] == b"RIFF" and content[HEAD : HEAD + 4] == b"WEBP" else len(content)
-    while place + HEAD <= len(content):
-        size = int.from_bytes(content[place + 4 : place + HEAD], "little")
-        begin, end = place + HEAD, place + HEAD + size + size % 2
-        yield content[place : place + 4], begin, end
-        place = end
-
-
 def shown_for(seconds: Fraction) -> Fraction:
     """Return the seconds for which a browser shows a frame that should last `seconds`."""
     return USUAL if seconds <= SHORT else seconds
@@ -166,3 +156,13 @@ def find_delays(container: InputContainer, rate: Fraction) -> tuple[Fraction, Fr
     if said != shown:
         rate = 1 / Counter(shown).most_common(1)[0][0]
     return rate, sum(shown, Fraction(0)), len(shown)
+
+
+def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the kind of every chunk, and the places at which its content begins and ends."""
+    place = HEAD + 4 if content[:4] == b"RIFF" and content[HEAD : HEAD + 4] == b"WEBP" else len(content)
+    while place + HEAD <= len(content):
+        size = int.from_bytes(content[place + 4 : place + HEAD], "little")
+        begin, end = place + HEAD, place + HEAD + size + size % 2
+        yield content[place : place + 4], begin, end
+        place = end

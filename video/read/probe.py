@@ -30,7 +30,7 @@ MICROSECOND = Fraction(1, 1_000_000)  # the unit of a container's times
 TIMED_KINDS = ("video", "audio", "subtitle")
 PROGRESSIVE = 1  # FFmpeg's order of fields; 0: unknown, more: interlaced
 UNCOMPRESSED = ("rawvideo", "wrapped_avframe")
-Y4M_SITINGS = {"left": b" C420mpeg2", "center": b" C420jpeg", "topleft": b" C420paldv"}
+Y4M_SITINGS = {"left": "mpeg2", "center": "jpeg", "topleft": "paldv"}  # of 8-bit 4:2:0
 MATROSKA_SITING = (b"\x55\xb7\x81", b"\x55\xb8\x81")  # horizontal, vertical; one byte each
 MATROSKA_PLACES = {(1, 2): "left", (2, 2): "center", (1, 1): "topleft"}
 SLOWEST, FASTEST = Fraction(1, 1000), 1000  # frames per second; beyond, the file is wrong
@@ -154,7 +154,7 @@ def find_siting(video: VideoStream) -> str:
         return ""  # a codec, or chroma, for which there is no place
     head = buffer.getvalue()
     if is_raw:
-        return next((name for name, tag in Y4M_SITINGS.items() if tag in head), "")
+        return next((name for name, tag in Y4M_SITINGS.items() if f" C420{tag}".encode() in head), "")
     horizontal, vertical = (head.find(code) for code in MATROSKA_SITING)
     if min(horizontal, vertical) < 0:
         return ""

@@ -60,7 +60,7 @@ def open_reader(
     path = Path(inputs[0])
     if path.is_dir():
         return _read_folder(list_frames(path), path, rate, keeps_alpha=keeps_alpha)
-    if not path.exists() and set(path.name) & set("*?["):
+    if is_pattern(path):
         paths = natural_order(name for name in path.parent.glob(path.name) if is_image(name))
         if not paths:
             raise FileNotFoundError(f"no image matches {path}")
@@ -82,6 +82,11 @@ def _existing(path: Path) -> Path:
     if not path.exists():
         raise FileNotFoundError(f"no such file or folder: {path}")
     return path
+
+
+def is_pattern(path: Path) -> bool:
+    """Return True for a pattern such as "frames/*.png"."""
+    return not path.exists() and bool(set(path.name) & set("*?["))
 
 
 def is_still(path: Path) -> bool:

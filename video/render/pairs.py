@@ -17,7 +17,7 @@ Where something moves, the network gets both frames at the brightness of the bri
 brightness of its time. Mean PSNR in dB of clips that move (640x360, 8 frames made of 17, in bf16, weights of run 29),
 faded from 0.2 to full brightness by a gain in each frame:
 
-    clip             network    mix      this file
+    clip             network    mix      made here
     examples/bird    40.6       41.2     43.1
     shuttle          47.1       43.6     50.0
     highway2         30.1       27.1     30.9
@@ -37,10 +37,10 @@ from torch import Tensor
 BLOCK, STILL = 16, 3 / 255  # pixels; root of the mean square that noise and compression leave in a block of a still
 STEP = 8  # pixels between those that are looked at first
 UNEXPLAINED = 0.5  # the share of the difference that a fade may leave
+DARKEST = 1 / 32  # the smallest gain; below, too few levels of grey are left to be brightened
 SMALLEST = 128  # smallest side of a tile in pixels
 OVERLAP = 8  # tiles overlap by 1/8 of their side; larger motion across a border is not seen
 MULTIPLE = 16  # sides of tiles are multiples of this, as the network would pad them otherwise
-DARKEST = 1 / 32  # the smallest gain; below, too few levels of grey are left to be brightened
 
 
 class Fade(NamedTuple):

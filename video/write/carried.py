@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import av
 from av.audio.codeccontext import AudioCodecContext
-from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.codec.context import CodecContext
 from av.container import OutputContainer
@@ -29,7 +28,6 @@ SHALLOW = {"pcm_s8", "pcm_u8", "pcm_alaw", "pcm_mulaw"}  # sound that fits into 
 EXACT = SHALLOW | set(AGREED) | {"pcm_s24le", "pcm_s24be"}  # sound that ALAC, with 16 or 24 bits, holds exactly
 LONGER = Fraction(1, 5)  # seconds by which sound may last longer than the picture without a warning
 CARRIED = {"audio": "sound", "subtitle": "subtitles"}  # kinds of streams that may be left out
-FRAME = 4096  # samples per packet of ALAC
 
 
 class Cut(NamedTuple):
@@ -159,25 +157,17 @@ def is_exact(stream: AudioStream) -> bool:
     return stream.codec_context.name in EXACT
 
 
-class Recoder:
-    """An encoder of one stream of uncompressed sound as ALAC."""
+def add_recoded(stream: AudioStream, output: OutputContainer) -> AudioStream:
+    """Add a stream to `output` that holds a stream of uncompressed sound as ALAC, see `recode`."""
+    copy = output.add_stream("alac", rate=stream.codec_context.sample_rate)
+    _describe(copy.codec_context, stream.codec_context)
+    return copy
 
-    def __init__(self, stream: AudioStream, output: OutputContainer):
-        """Add a stream to `output`. It is the attribute `copy`."""
-        context = stream.codec_context
-        self.copy: AudioStream = output.add_stream("alac", rate=context.sample_rate)
-        _describe(self.copy.codec_context, context)
-        self._resampler = AudioResampler(
-            format=self.copy.codec_context.format, layout=context.layout, rate=context.sample_rate, frame_size=FRAME
-        )
 
-    def packets(self, packet: Packet | None) -> Iterator[Packet]:
-        """Yield the packets that follow from a packet, or from the end (None). Times are those of the source."""
-        for frame in packet.decode() if packet is not None else [None]:
-            for part in self._resampler.resample(frame):
-                yield from self.copy.encode(part)
-        if packet is None:
-            yield from self.copy.encode(None)
+def recode(packet: Packet | None, copy: AudioStream) -> Iterator[Packet]:
+    """Yield the packets of `copy` that follow from a packet, or from the end (None). Times are those of the source."""
+    for frame in packet.decode() if packet is not None else [None]:
+        yield from copy.encode(frame)
 
 
 def _describe(encoder: AudioCodecContext, source: AudioCodecContext) -> None:

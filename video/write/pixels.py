@@ -14,6 +14,7 @@ from av.video.format import VideoFormat
 from ..frame import Frame
 from ..read.colour import Colour, is_transparent
 from ..read.pipes import OUTPUT, PipeOut
+from ..read.probe import Y4M_SITINGS
 from ..read.source import Reader
 from .encoders import DEFAULT_CODECS, Codec
 from .segments import Format, as_stored
@@ -32,8 +33,6 @@ ALPHA_KEPT = ".mov (ProRes 4444), .webm (VP9), .mkv (FFV1), .apng, or a folder o
 OPAQUE = {"prores_ks": {"profile": ("proxy", "lt", "standard", "hq", "0", "1", "2", "3"), "alpha_bits": ("0",)}}
 SUFFIX = ".y4m"
 GREYS = (9, 10, 12, 16)  # bits of grey formats beyond 8
-# y4m's names of the sitings of 8-bit 4:2:0, as FFmpeg writes them.
-SITINGS = {"left": "mpeg2", "center": "jpeg", "topleft": "paldv", "": "jpeg"}
 HDR = {16: "smpte2084", 18: "arib-std-b67"}  # transfer functions of H.273
 
 
@@ -203,7 +202,7 @@ def _header(form: Format) -> bytes:
     parts.append(f"A{aspect.numerator}:{aspect.denominator}" if aspect else "A0:0")
     space, sampling = _names()[form.pixel_format]
     if form.pixel_format == "yuv420p":
-        space = sampling = f"420{SITINGS[dict(form.options).get('siting', '')]}"
+        space = sampling = f"420{Y4M_SITINGS[dict(form.options).get('siting', 'center')]}"
     parts += [f"C{space}", *([f"XYSCSS={sampling.upper()}"] if sampling else [])]
     parts.append(f"XCOLORRANGE={'FULL' if form.colour.is_full else 'LIMITED'}\n")
     return " ".join(parts).encode()

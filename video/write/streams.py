@@ -16,7 +16,7 @@ from av.stream import Disposition, Stream
 from ..read.probe import open_media
 from ..read.reader import VideoReader
 from ..read.times import Continuity
-from .carried import LONGER, Carried, OutputClock, Recoder, is_exact, needs_recoding, span
+from .carried import LONGER, Carried, OutputClock, add_recoded, is_exact, needs_recoding, recode, span
 from .segments import HANDED_ON, open_handed_on
 
 logger = logging.getLogger("waveletvfi")
@@ -40,21 +40,17 @@ class Carrier:
         self._end = min((end for end in (carried.end, carried.cut.until) if end is not None), default=None)
         self._input = open_media(source.path)
         self._copies: dict[int, Stream] = {}
-        self._recoders: dict[int, Recoder] = {}
+        self._recoded: list[int] = []
         self._clock = OutputClock(output)
-        picture = output.streams.video[0]
-        for stream in self._input.streams:
-            if stream.index == source.picture:
-                picture.metadata.update(_lasting(stream.metadata))
-                picture.disposition = stream.disposition
-        lost = []
-        for stream in self._input.streams:
-            if (
-                stream.type not in carried.cut.without
-                and stream.index != source.picture
-                and not self._add(stream, output, is_timed=stretch == 1)
-            ):
-                lost.append(f"{stream.type} ({_name(stream)})")
+        picture, copy = self._input.streams[source.picture], output.streams.video[0]
+        copy.metadata.update(_lasting(picture.metadata))
+        copy.disposition = picture.disposition
+        others = (other for other in self._input.streams if other.index != picture.index)
+        lost = [
+            f"{stream.type} ({_name(stream)})"
+            for stream in others
+            if stream.type not in carried.cut.without and not self._add(stream, output, is_timed=stretch == 1)
+        ]
         if lost:
             reason = "time is stretched" if stretch != 1 else f"{_kind(output)} cannot hold that"
             advice = "" if stretch != 1 or _kind(output) == MATROSKA else "; .mkv holds most"
@@ -81,8 +77,8 @@ class Carrier:
                     for copy in self._placed(packet):
                         sound_end = max(sound_end, span(copy)[1]) if copy.stream.type == "audio" else sound_end
                         yield copy
-            for index, recoder in self._recoders.items():
-                yield from self._timed(recoder.packets(None), self._copies[index])
+            for index in self._recoded:
+                yield from self._timed(recode(None, self._copies[index]), self._copies[index])
         except av.FFmpegError as error:
             logger.warning("%s: sound and subtitles end early: %s", self._source.path, error.strerror)
         if picture_end is not None and sound_end - picture_end > LONGER:
@@ -95,10 +91,9 @@ class Carrier:
     def _placed(self, packet: Packet) -> Iterator[Packet]:
         """Yield the packets of the output that follow from one packet."""
         index = packet.stream.index
-        if index in self._recoders:
-            yield from self._timed(self._recoders[index].packets(packet), self._copies[index])
-        elif index in self._copies:
-            yield from self._timed([packet], self._copies[index])
+        if index in self._copies:
+            copy = self._copies[index]
+            yield from self._timed(recode(packet, copy) if index in self._recoded else [packet], copy)
 
     def _timed(self, packets: Iterable[Packet], copy: Stream) -> Iterator[Packet]:
         """Yield the packets that belong into the output, with their times."""
@@ -140,10 +135,11 @@ class Carrier:
         return True
 
     def _recode(self, stream: Stream, output: OutputContainer) -> None:
-        recoder = Recoder(stream, output)
-        recoder.copy.metadata.update(_lasting(stream.metadata))
-        recoder.copy.disposition = stream.disposition
-        self._recoders[stream.index], self._copies[stream.index] = recoder, recoder.copy
+        copy = add_recoded(stream, output)
+        copy.metadata.update(_lasting(stream.metadata))
+        copy.disposition = stream.disposition
+        self._recoded.append(stream.index)
+        self._copies[stream.index] = copy
         loss = "without loss" if is_exact(stream) else "in 24 bits at most"
         logger.log(
             self._level,
