@@ -36,32 +36,24 @@ GREYS = (9, 10, 12, 16)  # bits of grey formats beyond 8
 HDR = {16: "smpte2084", 18: "arib-std-b67"}  # transfer functions of H.273
 
 
-def choose_pixel_format(
-    encoder: str,
-    picture: Reader,
-    size: tuple[int, int],
-    *,
-    is_lossless: bool,
-    needs_even: bool,
-    keeps_alpha: bool = False,
-) -> str:
+def choose_pixel_format(settings: Codec, picture: Reader, size: tuple[int, int], *, keeps_alpha: bool = False) -> str:
     """Return the pixel format of an encoder that keeps most of the picture. Warn if it stores fewer bits.
 
     Args:
-        encoder: FFmpeg's name of the encoder.
+        settings: settings of the codec. A lossless one keeps the source's own format. The others use 4:2:0, which plays
+            everywhere, or 4:4:4 for odd sizes if 4:2:0 takes even ones only.
         picture: reader of the source.
         size: (H, W) of the output.
-        is_lossless: True to keep the source's own format; False to use 4:2:0, which plays everywhere.
-        needs_even: True to use 4:2:0 for even sizes only, and 4:4:4 for others.
         keeps_alpha: True to choose a format with alpha.
     Raises:
         ValueError: no known format fits.
     """
+    encoder = settings.encoder
     known = {pixel_format.name for pixel_format in av.Codec(encoder, "w").video_formats or ()}
     is_odd = bool(size[0] % 2 or size[1] % 2)
-    chroma = "444" if needs_even and is_odd else "420"
+    chroma = "444" if settings.needs_even and is_odd else "420"
     is_production = "yuv422p" not in known and _is_fine(picture)  # ProRes has no formats of 8 bits
-    wanted = lossless_formats(picture) if is_lossless else _usual(picture, chroma, is_production=is_production)
+    wanted = lossless_formats(picture) if settings.is_lossless else _usual(picture, chroma, is_production=is_production)
     if keeps_alpha:
         wanted = [*map(_with_alpha, wanted), "yuva444p10le"]
     fitting = (name for name in wanted if name in known)
