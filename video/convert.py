@@ -172,10 +172,10 @@ def describe(summary: Summary) -> str:
 
 def _hired(
     workers: int | Workers | None, model: Model, threads: int | None
-) -> contextlib.AbstractContextManager[Workers | None]:
+) -> contextlib.AbstractContextManager[Workers]:
     """Return the workers to use. Their processes end with the context, unless they were given."""
-    if isinstance(workers, Workers) or workers == 1:
-        return contextlib.nullcontext(workers if isinstance(workers, Workers) else None)
+    if isinstance(workers, Workers):
+        return contextlib.nullcontext(workers)
     return Workers(model, workers, threads=1 if threads is None else threads)
 
 

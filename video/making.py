@@ -85,7 +85,7 @@ class Task(NamedTuple):
     network: the network that makes frames.
     options: options of the conversion.
     on_progress: called with the number of frames made, and the expected number.
-    workers: processes that run the network; None if this process runs it.
+    workers: processes that run the network, or one that stands for this process.
     """
 
     source: Source
@@ -93,7 +93,7 @@ class Task(NamedTuple):
     network: Network
     options: Options
     on_progress: OnProgress
-    workers: Workers | None = None
+    workers: Workers
 
     def total(self) -> int | None:
         """Return the expected number of frames; None if the input does not say."""
@@ -107,8 +107,6 @@ class Task(NamedTuple):
             missing: number of frames to make; None if unknown.
             is_alone: True if no other process of a run shares the work.
         """
-        if self.workers is None:
-            return None
         count = self.workers.count
         if count is None:
             can_share = is_alone and self.network.device.type == "cpu"

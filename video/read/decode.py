@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from .damage import Damage, missing_bytes
-from .times import Continuity, packet_order
+from .times import Continuity, packet_order, packet_time
 
 logger = logging.getLogger("waveletvfi")
 
@@ -279,9 +279,3 @@ class Bytes:
         is_known = is_hole or (self._are_missing and self._is_steady)
         self._is_steady &= not is_gap
         return is_gap and is_known
-
-
-def packet_time(packet: Packet) -> Fraction | None:
-    """Return the time in seconds at which a packet is shown, or else decoded; None if it has neither."""
-    ticks = packet.dts if packet.pts is None else packet.pts
-    return None if ticks is None else ticks * packet.time_base

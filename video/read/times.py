@@ -134,7 +134,7 @@ class Continuity:
             yield packet
 
     def _reach(self, packet: Packet) -> None:
-        end = _shown(packet) + (packet.duration or 0) * packet.time_base
+        end = packet_time(packet) + (packet.duration or 0) * packet.time_base
         self.reached = max(self.reached, end)
         if packet.stream.index == self._video.index:
             self.picture = max(self.picture, end)
@@ -182,9 +182,9 @@ class Continuity:
         if self._jumps(picture, offset, places) > 0 and steady:
             return
         end = places[self._video.index].shown
-        left = [left for left in self._offsets if -BACK < _shown(picture) + left - end < NEAR]
+        left = [left for left in self._offsets if -BACK < packet_time(picture) + left - end < NEAR]
         self._offsets.append(left[-1] if left else self._fit(first, places))
-        self.joints.append(_shown(picture) + self._offsets[-1])
+        self.joints.append(packet_time(picture) + self._offsets[-1])
 
     def _look_ahead(self, packet: Packet, offset: Fraction) -> tuple[dict[int, Packet], dict[int, Place]]:
         """Look at the packets that follow. They are kept for later.
@@ -219,7 +219,7 @@ class Continuity:
     def _fit(self, first: dict[int, Packet], places: dict[int, Place]) -> Fraction:
         """Return the smallest offset with which no stream overlaps and the picture stays in its rhythm."""
         least = {
-            index: max(places[index].end - _decoded(packet), places[index].shown - _shown(packet))
+            index: max(places[index].end - _decoded(packet), places[index].shown - packet_time(packet))
             for index, packet in first.items()
         }
         picture = least[self._video.index]
@@ -240,8 +240,14 @@ class Continuity:
         lasts = (packet.duration or 0) * packet.time_base
         if packet.stream.index == self._video.index:
             lasts = lasts or 1 / self._rate
-        begin, shown = _decoded(packet) + offset, _shown(packet) + offset + lasts
+        begin, shown = _decoded(packet) + offset, packet_time(packet) + offset + lasts
         return Place(begin, begin + lasts, shown if before is None else max(shown, before.shown))
+
+
+def packet_time(packet: Packet) -> Fraction | None:
+    """Return the time in seconds at which a packet is shown, or else decoded; None if it has neither."""
+    ticks = packet.dts if packet.pts is None else packet.pts
+    return None if ticks is None else ticks * packet.time_base
 
 
 def packet_order(container: InputContainer, video: VideoStream) -> dict[int, int]:
@@ -283,7 +289,3 @@ class Indexed:
 def _decoded(packet: Packet) -> Fraction | None:
     ticks = packet.pts if packet.dts is None else packet.dts
     return None if ticks is None else ticks * packet.time_base
-
-
-def _shown(packet: Packet) -> Fraction:
-    return (packet.dts if packet.pts is None else packet.pts) * packet.time_base

@@ -31,9 +31,8 @@ ALPHA_CODECS = {".mov": "prores", ".mkv": "ffv1", ".webm": "vp9"}  # default cod
 ALPHA_KEPT = ".mov (ProRes 4444), .webm (VP9), .mkv (FFV1), .apng, or a folder of PNG files"
 # Options with which an encoder leaves alpha out although its pixel format has it.
 OPAQUE = {"prores_ks": {"profile": ("proxy", "lt", "standard", "hq", "0", "1", "2", "3"), "alpha_bits": ("0",)}}
-SUFFIX = ".y4m"
 GREYS = (9, 10, 12, 16)  # bits of grey formats beyond 8
-HDR = {16: "smpte2084", 18: "arib-std-b67"}  # transfer functions of H.273
+HDR = (16, 18)  # transfer functions of H.273: SMPTE ST 2084 and ARIB STD-B67
 
 
 def choose_pixel_format(settings: Codec, picture: Reader, size: tuple[int, int], *, keeps_alpha: bool = False) -> str:
@@ -161,7 +160,7 @@ def y4m_format(picture: Reader, *, rate: Fraction, columns: int = 1, given: Sequ
             f"matrix {colour.matrix}, primaries {colour.primaries}, transfer {colour.transfer} of ITU-T H.273",
         )
     options = (("siting", siting),) if siting else ()
-    return Format(SUFFIX, "y4m", options, chosen, colour, size, rate, 1 / rate, picture.aspect)
+    return Format(".y4m", "y4m", options, chosen, colour, size, rate, 1 / rate, picture.aspect)
 
 
 class Y4mWriter:

@@ -124,28 +124,25 @@ class Carrier:
             output.add_attachment(f"cover.{suffix}", COVERS[codec], self._cover(stream.index))
             return True
         if is_timed and needs_recoding(stream, output):
-            self._recode(stream, output)
-            return True
-        if codec is None or not (is_cover or (is_timed and stream.type in KINDS)) or not _fits(stream, output):
+            copy = self._recode(stream, output)
+        elif codec is None or not (is_cover or (is_timed and stream.type in KINDS)) or not _fits(stream, output):
             return False
-        copy = output.add_stream_from_template(stream, opaque=True)
+        else:
+            copy = output.add_stream_from_template(stream, opaque=True)
         copy.metadata.update(_lasting(stream.metadata))
         copy.disposition = stream.disposition
         self._copies[stream.index] = copy
         return True
 
-    def _recode(self, stream: Stream, output: OutputContainer) -> None:
-        copy = add_recoded(stream, output)
-        copy.metadata.update(_lasting(stream.metadata))
-        copy.disposition = stream.disposition
+    def _recode(self, stream: Stream, output: OutputContainer) -> Stream:
         self._recoded.append(stream.index)
-        self._copies[stream.index] = copy
         loss = "without loss" if is_exact(stream) else "in 24 bits at most"
         logger.log(
             self._level,
             "%s: sound (%s) is stored as ALAC, %s: many players misread it in mp4; .mkv and .mov keep it as it is",
             self._source.path, _name(stream), loss,
         )  # fmt: skip
+        return add_recoded(stream, output)
 
     def _cover(self, index: int) -> bytes:
         with open_media(self._source.path) as container:
