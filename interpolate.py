@@ -50,6 +50,7 @@ from video import (
     steady_threads,
     tells_costs,
 )
+from video.picture import write_report
 
 DAMAGED = 3  # exit status
 
@@ -195,8 +196,6 @@ def finish(args: argparse.Namespace, summary: Summary, workers: Workers, process
     """Print the summary, and draw the report if one is wanted."""
     print(describe(summary), file=sys.stderr if is_pipe(args.output) else sys.stdout)
     if args.report:
-        from video.report import write_report  # Matplotlib takes a second
-
         write_report(args.report, summary, args.input, workers.model, options_of(args), device=process.device)
         print(args.report)
     if summary.damage:

@@ -11,26 +11,23 @@ Begin with `convert.py`, which shows the whole way from an input to an output. F
 """
 
 from .batch import convert_all, describe_all, find_videos, place_outputs
-from .convert import convert
+from .convert import Summary, convert, describe
 from .frame import Frame
 from .making import Group
 from .options import Options, check_report
 from .read.damage import DamagedVideo
-from .read.files import is_pipe
-from .read.images import ImageReader, is_image, list_frames
-from .read.probe import DEFAULT_RATE
+from .read.images import ImageReader
+from .read.pipes import is_pipe
 from .read.reader import VideoReader
 from .render.network import Model, tells_costs
 from .render.pipeline import interpolate_frames
-from .render.summary import Summary, describe
 from .render.threads import steady_threads
 from .render.workers import Workers
 from .schedule.timeline import moment, rational
-from .write.codecs import CODECS, is_video
+from .write.codecs import CODECS
 
 __all__ = [
     "CODECS",
-    "DEFAULT_RATE",
     "DamagedVideo",
     "Frame",
     "Group",
@@ -47,10 +44,7 @@ __all__ = [
     "describe_all",
     "find_videos",
     "interpolate_frames",
-    "is_image",
     "is_pipe",
-    "is_video",
-    "list_frames",
     "moment",
     "place_outputs",
     "rational",

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from utils import natural_order
 
-from .read.files import is_pipe
+from .convert import Summary, describe
 from .read.images import is_image
-from .read.source import is_still
-from .render.summary import Summary, describe
+from .read.pipes import is_pipe
+from .read.source import is_pattern, is_still
 from .write.codecs import is_animation, is_video
 
 logger = logging.getLogger("waveletvfi")
@@ -46,12 +46,12 @@ def find_videos(inputs: Sequence[Path]) -> list[Path] | None:
     """
     found = [_videos_of(path) for path in inputs]
     if len(inputs) == 1:
-        return found[0] if inputs[0].is_dir() or _is_pattern(inputs[0]) else None
+        return found[0] if inputs[0].is_dir() or is_pattern(inputs[0]) else None
     videos = [path for path, some in zip(inputs, found, strict=True) if some is not None]
-    if not any(path.is_dir() or _is_pattern(path) or path.suffix.lower() in SUFFIXES for path in videos):
+    if not any(path.is_dir() or is_pattern(path) or path.suffix.lower() in SUFFIXES for path in videos):
         return None  # images, or unknown files, which `convert` reports
     for path in inputs:
-        if not (path.exists() or _is_pattern(path) or is_pipe(path)):
+        if not (path.exists() or is_pattern(path) or is_pipe(path)):
             raise FileNotFoundError(f"no such file or folder: {path}")
     if other := next((path for path, some in zip(inputs, found, strict=True) if some is None), None):
         raise ValueError(f"{videos[0]} names videos, but {other} does not; convert videos and frames one after another")
@@ -82,24 +82,22 @@ def convert_all(
     convert_one: Callable[[Path, Path], Summary],
     *,
     keeps_finished: bool = False,
-    say: Callable[[str], None] = print,
 ) -> list[Outcome]:
-    """Convert the videos one after the other. One that fails does not end the work.
+    """Convert the videos one after the other. One that fails does not end the work. Print what is done.
 
     Args:
         convert_one: converts a video to an output. Raises ValueError or OSError if it cannot.
         keeps_finished: True to leave out videos whose output exists, as when a run is continued.
-        say: called with a message about each video.
     """
     outcomes = []
     for video, output in zip(videos, outputs, strict=True):
         if keeps_finished and output.exists():
-            say(f"{output} is there already")
+            print(f"{output} is there already")
             continue
         try:
             summary = convert_one(video, output)
             outcomes.append(Outcome(video, summary, ""))
-            say(describe(summary))
+            print(describe(summary))
         except BrokenPipeError:
             raise
         except (ValueError, OSError) as error:
@@ -121,7 +119,7 @@ def _videos_of(path: Path) -> list[Path] | None:
     """Return the videos that one input names; None if it names images."""
     if is_pipe(path):
         return None
-    if path.is_dir() or _is_pattern(path):
+    if path.is_dir() or is_pattern(path):
         inside = list(path.iterdir() if path.is_dir() else path.parent.glob(path.name))
         shown = [one for one in inside if not one.name.startswith(".") and one.is_file()]
         videos = natural_order(one for one in shown if one.suffix.lower() in SUFFIXES)
@@ -130,7 +128,3 @@ def _videos_of(path: Path) -> list[Path] | None:
             return None
         return videos or None
     return None if not path.exists() or is_still(path) else [path]
-
-
-def _is_pattern(path: Path) -> bool:
-    return not path.exists() and bool(set(path.name) & set("*?["))

@@ -8,37 +8,68 @@ The steps are:
 4. Begin a part folder, which keeps finished segments of the output, or resume one: `write/job.py`.
 5. Make the frames, segment by segment, with `schedule/timeline.py`, `render/pipeline.py` and the encoder: `making.py`.
 6. Join the segments, and copy sound and subtitles: `write/mux.py`.
-7. Summarise the result: `render/summary.py`.
+7. Summarise the result.
 """
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from utils import Process
 
-from .making import Group, OnProgress, Task, holding, keeping, make_middle, make_segments, stream
+from .making import Group, OnProgress, Task, keeping, make_middle, make_segments, stream
 from .options import DEFAULTS, ENCODING, Options, check_options, check_output, check_pipes
-from .read.files import OUTPUT, is_pipe
 from .read.images import is_image
-from .read.piped import PipeReader
+from .read.pipes import OUTPUT, PipeReader, is_pipe
 from .read.reader import VideoReader
 from .read.source import open_reader
-from .render.network import Model, Network
-from .render.summary import Record, Summary, summarise
+from .render.network import Call, Model, Network
 from .render.threads import steady_threads
 from .render.workers import Workers
 from .schedule.timeline import SEGMENT
 from .write.codecs import choose_format, is_video
-from .write.job import Job
+from .write.job import Job, Record
 from .write.mux import join
 from .write.segments import Format
 from .write.streams import cut_before, rehearse
+
+
+class Summary(NamedTuple):
+    """The result of a conversion.
+
+    output: the file or folder.
+    frames: number of frames in it.
+    made: number of frames between two, made by the network, or copied or mixed where nothing moves.
+    held: number of frames repeated, in cuts and at the end.
+    cuts: times in the source, in seconds.
+    seconds: time that it took.
+    cost: mean fraction of the dense synthesis; None if the model does not say.
+    saved: fraction of all operations that was saved; None if the model does not say.
+    ratios: how many middle frames had which threshold ratio, to one digit.
+    damage: where the source broke off; None if it did not.
+    records: one of each segment.
+    calls: number of calls of the network.
+    """
+
+    output: Path
+    frames: int
+    made: int
+    held: int
+    cuts: list[float]
+    seconds: float
+    cost: float | None
+    saved: float | None
+    ratios: dict[float, int]
+    damage: str | None
+    records: list[Record]
+    calls: int = 0
 
 
 def convert(
@@ -101,12 +132,50 @@ def convert(
     return summarise(records, output=output, seconds=time.monotonic() - started, damage=damage)
 
 
+def summarise(records: list[Record], *, output: Path, seconds: float, damage: str | None) -> Summary:
+    """Add up the records of all segments."""
+    calls = [Call(*call[1:]) for record in records for call in record.calls]
+    costs = [call.cost for call in calls if call.cost is not None]
+    counted = [call for call in calls if call.executed is not None and call.dense]
+    ratios = Counter(float(f"{call.ratio:.0e}") for call in calls if call.ratio is not None)
+    return Summary(
+        output,
+        *(sum(getattr(record, name) for record in records) for name in ("frames", "made", "held")),
+        sorted({cut for record in records for cut in record.cuts}),
+        seconds,
+        sum(costs) / len(costs) if costs else None,
+        1 - sum(call.executed for call in counted) / sum(call.dense for call in counted) if counted else None,
+        dict(sorted(ratios.items())),
+        damage,
+        records,
+        sum(call.calls for call in calls),
+    )
+
+
+def describe(summary: Summary) -> str:
+    """Describe a conversion in a line or two."""
+    facts = [f"{summary.made} made without the network"]  # copied or mixed, as nothing moves
+    if summary.calls:
+        each = _digits(summary.seconds / summary.calls)
+        facts = [f"{summary.made} made by {_count(summary.calls, 'network call')}, {each} s each"]
+    if summary.saved is not None and summary.calls:
+        facts.append(f"{summary.saved:.0%} of the operations saved")
+    if summary.cuts:
+        facts.append(f"{_count(len(summary.cuts), 'cut')} held")
+    lines = [f"{_count(summary.frames, 'frame')} in {summary.output}: {'; '.join(facts)}"]
+    if len(summary.ratios) > 1:
+        total = sum(summary.ratios.values())
+        shares = ", ".join(f"{ratio:g}: {count / total:.0%}" for ratio, count in summary.ratios.items())
+        lines.append(f"threshold ratios: {shares}")
+    return "\n".join(lines)
+
+
 def _hired(
     workers: int | Workers | None, model: Model, threads: int | None
-) -> contextlib.AbstractContextManager[Workers | None]:
+) -> contextlib.AbstractContextManager[Workers]:
     """Return the workers to use. Their processes end with the context, unless they were given."""
-    if isinstance(workers, Workers) or workers == 1:
-        return contextlib.nullcontext(workers if isinstance(workers, Workers) else None)
+    if isinstance(workers, Workers):
+        return contextlib.nullcontext(workers)
     return Workers(model, workers, threads=1 if threads is None else threads)
 
 
@@ -133,16 +202,18 @@ def _make_video(
         left_out = _join(task, form, job, output, carried, is_said=not is_once)
         lost.extend([left_out] if left_out else [])
 
-    with holding(job, group):
+    with contextlib.ExitStack() as stack:
+        stack.callback(job.release)
+        group.once(job.hold)  # keeps other runs from making this output
         group.once(begin)
-        with keeping(job, group, is_once=is_once):
-            if is_once and carried is not None:
-                carried = reader.keep_rest(job.folder)
-            group.once(tell_losses)
-            make_segments(task, form, job, group)
-            group.once(finish)
-            records = job.records()
-            group.once(job.remove)
+        stack.enter_context(keeping(job, group, is_once=is_once))
+        if is_once and carried is not None:
+            carried = reader.keep_rest(job.folder)
+        group.once(tell_losses)
+        make_segments(task, form, job, group)
+        group.once(finish)
+        records = job.records()
+        group.once(job.remove)
     if group.size > 1:
         task.on_progress(*2 * [sum(record.frames for record in records)])
     return records, lost
@@ -179,3 +250,12 @@ def _describe(paths: Sequence[Path], form: Format, options: Options, network: Ne
     chosen = {name: str(value) for name, value in asdict(options).items()}
     chosen["encoder_options"] = " ".join(options.encoder_options or ())
     return {"source": f"{paths[0]} ({sha256(files.encode()).hexdigest()[:16]})", **chosen, **fixed}
+
+
+def _digits(seconds: float) -> str:
+    """Format with at least two digits, and never an exponent."""
+    return f"{seconds:.2g}" if 0.001 <= seconds < 10 else f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.4f}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -17,16 +17,15 @@ import torch.distributed as dist
 from utils import Process
 
 from .options import ENCODING, Options
-from .read.files import claimed_output
 from .read.images import write_picture
+from .read.pipes import claimed_output
 from .read.source import Source
 from .render.network import Network
-from .render.pipeline import Way, render
-from .render.summary import Record
+from .render.pipeline import Made, Way, render
 from .render.threads import Behind, ahead, choose_workers, stopping_on_failure
 from .render.workers import Workers
 from .schedule.timeline import Timeline, plan
-from .write.job import Job, Sink, StreamSink
+from .write.job import Job, Record, Sink, shown
 from .write.pixels import Y4mWriter, y4m_format
 from .write.segments import Format
 
@@ -86,7 +85,7 @@ class Task(NamedTuple):
     network: the network that makes frames.
     options: options of the conversion.
     on_progress: called with the number of frames made, and the expected number.
-    workers: processes that run the network; None if this process runs it.
+    workers: processes that run the network, or one that stands for this process.
     """
 
     source: Source
@@ -94,7 +93,7 @@ class Task(NamedTuple):
     network: Network
     options: Options
     on_progress: OnProgress
-    workers: Workers | None = None
+    workers: Workers
 
     def total(self) -> int | None:
         """Return the expected number of frames; None if the input does not say."""
@@ -108,8 +107,6 @@ class Task(NamedTuple):
             missing: number of frames to make; None if unknown.
             is_alone: True if no other process of a run shares the work.
         """
-        if self.workers is None:
-            return None
         count = self.workers.count
         if count is None:
             can_share = is_alone and self.network.device.type == "cpu"
@@ -133,7 +130,7 @@ def make_segments(task: Task, form: Format, job: Job, group: Group) -> None:
     with Sink(job, form, compare=task.options.compare) as sink:
         make_frames(
             task,
-            sink,
+            sink.write,
             done=job.frames(group.owns),
             others=(lambda: job.frames(lambda segment: not group.owns(segment))) if group.size > 1 else None,
             is_wanted=lambda segment: job.is_missing(segment) and group.owns(segment),
@@ -147,15 +144,21 @@ def stream(task: Task) -> Record:
         source.reader, rate=timeline.rate(source.reader.rate), columns=1 + options.compare,
         given=[name for name in ENCODING if getattr(options, name) is not None],
     )  # fmt: skip
+    record = Record()
     with claimed_output() as pipe:
-        sink = StreamSink(Y4mWriter(pipe, form), compare=options.compare)
-        make_frames(task, sink, pipe.close)
-    return sink.record
+        writer = Y4mWriter(pipe, form)
+
+        def write(made: Made) -> None:
+            record.add(made)
+            writer.write(shown(made, compare=options.compare))
+
+        make_frames(task, write, pipe.close)
+    return record
 
 
 def make_frames(
     task: Task,
-    sink: Sink | StreamSink,
+    write: Callable[[Made], None],
     stop: Callable[[], None] = lambda: None,
     *,
     done: int = 0,
@@ -166,8 +169,8 @@ def make_frames(
 
     Args:
         task: the conversion.
-        sink: takes the frames in order.
-        stop: wakes a `sink` that waits, after an error.
+        write: takes the frames in order.
+        stop: wakes a `write` that waits, after an error.
         done: number of frames that exist already.
         others: counts the frames that other processes of this run have finished. Default: there are no others.
         is_wanted: returns True if a segment is to be made.
@@ -186,7 +189,7 @@ def make_frames(
     depth = options.depth or timeline.halvings(source.reader.rate)
     way = task.way(total and total - done, is_alone=others is None)
     with (
-        Behind(sink.write) as encoder,
+        Behind(write) as encoder,
         contextlib.closing(ahead(spans, let_go=source.reader.close)) as waiting,
         stopping_on_failure(stop),
         contextlib.closing(render(waiting, network, depth, way)) as rendered,
@@ -199,16 +202,6 @@ def make_frames(
             on_progress(done + theirs if total is None else min(done + theirs, total), total)
     if others is None:
         on_progress(done, done)
-
-
-@contextlib.contextmanager
-def holding(job: Job, group: Group) -> Iterator[None]:
-    """Keep other runs from making this output inside the block."""
-    group.once(job.hold)
-    try:
-        yield
-    finally:
-        job.release()
 
 
 @contextlib.contextmanager

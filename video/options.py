@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from .read.files import INPUT, OUTPUT, PIPE, is_pipe
 from .read.images import TRANSPARENT, ImageReader, is_image
-from .read.piped import PipeReader
+from .read.pipes import INPUT, OUTPUT, PIPE, PipeReader, is_pipe
 from .read.reader import VideoReader
 from .read.source import Reader, Source
 from .schedule.scenes import SCENE_THRESHOLD
@@ -82,7 +81,7 @@ DEFAULTS = Options()
 ENCODING = ("codec", "crf", "preset", "encoder", "encoder_options")  # options of `choose_format`
 
 
-def check_options(options: Options, reader: VideoReader | ImageReader, output: Path) -> None:
+def check_options(options: Options, reader: Reader, output: Path) -> None:
     """Raise ValueError for options that do not go together. Log what is assumed."""
     bounds = {"depth": (1, DEEPEST), "scene_threshold": (0, 255), "input_fps": (Fraction(1, 1000), 1000)}
     for name, (least, most) in bounds.items():
@@ -194,7 +193,8 @@ def check_pipes(inputs: Sequence[Path], output: Path, *, resume: bool, keeps_alp
 
 def check_place(path: Path) -> None:
     """Raise OSError if no file of this name can be created."""
-    folder = next(folder for folder in path.absolute().parents if _exists(folder))
+    # Path.exists fails for a name that is too long.
+    folder = next(folder for folder in path.absolute().parents if os.path.exists(folder))  # noqa: PTH110
     longest = os.pathconf(folder, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
     for name in path.absolute().relative_to(folder).parts:
         size = len(os.fsencode(name))
@@ -202,10 +202,3 @@ def check_place(path: Path) -> None:
             raise OSError(f"the name {name[:20]}... is {size} bytes long, and {folder} takes {longest}; shorten it")
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise OSError(f"{path} cannot be written: {folder} is not a folder in which files can be made")
-
-
-def _exists(folder: Path) -> bool:
-    try:
-        return folder.exists()
-    except OSError:  # a name that is too long
-        return False

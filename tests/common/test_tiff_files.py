@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 from helpers.clips import Average
+from helpers.pictures import read_picture
 from helpers.tiffs import write_tiff
 from PIL import Image, ImageOps
 
 import utils
 from common.images import TURNS, turn_upright
 from video import convert
-from video.read.images import read_picture
 
 GREY = np.linspace(0, 1, 12 * 20, dtype=np.float32).reshape(12, 20)
 RGB = np.stack([GREY, GREY[::-1], GREY[:, ::-1]], axis=-1)

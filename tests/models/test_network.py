@@ -12,7 +12,7 @@ from torch import Tensor
 from models import CONFIGS, WaveletVFI
 from models.macs import dense_gmacs, executed_gmacs
 from video.render.network import Network
-from video.render.tiles import find_inside, in_tiles
+from video.render.pairs import find_inside, in_tiles
 
 
 class Blur(Average):

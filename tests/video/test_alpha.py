@@ -9,6 +9,7 @@ import pytest
 from av.video.format import VideoFormat
 from helpers.clips import Average, make_clip, square
 from helpers.interrupted import Interrupted, content
+from helpers.pictures import read_picture
 from PIL import Image
 
 import interpolate
@@ -16,7 +17,7 @@ from models import waveletvfi
 from video import Options, VideoReader, convert, interpolate_frames
 from video.frame import Frame, side_by_side
 from video.read.colour import Colour, decode_alpha, encode_picture
-from video.read.images import ImageReader, list_frames, read_picture, save_picture
+from video.read.images import ImageReader, list_frames, save_picture
 from video.render.alpha import fill
 from video.schedule.scenes import watch
 

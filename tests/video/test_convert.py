@@ -12,12 +12,13 @@ from PIL import Image
 from datasets.clips import EXAMPLE
 from models import waveletvfi
 from video import Frame, Options, convert, describe
+from video.convert import summarise
 from video.read.reader import DamagedVideo
 from video.read.source import Source
 from video.render.network import Call
 from video.render.pipeline import Made
-from video.render.summary import Record, summarise
 from video.schedule.timeline import Slot, Span
+from video.write.job import Record
 
 CHECKPOINT = Path(__file__).parents[2] / "checkpoints" / "waveletvfi_small.pth"
 

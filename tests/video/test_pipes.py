@@ -24,8 +24,7 @@ from utils import Process
 from video import Options, Summary, VideoReader, check_report, convert, describe
 from video.read.colour import Colour
 from video.read.damage import missing_in_pipe
-from video.read.files import PIPE, ClosedPipeError, PipeIn, PipeOut, claimed_output
-from video.read.piped import PipeReader
+from video.read.pipes import PIPE, ClosedPipeError, PipeIn, PipeOut, PipeReader, claimed_output
 from video.write.pixels import y4m_format
 
 HEADER = b"YUV4MPEG2 W64 H48 F30000:1001 Ip A1:1 C420mpeg2 XYSCSS=420MPEG2 XCOLORRANGE=LIMITED\n"

@@ -13,9 +13,9 @@ from PIL import Image, ImageFont
 
 import interpolate
 from video import Options, convert, describe
-from video.picture import MARGIN, wrapped
-from video.render.summary import Record, summarise
-from video.report import DPI, HEIGHT, choose_times, draw_calls, read_pairs, write_report
+from video.convert import summarise
+from video.picture import DPI, HEIGHT, MARGIN, choose_times, draw_calls, read_pairs, wrapped, write_report
+from video.write.job import Record
 
 pytest.importorskip("torchvision")
 

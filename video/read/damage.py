@@ -158,38 +158,37 @@ def missing_bytes(path: Path) -> int:
         return _bytes_behind(file.read(HEAD), path.stat().st_size)
 
 
-def missing_size(path: Path) -> str:
-    """Describe how many bytes of a file are missing; "" if none is."""
-    return _in_words(missing_bytes(path))
-
-
-def missing_frame(kinds: set[str], *, count: int, reached: int) -> str:
-    """Describe the missing part of the last frame of y4m; "" if nothing is missing, and for other containers.
+def missing_in_file(path: Path, kinds: set[str], *, reached: int) -> str:
+    """Describe the missing part of a file by its size; "" if nothing is missing.
 
     Args:
+        path: the file.
         kinds: FFmpeg's names of the container.
-        count: number of bytes of the file.
-        reached: number of bytes until the end of the last whole frame.
+        reached: number of bytes until the end of the last packet.
     """
-    rest = count - reached
-    return f"of its last frame, only the first {rest} bytes are there" if PIPED in kinds and rest > 0 else ""
+    return in_words(missing_bytes(path)) or _missing_frame(kinds, path.stat().st_size - reached)
 
 
 def missing_in_pipe(kinds: set[str], *, head: bytes, tail: bytes, count: int, reached: int) -> str:
     """Describe the missing part of a file that came through a pipe; "" if nothing is missing.
 
     Args:
-        kinds, count: as in `missing_frame`.
+        kinds, reached: as in `missing_in_file`.
         head, tail: its first and last bytes.
-        reached: number of bytes until the end of the last packet.
+        count: number of bytes that came.
     """
     if missing := _bytes_behind(head, count):
-        return _in_words(missing)
+        return in_words(missing)
     rest = count - reached
     is_streamed = head.startswith(EBML) and not _matroska(head)
     if is_streamed and (rest > len(tail) or _is_cut(tail[len(tail) - rest + BLOCK_HEAD :])):
         return "its last block is not complete"
-    return missing_frame(kinds, count=count, reached=reached)
+    return _missing_frame(kinds, rest)
+
+
+def _missing_frame(kinds: set[str], rest: int) -> str:
+    """Describe the last frame of y4m if `rest` bytes follow the last whole one; "" for other containers."""
+    return f"of its last frame, only the first {rest} bytes are there" if PIPED in kinds and rest > 0 else ""
 
 
 def _is_cut(content: bytes) -> bool:
@@ -212,7 +211,8 @@ def _bytes_behind(head: bytes, size: int) -> int:
     return missing if missing > SLACK else 0
 
 
-def _in_words(missing: int) -> str:
+def in_words(missing: int) -> str:
+    """Describe how many bytes of a file are missing; "" if none is."""
     return f"{missing} bytes of it are missing" if missing else ""
 
 

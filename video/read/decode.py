@@ -17,9 +17,8 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from .continuity import Continuity
 from .damage import Damage, missing_bytes
-from .times import packet_order
+from .times import Continuity, packet_order, packet_time
 
 logger = logging.getLogger("waveletvfi")
 
@@ -58,7 +57,7 @@ class Pictures:
         rate: Fraction,
         damage: Damage,
         path: Path,
-        decoder: VideoCodecContext | None = None,
+        decoder: VideoCodecContext,
         *,
         is_pipe: bool = False,
     ):
@@ -69,15 +68,14 @@ class Pictures:
             rate: nominal frames per second of the picture.
             damage: collects the damage.
             path: path of the file for messages.
-            decoder: decoder of the picture. Default: the stream's own.
+            decoder: decoder of the picture, the stream's own or another one.
             is_pipe: True if there is no file at `path`.
         """
         self.continuity = Continuity(container, video, rate)
         self.packets = 0  # number of packets of the picture so far
         self.reached = 0  # number of bytes of the file until the end of the last packet
-        self._decoder = decoder or video.codec_context
-        # Other decoders do not mark key pictures.
-        self._says_keys = decoder in (None, video.codec_context)
+        self._decoder = decoder
+        self._says_keys = decoder is video.codec_context  # other decoders do not mark key pictures
         self._key: int | None = None  # time of the last packet with a key picture
         self._video, self._period, self._damage, self._path = video, 1 / rate, damage, path
         kinds = set(container.format.name.split(","))
@@ -281,9 +279,3 @@ class Bytes:
         is_known = is_hole or (self._are_missing and self._is_steady)
         self._is_steady &= not is_gap
         return is_gap and is_known
-
-
-def packet_time(packet: Packet) -> Fraction | None:
-    """Return the time in seconds at which a packet is shown, or else decoded; None if it has neither."""
-    ticks = packet.dts if packet.pts is None else packet.pts
-    return None if ticks is None else ticks * packet.time_base

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from av.error import BlockingIOError, EOFError
 from av.filter import Graph
+from av.filter.context import FilterContext
 from av.video.frame import VideoFrame
 
 from .decode import Decoded
@@ -41,6 +42,15 @@ def deinterlace(pictures: Iterator[Decoded], *, period: Fraction | None = None) 
         yield from filter_.push(decoded)
     if filter_ is not None:
         yield from filter_.finish()
+
+
+def pulled(sink: FilterContext) -> Iterator[VideoFrame]:
+    """Yield the frames that a filter has ready."""
+    while True:
+        try:
+            yield sink.pull()
+        except (BlockingIOError, EOFError):
+            return
 
 
 class _Filter:
@@ -80,11 +90,7 @@ class _Filter:
         return self._ready()
 
     def _ready(self) -> Iterator[Decoded]:
-        while True:
-            try:
-                picture = self._sink.pull()
-            except (BlockingIOError, EOFError):
-                return
+        for picture in pulled(self._sink):
             if self._period is None:
                 yield self._waiting.popleft()._replace(picture=picture)
                 continue

@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 from PIL import Image
 
 from common.images import ORIENTATION, read_float, turn_upright
-from utils import atomic_path, has_alpha, natural_order, read_layers, split_numbers
+from utils import atomic_path, has_alpha, naming_failed_write, natural_order, read_layers, split_numbers
 
 from ..frame import Frame
 from .colour import decode_alpha, is_transparent, to_8_bits
@@ -28,6 +28,8 @@ TIFF_FORMATS = ("tiff", "rgb48le", "rgba64le")
 # Formats with 16 bits: encoder, pixel format without and with alpha.
 DEEP = {".png": ("png", "rgb48be", "rgba64be"), ".tif": TIFF_FORMATS, ".tiff": TIFF_FORMATS}
 TRANSPARENT = (".png", ".tif", ".tiff", ".webp")  # images that this module writes with alpha
+
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # Pillow's errors for a damaged file
 
 NAMED = 3  # gaps that are named one by one; more are counted
 
@@ -82,7 +84,7 @@ class ImageReader:
     def _read(self, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         logger.addFilter(self._is_new)
         try:
-            image, alpha = _read_layers(path, keeps_alpha=self.has_alpha)
+            image, alpha = read_picture(path, keeps_alpha=self.has_alpha)
         finally:
             logger.removeFilter(self._is_new)
         if self.has_alpha and alpha is None:
@@ -102,20 +104,15 @@ class ImageReader:
         return is_new
 
 
-def read_picture(path: Path) -> np.ndarray:
-    """Read the upright RGB of an image file.
+def read_picture(path: Path, *, keeps_alpha: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+    """Read an upright image file.
 
     Returns:
-        (H, W, 3) uint16 if the file has 16 bits or floating point, else uint8.
+        RGB (H, W, 3), uint16 if the file has 16 bits or floating point, else uint8. With `keeps_alpha`, alpha (H, W) of
+        the same type, or None if the image has none.
     Raises:
         ValueError: the file is not an image, or is truncated or corrupt.
     """
-    image, _ = _read_layers(path)
-    return image
-
-
-def _read_layers(path: Path, *, keeps_alpha: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
-    """Read the colour of an image file as `read_picture` does. With `keeps_alpha`, read its alpha; None for none."""
     if (pixels := read_float(path)) is not None:
         return (pixels * 65535).round().astype(np.uint16), None
     orientation = _deep_orientation(path)
@@ -150,7 +147,7 @@ def save_picture(path: Path, image: np.ndarray, alpha: np.ndarray | None = None)
     """
     if alpha is not None:
         image = np.concatenate([image, alpha[..., None]], axis=2)
-    try:
+    with naming_failed_write(path):
         if image.dtype == np.uint16 and path.suffix.lower() in DEEP:
             codec, *formats = DEEP[path.suffix.lower()]
             given, pixel_format = ("rgb48le", formats[0]) if alpha is None else ("rgba64le", formats[1])
@@ -161,8 +158,6 @@ def save_picture(path: Path, image: np.ndarray, alpha: np.ndarray | None = None)
             path.write_bytes(b"".join(bytes(packet) for packet in (*encoder.encode(picture), *encoder.encode(None))))
         else:
             Image.fromarray(to_8_bits(image)).save(path)
-    except OSError as error:  # a full disk is reported without a name
-        raise OSError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def write_picture(path: Path, image: np.ndarray, alpha: np.ndarray | None = None) -> None:
@@ -194,7 +189,7 @@ def _deep_orientation(path: Path) -> int | None:
         with Image.open(path) as image:
             raw_mode = str(image.tile[0][3]) if image.tile else ""
             return image.getexif().get(ORIENTATION, 1) if "16" in raw_mode else None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except UNREADABLE:
         return None  # `read_layers` reports the error
 
 
@@ -203,7 +198,7 @@ def _is_transparent(path: Path) -> bool:
     try:
         with Image.open(path) as image:
             return has_alpha(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except UNREADABLE:
         return False
 
 

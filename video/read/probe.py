@@ -1,17 +1,18 @@
-"""Probe a video file: find its picture stream and a decoder, and read its properties as far as they are credible."""
+"""Open and probe a video file: find its picture and a decoder, and read its properties as far as they are credible."""
 
 import io
 import logging
+import os
 import re
 import struct
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 from av.codec.context import CodecContext
-from av.container import InputContainer
+from av.container import InputContainer, OutputContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
@@ -29,7 +30,7 @@ MICROSECOND = Fraction(1, 1_000_000)  # the unit of a container's times
 TIMED_KINDS = ("video", "audio", "subtitle")
 PROGRESSIVE = 1  # FFmpeg's order of fields; 0: unknown, more: interlaced
 UNCOMPRESSED = ("rawvideo", "wrapped_avframe")
-Y4M_SITINGS = {"left": b" C420mpeg2", "center": b" C420jpeg", "topleft": b" C420paldv"}
+Y4M_SITINGS = {"left": "mpeg2", "center": "jpeg", "topleft": "paldv"}  # of 8-bit 4:2:0
 MATROSKA_SITING = (b"\x55\xb7\x81", b"\x55\xb8\x81")  # horizontal, vertical; one byte each
 MATROSKA_PLACES = {(1, 2): "left", (2, 2): "center", (1, 1): "topleft"}
 SLOWEST, FASTEST = Fraction(1, 1000), 1000  # frames per second; beyond, the file is wrong
@@ -37,6 +38,11 @@ CHROMATICITY, LUMINANCE = 50_000, 10_000  # SMPTE ST 2086 in HEVC: units per 1, 
 
 # Decoders with alpha. These codecs have it as a second picture in side data, which FFmpeg's own decoders ignore.
 WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+
+
+def open_media(path: str | os.PathLike, mode: str = "r", **options: Any) -> InputContainer | OutputContainer:
+    """Open a file with `av.open`. A colon in its name starts no protocol; odd bytes in its metadata raise no error."""
+    return av.open(str(Path(path).absolute()), mode, metadata_errors="replace", **options)
 
 
 def find_picture(container: InputContainer, path: Path) -> VideoStream:
@@ -148,7 +154,7 @@ def find_siting(video: VideoStream) -> str:
         return ""  # a codec, or chroma, for which there is no place
     head = buffer.getvalue()
     if is_raw:
-        return next((name for name, tag in Y4M_SITINGS.items() if tag in head), "")
+        return next((name for name, tag in Y4M_SITINGS.items() if f" C420{tag}".encode() in head), "")
     horizontal, vertical = (head.find(code) for code in MATROSKA_SITING)
     if min(horizontal, vertical) < 0:
         return ""

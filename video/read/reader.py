@@ -19,10 +19,10 @@ from utils import describe_stranger
 
 from ..frame import Frame
 from .colour import Colour, decode_alpha, decode_rgb, depth, orientation, upright, upright_aspect
-from .damage import Damage, DamagedVideo, missing_end, missing_frame, missing_size
+from .damage import Damage, DamagedVideo, missing_end, missing_in_file
 from .decode import Decoded, Pictures
 from .deinterlace import deinterlace
-from .files import open_media
+from .moving_images import find_delays
 from .probe import (
     find_duration,
     find_picture,
@@ -31,11 +31,12 @@ from .probe import (
     find_start,
     has_alpha,
     open_decoder,
+    open_media,
     read_light,
     say_what_is_lost,
     says_alpha,
 )
-from .times import Clock, find_delays
+from .times import Clock
 
 SEEKABLE = ("mov", "matroska")  # containers with an index of their key frames
 BROWSERS = {"default_fps": "10"}  # rate of an APNG whose frames have no duration, as in browsers
@@ -266,8 +267,7 @@ class VideoReader:
 
     def _missing(self, pictures: Pictures) -> str:
         """Describe the missing part of the file by its size; "" if nothing is missing."""
-        size = self.path.stat().st_size
-        return missing_size(self.path) or missing_frame(self._kinds, count=size, reached=pictures.reached)
+        return missing_in_file(self.path, self._kinds, reached=pictures.reached)
 
     def _convert(self, decoded: Decoded, time: Fraction, name: str) -> Frame:
         picture = decoded.picture

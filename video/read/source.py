@@ -5,7 +5,6 @@ import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
 
 from PIL import Image
 
@@ -13,18 +12,16 @@ from utils import natural_order
 
 from ..frame import Frame
 from .damage import DamagedVideo
-from .files import PipeIn, is_pipe
-from .images import ImageReader, describe_gaps, is_image, list_frames
-from .piped import PipeReader
+from .images import UNREADABLE, ImageReader, describe_gaps, is_image, list_frames
+from .moving_images import WebpReader, is_animated_webp
+from .pipes import PipeIn, PipeReader, is_pipe
 from .probe import DEFAULT_RATE
 from .reader import VideoReader
-from .webp import WebpReader, is_animated_webp
-
-WEBP = ".webp"
+from .times import LONGEST
 
 logger = logging.getLogger("waveletvfi")
 
-LONGEST_PAUSE = 600  # seconds between two frames; more is a damaged clock
+Reader = VideoReader | ImageReader | WebpReader
 
 
 def open_reader(
@@ -34,7 +31,7 @@ def open_reader(
     is_interlaced: bool = False,
     by_field: bool = False,
     keeps_alpha: bool = False,
-) -> VideoReader | ImageReader | WebpReader:
+) -> Reader:
     """Open the reader of an input.
 
     Args:
@@ -59,18 +56,18 @@ def open_reader(
                 f"{other} is not an image, but several inputs are taken as images in their order; "
                 "give one video at a time, or two images"
             )
-        return ImageReader([_existing(path) for path in inputs], rate=rate, keeps_alpha=keeps_alpha)
+        return ImageReader(inputs, rate=rate, keeps_alpha=keeps_alpha)
     path = Path(inputs[0])
     if path.is_dir():
         return _read_folder(list_frames(path), path, rate, keeps_alpha=keeps_alpha)
-    if not path.exists() and set(path.name) & set("*?["):
+    if is_pattern(path):
         paths = natural_order(name for name in path.parent.glob(path.name) if is_image(name))
         if not paths:
             raise FileNotFoundError(f"no image matches {path}")
         return _read_folder(paths, path, rate, keeps_alpha=keeps_alpha)
-    if path.suffix.lower() == WEBP and is_animated_webp(_existing(path)):
+    if path.suffix.lower() == ".webp" and is_animated_webp(_existing(path)):
         return WebpReader(path, keeps_alpha=keeps_alpha)
-    if is_image(_existing(path)) and not _is_animated(path):
+    if is_image(_existing(path)) and _count_pictures(path) <= 1:
         raise ValueError(f"{path} is one image; give two, a folder of frames, or a video")
     return VideoReader(path, is_interlaced=is_interlaced, by_field=by_field, keeps_alpha=keeps_alpha)
 
@@ -87,13 +84,14 @@ def _existing(path: Path) -> Path:
     return path
 
 
+def is_pattern(path: Path) -> bool:
+    """Return True for a pattern such as "frames/*.png"."""
+    return not path.exists() and bool(set(path.name) & set("*?["))
+
+
 def is_still(path: Path) -> bool:
     """Return True for a still image, by its suffix or by its content."""
     return is_image(path) or _count_pictures(path) == 1
-
-
-def _is_animated(path: Path) -> bool:
-    return _count_pictures(path) > 1
 
 
 def _count_pictures(path: Path) -> int:
@@ -101,22 +99,8 @@ def _count_pictures(path: Path) -> int:
     try:
         with Image.open(path) as image:
             return getattr(image, "n_frames", 1)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except UNREADABLE:
         return 0
-
-
-class Reader(Protocol):
-    """The part of a reader that `Source` needs."""
-
-    rate: Fraction
-    total: int | None
-    duration: Fraction | None
-    is_duration_own: bool
-    damage: str | None
-    has_places: bool
-
-    def frames(self, *, start: Fraction | None = None) -> Iterator[Frame]:
-        """Read frames in the order of their times; from `start` seconds on, if the reader `has_places`."""
 
 
 class Source:
@@ -170,15 +154,16 @@ class Source:
     def _known(self) -> Iterator[Frame]:
         """Read all frames that are wanted and not damaged, each once."""
         count, last = 0, None
+        can_skip = self._from and self.reader.has_places  # the file can be entered in the middle
         try:
-            for frame in self._read():
+            for frame in self.reader.frames(start=self._from) if can_skip else self.reader.frames():
                 if self._from is not None and frame.time < self._from:
                     continue
                 if self._end is not None and frame.time >= self._end:
                     self._next = frame.time
                     self.damage = self.reader.damage
                     return
-                if last is not None and frame.time - last > LONGEST_PAUSE:
+                if last is not None and frame.time - last > LONGEST:
                     pause = float(frame.time - last)
                     raise DamagedVideo(
                         f"{frame.source} comes {pause:.0f} s after the one before", count=count, time=last
@@ -195,10 +180,6 @@ class Source:
                 self._lost_until = error.end
             if not isinstance(error, DamagedVideo) or error.breaks_off:
                 self.is_whole = False
-
-    def _read(self) -> Iterator[Frame]:
-        """Read the reader's frames; frames before the start are skipped if the file can be entered in the middle."""
-        return self.reader.frames(start=self._from) if self._from and self.reader.has_places else self.reader.frames()
 
     @property
     def total(self) -> int | None:
@@ -223,7 +204,7 @@ class Source:
 
     def _ends(self, last: Fraction, longest: Fraction) -> Fraction:
         period = lasts = 1 / self.reader.rate
-        if self._lost_until is not None and last < self._lost_until <= last + LONGEST_PAUSE:
+        if self._lost_until is not None and last < self._lost_until <= last + LONGEST:
             lasts = max(period, self._lost_until - last)
         elif self.damage is None or self.is_whole:
             lasts = self._lasts(last, longest) or period
@@ -239,8 +220,8 @@ class Source:
         usual = 2 * longest
         rest = (self.reader.duration or last) - last
         own = self._last.lasts if self._last is not None and self._last.lasts is not None else Fraction(0)
-        rest = rest if 0 < rest <= (LONGEST_PAUSE if self.reader.is_duration_own else usual) else Fraction(0)
-        own = own if 0 < own <= LONGEST_PAUSE else Fraction(0)
+        rest = rest if 0 < rest <= (LONGEST if self.reader.is_duration_own else usual) else Fraction(0)
+        own = own if 0 < own <= LONGEST else Fraction(0)
         if own > usual:
             return max(rest, own)
         return rest or own or None

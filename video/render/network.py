@@ -16,8 +16,7 @@ from models import WaveletVFI
 from models.macs import dense_gmacs
 from models.waveletvfi import Known
 
-from .fades import Fade, find_fade, is_still, mix
-from .tiles import SMALLEST, find_inside, in_tiles
+from .pairs import SMALLEST, Fade, find_fade, find_inside, in_tiles, is_still
 
 CROP = 64  # crops grow to multiples of this many pixels, so that few sizes occur
 Part = tuple[slice, slice]  # rows, columns
@@ -89,7 +88,7 @@ class Network:
             ratio: threshold ratio. Default: the network chooses one for each pair.
             budget: largest cost, 1 being dense, instead of a ratio.
             device: device of `model`.
-            tile: compute frames in overlapping squares with sides of this many pixels, see `render/tiles.py`.
+            tile: compute frames in overlapping squares with sides of this many pixels, see `render/pairs.py`.
         Raises:
             ValueError: the tiles are too small.
         """
@@ -110,7 +109,7 @@ class Network:
         """Make the frame at time t between two, and return it with its cost.
 
         Equal frames are copied, and two in which nothing moves are mixed. If the brightness changes, the network gets
-        both frames at one brightness (`render/fades.py`). A border of one-coloured rows or columns that both frames
+        both frames at one brightness (`render/pairs.py`). A border of one-coloured rows or columns that both frames
         share, such as a letterbox, is copied, too, and costs nothing.
         Features of a frame that belongs to several pairs are computed once, so do not change a frame in place.
 
@@ -124,7 +123,7 @@ class Network:
         if torch.equal(img0, img1):
             return img0, Call(cost=0.0, executed=0.0, dense=self._dense(height, width), calls=0)
         if is_still(img0, img1):
-            return mix(img0, img1, t), Call(cost=0.0, executed=0.0, dense=self._dense(height, width), calls=0)
+            return torch.lerp(img0, img1, t), Call(cost=0.0, executed=0.0, dense=self._dense(height, width), calls=0)
         found = self._find_fade(img0, img1)
         if found is None:
             return self._between(img0, img1, t)

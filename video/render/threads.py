@@ -170,11 +170,8 @@ def count_cores() -> int:
 
 def available_memory() -> int | None:
     """Return the bytes that processes may still take without swapping, also in a container; None if unknown."""
-    found = []
-    for line in (_read("/proc/meminfo") or "").splitlines():
-        name, _, value = line.partition(":")
-        if name == "MemAvailable":
-            found.append(int(value.split()[0]) * 1024)
+    lines = (_read("/proc/meminfo") or "").splitlines()
+    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
     limit, used, parts = (_read(f"/sys/fs/cgroup/memory.{name}") or "" for name in ("max", "current", "stat"))
     if limit.isdecimal() and used.isdecimal():
         cached = next((int(line.split()[1]) for line in parts.splitlines() if line.startswith("file ")), 0)

@@ -246,8 +246,7 @@ def work(connection: Connection, threads: int) -> None:
     consecutive orders. The answer to a run is the frames of each order, or the error that ended it.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if hasattr(signal, "SIGINT"):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends the workers after Ctrl-C
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends the workers after Ctrl-C
     torch.set_num_threads(threads)
     keep_freed_memory()
     try:

@@ -83,17 +83,14 @@ class Timeline:
             first: time of the source's first frame, from which the output's times are counted.
         """
         if self.fps is None:
-            number = math.ceil(index * self._multiplier)
-            while number < (index + 1) * self._multiplier:
-                at = start + (number / self._multiplier - index) * (end - start)
-                yield self._slot(number, index, at, first)
-                number += 1
+            numbers = range(math.ceil(index * self._multiplier), math.ceil((index + 1) * self._multiplier))
+            times = (start + (number / self._multiplier - index) * (end - start) for number in numbers)
         else:
             step = 1 / (self.fps * self.slow)
-            number = math.ceil((start - first) / step)
-            while (at := first + number * step) < end:
-                yield self._slot(number, index, at, first)
-                number += 1
+            numbers = range(math.ceil((start - first) / step), math.ceil((end - first) / step))
+            times = (first + number * step for number in numbers)
+        for number, at in zip(numbers, times, strict=True):
+            yield Slot(number, index, at, self.stretch(at, first))
 
     def rate(self, source: Fraction) -> Fraction:
         """Return the nominal frames per second of the output, given those of the source."""
@@ -118,9 +115,6 @@ class Timeline:
     def halvings(self, source: Fraction) -> int:
         """Return the depth of halving that is needed for neighbouring frames to differ, at least `DEPTH`."""
         return min(max(DEPTH, math.ceil(math.log2(self.rate(source) * self.slow / source))), DEEPEST)
-
-    def _slot(self, number: int, index: int, at: Fraction, first: Fraction) -> Slot:
-        return Slot(number, index, at, self.stretch(at, first))
 
 
 def place_of(at: Fraction, start: Fraction, end: Fraction, steps: int | None) -> Fraction:

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-from av.error import BlockingIOError, EOFError
 from av.filter import Graph
 from av.video.frame import VideoFrame
 
-from ..read.files import open_media
+from ..read.deinterlace import pulled
+from ..read.probe import open_media
 from .segments import Format
 
 STORED = {"bgr0": "rgb24", "gbrp16le": "rgb48be", "bgra": "rgba"}  # pixel formats of segments, and of their APNG
@@ -90,14 +90,6 @@ def _filter(frames: Iterator[VideoFrame], name: str, second: VideoFrame | None =
                 inputs[1].push(second)
                 inputs[1].push(None)
         inputs[0].push(frame)
-        yield from _pull(sink)
+        yield from pulled(sink)
     inputs[0].push(None)
-    yield from _pull(sink)
-
-
-def _pull(sink: object) -> Iterator[VideoFrame]:
-    while True:
-        try:
-            yield sink.pull()
-        except (BlockingIOError, EOFError):
-            return
+    yield from pulled(sink)

@@ -8,8 +8,19 @@ from math import lcm
 from pathlib import Path
 
 from ..read.colour import Colour
-from .encoders import ANIMATIONS, CODECS, DEFAULT_CODECS, Codec, check_encoder, holding, parse_options, with_options
-from .pixels import ALPHA_CODECS, Picture, check_alpha, choose_pixel_format, without_alpha
+from ..read.source import Reader
+from .encoders import (
+    ANIMATIONS,
+    CODECS,
+    CONTAINERS,
+    DEFAULT_CODECS,
+    Codec,
+    check_encoder,
+    holds,
+    parse_options,
+    with_options,
+)
+from .pixels import ALPHA_CODECS, check_alpha, choose_pixel_format, without_alpha
 from .segments import Format, try_encoder
 
 logger = logging.getLogger("waveletvfi")
@@ -23,7 +34,7 @@ GIF_RATE = 50  # most frames per second; browsers slow faster GIFs down to 10
 
 def choose_format(
     output: Path,
-    picture: Picture,
+    picture: Reader,
     *,
     rate: Fraction | None = None,
     unit: Fraction | None = None,
@@ -56,9 +67,7 @@ def choose_format(
             encoder is missing or cannot be opened. The message lists what fits.
     """
     suffix = "" if Path(output).is_dir() else Path(output).suffix.lower()
-    name = _name_codec(output, suffix, codec, is_named=encoder is not None, keeps_alpha=keeps_alpha)
-    if name is not None and encoder is not None:
-        name = encoder
+    name = _name_codec(output, suffix, codec, encoder, keeps_alpha=keeps_alpha)
     rate = rate or picture.rate
     size = (picture.size[0], picture.size[1] * columns)
     colour = picture.colour or Colour.of_size(size[0])
@@ -76,25 +85,19 @@ def choose_format(
     given = parse_options(encoder_options or ())
     if keeps_alpha:
         check_alpha(settings, suffix, given)
-    pixel_format = given.pop("pix_fmt", None)
+    asked = given.pop("pix_fmt", None)
     if crf is not None and "crf" in given:
         raise ValueError(f"--crf {crf} and -e crf={given['crf']} say the same; give one of them")
     usual = _options(name, settings, size, crf, preset, picture.light, keeps_alpha=keeps_alpha)
+    if suffix in ANIMATIONS:
+        pixel_format = _animation_format(picture, suffix, keeps_alpha=keeps_alpha)
+    else:
+        pixel_format = asked or choose_pixel_format(settings, picture, size, keeps_alpha=keeps_alpha)
     form = Format(
         suffix,
         settings.encoder if suffix else "",
         tuple(with_options(usual, given).items()),
-        _animation_format(picture, suffix, keeps_alpha=keeps_alpha)
-        if suffix in ANIMATIONS
-        else pixel_format
-        or choose_pixel_format(
-            settings.encoder,
-            picture,
-            size,
-            is_lossless=settings.is_lossless,
-            needs_even=settings.needs_even,
-            keeps_alpha=keeps_alpha,
-        ),
+        pixel_format,
         colour,
         size,
         rate,
@@ -125,23 +128,22 @@ def _of_encoder(encoder: str, suffix: str) -> Codec:
     """Return the settings of an encoder. Raises ValueError if it is missing, or does not fit the container."""
     check_encoder(encoder)
     known = next((settings for settings in CODECS.values() if settings.encoder == encoder), None)
-    settings = known or Codec(encoder, holding(encoder, DEFAULT_CODECS))
+    settings = known or Codec(encoder, tuple(end for end in DEFAULT_CODECS if holds(CONTAINERS[end], encoder)))
     if suffix not in settings.suffixes:
         advice = f"use {', '.join(settings.suffixes)}" if settings.suffixes else "no container that is written here can"
         raise ValueError(f"{suffix} cannot hold the output of {encoder}; {advice}")
     return settings
 
 
-def _name_codec(output: Path, suffix: str, codec: str | None, *, is_named: bool, keeps_alpha: bool) -> str | None:
-    """Return the key into CODECS; None for an output whose codec cannot be chosen.
+def _name_codec(output: Path, suffix: str, codec: str | None, encoder: str | None, *, keeps_alpha: bool) -> str | None:
+    """Return the key into CODECS, or the name of the chosen encoder; None for an output whose codec cannot be chosen.
 
     Args:
         output, suffix: name of the output, and its suffix; "" for a folder.
-        codec: codec that the user chose, or None.
-        is_named: True if the user chose an encoder by its own name.
+        codec, encoder: codec that the user chose, or encoder by FFmpeg's name; None if not given.
         keeps_alpha: True if the codec must keep alpha.
     """
-    if is_named and codec is not None:
+    if encoder is not None and codec is not None:
         raise ValueError(f"--codec {codec} chooses an encoder, and so does --encoder; give one of them")
     if suffix and suffix not in DEFAULT_CODECS and suffix not in ANIMATIONS:
         known = ", ".join((*DEFAULT_CODECS, *ANIMATIONS))
@@ -160,7 +162,7 @@ def _name_codec(output: Path, suffix: str, codec: str | None, *, is_named: bool,
         raise ValueError(f"unknown --codec {name!r}; there are {', '.join(CODECS)}")
     if suffix not in CODECS[name].suffixes:
         raise ValueError(f"{suffix} does not hold {name}; use {', '.join(CODECS[name].suffixes)}")
-    return name
+    return encoder or name
 
 
 def _check_size(name: str, settings: Codec, size: tuple[int, int]) -> None:
@@ -205,7 +207,7 @@ def _options(
     return options
 
 
-def _animation_format(picture: Picture, suffix: str, *, keeps_alpha: bool) -> str:
+def _animation_format(picture: Reader, suffix: str, *, keeps_alpha: bool) -> str:
     is_deep = picture.bits > 8 and suffix == ".apng"
     if is_deep and keeps_alpha:  # FFmpeg writes 16 bits with alpha, but does not read them
         logger.warning(

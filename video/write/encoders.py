@@ -3,7 +3,7 @@
 import contextlib
 import difflib
 import io
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from fractions import Fraction
 from types import MappingProxyType
 from typing import NamedTuple
@@ -101,11 +101,6 @@ def describe_encoders(*, but: str = "") -> str:
     names = [name for name in SOFTWARE if _is_there(name)]
     names += [name for name in HARDWARE if name != but and _is_there(name) and _opens(name)]
     return ", ".join(name for name in names if name != but)
-
-
-def holding(encoder: str, suffixes: Iterable[str]) -> tuple[str, ...]:
-    """Return the suffixes whose containers hold the output of an encoder."""
-    return tuple(suffix for suffix in suffixes if holds(CONTAINERS[suffix], encoder))
 
 
 def holds(container: str, encoder: str) -> bool:

@@ -1,21 +1,20 @@
 """Keep the finished segments of an output in a part folder beside it, so that a run can be resumed.
 
 A job is the making of one output. Its part folder holds a description of the job, the segments, and a record per
-finished segment. A sink takes made frames and writes them into segments, or into a pipe.
+finished segment. A sink takes made frames and writes them into segments.
 """
 
 import contextlib
 import json
 import shutil
 from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from utils import Lock, atomic_path, short_name
 
 from ..frame import Frame, side_by_side
 from ..render.pipeline import Made
-from ..render.summary import Record
 from .segments import Format, segment_files, segment_writer
 
 DESCRIPTION = "job.json"
@@ -23,6 +22,40 @@ UNREADABLE = {"job": "unreadable"}
 FLAGS = {"drop_duplicates": "--duplicates drop", "encoder_options": "-e"}
 # Entries of a description that are not options.
 EFFECTS = ("format", "source", "weights", "segment")
+
+
+@dataclass
+class Record:
+    """The counts of one segment.
+
+    frames: number of frames in the output.
+    made: number of frames that the network made, or that were copied or mixed because nothing moves.
+    held: number of frames that were repeated, at cuts and at the end.
+    calls: for each middle frame, its time in the source in seconds, and the fields of a `Call`.
+    cuts: times in the source in seconds.
+    """
+
+    frames: int = 0
+    made: int = 0
+    held: int = 0
+    calls: list[list[float | None]] = field(default_factory=list)
+    cuts: list[float] = field(default_factory=list)
+
+    def add(self, made: Made) -> None:
+        """Count one frame of the output."""
+        span, slot = made.span, made.slot
+        self.frames += 1
+        if span.is_cut or span.frame1 is None:
+            self.held += slot.at != span.frame0.time
+        else:
+            self.made += not any(made.frame.image is frame.image for frame in (span.frame0, span.frame1))
+        self.calls += [[float(slot.at), *call] for call in made.calls]
+        if span.is_cut and not span.frame1.is_after_gap and float(span.frame1.time) not in self.cuts:
+            self.cuts.append(float(span.frame1.time))
+
+    def to_dict(self) -> dict:
+        """Return the record as a dictionary for JSON."""
+        return asdict(self)
 
 
 class Job:
@@ -171,29 +204,9 @@ def _write(path: Path, content: dict) -> None:
         temporary.write_text(json.dumps(content, indent=1))
 
 
-class Writer(Protocol):
-    """A writer of the frames of an output, in their order."""
-
-    def write(self, frame: Frame) -> None:
-        """Write the next frame."""
-
-
-class StreamSink:
-    """A sink that hands frames to a writer at once.
-
-    Attributes:
-        record: counts of all frames.
-    """
-
-    def __init__(self, writer: Writer, *, compare: bool = False):
-        """Set up the sink. `compare` is as in `Sink`."""
-        self._writer, self._compare = writer, compare
-        self.record = Record()
-
-    def write(self, made: Made) -> None:
-        """Take the next frame of the output."""
-        self.record.add(made)
-        self._writer.write(_shown(made, self._compare))
+def shown(made: Made, *, compare: bool) -> Frame:
+    """Return the frame to write; with `compare`, the source frame before it is to its left."""
+    return side_by_side(made.span.frame0, made.frame) if compare else made.frame
 
 
 class Sink:
@@ -203,7 +216,7 @@ class Sink:
     """
 
     def __init__(self, job: Job, form: Format, *, compare: bool = False):
-        """Set up the sink. With `compare`, put the source frame before it to the left of each frame."""
+        """Set up the sink. `compare` is as in `shown`."""
         self._job, self._format, self._compare = job, form, compare
         self._segment: int | None = None
         self._open = contextlib.ExitStack()
@@ -217,7 +230,7 @@ class Sink:
             self._writer = self._open.enter_context(writer)
             self._segment, self._record = made.span.segment, Record()
         self._record.add(made)
-        self._writer.write(_shown(made, self._compare))
+        self._writer.write(shown(made, compare=self._compare))
 
     def __enter__(self) -> "Sink":
         return self
@@ -235,7 +248,3 @@ class Sink:
             files = segment_files(self._job.folder, self._segment, self._format, **place)
             self._job.finish(self._segment, self._record, files)
             self._segment = None
-
-
-def _shown(made: Made, compare: bool) -> Frame:
-    return side_by_side(made.span.frame0, made.frame) if compare else made.frame

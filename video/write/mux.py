@@ -15,14 +15,13 @@ from av.video.stream import VideoStream
 
 from utils import atomic_path
 
-from ..read.files import open_handed_on, open_media
+from ..read.probe import open_media
 from ..read.reader import VideoReader
 from .animation import animate
-from .closing import Carried, Cut, Written, cut_more, missing
+from .carried import Carried, Written, cut_more, missing, span
 from .codecs import ANIMATIONS
-from .copies import span
-from .segments import FRAMES, QUICK_TIME, SEGMENT, Format, naming_failures, tag_colour
-from .streams import MATROSKA, is_unlisted
+from .segments import FRAMES, QUICK_TIME, SEGMENT, Format, naming_failures, open_handed_on, tag_colour
+from .streams import MATROSKA, Carrier, is_unlisted
 
 # Errors of writing. Any other error comes from a carried packet, and its loss does not end the work.
 OF_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EPIPE, errno.EBADF, errno.ENOMEM}
@@ -75,7 +74,8 @@ def join(
         if form.suffix in ANIMATIONS:
             animate(segments, form, temporary, end=end)
             return None
-        return _mux(segments, form, temporary, source, end, None if is_whole else end, stretch, is_said)
+        carried = None if source is None else Carried(source, None if is_whole else end, stretch, is_said=is_said)
+        return _mux(segments, form, temporary, end, carried)
 
 
 def _rename(frames: Path, output: Path) -> None:
@@ -84,34 +84,23 @@ def _rename(frames: Path, output: Path) -> None:
     frames.rename(output)
 
 
-def _mux(
-    segments: list[Path],
-    form: Format,
-    output: Path,
-    source: VideoReader | None,
-    end: Fraction | None,
-    last: Fraction | None,
-    stretch: Fraction,
-    is_said: bool,
-) -> str | None:
+def _mux(segments: list[Path], form: Format, output: Path, end: Fraction | None, carried: Carried | None) -> str | None:
     """Write all segments and the carried streams.
 
     If the output cannot be closed, write it again with fewer carried streams. Describe the loss; None if there is none.
     """
-    cut, lost = Cut(), None
-    kinds: set[str] = set()
+    lost, kinds = None, set()
     written: dict[int, Written] = {}
     while True:
-        carried = None if source is None else Carried(source, last, stretch, cut, is_said)
         try:
             _write(segments, form, output, end, carried, written)
             return lost or missing(output, written)
         except av.FFmpegError as error:
-            following = cut_more(cut, written)
-            if source is None or error.errno in OF_DISK or following is None:
+            cut = None if carried is None or error.errno in OF_DISK else cut_more(carried.cut, written)
+            if cut is None:
                 raise
             kinds |= {stream.kind for stream in written.values()}
-            cut, is_said, lost = following, True, following.describe(kinds, error.strerror)
+            carried, lost = carried._replace(cut=cut, is_said=True), cut.describe(kinds, error.strerror)
 
 
 def _write(
@@ -136,7 +125,7 @@ def _write(
         video = _add_picture(container, segments[0], form)
         streams = [_pictures(segments, form, video, end)]
         if carried is not None:
-            carrier = stack.enter_context(contextlib.closing(carried.open(container)))
+            carrier = stack.enter_context(contextlib.closing(Carrier(carried, container)))
             streams.append(carrier.packets(end))
         container.start_encoding()
         for packet in heapq.merge(*streams, key=lambda packet: packet.dts * packet.time_base):

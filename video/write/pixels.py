@@ -6,7 +6,6 @@ y4m (YUV4MPEG2) is the uncompressed video that programs hand to each other throu
 import logging
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Protocol
 
 import av
 import numpy as np
@@ -14,7 +13,9 @@ from av.video.format import VideoFormat
 
 from ..frame import Frame
 from ..read.colour import Colour, is_transparent
-from ..read.files import OUTPUT
+from ..read.pipes import OUTPUT, PipeOut
+from ..read.probe import Y4M_SITINGS
+from ..read.source import Reader
 from .encoders import DEFAULT_CODECS, Codec
 from .segments import Format, as_stored
 
@@ -30,52 +31,28 @@ ALPHA_CODECS = {".mov": "prores", ".mkv": "ffv1", ".webm": "vp9"}  # default cod
 ALPHA_KEPT = ".mov (ProRes 4444), .webm (VP9), .mkv (FFV1), .apng, or a folder of PNG files"
 # Options with which an encoder leaves alpha out although its pixel format has it.
 OPAQUE = {"prores_ks": {"profile": ("proxy", "lt", "standard", "hq", "0", "1", "2", "3"), "alpha_bits": ("0",)}}
-SUFFIX = ".y4m"
 GREYS = (9, 10, 12, 16)  # bits of grey formats beyond 8
-# y4m's names of the sitings of 8-bit 4:2:0, as FFmpeg writes them.
-SITINGS = {"left": "mpeg2", "center": "jpeg", "topleft": "paldv", "": "jpeg"}
-HDR = {16: "smpte2084", 18: "arib-std-b67"}  # transfer functions of H.273
+HDR = (16, 18)  # transfer functions of H.273: SMPTE ST 2084 and ARIB STD-B67
 
 
-class Picture(Protocol):
-    """The properties of a reader that determine how its frames are stored. See `VideoReader`."""
-
-    size: tuple[int, int]
-    bits: int
-    pixel_format: str
-    colour: Colour | None
-    aspect: Fraction | None
-    rate: Fraction
-    unit: Fraction
-    light: str
-
-
-def choose_pixel_format(
-    encoder: str,
-    picture: Picture,
-    size: tuple[int, int],
-    *,
-    is_lossless: bool,
-    needs_even: bool,
-    keeps_alpha: bool = False,
-) -> str:
+def choose_pixel_format(settings: Codec, picture: Reader, size: tuple[int, int], *, keeps_alpha: bool = False) -> str:
     """Return the pixel format of an encoder that keeps most of the picture. Warn if it stores fewer bits.
 
     Args:
-        encoder: FFmpeg's name of the encoder.
+        settings: settings of the codec. A lossless one keeps the source's own format. The others use 4:2:0, which plays
+            everywhere, or 4:4:4 for odd sizes if 4:2:0 takes even ones only.
         picture: reader of the source.
         size: (H, W) of the output.
-        is_lossless: True to keep the source's own format; False to use 4:2:0, which plays everywhere.
-        needs_even: True to use 4:2:0 for even sizes only, and 4:4:4 for others.
         keeps_alpha: True to choose a format with alpha.
     Raises:
         ValueError: no known format fits.
     """
+    encoder = settings.encoder
     known = {pixel_format.name for pixel_format in av.Codec(encoder, "w").video_formats or ()}
     is_odd = bool(size[0] % 2 or size[1] % 2)
-    chroma = "444" if needs_even and is_odd else "420"
+    chroma = "444" if settings.needs_even and is_odd else "420"
     is_production = "yuv422p" not in known and _is_fine(picture)  # ProRes has no formats of 8 bits
-    wanted = lossless_formats(picture) if is_lossless else _usual(picture, chroma, is_production=is_production)
+    wanted = lossless_formats(picture) if settings.is_lossless else _usual(picture, chroma, is_production=is_production)
     if keeps_alpha:
         wanted = [*map(_with_alpha, wanted), "yuva444p10le"]
     fitting = (name for name in wanted if name in known)
@@ -91,7 +68,7 @@ def choose_pixel_format(
     return chosen
 
 
-def _usual(picture: Picture, chroma: str, *, is_production: bool) -> list[str]:
+def _usual(picture: Reader, chroma: str, *, is_production: bool) -> list[str]:
     """Return pixel formats for a lossy codec, the best first.
 
     They have as many bits as the source, else 8, else more. Chroma is that asked for, else finer. For production codecs
@@ -106,7 +83,7 @@ def _usual(picture: Picture, chroma: str, *, is_production: bool) -> list[str]:
     return [*wanted, *RGB]
 
 
-def _is_fine(picture: Picture) -> bool:
+def _is_fine(picture: Reader) -> bool:
     """Return True if chroma has as many samples as brightness."""
     source = VideoFormat(picture.pixel_format, 64, 64)
     return source.is_rgb or all((part.width, part.height) == (64, 64) for part in source.components)
@@ -121,7 +98,7 @@ def _with_alpha(name: str) -> str:
     return name.replace("gbrp", "gbrap").replace("yuv", "yuva")
 
 
-def lossless_formats(picture: Picture) -> list[str]:
+def lossless_formats(picture: Reader) -> list[str]:
     """Return the source's own format without alpha, or the nearest formats that hold all of it, the best first."""
     name = picture.pixel_format.replace("yuvj", "yuv")
     source = VideoFormat(name, 64, 64)
@@ -157,14 +134,7 @@ def without_alpha(what: str) -> ValueError:
     return ValueError(f"{what} cannot keep an alpha channel; use {ALPHA_KEPT}, or leave --alpha out")
 
 
-class Output(Protocol):
-    """A place to write bytes into."""
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Write all of the bytes."""
-
-
-def y4m_format(picture: Picture, *, rate: Fraction, columns: int = 1, given: Sequence[str] = ()) -> Format:
+def y4m_format(picture: Reader, *, rate: Fraction, columns: int = 1, given: Sequence[str] = ()) -> Format:
     """Choose the format in which frames are stored as y4m.
 
     The source's own planes are kept if y4m has a name for them. RGB becomes 4:4:4.
@@ -190,13 +160,13 @@ def y4m_format(picture: Picture, *, rate: Fraction, columns: int = 1, given: Seq
             f"matrix {colour.matrix}, primaries {colour.primaries}, transfer {colour.transfer} of ITU-T H.273",
         )
     options = (("siting", siting),) if siting else ()
-    return Format(SUFFIX, "y4m", options, chosen, colour, size, rate, 1 / rate, picture.aspect)
+    return Format(".y4m", "y4m", options, chosen, colour, size, rate, 1 / rate, picture.aspect)
 
 
 class Y4mWriter:
     """A writer of y4m: a header, then the planes of one frame after another. Each frame is written at once."""
 
-    def __init__(self, output: Output, form: Format):
+    def __init__(self, output: PipeOut, form: Format):
         self._output, self._format, self._has_begun = output, form, False
 
     def write(self, frame: Frame) -> None:
@@ -223,7 +193,7 @@ def _header(form: Format) -> bytes:
     parts.append(f"A{aspect.numerator}:{aspect.denominator}" if aspect else "A0:0")
     space, sampling = _names()[form.pixel_format]
     if form.pixel_format == "yuv420p":
-        space = sampling = f"420{SITINGS[dict(form.options).get('siting', '')]}"
+        space = sampling = f"420{Y4M_SITINGS[dict(form.options).get('siting', 'center')]}"
     parts += [f"C{space}", *([f"XYSCSS={sampling.upper()}"] if sampling else [])]
     parts.append(f"XCOLORRANGE={'FULL' if form.colour.is_full else 'LIMITED'}\n")
     return " ".join(parts).encode()
@@ -237,7 +207,7 @@ def _names() -> dict[str, tuple[str, str]]:
     return names | {"gray": ("mono", "")} | {f"gray{bits}le": (f"mono{bits}", "") for bits in GREYS}
 
 
-def _candidates(picture: Picture) -> list[str]:
+def _candidates(picture: Reader) -> list[str]:
     """Return the pixel formats that can hold the frames, the best first."""
     wanted = lossless_formats(picture)
     bits = [depth for depth in DEPTHS if depth >= picture.bits] if picture.bits > 8 else []

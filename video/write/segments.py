@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -20,8 +21,8 @@ from utils import atomic_path
 
 from ..frame import Frame
 from ..read.colour import MATRICES, RGB, Colour, depth, encode_picture, is_transparent
-from ..read.files import open_handed_on, open_media
 from ..read.images import save_picture
+from ..read.probe import open_media
 from ..render.alpha import fill
 from .encoders import check_used, describe_encoders, holds, own_words
 
@@ -30,6 +31,7 @@ FRAMES = "frames"  # the folder of PNG files inside that of the segments
 SEGMENT = ".nut"  # a container that holds every codec and exact times
 LOSSLESS = "ffv1"  # the encoder that keeps invisible colours
 UNTIMED = 2  # number of frames; for so few, x265 reads decoding times from memory that it never wrote
+HANDED_ON = "tee"  # the format of an `open_handed_on`
 EXACT = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}  # write nothing random, and shift no time
 BESIDE = {"syncpoints": "timestamped", "strict": "experimental"}  # keep side data of packets, such as alpha of VP9
 
@@ -173,6 +175,17 @@ def as_stored(frame: Frame, form: Format) -> VideoFrame:
         (height, width), (rows, columns) = form.size, frame.image.shape[:2]
         raise ValueError(f"{frame.source} is {columns}x{rows}, but the output is {width}x{height}")
     return _untouched(frame.native, form) or _encode(frame, form)
+
+
+def open_handed_on(path: str | os.PathLike, kind: str, options: dict[str, str] | None = None) -> OutputContainer:
+    """Open an output of FFmpeg's format `kind` that takes all streams that its muxer takes. Chapters are left out.
+
+    `av.open` checks a list of codecs first, and some are missing from it. FFmpeg's muxer "tee" has no such list. It
+    hands everything except chapters on to another muxer.
+    """
+    settings = ":".join(f"{key}={value}" for key, value in {"f": kind, **(options or {})}.items())
+    place = re.sub(r"([\\'|\s])", r"\\\1", str(Path(path).absolute()))
+    return av.open(f"[{settings}]{place}", "w", format=HANDED_ON, metadata_errors="replace")
 
 
 def tag_colour(context: VideoCodecContext, form: Format) -> None:

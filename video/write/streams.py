@@ -4,7 +4,7 @@ import copy
 import io
 import logging
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,14 +13,14 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
-from ..read.continuity import Continuity
-from ..read.files import HANDED_ON, open_handed_on, open_media
+from ..read.probe import open_media
 from ..read.reader import VideoReader
-from .copies import OutputClock, Recoder, is_exact, needs_recoding, span
+from ..read.times import Continuity
+from .carried import LONGER, Carried, OutputClock, add_recoded, is_exact, needs_recoding, recode, span
+from .segments import HANDED_ON, open_handed_on
 
 logger = logging.getLogger("waveletvfi")
 
-LONGER = Fraction(1, 5)  # seconds by which sound may last longer than the picture without a warning
 KINDS = ("audio", "subtitle")
 MATROSKA = "matroska"
 COVERS = {"png": "image/png", "mjpeg": "image/jpeg"}  # MIME types of cover images by codec
@@ -32,45 +32,25 @@ OUTDATED |= {"alpha_mode", "bps", "number_of_frames", "number_of_bytes"}
 class Carrier:
     """A copier of a source's streams, except its picture, into an output."""
 
-    def __init__(
-        self,
-        source: VideoReader,
-        output: OutputContainer,
-        *,
-        end: Fraction | None = None,
-        stretch: Fraction = Fraction(1),
-        without: Collection[str] = (),
-        is_said: bool = False,
-    ):
-        """Set up the output's streams, chapters and metadata. Call it after the picture was added.
-
-        Args:
-            source: reader of the source.
-            output: the open output.
-            end: time in seconds after which nothing is copied. Default: copy everything.
-            stretch: factor by which the output lasts longer. Unless it is 1, sound and subtitles are left out.
-            without: kinds of streams that are left out.
-            is_said: True if the user already knows what is left out.
-        """
-        self._level = logging.DEBUG if is_said else logging.WARNING
-        self._source, self._end = source, end
+    def __init__(self, carried: Carried, output: OutputContainer):
+        """Set up the output's streams, chapters and metadata. Call it after the picture was added to `output`."""
+        source, stretch = carried.source, carried.stretch
+        self._level = logging.DEBUG if carried.is_said else logging.WARNING
+        self._source = source
+        self._end = min((end for end in (carried.end, carried.cut.until) if end is not None), default=None)
         self._input = open_media(source.path)
         self._copies: dict[int, Stream] = {}
-        self._recoders: dict[int, Recoder] = {}
+        self._recoded: list[int] = []
         self._clock = OutputClock(output)
-        picture = output.streams.video[0]
-        for stream in self._input.streams:
-            if stream.index == source.picture:
-                picture.metadata.update(_lasting(stream.metadata))
-                picture.disposition = stream.disposition
-        lost = []
-        for stream in self._input.streams:
-            if (
-                stream.type not in without
-                and stream.index != source.picture
-                and not self._add(stream, output, is_timed=stretch == 1)
-            ):
-                lost.append(f"{stream.type} ({_name(stream)})")
+        picture, copy = self._input.streams[source.picture], output.streams.video[0]
+        copy.metadata.update(_lasting(picture.metadata))
+        copy.disposition = picture.disposition
+        others = (other for other in self._input.streams if other.index != picture.index)
+        lost = [
+            f"{stream.type} ({_name(stream)})"
+            for stream in others
+            if stream.type not in carried.cut.without and not self._add(stream, output, is_timed=stretch == 1)
+        ]
         if lost:
             reason = "time is stretched" if stretch != 1 else f"{_kind(output)} cannot hold that"
             advice = "" if stretch != 1 or _kind(output) == MATROSKA else "; .mkv holds most"
@@ -97,8 +77,8 @@ class Carrier:
                     for copy in self._placed(packet):
                         sound_end = max(sound_end, span(copy)[1]) if copy.stream.type == "audio" else sound_end
                         yield copy
-            for index, recoder in self._recoders.items():
-                yield from self._timed(recoder.packets(None), self._copies[index])
+            for index in self._recoded:
+                yield from self._timed(recode(None, self._copies[index]), self._copies[index])
         except av.FFmpegError as error:
             logger.warning("%s: sound and subtitles end early: %s", self._source.path, error.strerror)
         if picture_end is not None and sound_end - picture_end > LONGER:
@@ -111,10 +91,9 @@ class Carrier:
     def _placed(self, packet: Packet) -> Iterator[Packet]:
         """Yield the packets of the output that follow from one packet."""
         index = packet.stream.index
-        if index in self._recoders:
-            yield from self._timed(self._recoders[index].packets(packet), self._copies[index])
-        elif index in self._copies:
-            yield from self._timed([packet], self._copies[index])
+        if index in self._copies:
+            copy = self._copies[index]
+            yield from self._timed(recode(packet, copy) if index in self._recoded else [packet], copy)
 
     def _timed(self, packets: Iterable[Packet], copy: Stream) -> Iterator[Packet]:
         """Yield the packets that belong into the output, with their times."""
@@ -145,27 +124,25 @@ class Carrier:
             output.add_attachment(f"cover.{suffix}", COVERS[codec], self._cover(stream.index))
             return True
         if is_timed and needs_recoding(stream, output):
-            self._recode(stream, output)
-            return True
-        if codec is None or not (is_cover or (is_timed and stream.type in KINDS)) or not _fits(stream, output):
+            copy = self._recode(stream, output)
+        elif codec is None or not (is_cover or (is_timed and stream.type in KINDS)) or not _fits(stream, output):
             return False
-        copy = output.add_stream_from_template(stream, opaque=True)
+        else:
+            copy = output.add_stream_from_template(stream, opaque=True)
         copy.metadata.update(_lasting(stream.metadata))
         copy.disposition = stream.disposition
         self._copies[stream.index] = copy
         return True
 
-    def _recode(self, stream: Stream, output: OutputContainer) -> None:
-        recoder = Recoder(stream, output)
-        recoder.copy.metadata.update(_lasting(stream.metadata))
-        recoder.copy.disposition = stream.disposition
-        self._recoders[stream.index], self._copies[stream.index] = recoder, recoder.copy
+    def _recode(self, stream: Stream, output: OutputContainer) -> Stream:
+        self._recoded.append(stream.index)
         loss = "without loss" if is_exact(stream) else "in 24 bits at most"
         logger.log(
             self._level,
             "%s: sound (%s) is stored as ALAC, %s: many players misread it in mp4; .mkv and .mov keep it as it is",
             self._source.path, _name(stream), loss,
         )  # fmt: skip
+        return add_recoded(stream, output)
 
     def _cover(self, index: int) -> bytes:
         with open_media(self._source.path) as container:
@@ -194,14 +171,14 @@ def rehearse(source: VideoReader, suffix: str, encoder: str, *, stretch: Fractio
     Args:
         source: reader of the source.
         suffix, encoder: suffix and encoder of the output.
-        stretch: as in `Carrier`.
+        stretch: as in `Carried`.
     """
     nothing = io.BytesIO()
     nothing.name = f"nothing{suffix}"  # its suffix tells the kind
     handed_on = stretch == 1 and is_unlisted(source.path, suffix)
     with _handed_on() if handed_on else av.open(nothing, "w") as output:
         output.add_stream(encoder, rate=source.rate)
-        Carrier(source, output, stretch=stretch).close()
+        Carrier(Carried(source, stretch=stretch), output).close()
 
 
 def is_unlisted(path: Path, suffix: str) -> bool:

@@ -7,9 +7,10 @@ import av
 import numpy as np
 import pytest
 from helpers.clips import SQUARES, make_clip
+from helpers.pictures import read_picture
 from PIL import Image
 
-from video.read.images import ImageReader, list_frames, read_picture, save_picture, write_picture
+from video.read.images import ImageReader, list_frames, save_picture, write_picture
 from video.read.reader import VideoReader
 from video.read.source import open_reader
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from video.render.fades import find_fade, is_still
 from video.render.network import Network
+from video.render.pairs import find_fade, is_still
 
 
 class Refusing:

@@ -1,5 +1,9 @@
-"""Read animated WebP with Pillow, because FFmpeg does not read it."""
+"""Read animated WebP, and give the frames of WebP, GIF and APNG the times at which browsers show them.
 
+Pillow reads WebP, because FFmpeg does not read animated ones. `reader.py` reads GIF and APNG.
+"""
+
+import contextlib
 import io
 import os
 from collections import Counter
@@ -7,14 +11,21 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
 from PIL import Image
 
 from ..frame import Frame
-from .damage import DamagedVideo
-from .times import shown_for
+from .damage import DamagedVideo, in_words
+from .images import UNREADABLE
+from .probe import MILLISECOND
 
-MILLISECOND = Fraction(1, 1000)  # the unit of WebP's times
+MOVING = {"gif", "apng"}  # FFmpeg's names of their containers
+SHORT = Fraction(1, 100)  # seconds; browsers take this time, or a shorter one, for a mistake
+USUAL = Fraction(1, 10)  # seconds for which browsers show such a frame instead
+
 HEAD, DURATION = 8, 12  # bytes of a chunk's head; place of the duration in a frame's chunk
 FRAME = b"ANMF"  # name of a frame's chunk
 FLAGS, ALPHA = 20, 0x10  # place of the flags of an animated file, and the flag for alpha
@@ -63,8 +74,8 @@ class WebpReader:
                         yield Frame(pixels[..., :3], time, name, lasts=lasts, alpha=alpha)
                         count, last = count + 1, time
                     time += lasts
-            reason = f"{missing} bytes of it are missing" if missing else ""
-        except (OSError, EOFError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            reason = in_words(missing)
+        except (EOFError, *UNREADABLE) as error:
             reason = str(error)
         if reason:
             message = f"{self.path} is truncated or corrupt after frame {count}: {reason}"
@@ -99,6 +110,52 @@ def whole_chunks(content: bytes) -> tuple[bytes, int]:
         return content, 0
     end = max((end for _, _, end in _chunks(content) if end <= len(content)), default=len(content))
     return content[:4] + (end - HEAD).to_bytes(4, "little") + content[HEAD:end], missing
+
+
+def shown_for(seconds: Fraction) -> Fraction:
+    """Return the seconds for which a browser shows a frame that should last `seconds`."""
+    return USUAL if seconds <= SHORT else seconds
+
+
+class Delays:
+    """A clock that moves the packets of a GIF or APNG to the times at which browsers show them.
+
+    Packets of other files are left as they are.
+    """
+
+    def __init__(self, container: InputContainer):
+        self._is_moving = container.format.name in MOVING
+        self._late = 0
+
+    def correct(self, packet: Packet) -> None:
+        """Set time and duration of the next packet."""
+        if not self._is_moving or packet.pts is None:
+            return
+        duration = packet.duration or 0
+        lasts = round(shown_for(duration * packet.time_base) / packet.time_base)
+        packet.pts += self._late
+        packet.dts = packet.pts
+        packet.duration = lasts
+        self._late += lasts - duration
+
+
+def find_delays(container: InputContainer, rate: Fraction) -> tuple[Fraction, Fraction, int] | None:
+    """Read a GIF or APNG to its end, and find the times at which browsers show it.
+
+    Returns:
+        Frames per second, duration in seconds, and number of frames; None for other files. The rate is `rate` unless
+        browsers show frames more slowly than the file says.
+    """
+    if container.format.name not in MOVING:
+        return None
+    said = []
+    with contextlib.suppress(av.FFmpegError):  # damage is found when the frames are read
+        for packet in container.demux(video=0):
+            said += [(packet.duration or 0) * packet.time_base] if packet.size else []
+    shown = [shown_for(seconds) for seconds in said]
+    if said != shown:
+        rate = 1 / Counter(shown).most_common(1)[0][0]
+    return rate, sum(shown, Fraction(0)), len(shown)
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:

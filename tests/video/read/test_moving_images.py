@@ -11,8 +11,8 @@ from PIL import Image
 
 from video import Options, convert
 from video.read.damage import DamagedVideo
+from video.read.moving_images import WebpReader
 from video.read.source import open_reader
-from video.read.webp import WebpReader
 
 SHOWN = [100, 100, 40, 10, 0, 100, 100, 2000]  # milliseconds
 TIMES = [Fraction(k, 100) for k in (0, 10, 20, 24, 34, 44, 54, 64)]

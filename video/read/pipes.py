@@ -1,40 +1,35 @@
-"""Open media files, and read and write standard input and output (`-` on the command line)."""
+"""Read a video from standard input, and write bytes to standard output (`-` on the command line).
+
+A pipe is read once, from its beginning, without keeping all of it in memory.
+"""
 
 import contextlib
+import copy
+import itertools
 import os
-import re
 import select
 import sys
 import threading
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import av
-from av.container import InputContainer, OutputContainer
 
-HANDED_ON = "tee"  # the format of an `open_handed_on`
+from utils import STRANGE_HEAD, describe_strange_head
+
+from .damage import PIPED, Damage, missing_in_pipe
+from .decode import Decoded, Pictures
+from .deinterlace import deinterlace
+from .reader import BROWSERS, VideoReader
 
 PIPE = Path("-")
 INPUT, OUTPUT = "standard input", "standard output"  # names in messages
 PAUSE = 100  # milliseconds between checks that the pipe has not been closed on this side
 TAIL = 2**16  # bytes from each end that are remembered
-
-
-def open_media(path: str | os.PathLike, mode: str = "r", **options: Any) -> InputContainer | OutputContainer:
-    """Open a file with `av.open`. A colon in its name starts no protocol; odd bytes in its metadata raise no error."""
-    return av.open(str(Path(path).absolute()), mode, metadata_errors="replace", **options)
-
-
-def open_handed_on(path: str | os.PathLike, kind: str, options: dict[str, str] | None = None) -> OutputContainer:
-    """Open an output of FFmpeg's format `kind` that takes all streams that its muxer takes. Chapters are left out.
-
-    `av.open` checks a list of codecs first, and some are missing from it. FFmpeg's muxer "tee" has no such list. It
-    hands everything except chapters on to another muxer.
-    """
-    settings = ":".join(f"{key}={value}" for key, value in {"f": kind, **(options or {})}.items())
-    place = re.sub(r"([\\'|\s])", r"\\\1", str(Path(path).absolute()))
-    return av.open(f"[{settings}]{place}", "w", format=HANDED_ON, metadata_errors="replace")
+AT_ONCE = 2**20  # bytes that the demuxer asks for
+INDEXED = b"ftyp"  # containers of this family, mp4 and mov, may have their index at the end
 
 
 class ClosedPipeError(BrokenPipeError):
@@ -142,6 +137,87 @@ def claimed_output(descriptor: int = 1) -> Iterator[PipeOut]:
         sys.stdout.flush()
         os.dup2(own, descriptor)
         os.close(own)
+
+
+class PipeReader(VideoReader):
+    """A `VideoReader` for a pipe. It has the same attributes. `frames` can be called once, and reads everything."""
+
+    has_places = False
+
+    def __init__(self, pipe: PipeIn, *, is_interlaced: bool = False, by_field: bool = False, keeps_alpha: bool = False):
+        """Read up to the first picture. The options are those of `VideoReader`.
+
+        Raises:
+            ValueError: the input is not a video, or cannot be read without going back.
+        """
+        self.path = Path(INPUT)
+        self.paths: list[Path] = []
+        self._first_time = None
+        self._is_deinterlaced, self._keeps_alpha = is_interlaced or by_field, keeps_alpha
+        self._pipe, self._damage = pipe, Damage()
+        with self._naming():
+            self._container = av.open(pipe, buffer_size=AT_ONCE, metadata_errors="replace", container_options=BROWSERS)
+        self._video, decoder = self._find(self._container)
+        self._learn_times(self._container, self._video)
+        self._count_fields(by_field=by_field)
+        self._all = Pictures(
+            self._container, self._video, self.coded_rate, self._damage, self.path, decoder, is_pipe=True
+        )
+        pictures, first = iter(self._all), None
+        with self._naming():
+            first = next(pictures, None)
+        if first is None:
+            raise ValueError(f"{self.path} is truncated or corrupt: no frame can be decoded{self._advice()}")
+        self._learn_picture(self._container, self._video, first.picture)
+        self._pictures = itertools.chain([first], pictures)
+
+    def keep_rest(self, folder: Path) -> VideoReader | None:
+        """Keep the other streams in `folder`, for as long as the frames are read.
+
+        Returns:
+            A reader from which sound, subtitles and metadata can be copied afterwards; None if there can be none.
+        """
+        if PIPED in self._kinds:
+            self._pipe.keep(None)
+            return None
+        kept = copy.copy(self)
+        kept.path = folder / INPUT
+        self._pipe.keep(kept.path)
+        return kept
+
+    def frames(self, *, start: Fraction | None = None) -> Iterator:
+        """Read all frames in order. Raises the errors of `VideoReader.frames`, and ValueError for a `start`."""
+        if start is not None:
+            raise ValueError(f"{self.path} is read from its beginning, not from {start} s on")
+        self._pipe.keep(None)
+        return super().frames()
+
+    def close(self) -> None:
+        """Stop reading. A thread that waits for the next bytes gets none."""
+        self._pipe.close()
+
+    def _new_damage(self) -> Damage:
+        return self._damage
+
+    def _describe_stranger(self) -> str:
+        return describe_strange_head(self._pipe.head[:STRANGE_HEAD])
+
+    def _advice(self) -> str:
+        is_indexed = self._pipe.head[4:8] == INDEXED
+        return "; the index of an mp4 may be at its end: give the file's name, or pipe Matroska" if is_indexed else ""
+
+    def _decode(self, start: Fraction | None, damage: Damage) -> Iterator[Decoded]:
+        try:
+            with self._container:
+                pictures = self._pictures
+                yield from deinterlace(pictures, period=self._period) if self._is_deinterlaced else pictures
+                self._end_of(self._all, self._container, self._video, damage, is_all=True)
+        finally:
+            self._pipe.flush()  # also if the rest is not read
+
+    def _missing(self, pictures: Pictures) -> str:
+        pipe = self._pipe
+        return missing_in_pipe(self._kinds, head=pipe.head, tail=pipe.tail, count=pipe.count, reached=pictures.reached)
 
 
 def _wait(descriptor: int, event: int, is_closed: threading.Event) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from helpers.clips import Average, make_clip, packets, read, square
 
 from video import Options, convert
-from video.read.continuity import Continuity
+from video.read.times import Continuity
 
 RATE = Fraction(25)
 
