@@ -85,7 +85,6 @@ for RUN in "36 0.1 511" "37 0.05 512"; do
         --ema 0.998 --time_limit 26 --seed "$SEED" --out "$OUT/run$NUMBER"
     python -m training.tools average --from "$OUT/run$NUMBER/last.pth" --output "$OUT/run$NUMBER.pth"
 done
-python -m training.tools pack --averaged --from "$OUT/run36/last.pth" --output training/trunk_small.pth
 python -m training.tools mean --from "$OUT/run36.pth:0.3" "$OUT/run37.pth:0.3" "$OUT/run32_wide.pth:0.4" --output "$OUT/mean37.pth"
 
 # Run 38: the classifier alone, which now reads level 1 of the last pass. Then half precision, as shipped.
@@ -95,4 +94,39 @@ python train_vimeo90k.py --data_root "$CLIPS" "$CLIPS_HD" --val_root "$VAL" --ca
     --init_from "$OUT/rescaled.pth" --dynamic true --classifier_only --ratios 0 2e-4 5e-4 2e-3 --weight_cost 0.075 \
     --strides 1 2 --batch_size 8 --crop_size 256 --precision bf16 --workers 1 --lr_start 1e-3 --lr_end 5e-5 --lr_warmup 10 \
     --ema 0.97 --time_limit 6 --seed 3 --out "$OUT/run38"
-python -m training.tools mean --half --from "$OUT/run38/best.pth" --output "$OUT/waveletvfi_small.pth"
+
+# Run 39: the flow alone, on CLIPS_HD at half the size: the coarse passes at the price of small frames.
+mkdir -p "$OUT/half"
+for CLIP in "$CLIPS_HD"/*.mp4; do
+    ffmpeg -v error -y -i "$CLIP" -an -vf scale=384:216:flags=area -c:v libx264 -crf 4 -pix_fmt yuv420p "$OUT/half/${CLIP##*/}"
+done
+python train_vimeo90k.py --data_root "$OUT/half" "cutouts:3000:224x224@60:$OUT/half" shapes:1000:224x224@40 --val_root "$VAL" \
+    --init_from "$OUT/mean37.pth" --lr_warmup 100 --strides 1 2 3 4 --exposure 0.5 --any_time 0.4 --where_it_moves 0.5 \
+    --flow_warmup 1 --scales 210 210 10 21 --weight_passes 0.5 --teacher training.privileged:flows --weight_teacher 0.004 \
+    --batch_size 8 --crop_size 192 --precision bf16 --workers 1 --optimizer muon --lr_start 5e-4 --lr_end 2e-5 \
+    --time_limit 40 --seed 1 --out "$OUT/run39"
+python -m training.tools average --from "$OUT/run39/last.pth" --output "$OUT/run39.pth"
+python -m training.tools mean --from "$OUT/mean37.pth:0.6" "$OUT/run39.pth:0.4" --output "$OUT/start40.pth"
+
+# Runs 40 and 41: flow and synthesis, with a tenth of the teacher, and without it on smaller crops. Their mean with run 32.
+FINE=(--val_root "$VAL" --cache_gib 20 --cache_folder "$OUT/cache" --init_from "$OUT/start40.pth" --lr_warmup 50
+    --exposure 0.5 --where_it_moves 0.3 --weight_log 0.1 --weight_passes 0.1 --precision bf16 --workers 1 --optimizer muon
+    --lr_start 2e-4 --lr_end 1e-6 --time_limit 62)
+python train_vimeo90k.py --data_root "$CLIPS_HD" "cutouts:2000:400x400@80:$CLIPS" "${FINE[@]}" --strides 1 2 3 --any_time 0.4 \
+    --scales 210 210 3210 3210 321 4321 21 --teacher training.privileged:flows --weight_teacher 0.001 --batch_size 3 \
+    --crop_size 384 --seed 11 --out "$OUT/run40"
+python train_vimeo90k.py --data_root "$CLIPS" "$CLIPS_HD" "${FINE[@]}" --strides 1 2 --any_time 0.2 \
+    --scales 210 3210 3210 321 321 21 --batch_size 6 --crop_size 256 --seed 12 --out "$OUT/run41"
+for RUN in 40 41; do python -m training.tools average --from "$OUT/run$RUN/last.pth" --output "$OUT/run$RUN.pth"; done
+python -m training.tools pack --averaged --from "$OUT/run41/last.pth" --output training/trunk_small.pth
+python -m training.tools mean --from "$OUT/run40.pth:0.35" "$OUT/run41.pth:0.35" "$OUT/run32_wide.pth:0.3" \
+    --output "$OUT/mean41.pth"
+
+# Run 42: the classifier of run 38 goes on with the new weights. Then half precision, as shipped.
+python -m training.tools resize --set classifier_level=1 --from "$OUT/mean41.pth" --output "$OUT/resized41.pth"
+python -m training.tools graft --from "$OUT/resized41.pth" "$OUT/run38/best.pth" "$OUT/resized.pth" --output "$OUT/grafted.pth"
+python train_vimeo90k.py --data_root "$CLIPS" "$CLIPS_HD" --val_root "$VAL" --cache_gib 20 --cache_folder "$OUT/cache" \
+    --init_from "$OUT/grafted.pth" --dynamic true --classifier_only --weight_cost 0.075 --strides 1 2 --batch_size 8 \
+    --crop_size 256 --precision bf16 --workers 1 --lr_start 2e-4 --lr_end 2e-5 --lr_warmup 10 --ema 0.97 --time_limit 3.5 \
+    --seed 4 --out "$OUT/run42"
+python -m training.tools mean --half --from "$OUT/run42/best.pth" --output "$OUT/waveletvfi_small.pth"

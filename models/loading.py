@@ -20,13 +20,13 @@ from .weights import load_weights
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # The precision that `--precision auto` stands for, by kind of CPU. It is float32 on all other CPUs, and on GPUs, which
-# have not been measured. For `small` at 1280x720, bf16 takes 0.69 of the time of float32 with AVX-512 bf16 (one
+# have not been measured. For `small` at 1280x720, bf16 takes 0.63 of the time of float32 with AVX-512 bf16 (one
 # thread). An earlier version took 0.52 of the time with AMX (two threads). PSNR of bf16 against float32 is at least
 # 59 dB for `small` (26 pairs of 448x256 to 1280x720), and 53 dB for `base`.
 BY_PROCESSOR = {"AVX-512 bf16": "bf16", "AMX": "bf16"}
 # Every kind of CPU leaves the threshold ratio to the network. Milliseconds of CPU time for a pair of 1280x720, AVX-512
-# bf16, one thread, the network's choice / everything computed: a moving camera 281 / 502 in float32, 211 / 298 in bf16;
-# an insect 292 / 503, 200 / 301; a space shuttle before smooth clouds 263 / 516, 188 / 298. The choice loses 0.030 dB
+# bf16, one thread, the network's choice / everything computed: a moving camera 317 / 523 in float32, 184 / 287 in bf16;
+# an insect 285 / 482, 184 / 256; a space shuttle before smooth clouds 353 / 515, 248 / 303. The choice loses 0.022 dB
 # on the validation triplets.
 GRAPH = ".onnx"
 

@@ -1,4 +1,4 @@
-"""Change weights between two runs: resize layers, average runs, draw parts anew, rescale the classifier's input.
+"""Change weights between two runs: resize layers, average runs, draw parts anew, rescale or replace the classifier.
 
 `python -m training.tools` applies these functions to files.
 """
@@ -128,13 +128,37 @@ def rescale(model: WaveletVFI, pairs: Iterable[tuple[Tensor, Tensor]]) -> dict[s
     finally:
         handle.remove()
     size = (squares / max(count, 1)).sqrt()
-    size = torch.where(size > 0, size, torch.ones_like(size))
-    state = {name: value.clone() for name, value in model.state_dict().items()}
-    decoder = f"motion.decoders.{index}"
+    return _divided(model.state_dict(), model.config, torch.where(size > 0, size, torch.ones_like(size)))
+
+
+def graft(
+    state: dict[str, Tensor], donor: dict[str, Tensor], before: dict[str, Tensor], config: Config
+) -> dict[str, Tensor]:
+    """Replace the classifier by a trained one of similar weights, and scale its input as it was when it was trained.
+
+    Args:
+        state: the weights of the network, not rescaled.
+        donor: the weights with the trained classifier, all but which have stayed as `rescale` returned them.
+        before: the weights that were given to `rescale` then.
+        config: the configuration of all three; their ratios may differ.
+    Returns:
+        The weights. The frames of a fixed ratio do not change.
+    """
+    name = f"motion.decoders.{config.classifier_level - 1}.hidden.4.0.weight"
+    old, new = (weights[name].flatten(1).norm(dim=1) for weights in (before, donor))
+    return _divided(state, config, old / new) | {
+        name: value for name, value in donor.items() if name.startswith(CLASSIFIER)
+    }
+
+
+def _divided(state: dict[str, Tensor], config: Config, size: Tensor) -> dict[str, Tensor]:
+    """Divide each channel that the classifier reads by its `size`, and multiply the weights that read it."""
+    state = {name: value.clone() for name, value in state.items()}
+    decoder = f"motion.decoders.{config.classifier_level - 1}"
     state[f"{decoder}.hidden.4.0.weight"] /= size[:, None, None, None]
     state[f"{decoder}.hidden.4.0.bias"] /= size
     state[f"{decoder}.output.weight"] *= size[:, None, None, None]
-    state["motion.classifier.conv.0.weight"] *= size[None, :, None, None]
+    state[f"{CLASSIFIER}conv.0.weight"] *= size[None, :, None, None]
     return state
 
 

@@ -5,6 +5,7 @@
     python -m training.tools mean --from run17.pth:0.85 run12.pth:0.15 --output mean.pth  # a weighted mean
     python -m training.tools redraw --part motion.classifier --from a.pth --output b.pth  # a part drawn anew
     python -m training.tools rescale --data_root CLIPS --from a.pth --output b.pth        # the classifier's input
+    python -m training.tools graft --from a.pth trained.pth before.pth --output b.pth     # another run's classifier
     python -m training.tools average --from runs/a/last.pth --output b.pth                # a run's moving average
     python -m training.tools pack --from runs/trunk/last.pth --output trunk.pth           # see training/checkpoints.py
 
@@ -25,7 +26,7 @@ from models import CONFIGS, Config, WaveletVFI, find_config
 from models.weights import checkpoint_of
 
 from .checkpoints import pack
-from .surgery import mean, redraw, rescale, resize
+from .surgery import graft, mean, redraw, rescale, resize
 
 PAIRS = 60  # number of pairs on which the classifier's input is measured
 
@@ -62,6 +63,10 @@ def changed(
         model = WaveletVFI(config).eval()
         model.load_state_dict(state)
         return rescale(model, training_pairs(args.data_root)), config
+    if args.change == "graft":
+        _, donor, before = sources
+        ratios = Config(**donor["config"]).ratios
+        return graft(state, donor["model"], before["model"], config), dataclasses.replace(config, ratios=ratios)
     goal = find_config(args.config) if args.config else dataclasses.replace(config, **dict(args.set))
     return resize(state, config, goal, seed=args.seed), goal
 
@@ -91,14 +96,15 @@ def training_pairs(root: str) -> list[tuple[Tensor, Tensor]]:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("change", choices=("resize", "mean", "redraw", "rescale", "average", "pack"))
+    parser.add_argument("change", choices=("resize", "mean", "redraw", "rescale", "graft", "average", "pack"))
     parser.add_argument(
         "--from",
         dest="source",
         type=_source,
         nargs="+",
         required=True,
-        help="a checkpoint; for mean, several as PATH:SHARE",
+        help="a checkpoint; mean: several as PATH:SHARE; graft: the network, the one with the trained classifier, and "
+        "that before it was rescaled",
     )
     parser.add_argument("--output", type=Path, required=True, help="the file to write")
     parser.add_argument("--config", choices=CONFIGS, help="resize: the new configuration")
@@ -121,8 +127,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.change == "rescale" and not args.data_root:
         parser.error("rescale needs --data_root")
-    if len(args.source) > 1 and args.change != "mean":
-        parser.error(f"{args.change} takes one file")
+    count = {"mean": len(args.source), "graft": 3}.get(args.change, 1)
+    if len(args.source) != count:
+        parser.error(f"{args.change} takes {count} file(s), got {len(args.source)}")
     return args
 
 

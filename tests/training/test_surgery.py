@@ -12,7 +12,7 @@ from models import Config, WaveletVFI, waveletvfi
 from models.weights import save_weights
 from training import tools
 from training.checkpoints import SCALE, SIZES, optimizer_state, pack
-from training.surgery import mean, redraw, rescale, resize
+from training.surgery import graft, mean, redraw, rescale, resize
 
 SMALL = dataclasses.replace(
     MIDDLE,
@@ -123,6 +123,24 @@ def test_rescaling_changes_what_the_classifier_reads_and_nothing_else(small, lev
         model.perceive(img0, img1)
     sizes = torch.stack([(hidden**2).mean((0, 2, 3)) for hidden in seen]).mean(0).sqrt()
     torch.testing.assert_close(sizes, torch.ones_like(sizes))
+
+
+@pytest.mark.parametrize("level", [1, 4])
+def test_a_grafted_classifier_reads_its_input_as_it_was_scaled_when_it_was_trained(small, level):
+    config = dataclasses.replace(SMALL, classifier_level=level)
+    model, pair = resized(small, config), torch.rand(2, 2, 3, 48, 64)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    donor = redraw(rescale(model, [tuple(pair)]), config, "motion.classifier", seed=7)  # stands for a trained one
+    same = graft(before, donor, before, config)
+    for name, value in donor.items():
+        torch.testing.assert_close(same[name], value)
+    other = {name: value + 0.01 * torch.randn_like(value) for name, value in before.items()}
+    model.load_state_dict(other)
+    expected = model.motion(*pair)
+    model.load_state_dict(graft(other, donor, before, config))
+    found = model.motion(*pair)
+    torch.testing.assert_close(found.flow_t0, expected.flow_t0, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(found.ratio_logits, expected.ratio_logits)
 
 
 def test_a_classifier_that_reads_another_level_is_drawn_anew_and_the_rest_stays(small):
