@@ -98,7 +98,7 @@ def is_still(img0: Tensor, img1: Tensor) -> bool:
     few0, few1 = (image[..., ::STEP, ::STEP] for image in (img0, img1))
     if _rest(few0, few1).mean() > STILL**2:  # most pairs end here
         return False
-    rest = _rest(img0, img1)
+    rest = _rest(img0.contiguous(), img1.contiguous())  # decoded frames are channels last, which is slower
     return bool(F.avg_pool2d(rest, BLOCK, ceil_mode=True).max() <= STILL**2)
 
 
