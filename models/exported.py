@@ -120,7 +120,7 @@ class OnnxModel:
         if budget is not None or not (ratio is None or (self.ratio is not None and ratio == self.ratio)):
             made = "the network's choice of ratio" if self.ratio is None else f"ratio {self.ratio:g}"
             raise ValueError(f"{self.path} was made with {made} and takes no other; export_onnx.py --ratio makes one")
-        times = check_times(t, img0, any_time=self.config.any_time)
+        times = check_times(0.5 if t is None else t, img0, any_time=self.config.any_time)
         inputs = [("img0", img0), ("img1", img1)] + ([("t", times)] if times is not None else [])
         frames = {name: value.float().cpu().numpy() for name, value in inputs}
         arrays = self._session.run(list(NAMES), frames)
