@@ -21,7 +21,7 @@ measures the pipeline with peers and with a free network in the place of ours, a
 encoding. The results are written to results/speed: tool.md and tool.json. This takes about five minutes.
 
 --tune measures the table by which `--sparse auto` chooses (models/sparse/costs.py) on this machine. It measures CPU
-time of one thread, so that other load matters little. This takes about ten minutes.
+time of one thread, so that other load matters little. This takes two minutes, on a busy machine more.
 
 --wavelets measures one Haar level of our `pytorch_wavelets` beside the package of this name on PyPI.
 """

@@ -87,7 +87,7 @@ MARGIN = 1.05  # gathering must win by this factor, because a straight line is o
 
 @functools.cache
 def processor() -> str:
-    """Return the kind of this machine's CPU: a name in `FACTORS`, or another name if there is no factor for it."""
+    """Return the kind of this machine's CPU: a name in `MEASURED` or `LIKE`, or another if it has no rows."""
     capability = torch.backends.cpu.get_cpu_capability()
     if capability != "AVX512":
         return capability
