@@ -27,7 +27,7 @@ class Row(NamedTuple):
 #: By kind of processor, see `processor`. Levels of `small` and of a network with synthesis widths 72, 144, 216, 192, at
 #: 1280x720, and of `base`, at 640x360. AMX, and the rows of 32: an earlier `small`, with widths 32, 64, 96, 96.
 #: One thread, PyTorch 2.14.1, November 2026.
-MEASURED = {
+MEASURED: dict[str, dict[torch.dtype, tuple[Row, ...]]] = {
     "AVX-512 bf16": {  # AMD EPYC (Zen 5)
         torch.float32: (
             Row(32, (0.13, 2.17), (0.13, 2.41)),
