@@ -23,6 +23,9 @@ MISSING = [name for name in ("gradio", "playwright") if importlib.util.find_spec
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(MISSING) or CHROMIUM is None, reason=f"needs {', '.join(MISSING) or 'chromium'}"),
+    # Chromium hung once for more than an hour where no step of Playwright has a time limit. Only that is repeated.
+    pytest.mark.timeout(300),
+    pytest.mark.flaky(reruns=1, only_rerun=["crashed"]),
 ]
 #: app.py, telling of every address beyond this machine that the server itself looks up or connects to.
 WATCHED = """
@@ -80,8 +83,10 @@ def page(browser, address):
         assert hosts == {urlsplit(address).netloc}
 
 
-@pytest.fixture
-def folder(tmp_path) -> Path:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Images and clips, good and bad."""
+    tmp_path = tmp_path_factory.mktemp("files")
     for k, name in enumerate(["a", "b"]):
         Image.fromarray(square(2 * k)).save(tmp_path / f"{name}.png")
     Image.fromarray(square(0, 48, 80)).save(tmp_path / "wide.png")
