@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from video.render.network import Network
-from video.render.pairs import find_fade, is_still
+from video.render.pairs import _rest, find_fade, is_still
 
 
 class Refusing:
@@ -56,6 +56,17 @@ def test_one_small_thing_that_moves_is_enough_for_the_network(picture, gain):
 def test_a_fade_from_one_picture_to_another_is_not_still(picture):
     other = picture.flip(2)
     assert not is_still(0.7 * picture + 0.3 * other, 0.3 * picture + 0.7 * other)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (47, 33), (70, 90)])
+@pytest.mark.parametrize("noise", [0, 1, 2, 4])
+@pytest.mark.parametrize("patch", [0, 2, 5, 60])
+def test_looking_at_few_pixels_first_changes_no_verdict(size, noise, patch):
+    first = torch.nn.functional.interpolate(torch.rand(1, 3, 4, 5), size=size, mode="bicubic").clamp(0, 1)
+    last = 0.7 * first + 0.1 + noise / 255 * torch.randn_like(first)
+    last[..., 3:14, 2:15] += patch / 255 * torch.randn(1, 3, 11, 13)
+    rest = torch.nn.functional.avg_pool2d(_rest(first, last), 16, ceil_mode=True)
+    assert is_still(first, last) == (rest.max() <= (3 / 255) ** 2)
 
 
 def test_frames_smaller_than_a_block_are_left_to_the_network():
