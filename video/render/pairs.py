@@ -143,7 +143,7 @@ def in_tiles(run: Callable[[Tensor, Tensor], Tensor], img0: Tensor, img1: Tensor
 
 
 def _block_means(image: Tensor) -> Tensor:
-    """Return the means of whole blocks of 16x16 pixels, by every fourth row: (1, 3, H, W) -> (1, 3, H // 16, W // 16)."""
+    """Return the means of whole blocks of 16x16 pixels, by every fourth row, (1, 3, H // 16, W // 16)."""
     height, width = (side // BLOCK for side in image.shape[-2:])
     # Whole rows are added first. On a CPU, pooling takes three times as long.
     rows = image[..., : height * BLOCK, : width * BLOCK].unflatten(-2, (height, BLOCK))[..., ::EVERY, :].sum(-2)
