@@ -1,6 +1,7 @@
 """The shipped weights are the ones the table describes, and they interpolate."""
 
 import hashlib
+import math
 import re
 from pathlib import Path
 
@@ -76,6 +77,27 @@ def test_whole_frames_that_move_far_are_found(file, dx, dy):
     img0, imgt, img1 = (textured(256, 448, shift, seed=3) for shift in ((-dx, -dy), (0, 0), (dx, dy)))
     inside = (..., slice(56, -56), slice(56, -56))
     assert float(psnr(waveletvfi(file).interpolate(img0, img1)[inside], imgt[inside])) > 35
+
+
+def turned(height: int, width: int, degrees: float, zoom: float = 1.0) -> torch.Tensor:
+    """A random texture, turned about the middle of the frame and magnified."""
+    margin = 120
+    whole = textured(height + 2 * margin, width + 2 * margin, (0, 0), seed=3)
+    angle = math.radians(degrees)
+    y, x = torch.meshgrid(*(torch.arange(n) - (n - 1) / 2 for n in (height, width)), indexing="ij")
+    places = [x * math.cos(angle) - y * math.sin(angle), x * math.sin(angle) + y * math.cos(angle)]
+    grid = torch.stack([place * 2 / zoom / (n - 1) for place, n in zip(places, whole.shape[:1:-1], strict=True)], -1)
+    return F.grid_sample(whole, grid[None], mode="bicubic", align_corners=True).clamp(0, 1)
+
+
+@pytest.mark.parametrize(("height", "width", "degrees"), [(256, 448, 10), (720, 1280, 5), (720, 1280, 10)])
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_a_frame_that_turns_is_found_as_a_straight_motion(file, height, width, degrees):
+    """Two frames do not tell that points run on circles. Straight ways have a smaller middle."""
+    img0, img1 = (turned(height, width, side * degrees / 2) for side in (-1, 1))
+    imgt = turned(height, width, 0, zoom=math.cos(math.radians(degrees / 2)))
+    inside = (..., slice(height // 5, -height // 5), slice(width // 8, -width // 8))
+    assert float(psnr(waveletvfi(file).interpolate(img0, img1, ratio=0.0)[inside], imgt[inside])) > 40
 
 
 @pytest.mark.parametrize("t", [1 / 8, 1 / 4, 3 / 8, 5 / 8, 3 / 4, 7 / 8])
