@@ -1,6 +1,9 @@
-"""Evaluate on Adobe240 x8: seven frames between every eighth frame of the test clips, by repeated halving of the time.
+"""Evaluate on Adobe240 x8: seven frames between every eighth frame of the test clips, 1280x720.
 
 python benchmark/Adobe240.py --data_root test_frames
+python benchmark/Adobe240.py --data_root test_frames --crop 0
+
+Weights that make frames at any time, such as `small`, make each frame by one call. Others halve the time repeatedly.
 """
 
 import sys

@@ -1,6 +1,9 @@
-"""Evaluate on GoPro x8: seven frames between every eighth frame of the 11 test clips, by repeated halving of the time.
+"""Evaluate on GoPro x8: seven frames between every eighth frame of the 11 test clips, 1280x720.
 
 python benchmark/GoPro.py --data_root GOPRO_Large_all
+python benchmark/GoPro.py --data_root GOPRO_Large_all --crop 0
+
+Weights that make frames at any time, such as `small`, make each frame by one call. Others halve the time repeatedly.
 """
 
 import sys

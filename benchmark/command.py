@@ -27,12 +27,12 @@ ARITHMETIC = ("precision", "sparse", "compile", "config", "passes")  # options o
 
 
 def script_of(
-    description: str, dataset: Callable[..., FrameSet], data: str, option: str | None = None, **settings: Any
+    description: str, dataset: type[FrameSet], data: str, option: str | None = None, **settings: Any
 ) -> tuple[Callable[..., argparse.Namespace], Callable[..., None]]:
     """Return the functions `parse_args` and `main` of a script.
 
     Args:
-        description: the script's docstring.
+        description: the script's docstring. --help also names the data and their layout.
         dataset: the class of its set.
         data: the help text of --data_root.
         option: the name of the option that the script has beside the common ones. Its value is the second argument of
@@ -41,7 +41,7 @@ def script_of(
     """
 
     def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-        parser = build_parser(description, data)
+        parser = build_parser(f"{description}\nData: {dataset.source}\nLayout: {dataset.layout}", data)
         if option:
             parser.add_argument(f"--{option}", **settings)
         args = parser.parse_args(arguments)

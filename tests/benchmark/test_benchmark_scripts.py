@@ -10,6 +10,7 @@ import torch
 from helpers import benchmark_trees as trees
 from helpers.runs import finish, launch, make_data, run_benchmark
 
+import datasets
 import utils
 from benchmark import SNU_FILM as snu_film_script
 from benchmark import UCF101 as ucf101_script
@@ -90,6 +91,14 @@ def test_every_script_evaluates_its_sets(name, tmp_path, monkeypatch):
     module.main(module.parse_args(["--data_root", str(tmp_path / "data"), *options.split()]))
     assert [dataset.title for dataset in seen] == titles
     assert all(len(dataset) for dataset in seen)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_help_of_every_script_tells_what_to_download_and_its_layout(name, capsys):
+    with pytest.raises(SystemExit):
+        importlib.import_module(f"benchmark.{name}").parse_args(["--help"])
+    dataset = getattr(datasets, {"Vimeo90K": "Vimeo90KTest", "SNU_FILM": "SNUFilm"}.get(name, name))
+    assert f"Data: {dataset.source}\nLayout: {dataset.layout}\n" in capsys.readouterr().out
 
 
 def test_all_scripts_are_tested():
