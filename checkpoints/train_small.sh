@@ -129,4 +129,32 @@ python train_vimeo90k.py --data_root "$CLIPS" "$CLIPS_HD" --val_root "$VAL" --ca
     --init_from "$OUT/grafted.pth" --dynamic true --classifier_only --weight_cost 0.075 --strides 1 2 --batch_size 8 \
     --crop_size 256 --precision bf16 --workers 1 --lr_start 2e-4 --lr_end 2e-5 --lr_warmup 10 --ema 0.97 --time_limit 3.5 \
     --seed 4 --out "$OUT/run42"
-python -m training.tools mean --half --from "$OUT/run42/best.pth" --output "$OUT/waveletvfi_small.pth"
+
+# Runs 43 to 46: the coarse levels of MP-Net wider (3.7 million parameters), the same frames at first.
+WIDE="encoder=16,32,64,96 decoder=32,64,128,192"
+for NAME in mean41 run32_wide; do
+    python -m training.tools resize --set $WIDE --from "$OUT/$NAME.pth" --output "$OUT/${NAME}_43.pth"
+done
+BOTH=("${FINE[@]}" --data_root "$CLIPS" "$CLIPS_HD" --strides 1 2 --any_time 0.2 --scales 210 3210 3210 321 321 21 --batch_size 6
+    --crop_size 256)
+python train_vimeo90k.py "${BOTH[@]}" --init_from "$OUT/mean41_43.pth" --time_limit 66 --seed 21 --out "$OUT/run43"
+python train_vimeo90k.py "${BOTH[@]}" --init_from "$OUT/mean41_43.pth" --strides 1 2 3 --any_time 0.3 \
+    --scales 210 3210 3210 321 4321 21 --lr_start 4e-4 --time_limit 68 --seed 22 --out "$OUT/run44"
+for RUN in 43 44; do python -m training.tools average --from "$OUT/run$RUN/last.pth" --output "$OUT/run$RUN.pth"; done
+python -m training.tools mean --from "$OUT/run43.pth:0.7" "$OUT/run44.pth:0.3" --output "$OUT/mean44.pth"
+python train_vimeo90k.py "${BOTH[@]}" --data_root "$CLIPS" "$CLIPS_HD" shapes:3000:256x256@40 --init_from "$OUT/mean44.pth" \
+    --time_limit 27 --seed 31 --out "$OUT/run45"
+python -m training.tools average --from "$OUT/run45/last.pth" --output "$OUT/run45.pth"
+python -m training.tools mean --from "$OUT/run45.pth:0.7" "$OUT/run32_wide_43.pth:0.3" --output "$OUT/mean45.pth"
+python train_vimeo90k.py "${BOTH[@]}" --data_root "$CLIPS" "$CLIPS_HD" shapes:8000:256x256@30 --init_from "$OUT/mean45.pth" \
+    --lr_warmup 15 --scales 210 10 3210 10 --lr_start 1.5e-4 --time_limit 6.5 --seed 41 --out "$OUT/run46"
+python -m training.tools average --from "$OUT/run46/last.pth" --output "$OUT/run46.pth"
+python -m training.tools mean --from "$OUT/run43.pth:0.3" "$OUT/run45.pth:0.1" "$OUT/run46.pth:0.3" "$OUT/run32_wide_43.pth:0.3" \
+    --output "$OUT/mean46.pth"
+
+# The classifier of run 42 on the new weights. Then half precision, as shipped.
+python -m training.tools resize --set classifier_level=1 --from "$OUT/mean46.pth" --output "$OUT/resized46.pth"
+python -m training.tools resize --set $WIDE --from "$OUT/resized41.pth" --output "$OUT/before46.pth"
+python -m training.tools resize --set $WIDE --from "$OUT/run42/best.pth" --output "$OUT/donor46.pth"
+python -m training.tools graft --from "$OUT/resized46.pth" "$OUT/donor46.pth" "$OUT/before46.pth" --output "$OUT/grafted46.pth"
+python -m training.tools mean --half --from "$OUT/grafted46.pth" --output "$OUT/waveletvfi_small.pth"
