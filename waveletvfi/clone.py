@@ -25,13 +25,15 @@ FOLDERS = ("benchmark", "common", "datasets", "models", "pytorch_wavelets", "tra
 PARTS = {*SCRIPTS, *FOLDERS}
 #: Other files that are installed. The released weights are not ours to pass on.
 DATA = ("checkpoints/waveletvfi_small.pth", "checkpoints/README.md", "examples/bird.mp4", "examples/README.md")
+NOT_INSTALLED = (".pyc", ".pth")  # training/trunk_small.pth, which nobody interpolates with, is as large as all else
 
 
 def installed_files(root: Path = ROOT) -> Iterator[Path]:
     """Yield the files of all parts and data, relative to `root`."""
     for folder in FOLDERS:
         files = (path.relative_to(root) for path in sorted((root / folder).rglob("*")) if path.is_file())
-        yield from (path for path in files if path.suffix != ".pyc" and not any(p.startswith(".") for p in path.parts))
+        shown = (path for path in files if not any(part.startswith(".") for part in path.parts))
+        yield from (path for path in shown if path.suffix not in NOT_INSTALLED)
     yield from (Path(f"{name}.py") for name in SCRIPTS)
     yield from map(Path, DATA)
 

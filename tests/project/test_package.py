@@ -60,6 +60,12 @@ def test_an_import_in_an_unknown_form_is_an_error_and_not_left_as_it_is(source):
         rewrite(source.encode(), "P")
 
 
+def test_of_all_weights_only_the_shipped_ones_are_installed():
+    weights = [path for path in installed_files() if path.suffix == ".pth"]
+    assert weights == [Path("checkpoints/waveletvfi_small.pth")]
+    assert sum((ROOT / path).stat().st_size for path in installed_files()) < 10e6
+
+
 def test_no_installed_file_imports_a_generic_name(tmp_path):
     for path in installed_files():
         if path.suffix == ".py":
