@@ -29,11 +29,26 @@ class Layer(NamedTuple):
     growth: float = 1.0
 
 
+class Texture(NamedTuple):
+    """What a layer is painted with.
+
+    colour: maps positions (..., 2, H, W) from the centre, in pixels, to (..., 3, H, W) in [0, 1]. See `Layer.texture`.
+    period: the shortest way, in pixels, after which the texture looks the same. A motion of more than half a period
+        cannot be told from a shorter one.
+    """
+
+    colour: Callable[[Tensor], Tensor]
+    period: float = math.inf
+
+
+Painter = Callable[["Draw", float], Texture]  # (random numbers, radius in pixels) -> the texture of a layer
+
+
 def random_scene(
     draw: "Draw",
     size: tuple[int, int],
     longest: float,
-    textures: "Sequence[Texture] | None" = None,
+    painters: Sequence[Painter] | None = None,
     *,
     twist: bool = False,
 ) -> list[Layer]:
@@ -41,22 +56,25 @@ def random_scene(
 
     Args:
         size: height and width of the frames, in pixels.
-        longest: the longest motion from img0 to img1, in pixels. The background moves at most half as far.
-        textures: the textures to choose from. The background has the first one. Default: blotches, stripes, gradients.
+        longest: the longest motion from img0 to img1, in pixels. The background moves at most half as far, and a layer
+            of a periodic texture at most 0.4 periods.
+        painters: the textures to choose from. Default: blotches, weaves, stripes and gradients, of which the background
+            has one of the first two.
         twist: also turn and grow the layers. Each of the two moves outlines by at most a fifth of `longest`.
     """
     height, width = size
-    # Blotches are different everywhere. Thus the motion of the background can be seen in every direction.
-    textures = textures or (_noise, _stripes, _gradient)
+    # The motion of the background can be seen in every direction. That of stripes cannot.
+    backgrounds, painters = (painters or (_noise, _weave)), (painters or (_noise, _weave, _stripes, _gradient))
     middle = torch.tensor([(width - 1) / 2, (height - 1) / 2])
-    layers = [Layer(everywhere, textures[0](draw, max(size) / 2 + longest), middle, draw.vector(longest / 2))]
+    texture = draw.choose(backgrounds)(draw, max(size) / 2 + longest)
+    layers = [Layer(everywhere, texture.colour, middle, draw.vector(min(longest / 2, 0.4 * texture.period)))]
     radii = [max(size) / 2]
     for _ in range(draw.integer(2, 5)):
         radius = draw.uniform(0.12, 0.3) * min(size)
         centre = torch.tensor([draw.uniform(0, width - 1), draw.uniform(0, height - 1)])
         outline = draw.choose([disc, rectangle, polygon])(draw, radius)
-        texture = draw.choose(textures)(draw, radius)
-        layers.append(Layer(outline, texture, centre, draw.vector(longest)))
+        texture = draw.choose(painters)(draw, radius)
+        layers.append(Layer(outline, texture.colour, centre, draw.vector(min(longest, 0.4 * texture.period))))
         radii.append(radius)
     if twist:
         layers = [_twisted(draw, layer, longest / 5 / radius) for layer, radius in zip(layers, radii, strict=True)]
@@ -148,9 +166,6 @@ class Draw:
         return torch.tensor([length * math.cos(angle), length * math.sin(angle)])
 
 
-Texture = Callable[[Draw, float], Callable[[Tensor], Tensor]]  # (random numbers, radius in pixels) -> `Layer.texture`
-
-
 def everywhere(local: Tensor) -> Tensor:
     """Return the distance to the outline of a layer that covers everything. See `Layer.distance` for the shapes."""
     return torch.full_like(local[..., :1, :, :], -math.inf)
@@ -181,7 +196,7 @@ def _sides(angles: list[float], distances: list[float]) -> Callable[[Tensor], Te
     return lambda local: (torch.einsum("sc,...chw->...shw", normals, local) - offsets).amax(-3, keepdim=True)
 
 
-def _noise(draw: Draw, extent: float) -> Callable[[Tensor], Tensor]:
+def _noise(draw: Draw, extent: float) -> Texture:
     """Return blotches of two sizes around one colour.
 
     The smaller ones are larger than two pixels, so that motion by a fraction of a pixel does not blur them away.
@@ -197,10 +212,10 @@ def _noise(draw: Draw, extent: float) -> Callable[[Tensor], Tensor]:
         table = lattice.expand(len(local), -1, -1, -1)
         return F.grid_sample(table, grid, padding_mode="reflection", align_corners=True)
 
-    return colour
+    return Texture(colour)
 
 
-def picture(draw: Draw, frame: Tensor) -> Callable[[Tensor], Tensor]:
+def picture(draw: Draw, frame: Tensor) -> Texture:
     """Return a part of a real frame (3, H, W) in [0, 1] as a texture, at a random place and enlarged by up to 2.
 
     Beyond its borders, the frame is mirrored.
@@ -215,22 +230,46 @@ def picture(draw: Draw, frame: Tensor) -> Callable[[Tensor], Tensor]:
         # Bilinear sampling would blur the three frames by different amounts.
         return F.grid_sample(table, grid, mode="bicubic", padding_mode="reflection", align_corners=False).clamp(0, 1)
 
-    return colour
+    return Texture(colour)
 
 
-def _stripes(draw: Draw, extent: float) -> Callable[[Tensor], Tensor]:
-    """Return stripes of two colours with soft edges, wide enough to follow one stripe through the usual motion."""
+def _weave(draw: Draw, extent: float) -> Texture:
+    """Return a pattern that repeats in two directions, like a fence or a facade: a product of two waves per channel.
+
+    The channels have the same waves or slightly different ones.
+    """
+    turn, spread = draw.uniform(0, math.pi), draw.uniform(0, 0.5)
+    waves = torch.tensor([10 * 4 ** draw.uniform(0, 1) for _ in range(2)])  # pixels
+    axes = torch.tensor([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])
+    steps = 2 * math.pi / (waves * (1 + spread * (draw.tensor(3, 2) - 0.5)))  # radians per pixel
+    phases, colours = 2 * math.pi * draw.tensor(3, 2, 1, 1), draw.tensor(2, 3, 1, 1)
+    # Edges are at least as soft as those of stripes.
+    sharpness = draw.uniform(1, max(1.0, waves.amin().item() / 8))
+
+    def colour(local: Tensor) -> Tensor:
+        along = torch.einsum("ac,...chw->...ahw", axes, local).unsqueeze(-4)  # (..., 1, axis, H, W)
+        product = (along * steps[:, :, None, None] + phases).sin().prod(-3)  # (..., channel, H, W)
+        return torch.lerp(colours[0], colours[1], (sharpness * product).clamp(-1, 1) / 2 + 0.5)
+
+    # Half a wave along both axes changes the sign twice.
+    return Texture(colour, min(waves.amin().item(), waves.norm().item() / 2))
+
+
+def _stripes(draw: Draw, extent: float) -> Texture:
+    """Return stripes of two colours with soft edges."""
     wave, turn = draw.uniform(16, 32), draw.uniform(0, math.pi)
     direction = torch.tensor([math.cos(turn), math.sin(turn)]) * 2 * math.pi / wave
-    return _two_colours(draw, lambda phase: (phase.sin() * wave / 8).clamp(-1, 1) / 2 + 0.5, direction)
+    return Texture(_two_colours(draw, lambda phase: (phase.sin() * wave / 8).clamp(-1, 1) / 2 + 0.5, direction), wave)
 
 
-def _gradient(draw: Draw, extent: float) -> Callable[[Tensor], Tensor]:
+def _gradient(draw: Draw, extent: float) -> Texture:
     """Return a gradient between two colours across the shape, with a faint ripple that shows motion."""
     turn = draw.uniform(0, 2 * math.pi)
     direction = torch.tensor([math.cos(turn), math.sin(turn)]) / extent
     ripple = 2 * math.pi * extent / draw.uniform(5, 10)
-    return _two_colours(draw, lambda way: (0.5 + 0.4 * way).clamp(0.1, 0.9) + 0.1 * (ripple * way).sin(), direction)
+    return Texture(
+        _two_colours(draw, lambda way: (0.5 + 0.4 * way).clamp(0.1, 0.9) + 0.1 * (ripple * way).sin(), direction)
+    )
 
 
 def _two_colours(draw: Draw, share: Callable[[Tensor], Tensor], direction: Tensor) -> Callable[[Tensor], Tensor]:

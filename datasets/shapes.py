@@ -1,13 +1,11 @@
 """Made-up triplets: textured shapes move over a textured background."""
 
 import math
-from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from .loading import mix_seeds
-from .scenes import Draw, Layer, paint_layers, picture, pixel_centres, random_scene
+from .scenes import Draw, Layer, Texture, paint_layers, picture, pixel_centres, random_scene
 from .triplets import Triplet, TripletSource
 
 SPLITS = ("train", "test")
@@ -100,5 +98,5 @@ class MovingCutouts(MovingShapes):
     def scene(self, draw: Draw) -> list[Layer]:
         return random_scene(draw, self.size, self.motion, [self._cut], twist=self.twist)
 
-    def _cut(self, draw: Draw, radius: float) -> Callable[[Tensor], Tensor]:
+    def _cut(self, draw: Draw, radius: float) -> Texture:
         return picture(draw, self.frames[draw.integer(0, len(self.frames) - 1)].imgt / 255)

@@ -218,11 +218,40 @@ def test_cut_outs_are_a_function_of_seed_split_and_index():
 def test_a_picture_moves_without_changing():
     """By whole pixels it is shifted, and it has the colours of the frame."""
     frame = F.interpolate(torch.rand(1, 3, 12, 16), size=SIZE, mode="bicubic", align_corners=False)[0].clamp(0, 1)
-    layer = background()._replace(texture=scenes.picture(Draw(3), frame), motion=torch.tensor([6.0, -4.0]))
+    layer = background()._replace(texture=scenes.picture(Draw(3), frame).colour, motion=torch.tensor([6.0, -4.0]))
     img0, imgt, img1 = paint(layer)
     for earlier, later in ((img0, imgt), (imgt, img1)):
         torch.testing.assert_close(earlier[:, 2:, :-3], later[:, :-2, 3:], atol=1e-4, rtol=0)
     assert frame.min() <= imgt.min() and imgt.max() <= frame.max() + 1e-6 and imgt.std() > 0.05
+
+
+@pytest.mark.parametrize("period", [10.0, math.inf])
+def test_a_periodic_texture_moves_less_than_half_a_period(period):
+    """Otherwise the shorter motion the other way looks the same, and there is no right answer."""
+
+    def paint_dots(draw, radius):
+        return scenes.Texture(flat((1.0, 1.0, 1.0)), period)
+
+    layers = [layer for seed in range(20) for layer in scenes.random_scene(Draw(seed), SIZE, 40.0, [paint_dots])]
+    longest = max(layer.motion.norm().item() for layer in layers)
+    assert 3 < longest <= 4 if period == 10 else 30 < longest <= 40
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_weave_repeats_after_its_period_and_not_before(seed):
+    texture = scenes._weave(Draw(seed), 0)
+    y, x = torch.meshgrid(torch.arange(0, 120.0, 4), torch.arange(0, 120.0, 4), indexing="ij")
+    angles = torch.arange(0, math.pi, math.pi / 90)
+
+    def likeness(way):
+        ways = way * torch.stack([angles.cos(), angles.sin()], -1)[:, :, None, None]
+        here, there = texture.colour(torch.stack([x, y])[None]), texture.colour(torch.stack([x, y]) + ways)
+        here, there = (image - image.mean((-1, -2), keepdim=True) for image in (here, there))
+        return (here * there).sum((1, 2, 3)) / (here.square().sum((1, 2, 3)) * there.square().sum((1, 2, 3))).sqrt()
+
+    assert (texture.colour(torch.stack([x, y])[None]) - 0.5).abs().max() <= 0.5
+    assert max(likeness(share * texture.period).max() for share in torch.arange(0.5, 0.7, 0.05)) < 0.6
+    assert max(likeness(share * texture.period).max() for share in torch.arange(0.85, 1.2, 0.05)) > 0.8
 
 
 def test_cut_outs_have_a_known_motion_too():
