@@ -11,8 +11,8 @@ demo: $(VENV)/installed  ## a real clip, twice as smooth, and a picture of what 
 test: $(VENV)/installed  ## a process per core; each file's tests stay together, for what they share
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile
 
-test-slow: $(VENV)/installed-extra  ## the long tests, and those that need the optional packages, in one process that can be replaced
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m "slow or extra" -n 1 -rR --durations 10
+test-slow: $(VENV)/installed-extra  ## the long tests, and those that need the optional packages
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow or extra" -n logical --dist loadfile -rR --durations 10
 
 train-smoke: $(VENV)/installed  ## 512 steps on made-up moving shapes, two minutes of an idle machine; fails unless they beat averaging
 	$(BIN)/python -m pytest -m slow -s tests/training/test_smoke.py
