@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import gradient, triton_kernels
+from . import triton_kernels
 from .costs import gathering, processor
 from .tile_maps import Rows, Tiles
 from .tiles import TileHead, pack_kernel, pack_windows, tile_conv
-from .transforms import conv_of_upsampled, pack_folded
+from .transforms import FoldedConv, conv_of_upsampled, gradient_pays, pack_folded
 from .triton_kernels import pack_weights, triton_conv
 
 GATHERING = {"windows": pack_windows, "winograd": pack_kernel}  # ways on tiles, with the functions that pack weights
@@ -78,7 +78,8 @@ class SparseConv2d(nn.Conv2d):
     ) -> Tensor:
         """Compute leaky_relu(conv * mask, slope) by a way that takes whole maps. Shapes are as in `forward`."""
         if way == "triton":
-            return self.triton(x, mask, coarse, slope=slope)
+            packed = self.packed(pack_weights, x.dtype)
+            return triton_conv(x, coarse, mask, packed, self.bias.detach().to(x.dtype), slope=slope)
         out = self.masked(x, mask, coarse) if way == "masked" else self.folded(x, mask, coarse)
         return out if slope == 1 else F.leaky_relu(out, slope, inplace=True)
 
@@ -100,8 +101,8 @@ class SparseConv2d(nn.Conv2d):
 
     def folded(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None) -> Tensor:
         """Compute the same without upsampling the coarse input. Shapes are as in `forward`."""
-        if coarse is not None and gradient.pays(self.weight, x):
-            out = cast(Tensor, gradient.FoldedConv.apply(x, coarse, self.weight, self.bias))
+        if coarse is not None and gradient_pays(self.weight, x):
+            out = cast(Tensor, FoldedConv.apply(x, coarse, self.weight, self.bias))
         else:
             out = F.conv2d(x, self.weight[:, : self.fine_channels], self.bias, padding=1)
             if coarse is not None:
@@ -113,11 +114,6 @@ class SparseConv2d(nn.Conv2d):
         if not is_plain and mask.all():
             return out
         return out * mask.to(x.dtype) if is_plain or torch.is_grad_enabled() else clear_outside(out, mask)
-
-    def triton(self, x: Tensor, mask: Tensor, coarse: Tensor | None = None, *, slope: float = 1.0) -> Tensor:
-        """Compute leaky_relu(conv * mask, slope) by the GPU kernel. Shapes are as in `forward`."""
-        packed = self.packed(pack_weights, x.dtype)
-        return triton_conv(x, coarse, mask, packed, self.bias.detach().to(x.dtype), slope=slope)
 
     def __getstate__(self) -> dict:
         """Return the state for copies and pickles, without packed weights."""

@@ -12,6 +12,7 @@ pixels around it, in one matrix product. A cell of 2x2 output pixels is then the
 """
 
 import itertools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -176,10 +177,11 @@ def tile_conv(
     values[-1] = 0
     inputs = Windows(x, tiles, scale=2), None if coarse is None else Windows(coarse, tiles, scale=1)
     step = min(max(BUFFER // (16 * max(x.values.shape[1], width)), LEAST), max(count, 1))
+    make: Callable[..., _Chunk | _Windows] = _Chunk if isinstance(kernel, TileKernel) else _Windows
     for start in range(0, count, step):
         if start == 0 or start + step > count:
             size, bias = min(step, count - start), bias.to(values.dtype)
-            chunk = _chunk(kernel, bias, *inputs, size)
+            chunk = make(kernel, bias, *inputs, size)
         result = F.leaky_relu_(chunk.compute(start), slope)  # (n, 2, 2, C_out)
         tiles.clear_beyond(start, result)
         if head is not None:
@@ -189,25 +191,14 @@ def tile_conv(
     return Rows.in_tiles(tiles, values) if keep else None
 
 
-def _chunk(
-    kernel: TileKernel | WindowKernel, bias: Tensor, fine: Windows, coarse: Windows | None, size: int
-) -> "_Chunk | _Windows":
-    if isinstance(kernel, TileKernel):
-        return _Chunk(kernel, bias, fine, coarse, size)
-    return _Windows(kernel, bias, fine, coarse, size)
-
-
 class _Chunk:
     """The convolution of `size` tiles at a time, by Winograd's transform. Buffers are made once."""
 
     def __init__(self, kernel: TileKernel, bias: Tensor, fine: Windows, coarse: Windows | None, size: int):
         self.kernel, self.bias, self.fine, self.coarse = kernel, bias, fine, coarse
         new, channels = fine.values.new_empty, fine.values.shape[1]
-        self.read, self.half, self.domain = (
-            new(size, 4, 4, channels),
-            new(4, size, 4, channels),
-            new(4, 4, size, channels),
-        )
+        self.read, self.half = new(size, 4, 4, channels), new(4, size, 4, channels)
+        self.domain = new(4, 4, size, channels)
         self.result = new(size, 2, 2, len(bias))
         if coarse is not None:
             channels = coarse.values.shape[1]

@@ -13,7 +13,7 @@ import models.sparse.tiles
 from benchmark.metrics import psnr
 from models import WaveletVFI, default_checkpoint, waveletvfi
 from models.bands import dilate
-from models.sparse import METHODS, Rows, SparseConv2d, Tiles, gradient
+from models.sparse import METHODS, Rows, SparseConv2d, Tiles, transforms
 from models.sparse.conv import WAYS, clear_outside
 from models.sparse.transforms import conv_of_upsampled, pack_folded
 from models.synthesis import LevelContext
@@ -87,12 +87,12 @@ def test_gradients_equal_those_of_the_masked_dense_convolution(method, with_coar
 @pytest.mark.parametrize("tiles", [1, 20, 512])
 @pytest.mark.parametrize("size", [(2, 2), (6, 34), (30, 10)])
 def test_the_kernel_gradient_on_tiles_is_that_of_the_convolution(size, tiles, monkeypatch):
-    monkeypatch.setattr(gradient, "TILES", tiles)
+    monkeypatch.setattr(transforms, "TILES", tiles)
     x, grad = (torch.randn(2, channels, *size, dtype=torch.double) for channels in (5, 7))
     coarse = torch.randn(2, 3, size[0] // 2, size[1] // 2, dtype=torch.double)
     conv = SparseConv2d(5, 7, coarse_channels=3).double()
     (expected,) = torch.autograd.grad(meaning(conv, x, torch.ones(1), coarse), conv.weight, grad)
-    torch.testing.assert_close(gradient.kernel_gradient(x, coarse, grad), expected)
+    torch.testing.assert_close(transforms.kernel_gradient(x, coarse, grad), expected)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
@@ -100,10 +100,10 @@ def test_the_kernel_gradient_on_tiles_is_that_of_the_convolution(size, tiles, mo
 def test_wide_convolutions_train_on_tiles(fixed, layout, monkeypatch):
     """Only what needs a gradient has one, and it is that of the masked dense convolution."""
     calls = []
-    compute = gradient.kernel_gradient
-    monkeypatch.setattr(gradient, "kernel_gradient", lambda *maps: calls.append(maps) or compute(*maps))
-    conv = SparseConv2d(gradient.WIDE - 40, 6, coarse_channels=40)
-    inputs = [torch.randn(2, gradient.WIDE - 40, 12, 8), torch.randn(2, 40, 6, 4), conv.weight, conv.bias]
+    compute = transforms.kernel_gradient
+    monkeypatch.setattr(transforms, "kernel_gradient", lambda *maps: calls.append(maps) or compute(*maps))
+    conv = SparseConv2d(transforms.WIDE - 40, 6, coarse_channels=40)
+    inputs = [torch.randn(2, transforms.WIDE - 40, 12, 8), torch.randn(2, 40, 6, 4), conv.weight, conv.bias]
     inputs[:2] = [image.contiguous(memory_format=layout) for image in inputs[:2]]
     wanted = [tensor for i, tensor in enumerate(inputs) if tensor.requires_grad_(i not in fixed).requires_grad]
     x, coarse, *_ = inputs
