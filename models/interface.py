@@ -3,15 +3,16 @@
 Errors say what came, what is needed, and what to do.
 """
 
+import functools
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
+from . import macs
 from .config import Scales
 from .layers import MULTIPLE
-from .macs import count_executed, count_published
 from .motion import Motion, Pyramids
 from .synthesis import Features, LevelContext, Synthesis
 
@@ -82,13 +83,28 @@ class Interpolation(NamedTuple):
 
     @property
     def published_gmacs(self) -> Tensor | None:
-        """Operations as published tables count them, (B,), in units of 10^9; see `models.macs`. None if unknown."""
-        return count_published(self.network, self) if self.network else None
+        """Operations as published tables count them, (B,), in units of 10^9; see `models.macs`. None if unknown.
+
+        Candidates are weighted by their probabilities. Counting reads the masks, for which it must wait for a GPU.
+        Therefore it is not a part of the network's call.
+        """
+        if self.network is None:
+            return None
+        height, width = self.merged.shape[-2:]
+        weighted = zip(self.probs.double().cpu().unbind(1), self.candidates, strict=True)
+        count = functools.partial(macs.published_gmacs, self.network, height, width, scales=self.scales)
+        return cast(Tensor, sum(p * count(candidate.masks) for p, candidate in weighted))
 
     @property
     def executed_gmacs(self) -> Tensor | None:
         """Multiply-accumulates that were computed, (B,), in units of 10^9. None if unknown, as in a sweep."""
-        return count_executed(self.network, self) if self.network else None
+        if self.network is None or not self.alone:
+            return None
+        executed = cast(Tensor, sum(candidate.executed for candidate in self.candidates))
+        height, width = self.merged.shape[-2:]
+        return macs.executed_gmacs(
+            self.network, height, width, executed, encoded=self.encoded, matched=self.matched, scales=self.scales
+        )
 
 
 def check_inputs(

@@ -1,7 +1,7 @@
 """Count the operations of a frame: as the published tables do, and as they are really executed."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,36 +11,6 @@ from .motion import CORRELATED_LEVEL, LATER_LEVELS
 
 LEVELS = 4
 Count = Callable[[nn.Module, int], int]  # counts the operations of a layer that puts out so many pixels
-
-
-def count_published(model: Any, output: Any) -> Tensor:
-    """Count the operations of an `Interpolation` as `published_gmacs` does, candidates weighted by probability.
-
-    Counting reads the masks, for which it must wait for a GPU. Therefore it is not a part of `forward`.
-
-    Args:
-        model: the `WaveletVFI` that made the output.
-        output: the `Interpolation`, with its padded sizes.
-    Returns:
-        (B,) float64 on the CPU, in units of 10^9.
-    """
-    height, width = output.merged.shape[-2:]
-    weighted = zip(output.probs.double().cpu().unbind(1), output.candidates, strict=True)
-    counts = (p * published_gmacs(model, height, width, c.masks, scales=output.scales) for p, c in weighted)
-    return cast(Tensor, sum(counts))
-
-
-def count_executed(model: Any, output: Any) -> Tensor | None:
-    """Count the operations that were executed for an `Interpolation`, see `executed_gmacs`.
-
-    Arguments and result are those of `count_published`. The result is None if the output was computed with others.
-    """
-    if not output.alone:
-        return None
-    height, width = output.merged.shape[-2:]
-    sparse = cast(Tensor, sum(candidate.executed for candidate in output.candidates))
-    features = {"encoded": output.encoded, "matched": output.matched}
-    return executed_gmacs(model, height, width, sparse, scales=output.scales, **features)
 
 
 def published_gmacs(
@@ -138,14 +108,17 @@ def _around(
     matched: bool = True,
 ) -> int:
     """Count all parts that are not sparse. `encoded` and `matched` are as in `executed_gmacs`."""
-    pixels = [h * w for h, w in sizes]
     height, width = sizes[0]
-    scales = model.scales(height, width) if scales is None else scales
-    motion = _motion(model, height, width, scales, count, matched)
-    return motion + _context(model, pixels, count, encoded) + _coarsest(model, pixels, count)
+    pixels = [h * w for h, w in sizes]
+    total = _motion(model, height, width, model.scales(height, width) if scales is None else scales, count, matched)
+    pyramids = zip(model.context.frames.levels, model.context.merged.levels, pixels[1:], strict=True)
+    total += sum(encoded * count(frames, size) + count(merged, size) for frames, merged, size in pyramids)
+    net = model.synthesis
+    coarsest = (net.coarsest, net.low_head, net.high_heads[LEVELS - 1])  # level 4 of WS-Net, which is dense
+    return total + sum(count(part, pixels[LEVELS]) for part in coarsest)
 
 
-def _motion(model: Any, height: int, width: int, scales: Sequence[int], count: Count, matched: bool = True) -> int:
+def _motion(model: Any, height: int, width: int, scales: Sequence[int], count: Count, matched: bool) -> int:
     """Count all passes of MP-Net. Its encoder sees both frames, or none if their features were known."""
     total = judged = 0
     for number, scale in enumerate(scales):
@@ -168,19 +141,6 @@ def _classifier(classifier: Any, size: tuple[int, int], count: Count) -> int:
     pooled = -(-size[0] // 2) * -(-size[1] // 2)  # stride 2 leaves half of each side, rounded up
     pooling = classifier.linear[0].in_features * (pooled + 1) if count is _published else 0
     return count(classifier.conv, pooled) + pooling + count(classifier.linear, 1)
-
-
-def _context(model: Any, pixels: list[int], count: Count, encoded: int) -> int:
-    pyramids = enumerate(zip(model.context.frames.levels, model.context.merged.levels, strict=True), 1)
-    return sum(
-        encoded * count(frames, pixels[level]) + count(merged, pixels[level]) for level, (frames, merged) in pyramids
-    )
-
-
-def _coarsest(model: Any, pixels: list[int], count: Count) -> int:
-    """Count WS-Net's level 4, which is dense."""
-    net = model.synthesis
-    return sum(count(part, pixels[LEVELS]) for part in (net.coarsest, net.low_head, net.high_heads[LEVELS - 1]))
 
 
 def _sparse(model: Any, pixels: list[int], masks: list[Tensor]) -> Tensor:
