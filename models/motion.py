@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .config import Scales
+from .config import Config, Scales
 from .layers import SLOPE, ConvLReLU, backward_warp, concatenate, halves, mean_of_squares, pad_to_multiple
 
 LEVELS = (4, 3, 2, 1)  # levels of the first pass
@@ -98,32 +98,21 @@ class MotionPerceptionNet(nn.Module):
     """MP-Net, with its passes from coarse to fine.
 
     Args:
-        encoder, decoder: channels, finest level first.
-        candidates: number of threshold ratios to choose from.
-        correlation: radius of the local correlation that the decoder of level 4 also sees; 0: none, as in the paper.
-        any_time: the decoders also see the time t. Otherwise every frame is made at t = 1/2, as in the paper.
-        classifier_level: the level whose feature the classifier reads, see `Config`.
+        config: the configuration of the network. With `correlation`, the decoder of level 4 also sees the local
+            correlation. With `any_time`, all decoders also see the time t; otherwise every frame is made at t = 1/2.
     """
 
-    def __init__(
-        self,
-        encoder: tuple[int, ...],
-        decoder: tuple[int, ...],
-        candidates: int,
-        *,
-        correlation: int = 0,
-        any_time: bool = False,
-        classifier_level: int = LEVELS[0],
-    ):
+    def __init__(self, config: Config):
         super().__init__()
-        self.correlation, self.any_time, self.classifier_level = correlation, any_time, classifier_level
-        self.encoder = FrameEncoder(encoder)
+        self.correlation, self.any_time = config.correlation, config.any_time
+        self.classifier_level = config.classifier_level
+        self.encoder = FrameEncoder(config.encoder)
         self.decoders = nn.ModuleList()
-        for level, (features, width) in enumerate(zip(encoder, decoder, strict=True), start=1):
+        for level, (features, width) in enumerate(zip(config.encoder, config.decoder, strict=True), start=1):
             estimate = 5 if level < LEVELS[0] else 0  # below the coarsest level: two flows and the occlusion logit
-            matches = (2 * correlation + 1) ** 2 if correlation and level == CORRELATED_LEVEL else 0
-            self.decoders.append(FlowDecoder(2 * features + estimate + matches + any_time, width))
-        self.classifier = RatioClassifier(decoder[classifier_level - 1], candidates)
+            matches = (2 * self.correlation + 1) ** 2 if self.correlation and level == CORRELATED_LEVEL else 0
+            self.decoders.append(FlowDecoder(2 * features + estimate + matches + self.any_time, width))
+        self.classifier = RatioClassifier(config.decoder[self.classifier_level - 1], len(config.ratios))
         self.apply(_kaiming)
 
     def forward(self, img0: Tensor, img1: Tensor, time: Tensor | None = None, scales: Scales = (0,)) -> Motion:

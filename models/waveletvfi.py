@@ -54,10 +54,7 @@ class WaveletVFI(Pretrained):
     def __init__(self, config: Config | str = "base"):
         super().__init__()
         self.config = config = find_config(config)
-        self.motion = MotionPerceptionNet(
-            config.encoder, config.decoder, len(config.ratios),
-            correlation=config.correlation, any_time=config.any_time, classifier_level=config.classifier_level,
-        )  # fmt: skip
+        self.motion = MotionPerceptionNet(config)
         self.context = ContextNet(config.context)
         context = tuple(3 * width for width in config.context)
         self.synthesis = WaveletSynthesisNet(context, config.synthesis, correction=config.correction)
