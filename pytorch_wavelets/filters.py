@@ -8,7 +8,7 @@ window. Therefore BLOCK neighbouring outputs are the product of a window and a s
 faster than a convolution with one channel. On a GPU it stays in float32, where convolutions use TF32 by default.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -51,21 +51,24 @@ def resolve_mode(mode: str) -> str:
     return mode
 
 
-def analysis_filters(wave: Wave) -> list[FilterPair]:
-    """Return the pairs of `dec_` filters: one pair for all axes, or two pairs for a tuple of four arrays."""
-    return _resolve(wave, lambda wavelet: (wavelet.dec_lo, wavelet.dec_hi))
+def filter_pairs(wave: Wave, kind: str) -> list[FilterPair]:
+    """Return the filters: one pair for all axes, or two pairs for a tuple of four arrays.
 
-
-def synthesis_filters(wave: Wave) -> list[FilterPair]:
-    """Return the pairs of `rec_` filters: one pair for all axes, or two pairs for a tuple of four arrays."""
-    return _resolve(wave, lambda wavelet: (wavelet.rec_lo, wavelet.rec_hi))
-
-
-def _resolve(wave: Wave, select: Callable[[pywt.Wavelet], Sequence[Any]]) -> list[FilterPair]:
+    Args:
+        wave: the wavelet, or its filters.
+        kind: "dec" for the analysis filters of a wavelet, "rec" for its synthesis filters.
+    Raises:
+        ValueError: there is no such wavelet, or the filters have another number or length.
+        TypeError: `wave` is of another type.
+    """
     if isinstance(wave, str):
-        wave = _wavelet_by_name(wave)
+        if wave.lower() not in pywt.wavelist(kind="discrete"):
+            raise ValueError(
+                f"unknown discrete wavelet {wave!r}; pywt.wavelist(kind='discrete') lists the names, such as 'haar'"
+            )
+        wave = pywt.Wavelet(wave)
     if isinstance(wave, pywt.Wavelet):
-        wave = select(wave)
+        wave = getattr(wave, f"{kind}_lo"), getattr(wave, f"{kind}_hi")
     if not isinstance(wave, Sequence):
         raise TypeError(
             f"wave must be a wavelet name, a pywt.Wavelet or a tuple of 2 or 4 filters, got {type(wave).__name__}"
@@ -75,25 +78,14 @@ def _resolve(wave: Wave, select: Callable[[pywt.Wavelet], Sequence[Any]]) -> lis
             f"got a tuple of {len(wave)} filters; give (low, high) or (low_col, high_col, low_row, high_row)"
         )
     filters = [np.asarray(taps, dtype=np.float64).reshape(-1) for taps in wave]
-    return [_checked(FilterPair(*filters[i : i + 2])) for i in range(0, len(filters), 2)]
-
-
-def _wavelet_by_name(name: str) -> pywt.Wavelet:
-    if name.lower() not in pywt.wavelist(kind="discrete"):
-        raise ValueError(
-            f"unknown discrete wavelet {name!r}; pywt.wavelist(kind='discrete') lists the names, such as 'haar'"
-        )
-    return pywt.Wavelet(name)
-
-
-def _checked(pair: FilterPair) -> FilterPair:
-    lengths = len(pair.low), len(pair.high)
-    if lengths[0] != lengths[1] or lengths[0] % 2 or not lengths[0]:
-        raise ValueError(
-            f"the two filters of a pair must have the same even length, got {lengths[0]} and {lengths[1]}; "
-            "append zeros to them, as PyWavelets does"
-        )
-    return pair
+    pairs = [FilterPair(*filters[i : i + 2]) for i in range(0, len(filters), 2)]
+    for low, high in pairs:
+        if len(low) != len(high) or len(low) % 2 or not len(low):
+            raise ValueError(
+                f"the two filters of a pair must have the same even length, got {len(low)} and {len(high)}; "
+                "append zeros to them, as PyWavelets does"
+            )
+    return pairs
 
 
 def analysis_matrix(pair: FilterPair) -> Tensor:

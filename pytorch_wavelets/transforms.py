@@ -7,16 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from pytorch_wavelets.filters import (
-    FilterPair,
     Wave,
-    analysis_filters,
     analysis_matrix,
     band_size,
     extend,
+    filter_pairs,
     join,
     resolve_mode,
     split,
-    synthesis_filters,
     synthesis_matrix,
 )
 from pytorch_wavelets.haar import haar_forward, haar_forward_1d, haar_inverse, haar_inverse_1d
@@ -26,6 +24,7 @@ SHAPES = {1: "(N, C, L)", 2: "(N, C, H, W)"}
 
 class _Transform(nn.Module):
     """The base of the four transforms, with mode, filters and checks. `axes` is 1 for signals and 2 for images.
+    `kind` is that of `filter_pairs`.
 
     The buffers have the names, shapes and values of PyPI's library, so that state dicts can be exchanged. The
     arithmetic uses the float64 matrices of the subclass, which `.half()` does not round. Each call casts them to its
@@ -35,22 +34,24 @@ class _Transform(nn.Module):
     axes: int
     _matrices: list[Tensor]
 
-    def __init__(self, pairs: list[FilterPair], mode: str, prefix: str):
+    def __init__(self, wave: Wave, mode: str, kind: str):
         super().__init__()
+        pairs = filter_pairs(wave, kind)
         if len(pairs) > self.axes:
             raise ValueError("a 1-D transform has one axis: give a tuple of 2 filters, not 4")
         self.mode = resolve_mode(mode)
-        (haar,) = analysis_filters("haar") if prefix == "h" else synthesis_filters("haar")
+        (haar,) = filter_pairs("haar", kind)
         self.is_haar = all(pair.equals(haar) for pair in pairs)
         # With four filters, PyPI's library applies the first two ("col") along the width. So do we.
         self._pairs = [pairs[0], pairs[-1]][: self.axes]
         layouts = [("", (1, 1, -1))] if self.axes == 1 else [("_col", (1, 1, -1, 1)), ("_row", (1, 1, 1, -1))]
+        prefix = "h" if kind == "dec" else "g"
         self._filters = {
             f"{prefix}{i}{suffix}": torch.tensor(taps.copy(), device="cpu").view(shape)
             for pair, (suffix, shape) in zip(self._pairs, layouts, strict=True)
             for i, taps in enumerate(pair)
         }
-        if prefix == "h":  # the buffers have the order of a correlation, the reverse of `dec_lo`
+        if kind == "dec":  # the buffers have the order of a correlation, the reverse of `dec_lo`
             self._filters = {name: taps.flatten().flip(0).view_as(taps) for name, taps in self._filters.items()}
         for name, taps in self._filters.items():
             self.register_buffer(name, taps.to(torch.get_default_dtype(), copy=True))
@@ -72,7 +73,7 @@ class _Forward(_Transform):
     def __init__(self, J: int = 1, wave: Wave = "db1", mode: str = "zero"):
         if not isinstance(J, int) or J < 0:
             raise ValueError(f"J counts the levels and must be an integer >= 0, got {J!r}")
-        super().__init__(analysis_filters(wave), mode, prefix="h")
+        super().__init__(wave, mode, "dec")
         self.J = J
         self._matrices = [analysis_matrix(pair) for pair in self._pairs]
 
@@ -93,7 +94,7 @@ class _Inverse(_Transform):
     """The base of the inverse transforms: from the coarsest level to the finest one."""
 
     def __init__(self, wave: Wave = "db1", mode: str = "zero"):
-        super().__init__(synthesis_filters(wave), mode, prefix="g")
+        super().__init__(wave, mode, "rec")
         self._matrices = [synthesis_matrix(pair) for pair in self._pairs]
 
     def forward(self, coeffs: tuple[Tensor, list[Tensor | None]]) -> Tensor:
