@@ -131,17 +131,11 @@ class OnnxModel:
 
 def _interpolation(outputs: dict[str, Tensor], dtype: torch.dtype) -> Interpolation:
     frame = outputs["frame"].to(dtype)
-    synthesis = Synthesis(
-        frame,
-        outputs["low"],
-        [outputs[name] for name in HIGHS],
-        [outputs[name] for name in MASKS],
-        outputs["cost"],
-        outputs["executed"],
-        outputs["ratio"],
-    )
+    highs, masks = ([outputs[name] for name in names] for names in (HIGHS, MASKS))
+    cost, executed, ratio = (outputs[name] for name in ("cost", "executed", "ratio"))
+    synthesis = Synthesis(frame, outputs["low"], highs, masks, cost, executed, ratio)
     motion = Motion(outputs["flow_t0"], outputs["flow_t1"], outputs["occlusion"], outputs["ratio_logits"])
-    return Interpolation(frame, outputs["merged"], motion, torch.ones_like(outputs["cost"])[:, None], [synthesis])
+    return Interpolation(frame, outputs["merged"], motion, torch.ones_like(cost)[:, None], [synthesis])
 
 
 def _open(path: str, device: torch.device) -> Any:
