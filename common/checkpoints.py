@@ -10,7 +10,7 @@ import json
 import os
 import pickle
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,12 @@ def save_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:
         OSError: the file cannot be written.
         ValueError: safetensors cannot hold `state`, or is not installed.
     """
-    write = _writer(Path(path))
+    library = require("safetensors.torch", f"writing {path}") if Path(path).suffix == SUFFIX else None
     with atomic_path(path) as temporary, naming_failed_write(path):
-        write(temporary, state)
+        if library:
+            _save_safetensors(temporary, state, library)
+        else:
+            _save(temporary, state)
 
 
 def load_checkpoint(path: str | os.PathLike, *, map_location: str | torch.device = "cpu") -> dict[str, Any]:
@@ -95,28 +98,6 @@ class DamagedFile(ValueError):
     """The content of a file does not fit its checksum."""
 
 
-def _writer(path: Path) -> Callable[[Path, dict[str, Any]], None]:
-    """Return the function that writes such a file: (path, state). That function raises OSError and ValueError.
-
-    Raises:
-        MissingPackageError: safetensors is needed and not installed.
-    """
-    if path.suffix != SUFFIX:
-        return _save
-    library = require("safetensors.torch", f"writing {path}")
-    failure = require("safetensors", f"writing {path}").SafetensorError
-
-    def write(file: Path, state: dict[str, Any]) -> None:
-        weights, texts = _split(state)
-        checksum = _checksum({"model": weights} | texts)
-        try:
-            library.save_file(weights, file, metadata=texts | FORMAT | {CHECKSUM: checksum})
-        except failure as error:
-            raise OSError(str(error)) from error
-
-    return write
-
-
 def _load(file: Path, device: str | torch.device) -> Any:
     if zipfile.is_zipfile(file):  # as since PyTorch 1.6; zip files have a checksum for each entry
         with zipfile.ZipFile(file) as archive:
@@ -134,6 +115,16 @@ def _load_safetensors(file: Path, device: str | torch.device) -> dict[str, Any]:
         weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     texts = _verified({"model": weights} | texts)
     return {key: _parse(text) for key, text in texts.items() if key != "model"} | {"model": weights}
+
+
+def _save_safetensors(file: Path, state: dict[str, Any], library: Any) -> None:
+    """Write with `library`, the module safetensors.torch."""
+    weights, texts = _split(state)
+    checksum = _checksum({"model": weights} | texts)
+    try:
+        library.save_file(weights, file, metadata=texts | FORMAT | {CHECKSUM: checksum})
+    except require("safetensors", f"writing {file}").SafetensorError as error:
+        raise OSError(str(error)) from error
 
 
 def _save(file: Path, state: dict[str, Any]) -> None:
