@@ -41,18 +41,13 @@ def resize(state: dict[str, Tensor], old: Config, new: Config, *, seed: int = 0)
         The weights of a network with the configuration `new`.
     """
     torch.manual_seed(seed)
-    fresh = WaveletVFI(new).state_dict()
+    weights = WaveletVFI(new).state_dict()
     layers, before, after = _layers(new), _channels(old), _channels(new)
     if old.classifier_level != new.classifier_level:
         layers = {name: part for name, part in layers.items() if not name.startswith(CLASSIFIER)}
     kept = {name: _important(name, state, layers, before, count) for name, count in after.items()}
-    resized = {name: value for name, value in fresh.items() if name.startswith(CLASSIFIER)}
     for name, part in layers.items():
-        transposed = name.endswith(".output")
-        out, mapped = kept[part.outputs], fresh[f"{name}.weight"].clone()
-        rows = mapped.transpose(0, 1) if transposed else mapped
-        source = state[f"{name}.weight"].float()
-        source = source.transpose(0, 1) if transposed else source
+        out, rows, source = kept[part.outputs], _matrix(weights, name), _matrix(state, name)
         start = source_start = 0
         for group in part.inputs:
             columns, count = kept[group], after[group]
@@ -60,10 +55,8 @@ def resize(state: dict[str, Tensor], old: Config, new: Config, *, seed: int = 0)
             rows[: len(out), start : start + len(columns)] = source[out][:, source_start + columns]
             # Old channels do not read new ones. New channels may read anything, as no layer reads them yet.
             start, source_start = start + count, source_start + before[group]
-        bias = fresh[f"{name}.bias"].clone()
-        bias[: len(out)] = state[f"{name}.bias"].float()[out]
-        resized |= {f"{name}.weight": mapped, f"{name}.bias": bias}
-    return resized
+        weights[f"{name}.bias"][: len(out)] = state[f"{name}.bias"].float()[out]
+    return weights
 
 
 def mean(states: Sequence[dict[str, Tensor]], shares: Sequence[float]) -> dict[str, Tensor]:
@@ -171,8 +164,7 @@ def _important(
         return torch.arange(size)
     incoming, outgoing = torch.zeros(size), torch.zeros(size)
     for layer, part in layers.items():
-        weight = state[f"{layer}.weight"].float().abs()
-        weight = weight.transpose(0, 1) if layer.endswith(".output") else weight
+        weight = _matrix(state, layer).abs()
         if part.outputs == name:
             incoming += weight.flatten(1).sum(1)
         start = 0
@@ -181,6 +173,15 @@ def _important(
                 outgoing += weight[:, start : start + size].transpose(0, 1).flatten(1).sum(1)
             start += before[group]
     return (incoming * outgoing).topk(count).indices.sort().values
+
+
+def _matrix(state: dict[str, Tensor], layer: str) -> Tensor:
+    """Return the weight of a layer as (outputs, inputs, ...) in float32. A transposed convolution stores inputs first.
+
+    If the stored weight is float32, the result is a view of it.
+    """
+    weight = state[f"{layer}.weight"].float()
+    return weight.transpose(0, 1) if layer.endswith(".output") else weight
 
 
 def _channels(config: Config) -> dict[str, int]:
