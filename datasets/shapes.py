@@ -5,7 +5,7 @@ import math
 import torch
 
 from .loading import mix_seeds
-from .scenes import Draw, Layer, Texture, paint_layers, picture, pixel_centres, random_scene
+from .scenes import Draw, Layer, Painter, Texture, paint_layers, picture, pixel_centres, random_scene
 from .triplets import Triplet, TripletSource
 
 SPLITS = ("train", "test")
@@ -48,6 +48,7 @@ class MovingShapes(TripletSource):
         if not 0 <= motion < math.inf:
             raise ValueError(f"the largest motion must be 0 or more pixels, got {motion}")
         self.size, self.motion, self.twist, self.seed, self.split = size, motion, twist, seed, split
+        self.painters: list[Painter] | None = None  # those of `random_scene`
         self.names = [f"{split}/{index:06d}" for index in range(length)]
 
     def __getitem__(self, index: int) -> Triplet:
@@ -67,11 +68,8 @@ class MovingShapes(TripletSource):
         """
         if not 0 <= index < len(self):
             raise IndexError(f"no triplet {index}: there are {len(self)}")
-        return self.scene(Draw(mix_seeds(self.seed, SPLITS.index(self.split), index)))
-
-    def scene(self, draw: Draw) -> list[Layer]:
-        """Draw the layers of a scene, from the back to the front."""
-        return random_scene(draw, self.size, self.motion, twist=self.twist)
+        draw = Draw(mix_seeds(self.seed, SPLITS.index(self.split), index))
+        return random_scene(draw, self.size, self.motion, self.painters, twist=self.twist)
 
 
 class MovingCutouts(MovingShapes):
@@ -93,10 +91,7 @@ class MovingCutouts(MovingShapes):
     ) -> None:
         """Set the options. `frames` are the triplets to cut; the other options are those of `MovingShapes`."""
         super().__init__(length, split, size=size, motion=motion, twist=twist, seed=seed)
-        self.frames = frames
-
-    def scene(self, draw: Draw) -> list[Layer]:
-        return random_scene(draw, self.size, self.motion, [self._cut], twist=self.twist)
+        self.frames, self.painters = frames, [self._cut]
 
     def _cut(self, draw: Draw, radius: float) -> Texture:
         return picture(draw, self.frames[draw.integer(0, len(self.frames) - 1)].imgt / 255)
