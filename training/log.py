@@ -5,7 +5,7 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -41,26 +41,6 @@ class Throughput(NamedTuple):
 
     samples_per_second: float
     loader_share: float
-
-
-class LossMeans:
-    """The means of the terms of the loss over the steps since the last reading.
-
-    Steps whose loss is not finite are left out, as the trainer skips them. No value leaves the device before `read`.
-    """
-
-    def __init__(self) -> None:
-        self._terms: list[Tensor] = []  # (terms,) of each step
-
-    def add(self, loss: Loss) -> None:
-        """Add the terms of one step."""
-        self._terms.append(torch.stack(loss).detach())
-
-    def read(self) -> Loss:
-        """Return the means and start again. They are NaN if no step was finite."""
-        terms = torch.stack(self._terms)
-        self._terms = []
-        return Loss(*terms[terms.isfinite().all(1)].mean(0))
 
 
 class Meter:
@@ -103,7 +83,8 @@ class TrainingLog:
             ratios: the candidate threshold ratios of the network.
             position: the position of the run. TensorBoard entries of later steps, left by a killed run, are replaced.
         """
-        self.file, self.ratios, self._losses = Path(folder) / "train.log", ratios, LossMeans()
+        self.file, self.ratios = Path(folder) / "train.log", ratios
+        self._losses: list[Tensor] = []  # (terms,) of each step since the last line; no value leaves the device before
         threading.excepthook = _leave_failed_writes
         self.writer = SummaryWriter(str(Path(folder) / "tensorboard"), purge_step=position.step + 1)
 
@@ -117,7 +98,7 @@ class TrainingLog:
 
     def add(self, loss: Loss) -> None:
         """Add the loss of a step to the means that `step` writes."""
-        self._losses.add(loss)
+        self._losses.append(torch.stack(loss).detach())
 
     def step(self, position: Position, done: Step, throughput: Throughput) -> None:
         """Write the schedule, gradient, speed and memory, and the mean loss terms since the last call.
@@ -125,7 +106,8 @@ class TrainingLog:
         If no progress bar is shown, the line is printed, too.
         """
         memory = peak_memory(done.imgt.device) / MEBIBYTE
-        losses = {name: value.item() for name, value in self._losses.read()._asdict().items()}
+        losses = {name: value.item() for name, value in mean_loss(self._losses)._asdict().items()}
+        self._losses = []
         values = {f"loss/{name}": value for name, value in losses.items()}
         values |= {"schedule/learning_rate": done.learning_rate, "gradient/norm": done.gradient_norm.item()}
         values |= {"gradient/skipped_steps": position.skipped, "machine/memory_mebibytes": memory}
@@ -200,6 +182,18 @@ class TrainingLog:
     def _per_ratio(self, name: str, values: list[float], step: int) -> None:
         for ratio, value in zip(self.ratios, values, strict=True):
             self._scalar(f"{name}/ratio_{ratio:g}", value, step)
+
+
+def mean_loss(steps: Sequence[Tensor]) -> Loss:
+    """Return the means of the terms of the loss, NaN if no step was finite.
+
+    Steps whose loss is not finite are left out, as the trainer skips them.
+
+    Args:
+        steps: the terms of each step, (terms,) each, in the order of `Loss`.
+    """
+    terms = torch.stack(steps)
+    return Loss(*terms[terms.isfinite().all(1)].mean(0))
 
 
 def _leave_failed_writes(caught: threading.ExceptHookArgs) -> None:

@@ -147,11 +147,8 @@ class Trainer:
         if self.process.is_main:
             self.log.flush()
             batch = f"{self.settings.batch_size} x {self.settings.accumulate} x {self.process.world_size}"
-            settings = {
-                "skipped steps": self.position.skipped,
-                "stage": stage_of(self.settings, 1),
-                "precision": self.settings.precision,
-            }
+            settings = {"skipped steps": self.position.skipped, "stage": stage_of(self.settings, 1)}
+            settings["precision"] = self.settings.precision
             settings |= {"batch size x accumulated x processes": batch, "device": self.process.device.type}
             write_report(self.out, settings, seconds=self.position.seconds)
 

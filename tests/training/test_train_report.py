@@ -15,7 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 import utils
 from models import WaveletVFI
 from models.losses import Loss
-from training.log import LossMeans, Meter
+from training.log import Meter, mean_loss
 from training.plots import draw_choices, draw_curves, draw_panels, read_curves
 from training.validation import ImageScore, gather_scores
 
@@ -80,13 +80,10 @@ def test_losses_are_means_over_the_interval_across_epochs_too(data, tmp_path, ev
 
 
 def test_a_step_that_is_not_finite_is_in_no_mean():
-    means = LossMeans()
-    factors = range(1, len(Loss._fields) + 1)
-    for total in (1.0, math.nan, 4.0, math.inf):
-        means.add(Loss(*(torch.tensor(total * factor) for factor in factors)))
-    assert [term.item() for term in means.read()] == [2.5 * factor for factor in factors]
-    means.add(Loss(*[torch.tensor(math.nan) for _ in factors]))
-    assert all(math.isnan(term) for term in means.read())
+    factors = torch.arange(1.0, len(Loss._fields) + 1)
+    means = mean_loss([total * factors for total in (1.0, math.nan, 4.0, math.inf)])
+    assert [term.item() for term in means] == [2.5 * factor for factor in factors.tolist()]
+    assert all(math.isnan(term) for term in mean_loss([math.nan * factors]))
 
 
 def test_numbers_of_the_axes_are_written_as_they_are(data):
