@@ -4,7 +4,6 @@ Order and randomness depend on (seed, epoch, index) alone, so a run can resume. 
 process gets a one-line error at its next batch.
 """
 
-import contextlib
 import multiprocessing
 import signal
 import threading
@@ -186,14 +185,16 @@ def watched(loader: DataLoader, workers: list[BaseProcess] | None = None) -> Ite
         OSError: a worker ended. The message names the signal.
     """
     workers = [] if workers is None else workers
-    with _reporting_ends(workers):
-        batches = _start(loader, workers)
-    while True:
-        with _reporting_ends(workers):
-            batch = next(batches, None)
-        if batch is None:
-            return
-        yield batch
+    try:
+        yield from _start(loader, workers)
+    except Exception as error:
+        # PyTorch raises a RuntimeError, or a transfer breaks off, shortly before the process is gone.
+        if workers:
+            wait([worker.sentinel for worker in workers], timeout=MOMENT)
+        ended = [worker for worker in workers if worker.exitcode]
+        if not ended:
+            raise
+        raise OSError("; ".join(map(_describe_end, ended))) from error
 
 
 def _start(loader: DataLoader, workers: list[BaseProcess]) -> Iterator[Any]:
@@ -206,21 +207,6 @@ def _start(loader: DataLoader, workers: list[BaseProcess]) -> Iterator[Any]:
         if threading.current_thread() is threading.main_thread():
             # When a worker ends, PyTorch's own handler raises at any line of this process, even while it writes a file.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-
-
-@contextlib.contextmanager
-def _reporting_ends(workers: list[BaseProcess]) -> Iterator[None]:
-    """Raise OSError if the block fails because a worker has ended."""
-    try:
-        yield
-    except Exception as error:
-        # PyTorch raises a RuntimeError, or a transfer breaks off, shortly before the process is gone.
-        if workers:
-            wait([worker.sentinel for worker in workers], timeout=MOMENT)
-        ended = [worker for worker in workers if worker.exitcode]
-        if not ended:
-            raise
-        raise OSError("; ".join(map(_describe_end, ended))) from error
 
 
 def _describe_end(worker: BaseProcess) -> str:
