@@ -154,43 +154,36 @@ def describe(option: dict[str, float | None]) -> str:
 
 
 def between(
-    method: Method, img0: Tensor, img1: Tensor, halvings: int, rows: list[int] | None = None
+    method: Method,
+    img0: Tensor,
+    img1: Tensor,
+    parts: int,
+    rows: list[int] | None = None,
+    wanted: list[int] | None = None,
 ) -> list[list[Prediction]]:
-    """Predict all 2^halvings - 1 frames between two frames.
+    """Predict frames at the times k / parts between two frames.
 
     A method that makes any time predicts each frame directly. Any other predicts the middle frame, then the middle
-    frames of both halves, and so on.
+    frames of both halves, and so on, as far as they are needed.
 
     Args:
         img0, img1: (B, 3, H, W) in [0, 1].
+        parts: a power of two.
         rows: the numbers of the rows that are wanted. Default: all.
+        wanted: the numbers k of the wanted frames, in rising order. Default: all, from 1 to parts - 1.
     Returns:
         For each of these rows, the predictions in the order of time.
     """
     rows = list(range(len(method.rows))) if rows is None else rows
+    wanted = list(range(1, parts)) if wanted is None else wanted
+    if not wanted:
+        return [[] for _ in rows]
     if method.any_time:
-        parts = 2**halvings
-        at_times = [method.predict(img0, img1, rows, place / parts) for place in range(1, parts)]
+        at_times = [method.predict(img0, img1, rows, k / parts) for k in wanted]
         return [list(frames) for frames in zip(*at_times, strict=True)]
-    middles = method.predict(img0, img1, rows)
-    if halvings == 1:
-        return [[middle] for middle in middles]
-    found = []
-    for row, middle in zip(rows, middles, strict=True):
-        (left,) = between(method, img0, middle.frame, halvings - 1, [row])
-        (right,) = between(method, middle.frame, img1, halvings - 1, [row])
-        found.append([*left, middle, *right])
+    half, found = parts // 2, []
+    for row, middle in zip(rows, method.predict(img0, img1, rows), strict=True):
+        (left,) = between(method, img0, middle.frame, half, [row], [k for k in wanted if k < half])
+        (right,) = between(method, middle.frame, img1, half, [row], [k - half for k in wanted if k > half])
+        found.append([*left, *([middle] if half in wanted else []), *right])
     return found
-
-
-def predict_at(method: Method, img0: Tensor, img1: Tensor, position: int, parts: int, row: int) -> Prediction:
-    """Predict one frame as `between` does, at the time `position / parts`, where `parts` is a power of two."""
-    if method.any_time:
-        return method.predict(img0, img1, [row], position / parts)[0]
-    (middle,) = method.predict(img0, img1, [row])
-    half = parts // 2
-    if position == half:
-        return middle
-    if position < half:
-        return predict_at(method, img0, middle.frame, position, half, row)
-    return predict_at(method, middle.frame, img1, position - half, half, row)

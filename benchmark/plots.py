@@ -26,9 +26,10 @@ from torch import Tensor
 
 from datasets import FrameSource
 from utils import tensor_to_image
+from video.picture import flow_to_rgb
 
 from .measure.results import COLOURS, INK, MARKERS, tidy
-from .methods import Method, Prediction, predict_at
+from .methods import Method, Prediction, between
 from .scores import Row
 
 WORST = 10  # number of frames
@@ -131,10 +132,11 @@ def _name(figure: Figure, handles: list[Artist]) -> None:
 
 def _svg(figure: Figure) -> str:
     """Return the drawing as an SVG element. Its text stays text."""
-    text = io.StringIO()
+    file = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "0"}):
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue().partition("<svg")[1] + text.getvalue().partition("<svg")[2]
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    text = file.getvalue()
+    return text[text.index("<svg") :]
 
 
 class Panel(NamedTuple):
@@ -186,7 +188,7 @@ def panels(dataset: FrameSource, name: str, shown: Sequence[Shown], device: torc
     img0, *targets, img1 = (frame[None].to(device).float() / 255 for frame in dataset[index])
     truth = targets[position - 1]
     first, *others = (
-        (one, predict_at(one.method, img0, img1, position, len(targets) + 1, one.position))
+        (one, between(one.method, img0, img1, len(targets) + 1, [one.position], [position])[0][0])
         for one in shown
         if name in one.row.images
     )
@@ -214,11 +216,9 @@ def _inside(prediction: Prediction) -> list[Panel]:
     details = prediction.details
     if details is None:
         return []
-    from torchvision.utils import flow_to_image
-
     height, width = prediction.frame.shape[-2:]
-    flow = details.motion.flow_t0[0, :, :height, :width].float().cpu()
-    fastest = flow.norm(dim=0).max().item()
+    flow = details.motion.flow_t0[..., :height, :width]
+    fastest = flow.norm(dim=1).max().item()
     masks = [
         F.interpolate(mask, scale_factor=2**level)[0, 0] for level, mask in enumerate(details.candidates[0].masks, 1)
     ]
@@ -228,7 +228,7 @@ def _inside(prediction: Prediction) -> list[Panel]:
         _panel(
             "flow to input 0",
             f"hue: direction, strength: speed, at most {fastest:.1f} pixels; white: none",
-            flow_to_image(flow).permute(1, 2, 0).numpy(),
+            flow_to_rgb(flow),
         ),
         _panel(
             "masks",

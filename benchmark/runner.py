@@ -4,7 +4,6 @@ Samples are read in batches of frames of one size. A sample that cannot be read 
 """
 
 import itertools
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -28,15 +27,13 @@ Frames = tuple[Tensor, ...]  # the frames of a sample, in the order of time
 
 
 class _Share(NamedTuple):
-    """The results of one process.
+    """The results of one method, or those of one process.
 
-    scores: the scores of each sample, by its number.
-    unreadable: the reason for each sample that could not be read, by its number.
+    found: by the number of a sample, its scores, or the reason if it could not be read.
     memory: as in `Row`.
     """
 
-    scores: dict[int, Sample]
-    unreadable: dict[int, str]
+    found: dict[int, Sample | str]
     memory: float | None
 
 
@@ -86,15 +83,14 @@ def evaluate(
 
 def _collect(dataset: FrameSource, methods: Sequence[Method], runs: list[_Share]) -> Results:
     """Return the rows and the means of all methods."""
-    unreadable = {index: reason for share in runs for index, reason in share.unreadable.items()}
+    unreadable = {index: reason for run in runs for index, reason in run.found.items() if isinstance(reason, str)}
     failures = [Failure(dataset.names[index], "", reason) for index, reason in sorted(unreadable.items())]
     rows = []
-    for method, share in zip(methods, runs, strict=True):
+    for method, run in zip(methods, runs, strict=True):
         for position, name in enumerate(method.rows):
-            images, broken = _split(dataset.names, share.scores, position)
+            images, broken = _split(dataset.names, run.found, position)
             failures += [Failure(image, name, "the prediction holds NaN or infinite values") for image in broken]
-            mean = mean_of(images, by_clip=dataset.by_clip)
-            rows.append(Row(name, images, mean, share.memory))
+            rows.append(Row(name, images, mean_of(images, by_clip=dataset.by_clip), run.memory))
     return Results(dataset.title, list(dataset.names), rows, failures)
 
 
@@ -123,45 +119,42 @@ class _Run:
         Args:
             fresh: True for the first method. Only its memory can be measured on a CPU.
         """
-        kept = {}
+        found = {}
         for index, key in self.keys.items():
             if (scores := self.store.found.get((key, self.dataset.names[index]))) is not None:
-                kept[index] = scores
-        todo = [index for index in range(len(self.dataset)) if index not in kept]
-        mine = self._score_share(todo[self.process.rank :: self.process.world_size], kept, batch_size, workers, fresh)
-        shares = [mine]
+                found[index] = scores
+        todo = [index for index in range(len(self.dataset)) if index not in found]
+        mine = self._score_share(todo[self.process.rank :: self.process.world_size], found, batch_size, workers, fresh)
+        shares = [mine] * self.process.world_size
         if self.process.world_size > 1:
-            shares = [None] * self.process.world_size
             dist.all_gather_object(shares, mine)
         for share in shares:
-            kept |= share.scores
-        unreadable = {index: reason for share in shares for index, reason in share.unreadable.items()}
-        return _Share(dict(sorted(kept.items())), dict(sorted(unreadable.items())), shares[0].memory)
+            found |= share.found
+        return _Share(dict(sorted(found.items())), shares[0].memory)
 
     def _score_share(
         self, share: list[int], kept: dict[int, Sample], batch_size: int, workers: int, fresh: bool
     ) -> _Share:
-        scores: dict[int, Sample] = {}
-        unreadable: dict[int, str] = {}
-        memory, means = None, _RunningMeans(len(self.method.rows), kept.values())
+        found: dict[int, Sample | str] = {}
+        memory, failed, means = None, 0, _RunningMeans(len(self.method.rows), kept.values())
         options = {"total": len(kept) + len(share), "initial": len(kept), "unit": "sample"}
         with tqdm(desc=self.method.name, disable=not self.process.is_main, **options) as bar:
             for indices, frames in batches(self.dataset, share, batch_size, workers):
                 if isinstance(frames, Exception):
-                    unreadable[indices[0]] = str(frames)
+                    found[indices[0]], failed = str(frames), failed + 1
                     if fresh:  # other methods fail on the same sample
                         utils.logger.warning("%s cannot be read: %s", self.dataset.names[indices[0]], frames)
                 else:
                     # On a CPU, this method would use memory again that earlier ones have left.
-                    measure = not scores and (fresh or self.process.device.type == "cuda")
+                    measure = memory is None and (fresh or self.process.device.type == "cuda")
                     batch, growth = self._score(frames, measure=measure)
                     memory = growth if memory is None else memory
-                    scores |= dict(zip(indices, batch, strict=True))
+                    found |= dict(zip(indices, batch, strict=True))
                     self._keep(indices, batch)
                     means.add(batch)
-                bar.set_postfix_str(means.text(len(unreadable)), refresh=False)
+                bar.set_postfix_str(means.text(failed), refresh=False)
                 bar.update(len(indices))
-        return _Share(scores, unreadable, memory)
+        return _Share(found, memory)
 
     @torch.inference_mode()
     def _score(self, batch: Frames, *, measure: bool) -> tuple[list[Sample], float | None]:
@@ -171,14 +164,14 @@ class _Run:
         """
         device, alone, found = self.process.device, len(self.method.rows) == 1, []
         img0, *targets, img1 = (frame.to(device, non_blocking=True).float() / 255 for frame in batch)
-        halvings = int(math.log2(len(targets) + 1))
-        if 2**halvings != len(targets) + 1:
+        parts = len(targets) + 1
+        if parts & (parts - 1):  # not a power of two
             raise ValueError(f"samples must have 3, 5, 9, ... frames, got {len(batch)}")
         watch, memory = Stopwatch(device), None
 
         def predict() -> None:
             with watch.measure("all"):
-                found.append(between(self.method, img0, img1, halvings))
+                found.append(between(self.method, img0, img1, parts))
 
         if measure and alone:
             memory = memory_growth(predict, device)
@@ -198,10 +191,12 @@ class _Run:
                 self.store.add(self.keys[index], self.dataset.names[index], sample)
 
 
-def _split(names: list[str], samples: dict[int, Sample], row: int) -> tuple[dict[str, Scores], list[str]]:
-    """Return the scores of one row by the names of the frames, and the names of frames without scores."""
+def _split(names: list[str], found: dict[int, Sample | str], row: int) -> tuple[dict[str, Scores], list[str]]:
+    """Return the scores of one row by the names of the frames, and the names of frames whose predictions have none."""
     images, broken = {}, []
-    for index, sample in samples.items():
+    for index, sample in found.items():
+        if isinstance(sample, str):
+            continue
         for position, frame in enumerate(sample, 1):
             name = names[index] + (f" {position}/{len(sample) + 1}" if len(sample) > 1 else "")
             if frame[row] is None:

@@ -8,7 +8,7 @@ from helpers import benchmark_trees as trees
 from helpers.runs import tiny_network
 
 import utils
-from benchmark.methods import Function, between, open_peer, predict_at
+from benchmark.methods import Function, between, open_peer
 from benchmark.runner import evaluate
 from datasets import Vimeo90KTest
 
@@ -24,10 +24,10 @@ def dataset(tmp_path):
 def test_one_frame_of_many_is_what_all_frames_have_there():
     method, (img0, img1) = tiny_network(SWEEP), torch.rand(2, 1, 3, 32, 32)
     with torch.inference_mode():
-        for row, frames in enumerate(between(method, img0, img1, 3)):
+        for row, frames in enumerate(between(method, img0, img1, 8)):
             for position, wanted in enumerate(frames, 1):
-                frame = predict_at(method, img0, img1, position, 8, row).frame
-                torch.testing.assert_close(frame, wanted.frame, atol=1e-4, rtol=0)
+                ((alone,),) = between(method, img0, img1, 8, [row], [position])
+                torch.testing.assert_close(alone.frame, wanted.frame, atol=1e-4, rtol=0)
 
 
 def test_in_a_sweep_ratio_0_executes_what_it_executes_alone_and_the_rest_is_not_known():
@@ -44,9 +44,10 @@ def test_a_peer_of_three_arguments_is_asked_for_each_time():
     halves = Function(lambda img0, img1, scale=1.0: (img0 + img1) / 2 * scale, "a peer with an option of its own")
     assert (linear.any_time, halves.any_time) == (True, False)
     for method in (linear, halves):
-        (frames,) = between(method, img0, img1, 2)
+        (frames,) = between(method, img0, img1, 4)
         assert [frame.frame.mean().item() for frame in frames] == [0.25, 0.5, 0.75]
-        assert predict_at(method, img0, img1, 3, 4, 0).frame.mean().item() == 0.75
+        ((last,),) = between(method, img0, img1, 4, [0], [3])
+        assert last.frame.mean().item() == 0.75
 
 
 @pytest.mark.parametrize(
