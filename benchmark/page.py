@@ -1,7 +1,7 @@
 """The report of a benchmark as one self-contained page: the table, drawings, and frames to look at."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -10,7 +10,7 @@ from markupsafe import Markup
 from datasets import FrameSource
 
 from .methods import Method, OurNetwork
-from .plots import Panel, Shown, choose, draw_choices, draw_tradeoff, has_tradeoff, panels
+from .plots import Shown, choose, draw_choices, draw_tradeoff, has_tradeoff, panels
 from .scores import Results, Row
 from .tables import format_perfect, list_failures, table, write_text
 
@@ -23,32 +23,6 @@ linear layers and matrix products as they were computed. Time is the median of a
 the first prediction. A sweep computes all its rows together, so the time, the memory and the executed operations of one
 row are unknown, and these cells are empty. The operations of ratio 0 are known, as they are those of the whole sweep. A
 column that would be empty in every row is left out."""
-
-
-class Sample(NamedTuple):
-    """A frame to look at.
-
-    name: its name, as in `Row.images`.
-    facts: its scores in words.
-    panels: its pictures.
-    """
-
-    name: str
-    facts: list[str]
-    panels: list[Panel]
-
-
-class Group(NamedTuple):
-    """Frames under one heading.
-
-    title: the heading.
-    by: the name of the row whose PSNR chose the frames.
-    samples: the frames.
-    """
-
-    title: str
-    by: str
-    samples: list[Sample]
 
 
 def write_page(
@@ -72,14 +46,15 @@ def write_page(
         device: the device for predictions.
         complete: as for `write_report`.
     """
-    rows = _rows_of(methods, results)
+    remaining = iter(results.rows)
+    rows = [[next(remaining) for _ in method.rows] for method in methods]
     headings, *lines = table(results, complete=complete)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     text = environment.get_template("report.html").render(
         title=results.title,
-        facts=_facts(results, run),
+        facts=[f"{len(results.names)} samples", *_facts(run)],
         headings=headings,
         lines=lines,
         measured=len(results.rows),
@@ -95,19 +70,12 @@ def write_page(
     write_text(path, text)
 
 
-def _rows_of(methods: list[Method], results: Results) -> list[list[Row]]:
-    """Return the rows of every method."""
-    rows = iter(results.rows)
-    return [[next(rows) for _ in method.rows] for method in methods]
-
-
-def _facts(results: Results, run: dict[str, Any]) -> list[str]:
-    """Return the parts of the line below the title."""
+def _facts(run: dict[str, Any]) -> list[str]:
+    """Return the facts about the run for the line below the title."""
     machine = run["machine"]
     count = machine["threads"]
     threads = f", {count} thread{'s' if count > 1 else ''}" if machine["device"] == "cpu" else ""
-    facts = [f"{len(results.names)} samples", run["date"], f"{machine['device']}{threads}"]
-    return [fact for fact in (*facts, f"PyTorch {machine['torch']}", run.get("precision", "")) if fact]
+    return [run["date"], f"{machine['device']}{threads}", f"PyTorch {machine['torch']}", run["precision"]]
 
 
 def _plots(methods: list[Method], rows: list[list[Row]]) -> list[tuple[str, Markup]]:
@@ -135,31 +103,34 @@ def _plots(methods: list[Method], rows: list[list[Row]]) -> list[tuple[str, Mark
     return plots
 
 
-def _groups(dataset: FrameSource, methods: list[Method], rows: list[list[Row]], device: torch.device) -> list[Group]:
+def _groups(
+    dataset: FrameSource, methods: list[Method], rows: list[list[Row]], device: torch.device
+) -> list[dict[str, Any]]:
     """Return the worst and the typical frames of the first method, beside those of all other methods but the average.
 
     The row of a method is the one with the network's own choice of ratio, or else the first one.
+
+    Returns:
+        For each group, its "title", the name of the row whose PSNR chose the frames ("by"), and its "samples". A sample
+        has the "name" of the frame, as in `Row.images`, its scores in words ("facts"), and its pictures ("panels").
     """
-    shown = [_shown(method, ours) for method, ours in zip(methods[:-1], rows[:-1], strict=True)]
+    shown = []
+    for method, ours in zip(methods[:-1], rows[:-1], strict=True):
+        position = next((index for index, row in enumerate(ours) if row.name.endswith(", auto")), 0)
+        shown.append(Shown(method, position, ours[position]))
     first, average = shown[0], rows[-1][0]
     if not first.row.images:
         return []
     worst, typical = choose(first.row)
-    groups = [(f"The {len(worst)} worst" if len(worst) > 1 else "The worst", worst), ("Typical", typical)]
-    return [
-        Group(
-            title,
-            first.row.name,
-            [Sample(name, _scores(name, first.row, average), panels(dataset, name, shown, device)) for name in names],
-        )
-        for title, names in groups
-    ]
-
-
-def _shown(method: Method, rows: list[Row]) -> Shown:
-    """Choose the row of a method whose frames are shown."""
-    position = next((index for index, row in enumerate(rows) if row.name.endswith(", auto")), 0)
-    return Shown(method, position, rows[position])
+    titles = {f"The {len(worst)} worst" if len(worst) > 1 else "The worst": worst, "Typical": typical}
+    groups = []
+    for title, names in titles.items():
+        samples = [
+            {"name": name, "facts": _scores(name, first.row, average), "panels": panels(dataset, name, shown, device)}
+            for name in names
+        ]
+        groups.append({"title": title, "by": first.row.name, "samples": samples})
+    return groups
 
 
 def _scores(name: str, row: Row, average: Row) -> list[str]:
@@ -174,8 +145,6 @@ def _scores(name: str, row: Row, average: Row) -> list[str]:
 def _about(run: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the facts on which the numbers depend, as names and values."""
     facts = {"command": " ".join(run["command"])}
-    facts |= {f"weights {weights['file']}": f"SHA-256 {weights['sha256']}" for weights in run.get("checkpoints", [])}
-    facts |= {"code": f"SHA-256 {run['code']}"} if "code" in run else {}
-    facts |= {name: str(value) for name, value in run.get("settings", {}).items()}
-    facts |= {name: str(value) for name, value in run["machine"].items()}
-    return list(facts.items())
+    facts |= {f"weights {weights['file']}": f"SHA-256 {weights['sha256']}" for weights in run["checkpoints"]}
+    facts |= {"code": f"SHA-256 {run['code']}"} | run["settings"] | run["machine"]
+    return [(name, str(value)) for name, value in facts.items()]
