@@ -44,7 +44,7 @@ import torch
 
 from benchmark.measure.network import NetworkPath, Setting, measure_network
 from benchmark.measure.parts import load_reference_wavelets, measure_wavelets, tune
-from benchmark.measure.results import describe, draw, format_tables, write_report, write_tool_report
+from benchmark.measure.results import draw, write_report, write_tool_report
 from benchmark.measure.tool import SIZES, ToolSetting, measure_tool
 from benchmark.methods import open_peer
 from datasets.clips import EXAMPLE
@@ -52,7 +52,7 @@ from models import CONFIGS, default_checkpoint
 from utils import pick_device
 
 SWEEP = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
-PATHS = ("masked", "auto", "folded", "gather")
+PATHS = tuple(map(NetworkPath, ("auto", "folded", "gather")))
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -85,8 +85,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    threads = args.threads or torch.get_num_threads()
     if args.wavelets:
+        threads = args.threads or torch.get_num_threads()
         torch.set_num_threads(threads)
         repeats = args.repeats or 200
         print(f"PyTorch {torch.__version__}, CPU, {threads} threads, median of {repeats} calls\n")
@@ -116,11 +116,10 @@ def compare_paths(args: argparse.Namespace) -> None:
     )
     costs = args.costs or (SWEEP if args.plot else (1.0, 0.4, 0.2))
     sizes = args.sizes or [(448, 256)]
-    rows = measure_network(setting, args.paths or [NetworkPath.parse(path) for path in PATHS], sizes, costs)
-    report = write_report(args.output, setting, rows)
-    print(f"{describe(setting)}\n\n{format_tables(rows)}")
+    rows = measure_network(setting, args.paths or PATHS, sizes, costs)
+    print(write_report(args.output, setting, rows), end="")
     if args.plot:
-        draw(args.output / "speed.png", report)
+        draw(args.output / "speed.png", setting, rows)
 
 
 def compare_tools(args: argparse.Namespace) -> None:
@@ -165,10 +164,10 @@ def _add_network_options(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--paths",
-        type=_path,
+        type=NetworkPath.parse,
         nargs="+",
         metavar="METHOD[:PRECISION]",
-        help=f"the paths to compare with the published formula ({' '.join(PATHS[1:])})",
+        help=f"the paths to compare with the published formula ({' '.join(map(str, PATHS))})",
     )
     group.add_argument(
         "--cpu_time", "--cpu-time", action="store_true", help="measure CPU time; with --threads 1 for a busy machine"
@@ -193,13 +192,6 @@ def _cost(text: str) -> float:
     if not 0 < cost <= 1:
         raise argparse.ArgumentTypeError(f"must be above 0 and at most 1, got {text}")
     return cost
-
-
-def _path(text: str) -> NetworkPath:
-    try:
-        return NetworkPath.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _count(text: str) -> int:

@@ -4,6 +4,7 @@ A path is a way to compute the network: a method for its sparse convolutions, an
 two real frames, of any size, and the same threshold ratios.
 """
 
+import argparse
 import concurrent.futures
 import functools
 import multiprocessing
@@ -45,11 +46,11 @@ class NetworkPath(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "NetworkPath":
-        """Parse METHOD or METHOD:PRECISION. Raise ValueError if one of them is unknown."""
+        """Parse METHOD or METHOD:PRECISION. Raise argparse.ArgumentTypeError if one of them is unknown."""
         method, _, precision = text.partition(":")
         path = cls(method, precision or "float32")
         if method not in METHODS or path.precision not in PRECISIONS or text.endswith(":"):
-            raise ValueError(
+            raise argparse.ArgumentTypeError(
                 f"a path is METHOD or METHOD:PRECISION, METHOD one of {', '.join(METHODS)}, "
                 f"PRECISION one of {', '.join(PRECISIONS)}; got {text!r}"
             )

@@ -1,8 +1,6 @@
 """The results of a measurement of speed: tables, a JSON file, and a plot of time against cost."""
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from matplotlib.axes import Axes
@@ -34,10 +32,12 @@ INK, FAINT = "#222222", "#888888"
 
 def format_tables(rows: list[Row]) -> str:
     """Return Markdown: a row per size, cost and path, and a second table with the parts if they were measured."""
-    text = _markdown(COLUMNS, map(_cells, rows))
+    text = format_markdown([COLUMNS, *map(_cells, rows)], figures="---")
     if rows[0].parts:
-        columns = ("size", "cost", "path", *(f"{part} (ms)" for part in PARTS), "whole (ms)")
-        text += "\n\n" + _markdown(columns, map(_part_cells, rows))
+        parts = (*PARTS, "whole")
+        headings = [*COLUMNS[:3], *(f"{part} (ms)" for part in parts)]
+        lines = [[*_case(row), *(f"{row.parts[part] * 1e3:.1f}" for part in parts)] for row in rows]
+        text += "\n" + format_markdown([headings, *lines], figures="---")
     return text
 
 
@@ -53,8 +53,8 @@ def describe(setting: Setting) -> str:
     )
 
 
-def write_report(folder: Path, setting: Setting, rows: list[Row]) -> dict[str, Any]:
-    """Write table.md and speed.json into a folder. Return the content of the latter, for `draw`."""
+def write_report(folder: Path, setting: Setting, rows: list[Row]) -> str:
+    """Write table.md and speed.json into a folder. Return the text of table.md."""
     report = {
         "checkpoint": {"file": setting.checkpoint.name, "sha256": digest(setting.checkpoint.read_bytes())},
         "frames": [path.name for path in setting.frames] or [f"{CLIP}:{FIRST}", f"{CLIP}:{FIRST + 1}"],
@@ -63,32 +63,28 @@ def write_report(folder: Path, setting: Setting, rows: list[Row]) -> dict[str, A
         "cpu_time": setting.cpu_time,
         "rows": [jsonable(row) for row in rows],
     }
-    report = describe_run(report, setting.device)
-    write_text(folder / "table.md", f"{describe(setting)}\n\n{format_tables(rows)}\n")
-    write_json(folder / "speed.json", report)
-    return report
+    text = f"{describe(setting)}\n\n{format_tables(rows)}"
+    write_text(folder / "table.md", text)
+    write_json(folder / "speed.json", describe_run(report, setting.device))
+    return text
 
 
 def format_tool_table(rows: list[ToolRow]) -> str:
     """Return Markdown: a row per size and method. If a method could not run, its row has the reason."""
-    return _markdown(TOOL_COLUMNS, map(_tool_cells, rows))
+    return format_markdown([TOOL_COLUMNS, *map(_tool_cells, rows)], figures="---")
 
 
-def describe_tool(setting: ToolSetting, device: torch.device) -> str:
-    """Return two lines of Markdown that explain the table."""
+def write_tool_report(folder: Path, setting: ToolSetting, rows: list[ToolRow], device: torch.device) -> str:
+    """Write tool.md and tool.json into a folder. Return the text of tool.md: two lines that explain, and the table."""
     machine = describe_machine(device)
-    return (
+    text = (
         f"The rate of {setting.length} frames of {setting.clip.name}, scaled, is doubled; {machine['device']}, "
         f"PyTorch {machine['torch']}; median of {setting.repeats} run(s). The first two rows of a size are programs. "
         f"The others are the pipeline in one process with {setting.threads} thread(s).\n"
         "Busy: the share of the time of the run; stages run at the same time. Time without a network: the time of the "
         "pipeline with a free network, as a share of this row's time. CPU: shares of the CPU time; overhead is the "
-        "share of the pipeline's own code."
+        f"share of the pipeline's own code.\n\n{format_tool_table(rows)}"
     )
-
-
-def write_tool_report(folder: Path, setting: ToolSetting, rows: list[ToolRow], device: torch.device) -> str:
-    """Write tool.md and tool.json into a folder. Return the text of tool.md."""
     report = {
         "clip": setting.clip.name,
         "length": setting.length,
@@ -96,30 +92,24 @@ def write_tool_report(folder: Path, setting: ToolSetting, rows: list[ToolRow], d
         "repeats": setting.repeats,
         "rows": [row._asdict() | {"run": row.run and row.run._asdict()} for row in rows],
     }
-    text = f"{describe_tool(setting, device)}\n\n{format_tool_table(rows)}\n"
     write_text(folder / "tool.md", text)
     write_json(folder / "tool.json", describe_run(report, device))
     return text
 
 
-def draw(path: Path, report: dict[str, Any]) -> None:
-    """Draw time against cost, both relative to the dense network, with a panel per size.
-
-    Args:
-        path: the file to write.
-        report: the result of `write_report`.
-    """
-    sizes = list(dict.fromkeys(tuple(row["size"]) for row in report["rows"]))
+def draw(path: Path, setting: Setting, rows: list[Row]) -> None:
+    """Draw time against cost, both relative to the dense network, with a panel per size, and write it to `path`."""
+    sizes = list(dict.fromkeys(row.size for row in rows))
     figure = Figure(figsize=(1.2 + 4.6 * len(sizes), 4.8), layout="constrained")
     panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)
     for axes, size in zip(panels[0], sizes, strict=True):
-        _draw_panel(axes, [row for row in report["rows"] if tuple(row["size"]) == size])
+        _draw_panel(axes, [row for row in rows if row.size == size])
         axes.set_title(f"{size[0]}x{size[1]}", color=INK, fontsize=11)
         axes.set_xlabel("cost: operations of the sparse convolutions, 1 = dense", color=INK)
     panels[0, 0].set_ylabel("time, 1 = published formula", color=INK)
-    machine = report["machine"]
+    machine = describe_machine(setting.device)
     where = f"{machine['threads']} threads" if machine["device"] == "cpu" else machine["device"]
-    figure.suptitle(f"{report['checkpoint']['file']}, {where}", color=INK, fontsize=11)
+    figure.suptitle(f"{setting.checkpoint.name}, {where}", color=INK, fontsize=11)
     handles, names = panels[0, 0].get_legend_handles_labels()
     columns = min(len(names), 3 * len(sizes))
     figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False, fontsize=10)
@@ -127,21 +117,21 @@ def draw(path: Path, report: dict[str, Any]) -> None:
         figure.savefig(temporary, dpi=160)
 
 
-def _draw_panel(axes: Axes, rows: list[dict[str, Any]]) -> None:
+def _draw_panel(axes: Axes, rows: list[Row]) -> None:
     """Draw the rows of one size."""
-    others = [path for path in dict.fromkeys(row["path"] for row in rows) if path != str(PUBLISHED)]
+    others = [path for path in dict.fromkeys(row.path for row in rows) if path != str(PUBLISHED)]
     styles = {str(PUBLISHED): {"color": FAINT, "marker": "."}}
     for index, path in enumerate(others):
         styles[path] = {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
     for path, style in styles.items():
-        points = sorted((row["cost"], row["relative"]) for row in rows if row["path"] == path)
+        points = sorted((row.cost, row.relative) for row in rows if row.path == path)
         name = "published formula" if path == str(PUBLISHED) else path
         axes.plot(*zip(*points, strict=True), label=name, linewidth=1.8, markersize=5, **style)
     # The time of the published formula if it fell as its operations do. A path with fewer operations can be faster.
     ideal = {"color": INK, "linestyle": (0, (4, 3)), "linewidth": 1.3, "label": "ideal: time as operations"}
-    axes.plot([0, 1], [rows[0]["fixed"], 1], **ideal)
+    axes.plot([0, 1], [rows[0].fixed, 1], **ideal)
     axes.set_xlim(0, 1.02)
-    axes.set_ylim(0, max(1.1, 1.05 * max(row["relative"] for row in rows)))
+    axes.set_ylim(0, max(1.1, 1.05 * max(row.relative for row in rows)))
     tidy(axes)
 
 
@@ -154,21 +144,18 @@ def tidy(axes: Axes) -> None:
 
 
 def _case(row: Row) -> list[str]:
+    """Return the cells with which the lines of both tables begin."""
     missed = f" (asked {row.asked:g})" if abs(row.cost - row.asked) > 0.02 else ""
-    return [f"{row.size[0]}x{row.size[1]}", f"{row.cost:.3f}{missed}"]
+    return [f"{row.size[0]}x{row.size[1]}", f"{row.cost:.3f}{missed}", row.path]
 
 
 def _cells(row: Row) -> list[str]:
     return [
-        *(*_case(row), row.path, f"{row.seconds * 1e3:.1f}", f"{row.relative:.3f}"),
+        *(*_case(row), f"{row.seconds * 1e3:.1f}", f"{row.relative:.3f}"),
         *(f"{row.published_gmacs:.2f}", f"{row.executed_gmacs:.2f}", _optional(row.saved, ".2f")),
         *(_optional(row.memory, ".0f"), _optional(row.relative_memory, ".2f")),
         *(f"{row.difference:.1e}", f"{row.psnr:.1f}"),
     ]
-
-
-def _part_cells(row: Row) -> list[str]:
-    return [*_case(row), row.path, *(f"{row.parts[part] * 1e3:.1f}" for part in (*PARTS, "whole"))]
 
 
 def _tool_cells(row: ToolRow) -> list[str]:
@@ -185,7 +172,3 @@ def _tool_cells(row: ToolRow) -> list[str]:
 
 def _optional(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
-
-
-def _markdown(columns: Sequence[str], lines: Iterable[list[str]]) -> str:
-    return format_markdown([columns, *lines], figures="---").removesuffix("\n")

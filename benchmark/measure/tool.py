@@ -100,11 +100,6 @@ class Run(NamedTuple):
     stages: dict[str, float] | None = None
     cpu: dict[str, float] | None = None
 
-    @property
-    def overhead(self) -> float | None:
-        """The pipeline's own share of all CPU time."""
-        return self.cpu["pipeline"] / sum(self.cpu.values()) if self.cpu else None
-
 
 class ToolRow(NamedTuple):
     """The measurement of one method at one size.
@@ -156,7 +151,7 @@ def measure_tool(setting: ToolSetting, sizes: Sequence[tuple[int, int]]) -> Iter
             short = scale_clip(setting.clip, size, 2, Path(folder) / f"{size[0]}x{size[1]} short.mp4")
             runs: dict[str, Callable[[], Run] | None] = {
                 OURS: functools.partial(run_program, interpolate_command, clip, short),
-                FFMPEG: functools.partial(run_program, ffmpeg_command, clip, short) if has_ffmpeg() else None,
+                FFMPEG: functools.partial(run_program, ffmpeg_command, clip, short) if shutil.which("ffmpeg") else None,
             }
             for name, model in pipelines.items():
                 runs[name] = functools.partial(run_pipeline, clip, short, model, device, setting.threads)
@@ -204,11 +199,6 @@ def scale_clip(source: Path, size: tuple[int, int], length: int, path: Path) -> 
     if count < 2:
         raise ValueError(f"{source} has {count} frame; at least two are needed, name another --clip")
     return path
-
-
-def has_ffmpeg() -> bool:
-    """Return True if FFmpeg's program is on PATH."""
-    return shutil.which("ffmpeg") is not None
 
 
 def interpolate_command(clip: Path, output: Path) -> list[str]:
