@@ -19,7 +19,7 @@ from .methods import Method, OurNetwork, average, open_peer
 from .metrics import open_perceptual
 from .page import write_page
 from .runner import evaluate
-from .scores import Results, Store, digest, surroundings
+from .scores import Store, digest, surroundings
 from .tables import describe_run, format_failures, format_perfect, format_table, table, write_report
 
 INCOMPLETE = 3  # exit status if some frames could not be scored
@@ -124,30 +124,22 @@ def run(args: argparse.Namespace, sets: Sequence[FrameSet]) -> None:
         failed |= bool(results.failures)
         if process.is_main:
             setting = {"checkpoints": weights, "code": code, "precision": args.precision, "settings": dataset.settings}
-            _report(folder, dataset, methods, results, describe_run(setting, process.device), process.device)
+            origin = describe_run(setting, process.device)
+            complete = len(dataset) == dataset.published and not results.failures
+            write_report(folder, results, origin, complete=complete)
+            write_page(
+                folder / "report.html", dataset, methods, results, origin, device=process.device, complete=complete
+            )
+            print(f"{dataset.title}, {len(dataset)} samples; reports in {folder}")
+            print(format_table(table(results, complete=complete)))
+            if perfect := format_perfect(results):
+                logger.warning("%s: %s", dataset.title, perfect)
+            if failures := format_failures(results):
+                logger.error("%s: %s", dataset.title, failures)
     if process.world_size > 1:  # torchrun ends all processes as soon as one fails, even while another writes a report
         dist.barrier()
     if failed:
         sys.exit(INCOMPLETE)
-
-
-def _report(
-    folder: Path,
-    dataset: FrameSet,
-    methods: list[Method],
-    results: Results,
-    run: dict[str, Any],
-    device: torch.device,
-) -> None:
-    complete = len(dataset) == dataset.published and not results.failures
-    write_report(folder, results, run, complete=complete)
-    write_page(folder / "report.html", dataset, methods, results, run, device=device, complete=complete)
-    print(f"{dataset.title}, {len(dataset)} samples; reports in {folder}")
-    print(format_table(table(results, complete=complete)))
-    if perfect := format_perfect(results):
-        logger.warning("%s: %s", dataset.title, perfect)
-    if failures := format_failures(results):
-        logger.error("%s: %s", dataset.title, failures)
 
 
 def _open_methods(args: argparse.Namespace, process: Process) -> tuple[list[Method], list[dict[str, str]]]:

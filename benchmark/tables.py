@@ -4,7 +4,6 @@ import csv
 import datetime
 import json
 import math
-import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
@@ -102,10 +101,9 @@ def format_markdown(lines: Sequence[Sequence[str]], *, figures: str = "---:") ->
 
 def list_failures(results: Results) -> list[str]:
     """List the first twenty frames that were not scored, with their reasons, and the number of the others."""
-    shown = [
-        f"{failure.name}{f' by {failure.row}' if failure.row else ''} ({failure.reason})"
-        for failure in results.failures[:20]
-    ]
+    shown = []
+    for name, row, reason in results.failures[:20]:
+        shown.append(f"{name} by {row} ({reason})" if row else f"{name} ({reason})")
     return shown + ([f"and {len(results.failures) - 20} more"] if len(results.failures) > 20 else [])
 
 
@@ -140,7 +138,7 @@ def describe_run(setting: dict[str, Any], device: torch.device) -> dict[str, Any
     }
 
 
-def write_report(folder: str | os.PathLike, results: Results, run: dict[str, Any], *, complete: bool = False) -> None:
+def write_report(folder: Path, results: Results, run: dict[str, Any], *, complete: bool = False) -> None:
     """Write report.json (everything, with every frame), images.csv and table.md. No file is ever half written.
 
     Args:
@@ -149,7 +147,6 @@ def write_report(folder: str | os.PathLike, results: Results, run: dict[str, Any
         run: the result of `describe_run`.
         complete: as for `table`.
     """
-    folder = Path(folder)
     rows = [
         {
             "name": row.name,
