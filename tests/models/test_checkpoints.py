@@ -30,13 +30,18 @@ def moving_texture(t: float, dx: float, dy: float, seed: int) -> torch.Tensor:
     return (texture * (1 - disc) + disc * torch.tensor([0.9, 0.2, 0.1]).view(3, 1, 1)).clamp(0, 1)
 
 
+def waves(height: int, width: int, dx: float, dy: float) -> torch.Tensor:
+    """Nearly periodic waves (3, H, W) with periods of 13 to 38 pixels, moved by (dx, dy) pixels."""
+    y, x = torch.meshgrid(torch.arange(float(height)), torch.arange(float(width)), indexing="ij")
+    return torch.stack([torch.sin((x - dx) / (4 + c)) * torch.cos((y - dy) / (5 - c)) for c in range(3)]) * 0.3 + 0.5
+
+
 def moving_waves(t: float) -> torch.Tensor:
-    """Nearly periodic waves that move by (6, 3) pixels per unit of time, behind a disc that moves left."""
+    """Waves that move by (6, 3) pixels per unit of time, behind a disc that moves left."""
     y, x = torch.meshgrid(torch.arange(96.0), torch.arange(128.0), indexing="ij")
-    u, v = x - 6 * t, y - 3 * t
-    texture = torch.stack([torch.sin(u / (4 + c)) * torch.cos(v / (5 - c)) for c in range(3)]) * 0.3 + 0.5
     disc = torch.sigmoid(24 - ((x - 80 + 5 * t) ** 2 + (y - 48) ** 2).sqrt())
-    return (texture * (1 - disc) + disc * torch.tensor([0.9, 0.2, 0.1]).view(3, 1, 1))[None].clamp(0, 1)
+    background = waves(96, 128, 6 * t, 3 * t)
+    return (background * (1 - disc) + disc * torch.tensor([0.9, 0.2, 0.1]).view(3, 1, 1))[None].clamp(0, 1)
 
 
 def test_weights_are_shipped():
@@ -57,6 +62,15 @@ def test_a_known_motion_is_followed_much_better_than_by_averaging(file, dx, dy):
         img0, imgt, img1 = (moving_texture(t, dx, dy, seed) for t in (0.0, 0.5, 1.0))
         frame = waveletvfi(file).interpolate(img0, img1)
         assert float(psnr(frame, imgt)) > float(psnr((img0 + img1) / 2, imgt)) + 3
+
+
+@pytest.mark.parametrize("size", [(96, 128), (192, 192), (256, 448)])
+@pytest.mark.parametrize(("dx", "dy"), [(6, 3), (-6, -3), (3, -6), (-7, 0)])
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_a_pattern_that_repeats_is_not_taken_for_another_place_of_it(file, dx, dy, size):
+    """On small frames of a pass, the pattern is as fine as the pixels and shows wrong motions."""
+    img0, imgt, img1 = (waves(*size, dx * t, dy * t)[None] for t in (-0.5, 0.0, 0.5))
+    assert float(psnr(waveletvfi(file).interpolate(img0, img1), imgt)) > 40
 
 
 def textured(height: int, width: int, shift: tuple[int, int], seed: int) -> torch.Tensor:
