@@ -19,22 +19,6 @@ from .alpha import Picture, between, to_images, to_picture
 from .network import Call, Model, Network
 
 
-class Step(NamedTuple):
-    """A span, and the places at which the frames of its slots are made.
-
-    span: the span of the plan.
-    places: place of each slot between the two frames of the span, 0 to 1.
-    """
-
-    span: Span
-    places: list[Fraction]
-
-    @property
-    def wanted(self) -> list[Fraction]:
-        """The places at which frames must be made, in order. At places 0 and 1, source frames are copied."""
-        return sorted(set(self.places) - {0, 1})
-
-
 class Between(NamedTuple):
     """A frame that was made.
 
@@ -50,7 +34,7 @@ class Between(NamedTuple):
     calls: list[Call]
 
 
-Way = Callable[[Iterable[Step], Network], Generator[tuple[Step, Iterator[Between]], None, None]]
+Way = Callable[[Iterable[Span], Network], Generator[tuple[Span, Iterator[Between]], None, None]]
 
 
 class Made(NamedTuple):
@@ -112,20 +96,19 @@ def render(spans: Iterable[Span], network: Network, depth: int, way: Way | None 
         spans: spans of the plan.
         network: the network with its options.
         depth: depth of halving.
-        way: makes the frames of each step, in order. Default: `make_here`.
+        way: makes the frames of each span, in order. Default: `make_here`.
     """
     steps = None if network.any_time else 2**depth
-    planned = (Step(span, _places(span, steps)) for span in spans)
-    with contextlib.closing((way or make_here)(planned, network)) as steps_made:
-        for step, found in steps_made:
-            yield from _fill_slots(step, found)
+    placed = (span._replace(places=_places(span, steps)) for span in spans)
+    with contextlib.closing((way or make_here)(placed, network)) as spans_made:
+        for span, found in spans_made:
+            yield from _fill_slots(span, found)
 
 
-def _fill_slots(step: Step, found: Iterator[Between]) -> Iterator[Made]:
-    """Yield the frames of a step's slots. `found` yields the made frames in order."""
-    span, done = step.span, None
-    frame0, frame1 = span.frame0, span.frame1
-    for slot, place in zip(span.slots, step.places, strict=True):
+def _fill_slots(span: Span, found: Iterator[Between]) -> Iterator[Made]:
+    """Yield the frames of a span's slots. `found` yields the made frames in order."""
+    frame0, frame1, done = span.frame0, span.frame1, None
+    for slot, place in zip(span.slots, span.places, strict=True):
         calls: list[Call] = []
         if place in (0, 1):
             frame = (frame1 if place else frame0)._replace(time=slot.time)
@@ -137,11 +120,11 @@ def _fill_slots(step: Step, found: Iterator[Between]) -> Iterator[Made]:
         yield Made(frame, slot, span, calls)
 
 
-def make_here(planned: Iterable[Step], network: Network) -> Generator[tuple[Step, Iterator[Between]], None, None]:
-    """Yield each step with its frames. This process makes them when they are read."""
+def make_here(spans: Iterable[Span], network: Network) -> Generator[tuple[Span, Iterator[Between]], None, None]:
+    """Yield each span with its frames. This process makes them when they are read."""
     maker = Maker(network)
-    for step in planned:
-        yield step, maker.make(step.span.frame0, step.span.frame1, step.wanted)
+    for span in spans:
+        yield span, maker.make(span)
 
 
 class Maker:
@@ -151,17 +134,17 @@ class Maker:
         self._network = network
         self._last: tuple[Frame, Picture] | None = None
 
-    def make(self, frame0: Frame, frame1: Frame | None, wanted: list[Fraction]) -> Iterator[Between]:
-        """Make the frames at the `wanted` places, in order. `frame1` may be None if there are no places."""
-        if not wanted:
+    def make(self, span: Span) -> Iterator[Between]:
+        """Make the wanted frames of a span, in order."""
+        if not span.wanted:
             return
         last = self._last
-        img0 = last[1] if last and last[0] is frame0 else to_picture(frame0, self._network)
-        img1 = to_picture(frame1, self._network)
-        self._last = frame1, img1
+        img0 = last[1] if last and last[0] is span.frame0 else to_picture(span.frame0, self._network)
+        img1 = to_picture(span.frame1, self._network)
+        self._last = span.frame1, img1
         calls: list[Call] = []
-        for place, picture in make_between(img0, img1, wanted, self._network, calls):
-            yield Between(place, *to_images(picture, frame0.image.dtype), calls.copy())
+        for place, picture in make_between(img0, img1, span.wanted, self._network, calls):
+            yield Between(place, *to_images(picture, span.frame0.image.dtype), calls.copy())
             calls.clear()
 
 

@@ -13,19 +13,19 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from fractions import Fraction
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from utils import keep_freed_memory
 
 from ..frame import Frame
+from ..schedule.timeline import Span
 from .network import Network
-from .pipeline import Between, Maker, Step, Way
+from .pipeline import Between, Maker, Way
 
 PAIRS, FRAMES = 4, 8  # most pairs of a run, and most frames to make; a single pair may need more frames
 AHEAD = 2  # most runs per worker that wait
@@ -37,45 +37,33 @@ class LostWorkerError(OSError):
     """The error if a worker has ended before its work was done."""
 
 
-class Order(NamedTuple):
-    """One pair of frames to interpolate.
-
-    frame0: the frame before.
-    frame1: the frame after.
-    wanted: places between them, 0 to 1, see `Maker.make`.
-    """
-
-    frame0: Frame
-    frame1: Frame
-    wanted: list[Fraction]
-
-
 class Run:
-    """Consecutive steps for one worker, and the frames that it made for them.
+    """Consecutive spans for one worker, and the frames that it made for them.
 
-    steps: the steps.
-    made: frames of each step; None until the worker has answered.
+    spans: the spans.
+    made: frames of each span; None until the worker has answered.
     """
 
-    def __init__(self, steps: list[Step]):
-        self.steps = steps
+    def __init__(self, spans: list[Span]):
+        self.spans = spans
         self.made: list[list[Between]] | None = None
-        if not any(step.wanted for step in steps):
-            self.made = [[] for _ in steps]
+        if not any(span.wanted for span in spans):
+            self.made = [[] for _ in spans]
 
-    def orders(self) -> list[Order]:
-        """Return the orders for the worker, without the parts of frames that only the first process needs."""
+    def orders(self) -> list[Span]:
+        """Return the spans in which frames are wanted, without the parts that only the first process needs."""
         bare: dict[int, Frame] = {}  # a frame that belongs to two pairs is sent once
 
         def strip(frame: Frame) -> Frame:
             return bare.setdefault(id(frame), frame._replace(native=None))
 
-        return [Order(*map(strip, (s.span.frame0, s.span.frame1)), s.wanted) for s in self.steps if s.wanted]
+        wanted = [span for span in self.spans if span.wanted]
+        return [span._replace(frame0=strip(span.frame0), frame1=strip(span.frame1), slots=[]) for span in wanted]
 
     def take(self, answer: list[list[Between]]) -> None:
         """Take the frames that a worker made."""
         found = iter(answer)
-        self.made = [next(found) if step.wanted else [] for step in self.steps]
+        self.made = [next(found) if span.wanted else [] for span in self.spans]
 
 
 class Workers:
@@ -149,19 +137,19 @@ class Workers:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _make(self, planned: Iterable[Step], network: Network) -> Generator[tuple[Step, Iterator[Between]], None, None]:
-        """Yield each step with its frames, in order, which the processes make.
+    def _make(self, spans: Iterable[Span], network: Network) -> Generator[tuple[Span, Iterator[Between]], None, None]:
+        """Yield each span with its frames, in order, which the processes make.
 
         Raises:
             LostWorkerError: a process has ended. Errors of the network are raised as they are.
         """
-        runs = gather(planned)
+        runs = gather(spans)
         waiting: deque[Run] = deque()
         try:
             while self._fill(waiting, runs, network.settings) or waiting:
                 while waiting and waiting[0].made is not None:
                     run = waiting.popleft()
-                    yield from zip(run.steps, map(iter, run.made), strict=True)
+                    yield from zip(run.spans, map(iter, run.made), strict=True)
                     self._fill(waiting, runs, network.settings)
                 if waiting:
                     self._listen()
@@ -212,17 +200,17 @@ class Workers:
             raise LostWorkerError(f"a worker process has ended ({how}){advice}") from error
 
 
-def gather(planned: Iterable[Step]) -> Iterator[Run]:
-    """Put up to `PAIRS` consecutive steps with up to `FRAMES` frames into a run. A single step may have more."""
-    steps: list[Step] = []
-    for step in planned:
-        wanted = sum(len(other.wanted) for other in (*steps, step))
-        if steps and (len(steps) == PAIRS or wanted > FRAMES):
-            yield Run(steps)
-            steps = []
-        steps.append(step)
-    if steps:
-        yield Run(steps)
+def gather(spans: Iterable[Span]) -> Iterator[Run]:
+    """Put up to `PAIRS` consecutive spans with up to `FRAMES` frames into a run. A single span may have more."""
+    together: list[Span] = []
+    for span in spans:
+        wanted = sum(len(other.wanted) for other in (*together, span))
+        if together and (len(together) == PAIRS or wanted > FRAMES):
+            yield Run(together)
+            together = []
+        together.append(span)
+    if together:
+        yield Run(together)
 
 
 @contextlib.contextmanager
@@ -243,7 +231,7 @@ def work(connection: Connection, threads: int) -> None:
     """Make the frames that the connection asks for, until it is closed. It is the main function of a worker.
 
     The first message is the model, as bytes of `pickle`. Each later message is a run: settings of `Network`, and
-    consecutive orders. The answer to a run is the frames of each order, or the error that ended it.
+    consecutive spans. The answer to a run is the frames of each span, or the error that ended it.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends the workers after Ctrl-C
@@ -258,10 +246,10 @@ def work(connection: Connection, threads: int) -> None:
         return
 
 
-def _answer(model: object, settings: dict, orders: Sequence[Order]) -> list[list[Between]] | Exception:
+def _answer(model: object, settings: dict, spans: Sequence[Span]) -> list[list[Between]] | Exception:
     try:
         maker = Maker(Network(model, **settings))
-        return [list(maker.make(*order)) for order in orders]
+        return [list(maker.make(span)) for span in spans]
     except Exception as error:  # it is raised in the first process
         return _portable(error)
 

@@ -6,7 +6,7 @@ of consecutive slots whose frames are encoded on their own.
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import groupby
 from typing import NamedTuple
@@ -167,6 +167,7 @@ class Span(NamedTuple):
     is_cut: they belong to different scenes, or pictures between them are lost.
     segment: number of the output's segment.
     slots: the output's frames from frame0 until before frame1.
+    places: place of each slot between the two frames, 0 to 1; `render` sets them.
     """
 
     frame0: Frame
@@ -174,6 +175,12 @@ class Span(NamedTuple):
     is_cut: bool
     segment: int
     slots: list[Slot]
+    places: Sequence[Fraction] = ()
+
+    @property
+    def wanted(self) -> list[Fraction]:
+        """The places at which frames must be made, in order. At places 0 and 1, source frames are copied."""
+        return sorted(set(self.places) - {0, 1})
 
 
 def plan(

@@ -22,7 +22,6 @@ from models import WaveletVFI
 from video import Frame, Options, Workers, convert
 from video.render import threads
 from video.render.network import Network
-from video.render.pipeline import Step
 from video.render.threads import choose_workers, count_cores, steady_threads
 from video.render.workers import FRAMES, PAIRS, LostWorkerError, Run, _answer, gather
 from video.schedule.timeline import Span
@@ -65,30 +64,30 @@ class Strange(Exception):
         super().__init__(f"{one} {other}")
 
 
-def steps(*wanted: int) -> list[Step]:
-    """One step per number, which wants so many frames."""
+def spans(*wanted: int) -> list[Span]:
+    """One span per number, in which so many frames are wanted."""
     frames = [Frame(np.zeros((1, 1, 3), np.uint8), Fraction(k), "", native="decoded") for k in range(len(wanted) + 1)]
     return [
-        Step(Span(frames[k], frames[k + 1], False, 0, []), [Fraction(i, n + 1) for i in range(n + 1)])
+        Span(frames[k], frames[k + 1], False, 0, [], [Fraction(i, n + 1) for i in range(n + 1)])
         for k, n in enumerate(wanted)
     ]
 
 
-def test_runs_hold_all_steps_in_order_and_few_of_them():
-    planned = steps(1, 1, 1, 1, 1, 0, 0, 7, 1, 1, 20, 3, 3, 3, *[0] * 50)
+def test_runs_hold_all_spans_in_order_and_few_of_them():
+    planned = spans(1, 1, 1, 1, 1, 0, 0, 7, 1, 1, 20, 3, 3, 3, *[0] * 50)
     runs = list(gather(iter(planned)))
-    assert [step for run in runs for step in run.steps] == planned
+    assert [span for run in runs for span in run.spans] == planned
     for run in runs:
-        assert len(run.steps) <= PAIRS
-        assert len(run.steps) == 1 or sum(len(step.wanted) for step in run.steps) <= FRAMES
-    assert all((run.made is None) == any(step.wanted for step in run.steps) for run in runs)
+        assert len(run.spans) <= PAIRS
+        assert len(run.spans) == 1 or sum(len(span.wanted) for span in run.spans) <= FRAMES
+    assert all((run.made is None) == any(span.wanted for span in run.spans) for run in runs)
 
 
 def test_a_frame_of_two_pairs_is_sent_once_and_without_what_cannot_be_sent():
-    (run,) = gather(iter(steps(1, 0, 2)))
+    (run,) = gather(iter(spans(1, 0, 2)))
     orders = pickle.loads(pickle.dumps(run.orders()))
     assert [order.wanted for order in orders] == [[Fraction(1, 2)], [Fraction(1, 3), Fraction(2, 3)]]
-    (both,) = gather(iter(steps(1, 1)))
+    (both,) = gather(iter(spans(1, 1)))
     one, two = pickle.loads(pickle.dumps(both.orders()))
     assert one.frame1 is two.frame0 and one.frame1.native is None
     run.take([["a"], ["b", "c"]])
@@ -96,7 +95,7 @@ def test_a_frame_of_two_pairs_is_sent_once_and_without_what_cannot_be_sent():
 
 
 def test_a_worker_answers_with_the_frames_or_the_error_that_it_met():
-    (order,) = Run(steps(1)).orders()
+    (order,) = Run(spans(1)).orders()
     settings = Network(Average()).settings
     ((made,),) = _answer(Average(), settings, [order])
     assert made.place == Fraction(1, 2) and made.image.max() == 0 and len(made.calls) == 1
