@@ -1,5 +1,6 @@
 """Whole conversions: known motion, exact times, sources that break off, what is said at the end."""
 
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
@@ -177,7 +178,7 @@ def test_a_summary_adds_up():
     ):  # fmt: skip
         record.add(Made(frame, Slot(0, 0, Fraction(at), Fraction(at)), span, calls))
     assert (record.frames, record.made, record.held, record.cuts) == (5, 1, 1, [1.0])
-    again = Record(**record.to_dict())
+    again = Record(**asdict(record))
     summary = summarise([record, again], output=Path("out.mp4"), seconds=1.5, damage=None)
     assert summary[1:9] == (10, 2, 2, [1.0], 1.5, 0.25, 0.9, {0.01: 2}) and summary.calls == 2
     assert describe(summary) == (

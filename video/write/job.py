@@ -15,7 +15,7 @@ from utils import Lock, atomic_path, short_name
 
 from ..frame import Frame, side_by_side
 from ..render.pipeline import Made
-from .segments import Format, segment_files, segment_writer
+from .segments import Format, segment_writer
 
 DESCRIPTION = "job.json"
 UNREADABLE = {"job": "unreadable"}
@@ -52,10 +52,6 @@ class Record:
         self.calls += [[float(slot.at), *call] for call in made.calls]
         if span.is_cut and not span.frame1.is_after_gap and float(span.frame1.time) not in self.cuts:
             self.cuts.append(float(span.frame1.time))
-
-    def to_dict(self) -> dict:
-        """Return the record as a dictionary for JSON."""
-        return asdict(self)
 
 
 class Job:
@@ -121,7 +117,7 @@ class Job:
     def finish(self, segment: int, record: Record, files: Iterable[Path]) -> None:
         """Note that a segment is complete. `files` are its files."""
         sizes = {path.relative_to(self.folder).as_posix(): path.stat().st_size for path in files}
-        _write(self._path(segment), {"record": record.to_dict(), "files": sizes})
+        _write(self._path(segment), {"record": asdict(record), "files": sizes})
 
     def check(self) -> None:
         """Raise OSError unless all segments of the output exist and are whole, and there are no others."""
@@ -134,15 +130,14 @@ class Job:
                 f"({names}); did another program change it? --resume makes what is missing, --overwrite starts again"
             )
 
-    def records(self) -> list[Record]:
-        """Return the records of all finished segments, in order."""
-        loaded = (_load(path) for path in self._records())
+    def records(self, is_counted: Callable[[int], bool] = lambda segment: True) -> list[Record]:
+        """Return the records of the finished segments for which `is_counted` is true, in order. Default: of all."""
+        loaded = (_load(path) for path in self._records() if is_counted(int(path.stem)))
         return [Record(**content["record"]) for content in loaded if content]
 
     def frames(self, is_counted: Callable[[int], bool]) -> int:
         """Return the number of frames in the finished segments for which `is_counted` is true."""
-        loaded = (_load(path) for path in self._records() if is_counted(int(path.stem)))
-        return sum(content["record"]["frames"] for content in loaded if content)
+        return sum(record.frames for record in self.records(is_counted))
 
     def remove(self) -> None:
         """Delete the folder and all segments."""
@@ -225,8 +220,7 @@ class Sink:
         """Take the next frame of the output."""
         if made.span.segment != self._segment:
             self._finish()
-            self._first = made.slot.number
-            writer = segment_writer(self._job.folder, made.span.segment, self._format, first=self._first)
+            writer = segment_writer(self._job.folder, made.span.segment, self._format, first=made.slot.number)
             self._writer = self._open.enter_context(writer)
             self._segment, self._record = made.span.segment, Record()
         self._record.add(made)
@@ -244,7 +238,5 @@ class Sink:
     def _finish(self) -> None:
         if self._segment is not None:
             self._open.close()
-            place = {"first": self._first, "count": self._record.frames}
-            files = segment_files(self._job.folder, self._segment, self._format, **place)
-            self._job.finish(self._segment, self._record, files)
+            self._job.finish(self._segment, self._record, self._writer.files)
             self._segment = None

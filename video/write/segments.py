@@ -72,10 +72,13 @@ class Format(NamedTuple):
 
 
 class SegmentWriter:
-    """A writer of the frames of one segment into an open container. Times are those of the whole output."""
+    """A writer of the frames of one segment into an open container. Times are those of the whole output.
 
-    def __init__(self, container: OutputContainer, form: Format):
-        self._container, self._format = container, form
+    files: the files of the segment.
+    """
+
+    def __init__(self, container: OutputContainer, form: Format, *files: Path):
+        self._container, self._format, self.files = container, form, files
         self._stream: VideoStream = container.add_stream(form.encoder, rate=form.rate, options=dict(form.options))
         self._stream.height, self._stream.width = form.size
         self._stream.pix_fmt = form.pixel_format
@@ -112,23 +115,17 @@ class SegmentWriter:
 
 
 class FolderWriter:
-    """A writer of numbered PNG files. `write` is as in `SegmentWriter`."""
+    """A writer of numbered PNG files. `write` and `files` are as in `SegmentWriter`."""
 
     def __init__(self, folder: Path, first: int):
         self._folder, self._first = folder, first
-        self.count = 0
+        self.files: list[Path] = []
 
     def write(self, frame: Frame) -> None:
         """Write one frame. Raises OSError, naming the file, if it cannot be written."""
-        save_picture(self._folder / f"{self._first + self.count:06d}.png", frame.image, frame.alpha)
-        self.count += 1
-
-
-def segment_files(folder: Path, index: int, form: Format, *, first: int, count: int) -> list[Path]:
-    """Return the files that a `segment_writer` writes for a segment of `count` frames."""
-    if form.encoder:
-        return [folder / f"{index:06d}{SEGMENT}"]
-    return [folder / FRAMES / f"{number:06d}.png" for number in range(first, first + count)]
+        path = self._folder / f"{self._first + len(self.files):06d}.png"
+        save_picture(path, frame.image, frame.alpha)
+        self.files.append(path)
 
 
 @contextlib.contextmanager
@@ -147,12 +144,9 @@ def segment_writer(folder: Path, index: int, form: Format, *, first: int = 0) ->
         (folder / FRAMES).mkdir(parents=True, exist_ok=True)
         yield FolderWriter(folder / FRAMES, first)
         return
-    with (
-        atomic_path(folder / f"{index:06d}{SEGMENT}") as temporary,
-        naming_failures(folder),
-        _open_segment(temporary, form) as container,
-    ):
-        writer = SegmentWriter(container, form)
+    path = folder / f"{index:06d}{SEGMENT}"
+    with atomic_path(path) as temporary, naming_failures(folder), _open_segment(temporary, form) as container:
+        writer = SegmentWriter(container, form, path)
         yield writer
         writer.finish()
 
