@@ -166,8 +166,11 @@ def main(args: argparse.Namespace) -> None:
             raise ValueError(
                 f"{args.checkpoint} does not report the cost of its frames; leave --report out, or use a .pth"
             )
-        count = _count_workers(args, process)
-        with Workers(model, count, threads=args.threads or 1) as workers, logging_redirect_tqdm():
+        if args.compile and args.workers not in (None, 1):
+            raise ValueError("--compile works in one process; leave --workers or --compile out")
+        is_single = args.workers is None and (args.compile or process.world_size > 1)
+        count = 1 if is_single else args.workers  # None: each conversion decides
+        with Workers(model, count, threads=args.threads) as workers, logging_redirect_tqdm():
             if videos is None:
                 summary = run(args, workers, process, is_shown=process.is_main)
                 if process.is_main:
@@ -223,13 +226,6 @@ def run_all(
         sys.exit(1)
     if any(outcome.summary.damage for outcome in outcomes):
         sys.exit(DAMAGED)
-
-
-def _count_workers(args: argparse.Namespace, process: Process) -> int | None:
-    """Return the number of workers, or None if each conversion decides."""
-    if args.compile and args.workers not in (None, 1):
-        raise ValueError("--compile works in one process; leave --workers or --compile out")
-    return 1 if args.workers is None and (args.compile or process.world_size > 1) else args.workers
 
 
 class Progress:

@@ -72,21 +72,21 @@ class Workers:
     At the end of a `with` block, they end. An error ends them, too; the next conversion starts them again.
     """
 
-    def __init__(self, model: Any, count: int | None = None, *, threads: int = 1):
+    def __init__(self, model: Any, count: int | None = None, *, threads: int | None = None):
         """Set up workers. No process starts yet.
 
         Args:
             model: the network. It must be picklable if there is more than one process.
             count: number of processes; 1 stands for the first one alone. Default: each conversion decides, see
                 `choose_workers`.
-            threads: threads of each process.
+            threads: threads of each process. Default: 1.
         Raises:
             ValueError: `count` or `threads` is below 1.
         """
         for name, value in (("workers", count), ("threads", threads)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
-        self.count, self._threads = count, threads
+        self.count, self._threads = count, threads or 1
         self.model, self._pickled = model, b""
         self._processes: dict[Connection, BaseProcess] = {}
         self._idle: list[Connection] = []
