@@ -22,7 +22,7 @@ from .read.pipes import claimed_output
 from .read.source import Source
 from .render.network import Network
 from .render.pipeline import Made, Way, render
-from .render.threads import Behind, ahead, choose_workers, stopping_on_failure
+from .render.threads import Behind, ahead, choose_workers
 from .render.workers import Workers
 from .schedule.timeline import Timeline, plan
 from .write.job import Job, Record, Sink, shown
@@ -189,9 +189,8 @@ def make_frames(
     depth = options.depth or timeline.halvings(source.reader.rate)
     way = task.way(total and total - done, is_alone=others is None)
     with (
-        Behind(write) as encoder,
+        Behind(write, let_go=stop) as encoder,
         contextlib.closing(ahead(spans, let_go=source.reader.close)) as waiting,
-        stopping_on_failure(stop),
         contextlib.closing(render(waiting, network, depth, way)) as rendered,
     ):
         for made in rendered:

@@ -67,11 +67,11 @@ class Behind(Generic[T]):
     """A queue whose items are handed to `consume` in a thread.
 
     At the end of a `with` block, it waits for the last item. Errors of `consume` are raised by the next `put`, or at
-    the end of the block.
+    the end of the block. If the block fails, `let_go` wakes a `consume` that waits for another program.
     """
 
-    def __init__(self, consume: Callable[[T], None], size: int = SIZE):
-        self._consume = consume
+    def __init__(self, consume: Callable[[T], None], size: int = SIZE, *, let_go: Callable[[], None] = lambda: None):
+        self._consume, self._let_go = consume, let_go
         self._waiting: queue.Queue = queue.Queue(size)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="encode", daemon=True)
@@ -86,6 +86,8 @@ class Behind(Generic[T]):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._let_go()
         _put(self._waiting, END, self._thread.is_alive)
         self._thread.join()
         if kind is None and self._error is not None:
@@ -108,16 +110,6 @@ def _put(waiting: queue.Queue, item: object, is_wanted: Callable[[], bool]) -> b
         except queue.Full:
             continue
     return False
-
-
-@contextlib.contextmanager
-def stopping_on_failure(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` if the block fails."""
-    try:
-        yield
-    except BaseException:
-        stop()
-        raise
 
 
 @contextlib.contextmanager
