@@ -158,8 +158,7 @@ class PipeReader(VideoReader):
         with self._naming():
             self._container = av.open(pipe, buffer_size=AT_ONCE, metadata_errors="replace", container_options=BROWSERS)
         self._video, decoder = self._find(self._container)
-        self._learn_times(self._container, self._video)
-        self._count_fields(by_field=by_field)
+        self._learn_times(self._container, self._video, by_field=by_field)
         self._all = Pictures(
             self._container, self._video, self.coded_rate, self._damage, self.path, decoder, is_pipe=True
         )
@@ -195,9 +194,6 @@ class PipeReader(VideoReader):
     def close(self) -> None:
         """Stop reading. A thread that waits for the next bytes gets none."""
         self._pipe.close()
-
-    def _new_damage(self) -> Damage:
-        return self._damage
 
     def _describe_stranger(self) -> str:
         return describe_strange_head(self._pipe.head[:STRANGE_HEAD])

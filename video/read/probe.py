@@ -28,7 +28,6 @@ NEARLY = Fraction(1, 50_000)  # relative error of a rate in a file that stores a
 MILLISECOND = Fraction(1, 1000)  # the unit in which Matroska gives its duration
 MICROSECOND = Fraction(1, 1_000_000)  # the unit of a container's times
 TIMED_KINDS = ("video", "audio", "subtitle")
-PROGRESSIVE = 1  # FFmpeg's order of fields; 0: unknown, more: interlaced
 UNCOMPRESSED = ("rawvideo", "wrapped_avframe")
 Y4M_SITINGS = {"left": "mpeg2", "center": "jpeg", "topleft": "paldv"}  # of 8-bit 4:2:0
 MATROSKA_SITING = (b"\x55\xb7\x81", b"\x55\xb8\x81")  # horizontal, vertical; one byte each
@@ -98,28 +97,6 @@ def _tagged_duration(metadata: Mapping[str, str]) -> Fraction:
         return Fraction(0)
     hours, minutes, seconds = map(Fraction, parts.groups())
     return hours * 3600 + minutes * 60 + seconds
-
-
-def say_what_is_lost(
-    path: Path,
-    container: InputContainer,
-    video: VideoStream,
-    first: VideoFrame,
-    *,
-    is_deinterlaced: bool,
-    keeps_alpha: bool,
-) -> None:
-    """Warn of each part of the picture that will not be in the output."""
-    pictures = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
-    shows_combs = first.interlaced_frame or (video.codec_context.field_order or 0) > PROGRESSIVE
-    notes = {
-        "only the first video stream is kept": len(pictures) > 1,
-        "alpha channel, dropped; --alpha interpolates it, too": has_alpha(container, video, first) and not keeps_alpha,
-        "interlaced: moving edges show combs; --deinterlace makes whole frames of it": shows_combs
-        and not is_deinterlaced,
-    }
-    for note in (text for text, is_true in notes.items() if is_true):
-        logger.warning("%s: %s", path, note)
 
 
 def has_alpha(container: InputContainer, video: VideoStream, first: VideoFrame) -> bool:

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import logging
 import math
 import os
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -33,11 +35,13 @@ from .probe import (
     open_decoder,
     open_media,
     read_light,
-    say_what_is_lost,
     says_alpha,
 )
 from .times import Clock
 
+logger = logging.getLogger("waveletvfi")
+
+PROGRESSIVE = 1  # FFmpeg's order of fields; 0: unknown, more: interlaced
 SEEKABLE = ("mov", "matroska")  # containers with an index of their key frames
 BROWSERS = {"default_fps": "10"}  # rate of an APNG whose frames have no duration, as in browsers
 MAX_PIXELS = 2**27  # largest frame, 16384x8192; a larger one is a damaged header
@@ -98,37 +102,44 @@ class VideoReader:
         first = self._first_frame()
         container, video, _ = self._open()
         with container:
-            self._learn_times(container, video)
+            self._learn_times(container, video, by_field=by_field)
             self._learn_picture(container, video, first)
-            if (shown := find_delays(container, self.rate)) is not None:
-                self.rate, self.duration, self.total = shown
-        self._count_fields(by_field=by_field)
         self._first_time = None if first.pts is None else first.pts * first.time_base - self.start
         self._damage = Damage()
 
-    def _learn_times(self, container: InputContainer, video: VideoStream) -> None:
-        """Read the times that the file gives."""
+    def _learn_times(self, container: InputContainer, video: VideoStream, *, by_field: bool) -> None:
+        """Read the times that the file gives. With `by_field`, each picture of the file becomes two frames."""
         self._kinds = set(container.format.name.split(","))
         self.picture, self.unit = video.index, video.time_base
         self.start = find_start(container, video)
         self.rate = find_rate(video, self.path)
         self.duration, self.is_duration_own = find_duration(container, video, self.rate)
         self.total = video.frames or (round(self.duration * self.rate) if self.duration else None)
-
-    def _count_fields(self, *, by_field: bool) -> None:
-        """Set rate and unit of the frames. With `by_field`, each picture of the file becomes two frames."""
+        if self.has_places and (shown := find_delays(container, self.rate)) is not None:
+            self.rate, self.duration, self.total = shown
         self.coded_rate, self._coded_unit = self.rate, self.unit
         self._period = 1 / self.rate if by_field else None
         if by_field:
             self.rate, self.unit, self.total = 2 * self.rate, self.unit / 2, self.total and 2 * self.total
 
     def _learn_picture(self, container: InputContainer, video: VideoStream, first: VideoFrame) -> None:
-        """Read the format of the pictures from the file and its first frame."""
+        """Read the format of the pictures from the file and its first frame. Warn of what will not be in the output."""
         self.colour, self.siting = Colour.of_stream(video), find_siting(video)
         self.aspect = upright_aspect(video.sample_aspect_ratio or None, first)
-        self.has_alpha = self._keeps_alpha and has_alpha(container, video, first)
-        kept = {"is_deinterlaced": self._is_deinterlaced, "keeps_alpha": self._keeps_alpha}
-        say_what_is_lost(self.path, container, video, first, **kept)
+        is_transparent = has_alpha(container, video, first)
+        self.has_alpha = self._keeps_alpha and is_transparent
+        pictures = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+        shows_combs = first.interlaced_frame or (video.codec_context.field_order or 0) > PROGRESSIVE
+        for note, is_true in (
+            ("only the first video stream is kept", len(pictures) > 1),
+            ("alpha channel, dropped; --alpha interpolates it, too", is_transparent and not self._keeps_alpha),
+            (
+                "interlaced: moving edges show combs; --deinterlace makes whole frames of it",
+                shows_combs and not self._is_deinterlaced,
+            ),
+        ):
+            if is_true:
+                logger.warning("%s: %s", self.path, note)
         self.light = read_light(first)
         self.bits, self.pixel_format = depth(first.format), first.format.name
         self._stored = (first.height, first.width)
@@ -142,8 +153,10 @@ class VideoReader:
         Raises:
             DamagedVideo: the file ends too early or is damaged. The message says after which frame.
         """
-        count, last, damage = 0, None, self._new_damage()
-        self._damage = damage
+        count, last = 0, None
+        if self.has_places:  # of a pipe, reading has begun with the first picture
+            self._damage = Damage()
+        damage = self._damage
         try:
             for time, decoded in self._timed(start, damage):
                 if start is not None and time < start:
@@ -164,10 +177,6 @@ class VideoReader:
     def damage(self) -> str | None:
         """The damage of the file, as far as the last reading has found it; None if there is none."""
         return self._describe(self._damage, None) or None
-
-    def _new_damage(self) -> Damage:
-        """Return an empty set of notes for one reading."""
-        return Damage()
 
     def _describe(self, damage: Damage, last: Fraction | None) -> str:
         text = damage.describe(self.start)
@@ -231,7 +240,9 @@ class VideoReader:
         """Yield (time, decoded frame), from a key frame at or before `start` if possible, else from the first."""
         if start is not None and self._first_time is not None and self._kinds & set(SEEKABLE):
             pictures = self._ticks(Clock(self.rate, self._coded_unit, self.path, first=self._first_time), damage, start)
-            head = _first_of(pictures)
+            head = None
+            with contextlib.suppress(av.FFmpegError, ValueError):  # it cannot be decoded
+                head = next(pictures, None)
             if head and head[0] <= start and head[1].picture.key_frame:
                 yield head
                 yield from pictures
@@ -281,10 +292,3 @@ class VideoReader:
         native = None if turned else picture
         alpha = upright(decode_alpha(picture, is_deep=self.bits > 8), picture) if self.has_alpha else None
         return Frame(image, time, f"{self.path} {name}", native, decoded.lasts, decoded.is_after_gap, alpha)
-
-
-def _first_of(pictures: Iterator[tuple[Fraction, Decoded]]) -> tuple[Fraction, Decoded] | None:
-    """Return the first item; None if there is none, or if it cannot be decoded."""
-    with contextlib.suppress(av.FFmpegError, ValueError):
-        return next(pictures, None)
-    return None
