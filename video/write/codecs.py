@@ -81,7 +81,12 @@ def choose_format(
             )
         name = "ffv1"  # an animation is assembled from lossless segments
     settings = CODECS[name] if encoder is None else _of_encoder(encoder, suffix)
-    _check_size(name, settings, size)
+    if min(size) < settings.smallest or max(size) > settings.largest:
+        height, width = size
+        raise ValueError(
+            f"{name} takes sides from {settings.smallest} to {settings.largest} pixels, not {width}x{height}; "
+            "try --codec h264 or ffv1"
+        )
     given = parse_options(encoder_options or ())
     if keeps_alpha:
         check_alpha(settings, suffix, given)
@@ -163,15 +168,6 @@ def _name_codec(output: Path, suffix: str, codec: str | None, encoder: str | Non
     if suffix not in CODECS[name].suffixes:
         raise ValueError(f"{suffix} does not hold {name}; use {', '.join(CODECS[name].suffixes)}")
     return encoder or name
-
-
-def _check_size(name: str, settings: Codec, size: tuple[int, int]) -> None:
-    if min(size) < settings.smallest or max(size) > settings.largest:
-        height, width = size
-        raise ValueError(
-            f"{name} takes sides from {settings.smallest} to {settings.largest} pixels, not {width}x{height}; "
-            "try --codec h264 or ffv1"
-        )
 
 
 def _options(

@@ -152,7 +152,8 @@ def y4m_format(picture: Reader, *, rate: Fraction, columns: int = 1, given: Sequ
         raise ValueError(f"{names}: {OUTPUT} gets uncompressed y4m; the program that reads it encodes")
     size = (picture.size[0], picture.size[1] * columns)
     colour = picture.colour or Colour.of_size(size[0])
-    chosen = next(name for name in _candidates(picture) if name in _names())
+    finer = [f"yuv444p{depth}le" for depth in DEPTHS if depth >= picture.bits > 8]
+    chosen = next(name for name in (*lossless_formats(picture), *finer, "yuv444p") if name in _names())
     siting = getattr(picture, "siting", "")
     if colour.matrix != Colour.of_size(size[0]).matrix or colour.transfer in HDR:
         logger.warning(
@@ -205,11 +206,3 @@ def _names() -> dict[str, tuple[str, str]]:
     for chroma in ("420", "422", "444"):
         names |= {f"yuv{chroma}p{bits}le": (f"{chroma}p{bits}", f"{chroma}P{bits}") for bits in DEPTHS}
     return names | {"gray": ("mono", "")} | {f"gray{bits}le": (f"mono{bits}", "") for bits in GREYS}
-
-
-def _candidates(picture: Reader) -> list[str]:
-    """Return the pixel formats that can hold the frames, the best first."""
-    wanted = lossless_formats(picture)
-    bits = [depth for depth in DEPTHS if depth >= picture.bits] if picture.bits > 8 else []
-    is_grey = wanted[0].startswith("gray")
-    return [*wanted, *(["gray16le"] if is_grey else []), *(f"yuv444p{depth}le" for depth in bits), "yuv444p"]
