@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -112,17 +112,6 @@ def find_factor(factor: Fraction, *, fps: Fraction | None, rate: Fraction | None
     return factor
 
 
-class Place(NamedTuple):
-    """The place of an output frame between two frames of the source.
-
-    index: the number of the source frame before it.
-    offset: the part of the time from that frame to the next one, in [0, 1).
-    """
-
-    index: int
-    offset: Fraction
-
-
 class Maker:
     """The maker of the frames of an output clip, in any order.
 
@@ -148,10 +137,14 @@ class Maker:
         self._images: OrderedDict[int, Tensor] = OrderedDict()  # of the source, by number
         self._made: OrderedDict[tuple[int, Fraction | None], dict[Fraction, Tensor]] = OrderedDict()
 
-    def place(self, n: int) -> Place:
-        """Return the place of frame n of the output."""
-        at = n / self._factor
-        return Place(math.floor(at), at - math.floor(at))
+    def place(self, n: int) -> tuple[int, Fraction]:
+        """Return the place of frame n of the output between two frames of the source.
+
+        Returns:
+            The number of the source frame before it, and the part of the time from that frame to the next one, in
+            [0, 1).
+        """
+        return divmod(n / self._factor, 1)
 
     def make(self, n: int, frame0: Any, frame1: Any) -> Any:
         """Return frame n of the output, given the frames of the source before and after it."""
@@ -183,7 +176,7 @@ class Maker:
 
     def _steps_of(self, index: int) -> list[Fraction]:
         first, end = math.ceil(index * self._factor), math.ceil((index + 1) * self._factor)
-        return sorted({self._nearest(self.place(n).offset) for n in range(first, end)} - {0, 1})
+        return sorted({self._nearest(self.place(n)[1]) for n in range(first, end)} - {0, 1})
 
     def _image(self, index: int, frame: Any) -> Tensor:
         """Return a frame as (1, 3, H, W), always the same tensor, as the network stores the features of a tensor."""
@@ -203,8 +196,8 @@ class Maker:
             props["_DurationNum"], props["_DurationDen"] = seconds.numerator, seconds.denominator
         if "_AbsoluteTime" in before and lasts[0] is not None:
             props["_AbsoluteTime"] = before["_AbsoluteTime"] + float(offset * lasts[0])
-        is_first = n == 0 or self.place(n - 1).index != index
-        is_last = self.place(n + 1).index != index
+        is_first = n == 0 or self.place(n - 1)[0] != index
+        is_last = self.place(n + 1)[0] != index
         for name, is_here in (("_SceneChangePrev", is_first), ("_SceneChangeNext", is_last)):
             if name in before:
                 props[name] = int(bool(before[name]) and is_here)

@@ -46,8 +46,7 @@ class FakeFrame:
 
 def made(maker: Maker, frames: list[FakeFrame]) -> list[FakeFrame]:
     return [
-        maker.make(n, frames[i := maker.place(n).index], frames[min(i + 1, len(frames) - 1)])
-        for n in range(maker.total)
+        maker.make(n, frames[i := maker.place(n)[0]], frames[min(i + 1, len(frames) - 1)]) for n in range(maker.total)
     ]
 
 
@@ -77,7 +76,7 @@ def test_frames_in_another_order_are_the_same():
     frames = [FakeFrame(k / 4) for k in range(4)]
     forward, backward = (Maker(Network(Average()), Fraction(4), count=4) for _ in range(2))
     expected = values(made(forward, frames))
-    places = [backward.place(n).index for n in range(16)]
+    places = [backward.place(n)[0] for n in range(16)]
     got = [backward.make(n, frames[places[n]], frames[min(places[n] + 1, 3)]) for n in reversed(range(16))]
     assert values(got)[::-1] == expected
 
