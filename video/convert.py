@@ -34,6 +34,7 @@ from .render.network import Call, Model, Network
 from .render.threads import steady_threads
 from .render.workers import Workers
 from .schedule.timeline import SEGMENT
+from .write.carried import Carried
 from .write.codecs import choose_format, is_video
 from .write.job import Job, Record
 from .write.mux import join
@@ -116,7 +117,9 @@ def convert(
     check_pipes(inputs, output, resume=resume, keeps_alpha=options.alpha, size=process.world_size if process else 1)
     with (
         contextlib.closing(open_reader(inputs, rate=options.input_fps, **options.reading())) as reader,
-        _hired(workers, model, threads) as hired,
+        contextlib.nullcontext(workers)
+        if isinstance(workers, Workers)
+        else Workers(model, workers, threads=threads) as hired,
         steady_threads(device, threads),
     ):
         check_options(options, reader, output)
@@ -170,22 +173,19 @@ def describe(summary: Summary) -> str:
     return "\n".join(lines)
 
 
-def _hired(
-    workers: int | Workers | None, model: Model, threads: int | None
-) -> contextlib.AbstractContextManager[Workers]:
-    """Return the workers to use. Their processes end with the context, unless they were given."""
-    if isinstance(workers, Workers):
-        return contextlib.nullcontext(workers)
-    return Workers(model, workers, threads=1 if threads is None else threads)
-
-
 def _make_video(
     task: Task, group: Group, output: Path, *, resume: bool, overwrite: bool
 ) -> tuple[list[Record], list[str]]:
     """Make a video or a folder. Return the records of its segments, and descriptions of streams that it cannot hold."""
-    reader, job, form = task.source.reader, Job(output), _choose_format(task, output)
+    source, timeline, network, options, *_ = task
+    reader, job = source.reader, Job(output)
+    form = choose_format(
+        output, reader, rate=timeline.rate(reader.rate), unit=timeline.unit(reader.unit),
+        columns=1 + options.compare, keeps_alpha=reader.has_alpha,
+        **{name: getattr(options, name) for name in ENCODING},
+    )  # fmt: skip
     is_once = isinstance(reader, PipeReader)
-    wanted = {} if is_once else _describe(reader.paths, form, task.options, task.network)
+    wanted = {} if is_once else _describe(reader.paths, form, options, network)
     carried = reader if isinstance(reader, VideoReader) and is_video(output) else None
     lost: list[str] = []
 
@@ -195,11 +195,15 @@ def _make_video(
 
     def tell_losses() -> None:
         if carried is not None and not is_once:
-            rehearse(carried, form.suffix, form.encoder, stretch=task.timeline.slow)
+            rehearse(Carried(carried, stretch=timeline.slow), form)
 
     def finish() -> None:
         job.check()
-        left_out = _join(task, form, job, output, carried, is_said=not is_once)
+        end, copied = timeline.stretch(source.end, source.start), None
+        if carried is not None:
+            kept = carried if options.start is None else cut_before(carried, source.start)
+            copied = Carried(kept, None if source.is_whole else end, timeline.slow, is_said=not is_once)
+        left_out = join(job.folder, form, output, carried=copied, end=end)
         lost.extend([left_out] if left_out else [])
 
     with contextlib.ExitStack() as stack:
@@ -217,30 +221,6 @@ def _make_video(
     if group.size > 1:
         task.on_progress(*2 * [sum(record.frames for record in records)])
     return records, lost
-
-
-def _choose_format(task: Task, output: Path) -> Format:
-    """Return how the output stores its frames."""
-    reader, timeline, options = task.source.reader, task.timeline, task.options
-    return choose_format(
-        output, reader, rate=timeline.rate(reader.rate), unit=timeline.unit(reader.unit),
-        columns=1 + options.compare, keeps_alpha=reader.has_alpha,
-        **{name: getattr(options, name) for name in ENCODING},
-    )  # fmt: skip
-
-
-def _join(
-    task: Task, form: Format, job: Job, output: Path, carried: VideoReader | None, *, is_said: bool
-) -> str | None:
-    """Join the segments and the streams of `carried`. Describe the streams that are left out; None if none is."""
-    source, timeline = task.source, task.timeline
-    end = timeline.stretch(source.end, source.start)
-    if carried is not None and task.options.start is not None:
-        carried = cut_before(carried, source.start)
-    return join(
-        job.folder, form, output, source=carried, end=end, stretch=timeline.slow, is_whole=source.is_whole,
-        is_said=is_said,
-    )  # fmt: skip
 
 
 def _describe(paths: Sequence[Path], form: Format, options: Options, network: Network) -> dict[str, str]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from video.frame import Frame
 from video.read.colour import Colour, encode_picture
 from video.read.reader import VideoReader
+from video.write.carried import Carried
 from video.write.codecs import choose_format
 from video.write.mux import join
 from video.write.segments import segment_writer
@@ -97,9 +98,9 @@ def read(path: Path, **options) -> list[Frame]:
 
 def convert(source: Path, output: Path, multiplier: int = 2, *, segment: int = 4, **options) -> Path:
     """A stand-in for the engine: every frame of a video `multiplier` times, faded into the next, in small segments.
-    options: of `choose_format`; end, stretch: of `join`."""
-    reader = VideoReader(source)
-    ending = {key: options.pop(key) for key in ("end", "stretch") if key in options}
+    options: of `choose_format`; end: of `join`; end, stretch: of `Carried`."""
+    reader, end = VideoReader(source), options.pop("end", None)
+    carried = Carried(reader, end, options.pop("stretch", Fraction(1)))
     form = choose_format(output, reader, rate=reader.rate * multiplier, unit=reader.unit / multiplier, **options)
     frames = list(fade(read(source), multiplier, 1 / reader.rate))
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:
@@ -107,7 +108,7 @@ def convert(source: Path, output: Path, multiplier: int = 2, *, segment: int = 4
             with segment_writer(Path(folder), index // segment, form, first=index) as writer:
                 for frame in frames[index : index + segment]:
                     writer.write(frame)
-        join(Path(folder), form, output, source=reader, **ending)
+        join(Path(folder), form, output, carried=carried, end=end)
     return output
 
 

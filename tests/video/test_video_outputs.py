@@ -11,6 +11,7 @@ from helpers.clips import RATE, SQUARES, Still, convert, make_clip, read, square
 from helpers.runs import ROOT, finish, launch
 
 from video.read.reader import VideoReader
+from video.write.carried import Carried
 from video.write.codecs import choose_format
 from video.write.mux import join
 from video.write.segments import segment_writer
@@ -82,7 +83,7 @@ def test_segments_give_the_same_bytes_in_any_order_of_making(tmp_path, large, op
             with segment_writer(tmp_path / str(order[0]), index, form) as writer:
                 for frame in frames[2 * index : 2 * index + 2]:
                     writer.write(frame)
-        join(tmp_path / str(order[0]), form, output, source=reader)
+        join(tmp_path / str(order[0]), form, output, carried=Carried(reader))
         outputs.append(output.read_bytes())
     assert outputs[0] == outputs[1]
 

@@ -17,6 +17,7 @@ from helpers.clips import SQUARES, convert, encode_tone, make_clip, packets
 from PIL import Image
 
 from video.read.reader import DamagedVideo, VideoReader
+from video.write.carried import Carried
 from video.write.codecs import choose_format
 from video.write.mux import join
 from video.write.segments import segment_writer
@@ -180,7 +181,7 @@ def test_of_a_damaged_file_picture_and_sound_go_as_far_as_they_can_be_read(tmp_p
         for frame in reader.frames():
             writer.write(frame)
     assert 5 < writer.count < 24
-    join(tmp_path / "parts", form, tmp_path / "b.mkv", source=reader)
+    join(tmp_path / "parts", form, tmp_path / "b.mkv", carried=Carried(reader))
     copied = packets(tmp_path / "b.mkv")[0]
     assert 5 < len(copied) < len(whole) and copied == whole[: len(copied)]
 

@@ -152,11 +152,6 @@ def needs_recoding(stream: AudioStream, output: OutputContainer) -> bool:
     return name.startswith(PLAIN) and not (kind == MP4 and name in AGREED) and _try(stream)
 
 
-def is_exact(stream: AudioStream) -> bool:
-    """Return True if ALAC holds a stream's samples without loss."""
-    return stream.codec_context.name in EXACT
-
-
 def add_recoded(stream: AudioStream, output: OutputContainer) -> AudioStream:
     """Add a stream to `output` that holds a stream of uncompressed sound as ALAC, see `recode`."""
     copy = output.add_stream("alac", rate=stream.codec_context.sample_rate)

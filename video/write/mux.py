@@ -1,4 +1,7 @@
-"""Join segments into the output. The file appears under its name only after it is complete."""
+"""Join segments into the output. The file appears under its name only after it is complete.
+
+Packets of videos are copied. A GIF or APNG is made from lossless segments, frame by frame, in two passes.
+"""
 
 import contextlib
 import errno
@@ -10,14 +13,15 @@ from pathlib import Path
 
 import av
 from av.container import OutputContainer
+from av.filter import Graph
 from av.packet import Packet, PacketSideData
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from utils import atomic_path
 
+from ..read.deinterlace import pulled
 from ..read.probe import open_media
-from ..read.reader import VideoReader
-from .animation import animate
 from .carried import Carried, Written, cut_more, missing, span
 from .codecs import ANIMATIONS
 from .segments import FRAMES, QUICK_TIME, SEGMENT, Format, naming_failures, open_handed_on, tag_colour
@@ -29,21 +33,14 @@ OF_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errn
 # segments adds the identifier a second time.
 BESIDE, IDENTIFIER = "matroska_block_additional", (1).to_bytes(8, "big")
 BESIDE_NUMBER = 15  # FFmpeg's number of that kind
-
+STORED = {"bgr0": "rgb24", "gbrp16le": "rgb48be", "bgra": "rgba"}  # pixel formats of segments, and of their APNG
+CENTISECOND = Fraction(1, 100)  # the unit of a GIF
 
 logger = logging.getLogger("waveletvfi")
 
 
 def join(
-    folder: Path,
-    form: Format,
-    output: Path,
-    *,
-    source: VideoReader | None = None,
-    end: Fraction | None = None,
-    stretch: Fraction = Fraction(1),
-    is_whole: bool = False,
-    is_said: bool = False,
+    folder: Path, form: Format, output: Path, *, carried: Carried | None = None, end: Fraction | None = None
 ) -> str | None:
     """Join all segments in a folder into the output.
 
@@ -53,19 +50,18 @@ def join(
         folder: folder of the segments.
         form: format of the output.
         output: the file, or the folder of PNG files.
-        source: reader whose sound, subtitles, chapters, metadata, attachments and cover are copied. Default: none.
+        carried: source whose sound, subtitles, chapters, metadata, attachments and cover are copied. Default: none.
         end: end of the picture in seconds. Default: one period after the last frame.
-        stretch: factor by which the output lasts longer than `source`. Unless it is 1, sound and subtitles are omitted.
-        is_whole: True if `source` was read to its end, so that sound and subtitles may last longer than the picture.
-        is_said: True if the user already knows what the output cannot hold, see `streams.rehearse`.
     Returns:
-        A description of what is left out of `source` because the output could not be closed with it, or None.
+        A description of what is left out of the source because the output could not be closed with it, or None.
     Raises:
         OSError: there is no space or no permission. An existing output is unchanged.
         ValueError: there are no segments, or they do not belong together.
     """
     if not form.suffix:
-        _rename(folder / FRAMES, output)
+        if output.is_dir():
+            output.rmdir()  # `check_output` has found it empty
+        (folder / FRAMES).rename(output)
         return None
     segments = sorted(folder.glob(f"[0-9]*{SEGMENT}"))
     if not segments:
@@ -74,14 +70,7 @@ def join(
         if form.suffix in ANIMATIONS:
             animate(segments, form, temporary, end=end)
             return None
-        carried = None if source is None else Carried(source, None if is_whole else end, stretch, is_said=is_said)
         return _mux(segments, form, temporary, end, carried)
-
-
-def _rename(frames: Path, output: Path) -> None:
-    if output.is_dir():
-        output.rmdir()  # `check_output` has found it empty
-    frames.rename(output)
 
 
 def _mux(segments: list[Path], form: Format, output: Path, end: Fraction | None, carried: Carried | None) -> str | None:
@@ -208,9 +197,8 @@ def _read(segment: Path, form: Format) -> tuple[bytes, int, list[Packet]]:
     Times of packets are in the format's unit.
     """
     with open_media(segment) as container:
-        video = container.streams.video[0]
-        context = video.codec_context
-        packets = [packet for packet in container.demux(video) if packet.size]
+        context = container.streams.video[0].codec_context
+        packets = [packet for packet in container.demux(video=0) if packet.size]
         for packet in packets:
             packet.pts = round(packet.pts * packet.time_base / form.unit)
             packet.time_base = form.unit
@@ -229,3 +217,82 @@ def _mend_beside(packet: Packet) -> None:
 def _end(last: int, form: Format, end: Fraction | None) -> int:
     """Return the end of the last frame, in the format's unit."""
     return last + round(1 / form.rate / form.unit) if end is None else max(round(end / form.unit), last + 1)
+
+
+def animate(segments: list[Path], form: Format, output: Path, *, end: Fraction | None = None) -> None:
+    """Write the frames of all segments as a moving image that repeats forever.
+
+    A GIF gets one palette of 256 colours, which is chosen from all frames.
+
+    Args:
+        segments: files of the segments, in order.
+        form: format of the output.
+        output: the file to write.
+        end: end of the last frame in seconds. Default: one period after its beginning.
+    """
+    is_gif = form.suffix == ".gif"
+    unit = CENTISECOND if is_gif else form.unit
+    times = [round(time / unit) for time in _times(segments)]
+    end = end if end is not None else times[-1] * unit + 1 / form.rate
+    last = max(round(end / unit) - times[-1], 1)
+    final = str(last) if is_gif else f"{(last * unit).numerator}/{(last * unit).denominator}"
+    options = {"fflags": "+bitexact", "final_delay": final, "loop" if is_gif else "plays": "0"}
+    with open_media(output, "w", format=form.suffix[1:], container_options=options) as container:
+        stream = container.add_stream(form.suffix[1:], rate=form.rate)
+        stream.height, stream.width = form.size
+        stream.pix_fmt = "pal8" if is_gif else STORED[form.pixel_format]
+        stream.codec_context.time_base = unit
+        frames = _with_palette(segments) if is_gif else _frames(segments)
+        for frame, time in zip(frames, times, strict=True):
+            picture = frame.reformat(format=stream.pix_fmt)
+            picture.pts, picture.time_base = time, unit
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+
+
+def _times(segments: list[Path]) -> Iterator[Fraction]:
+    """Yield the times of all frames, in seconds."""
+    for segment in segments:
+        with open_media(segment) as container:
+            for packet in container.demux(video=0):
+                if packet.size:
+                    yield packet.pts * packet.time_base
+
+
+def _frames(segments: list[Path]) -> Iterator[VideoFrame]:
+    for segment in segments:
+        with open_media(segment) as container:
+            yield from container.decode(video=0)
+
+
+def _with_palette(segments: list[Path]) -> Iterator[VideoFrame]:
+    """Yield the frames in 256 colours, which are chosen in a first pass over all frames."""
+    (palette,) = _filter(_frames(segments), "palettegen")
+    yield from _filter(_frames(segments), "paletteuse", palette)
+
+
+def _filter(frames: Iterator[VideoFrame], name: str, second: VideoFrame | None = None) -> Iterator[VideoFrame]:
+    """Apply FFmpeg's filter `name` to the frames. `second` is its second input."""
+    graph = inputs = None
+    for index, frame in enumerate(frames):
+        frame.pts, frame.time_base = index, Fraction(1, 25)
+        if graph is None:
+            graph = Graph()
+            operation, sink = graph.add(name), graph.add("buffersink")
+            inputs = [
+                graph.add_buffer(width=f.width, height=f.height, format=f.format, time_base=Fraction(1, 25))
+                for f in (frame, second)
+                if f is not None
+            ]
+            for position, source in enumerate(inputs):
+                source.link_to(operation, 0, position)
+            operation.link_to(sink)
+            graph.configure()
+            if second is not None:
+                second.pts, second.time_base = 0, Fraction(1, 25)
+                inputs[1].push(second)
+                inputs[1].push(None)
+        inputs[0].push(frame)
+        yield from pulled(sink)
+    inputs[0].push(None)
+    yield from pulled(sink)

@@ -16,8 +16,8 @@ from av.stream import Disposition, Stream
 from ..read.probe import open_media
 from ..read.reader import VideoReader
 from ..read.times import Continuity
-from .carried import LONGER, Carried, OutputClock, add_recoded, is_exact, needs_recoding, recode, span
-from .segments import HANDED_ON, open_handed_on
+from .carried import EXACT, LONGER, Carried, OutputClock, add_recoded, needs_recoding, recode, span
+from .segments import HANDED_ON, Format, open_handed_on
 
 logger = logging.getLogger("waveletvfi")
 
@@ -73,10 +73,13 @@ class Carrier:
         try:
             picture = self._input.streams[self._source.picture]
             for packet in Continuity(self._input, picture, self._source.coded_rate):
-                if packet.size:
-                    for copy in self._placed(packet):
-                        sound_end = max(sound_end, span(copy)[1]) if copy.stream.type == "audio" else sound_end
-                        yield copy
+                index = packet.stream.index
+                if not packet.size or index not in self._copies:
+                    continue
+                copy = self._copies[index]
+                for placed in self._timed(recode(packet, copy) if index in self._recoded else [packet], copy):
+                    sound_end = max(sound_end, span(placed)[1]) if copy.type == "audio" else sound_end
+                    yield placed
             for index in self._recoded:
                 yield from self._timed(recode(None, self._copies[index]), self._copies[index])
         except av.FFmpegError as error:
@@ -87,13 +90,6 @@ class Carrier:
                 "%s: its sound lasts %.1f s longer than its picture; it is kept, and players hold the last frame",
                 self._source.path, longer,
             )  # fmt: skip
-
-    def _placed(self, packet: Packet) -> Iterator[Packet]:
-        """Yield the packets of the output that follow from one packet."""
-        index = packet.stream.index
-        if index in self._copies:
-            copy = self._copies[index]
-            yield from self._timed(recode(packet, copy) if index in self._recoded else [packet], copy)
 
     def _timed(self, packets: Iterable[Packet], copy: Stream) -> Iterator[Packet]:
         """Yield the packets that belong into the output, with their times."""
@@ -125,7 +121,11 @@ class Carrier:
             return True
         if is_timed and needs_recoding(stream, output):
             copy = self._recode(stream, output)
-        elif codec is None or not (is_cover or (is_timed and stream.type in KINDS)) or not _fits(stream, output):
+        elif (
+            codec is None
+            or not (is_cover or (is_timed and stream.type in KINDS))
+            or not _takes(_trial(output.format.name), stream)
+        ):
             return False
         else:
             copy = output.add_stream_from_template(stream, opaque=True)
@@ -136,7 +136,7 @@ class Carrier:
 
     def _recode(self, stream: Stream, output: OutputContainer) -> Stream:
         self._recoded.append(stream.index)
-        loss = "without loss" if is_exact(stream) else "in 24 bits at most"
+        loss = "without loss" if stream.codec_context.name in EXACT else "in 24 bits at most"
         logger.log(
             self._level,
             "%s: sound (%s) is stored as ALAC, %s: many players misread it in mp4; .mkv and .mov keep it as it is",
@@ -165,20 +165,14 @@ def cut_before(source: VideoReader, time: Fraction) -> VideoReader:
     return later
 
 
-def rehearse(source: VideoReader, suffix: str, encoder: str, *, stretch: Fraction = Fraction(1)) -> None:
-    """Log the streams of a source that an output would leave out or recode, before it is made.
-
-    Args:
-        source: reader of the source.
-        suffix, encoder: suffix and encoder of the output.
-        stretch: as in `Carried`.
-    """
+def rehearse(carried: Carried, form: Format) -> None:
+    """Log the streams that an output of a format would leave out or recode, before it is made."""
     nothing = io.BytesIO()
-    nothing.name = f"nothing{suffix}"  # its suffix tells the kind
-    handed_on = stretch == 1 and is_unlisted(source.path, suffix)
-    with _handed_on() if handed_on else av.open(nothing, "w") as output:
-        output.add_stream(encoder, rate=source.rate)
-        Carrier(Carried(source, stretch=stretch), output).close()
+    nothing.name = f"nothing{form.suffix}"  # its suffix tells the kind
+    handed_on = carried.stretch == 1 and is_unlisted(carried.source.path, form.suffix)
+    with _trial(HANDED_ON) if handed_on else av.open(nothing, "w") as output:
+        output.add_stream(form.encoder, rate=carried.source.rate)
+        Carrier(carried, output).close()
 
 
 def is_unlisted(path: Path, suffix: str) -> bool:
@@ -187,16 +181,11 @@ def is_unlisted(path: Path, suffix: str) -> bool:
         return False  # the other muxers respect the list themselves
     with open_media(path) as source:
         streams = [stream for stream in source.streams if stream.type in KINDS and stream.codec_context]
-        return any(not _takes(_trial(), stream) and _takes(_handed_on(), stream) for stream in streams)
-
-
-def _fits(stream: Stream, output: OutputContainer) -> bool:
-    """Return True if a file of the output's kind can hold a copy. It is tried by writing the head of such a file."""
-    trial = _handed_on() if output.format.name == HANDED_ON else _trial(output.format.name)
-    return _takes(trial, stream)
+        return any(not _takes(_trial(MATROSKA), stream) and _takes(_trial(HANDED_ON), stream) for stream in streams)
 
 
 def _takes(trial: OutputContainer, stream: Stream) -> bool:
+    """Return True if a file of the kind of `trial` can hold a copy. It is tried by writing the head of such a file."""
     try:
         with trial:
             trial.add_stream_from_template(stream, opaque=True).disposition = stream.disposition
@@ -206,12 +195,9 @@ def _takes(trial: OutputContainer, stream: Stream) -> bool:
     return True
 
 
-def _trial(kind: str = MATROSKA) -> OutputContainer:
-    return av.open(io.BytesIO(), "w", format=kind)
-
-
-def _handed_on() -> OutputContainer:
-    return open_handed_on(os.devnull, MATROSKA)
+def _trial(kind: str) -> OutputContainer:
+    """Open an output of a kind that is written nowhere."""
+    return open_handed_on(os.devnull, MATROSKA) if kind == HANDED_ON else av.open(io.BytesIO(), "w", format=kind)
 
 
 def _kind(output: OutputContainer) -> str:
