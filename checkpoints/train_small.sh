@@ -152,9 +152,35 @@ python -m training.tools average --from "$OUT/run46/last.pth" --output "$OUT/run
 python -m training.tools mean --from "$OUT/run43.pth:0.3" "$OUT/run45.pth:0.1" "$OUT/run46.pth:0.3" "$OUT/run32_wide_43.pth:0.3" \
     --output "$OUT/mean46.pth"
 
+# Runs 47 to 52: patterns that repeat, among made-up shapes, at all numbers of passes.
+average() { python -m training.tools average --from "$OUT/run$1/last.pth" --output "$OUT/run$1.pth"; }
+mean() { local OUTPUT=$1; shift; python -m training.tools mean --from "${@/#/$OUT/}" --output "$OUT/$OUTPUT"; }
+OLD=run32_wide_43.pth
+mean start48.pth run45.pth:0.8 $OLD:0.2
+python train_vimeo90k.py "${BOTH[@]}" --data_root "$CLIPS" "$CLIPS_HD" shapes:6000:256x256@40 --init_from "$OUT/run45.pth" \
+    --time_limit 38 --seed 51 --out "$OUT/run47"
+python train_vimeo90k.py "${BOTH[@]}" --data_root "$CLIPS" "$CLIPS_HD" shapes:9000:256x256@40 --init_from "$OUT/start48.pth" \
+    --scales 210 3210 3210 10 321 21 --time_limit 38 --seed 52 --out "$OUT/run48"
+average 47; average 48
+mean start49.pth run45.pth:0.4 run47.pth:0.3 run48.pth:0.3
+mean start50.pth run45.pth:0.6 run47.pth:0.2 run48.pth:0.2
+python train_vimeo90k.py "${BOTH[@]}" --data_root "$CLIPS" "$CLIPS_HD" shapes:1600:256x256@40 --init_from "$OUT/start49.pth" \
+    --time_limit 30 --seed 53 --out "$OUT/run49"
+python train_vimeo90k.py "${BOTH[@]}" --data_root "$CLIPS" "$CLIPS_HD" shapes:3000:256x256@40 --init_from "$OUT/start50.pth" \
+    --lr_start 1e-4 --time_limit 30 --seed 54 --out "$OUT/run50"
+average 49; average 50
+mean start51.pth run45.pth:0.4 run49.pth:0.3 run50.pth:0.3
+mean start52.pth run45.pth:0.3 run50.pth:0.3 run49.pth:0.2 run48.pth:0.2
+python train_vimeo90k.py "${BOTH[@]}" --data_root "$CLIPS" "$CLIPS_HD" shapes:2500:256x256@40 --init_from "$OUT/start51.pth" \
+    --scales 210 3210 3210 10 321 21 --lr_start 1.5e-4 --time_limit 17 --seed 55 --out "$OUT/run51"
+python train_vimeo90k.py "${BOTH[@]}" --data_root "$CLIPS" "$CLIPS_HD" shapes:3500:256x256@40 --init_from "$OUT/start52.pth" \
+    --scales 43210 3210 4321 43210 210 321 --time_limit 14 --seed 57 --out "$OUT/run52"
+average 51; average 52
+mean mean52.pth run52.pth:0.4185 run51.pth:0.2325 start52.pth:0.1395 run45.pth:0.1395 $OLD:0.07
+
 # The classifier of run 42 on the new weights. Then half precision, as shipped.
-python -m training.tools resize --set classifier_level=1 --from "$OUT/mean46.pth" --output "$OUT/resized46.pth"
-python -m training.tools resize --set $WIDE --from "$OUT/resized41.pth" --output "$OUT/before46.pth"
-python -m training.tools resize --set $WIDE --from "$OUT/run42/best.pth" --output "$OUT/donor46.pth"
-python -m training.tools graft --from "$OUT/resized46.pth" "$OUT/donor46.pth" "$OUT/before46.pth" --output "$OUT/grafted46.pth"
-python -m training.tools mean --half --from "$OUT/grafted46.pth" --output "$OUT/waveletvfi_small.pth"
+python -m training.tools resize --set classifier_level=1 --from "$OUT/mean52.pth" --output "$OUT/resized52.pth"
+python -m training.tools resize --set $WIDE --from "$OUT/resized41.pth" --output "$OUT/before52.pth"
+python -m training.tools resize --set $WIDE --from "$OUT/run42/best.pth" --output "$OUT/donor52.pth"
+python -m training.tools graft --from "$OUT/resized52.pth" "$OUT/donor52.pth" "$OUT/before52.pth" --output "$OUT/grafted52.pth"
+python -m training.tools mean --half --from "$OUT/grafted52.pth" --output "$OUT/waveletvfi_small.pth"
