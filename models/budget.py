@@ -15,7 +15,7 @@ from .bands import Bands, dilate
 
 SPARSE_LEVELS = (3, 2, 1)
 TRIES = 4  # trials of the short search, which assumes that ranges stay as they are; then the long search follows
-EXPECTED = 0.7  # active fraction of a finer level, relative to this one's; it shares the budget out over the levels
+EXPECTED = 0.65  # active fraction of a finer level, relative to this one's; it shares the budget out over the levels
 STEPS = 14  # halvings of a range of ratios from 1 to RANGE; the result is exact to 0.07 %
 RANGE = 1e5
 
