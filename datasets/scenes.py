@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+WOVEN = 192  # pixels; in smaller frames, weaves are hard to follow and teach little, as few passes see them
+
 
 class Layer(NamedTuple):
     """A moving object, or the moving background.
@@ -58,13 +60,14 @@ def random_scene(
         size: height and width of the frames, in pixels.
         longest: the longest motion from img0 to img1, in pixels. The background moves at most half as far, and a layer
             of a periodic texture at most 0.4 periods.
-        painters: the textures to choose from. Default: blotches, weaves, stripes and gradients, of which the background
-            has one of the first two.
+        painters: the textures to choose from. Default: blotches, stripes, gradients and, in frames whose sides are at
+            least `WOVEN`, weaves. The background has blotches or a weave.
         twist: also turn and grow the layers. Each of the two moves outlines by at most a fifth of `longest`.
     """
     height, width = size
     # The motion of the background can be seen in every direction. That of stripes cannot.
-    backgrounds, painters = (painters or (_noise, _weave)), (painters or (_noise, _weave, _stripes, _gradient))
+    weaves = (_weave,) if min(size) >= WOVEN else ()
+    backgrounds, painters = (painters or (_noise, *weaves)), (painters or (_noise, *weaves, _stripes, _gradient))
     middle = torch.tensor([(width - 1) / 2, (height - 1) / 2])
     texture = draw.choose(backgrounds)(draw, max(size) / 2 + longest)
     layers = [Layer(everywhere, texture.colour, middle, draw.vector(min(longest / 2, 0.4 * texture.period)))]
