@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 WOVEN = 192  # pixels; in smaller frames, weaves are hard to follow and teach little, as few passes see them
+MOST = 0.4  # of its period, that a periodic texture moves from img0 to img1; from 0.5 on, the way back is shorter
 
 
 class Layer(NamedTuple):
@@ -58,30 +59,27 @@ def random_scene(
 
     Args:
         size: height and width of the frames, in pixels.
-        longest: the longest motion from img0 to img1, in pixels. The background moves at most half as far. In frames
-            of `WOVEN` pixels, a layer of a periodic texture moves at most 0.4 periods.
-        painters: the textures to choose from. Default: blotches, stripes, gradients and, in frames whose sides are at
-            least `WOVEN`, weaves. The background has blotches or a weave.
+        longest: the longest motion from img0 to img1, in pixels. The background moves at most half as far, and a layer
+            of a periodic texture at most `MOST` of its period.
+        painters: the textures to choose from. The background has the first one. Default: blotches, stripes, gradients,
+            and weaves in frames of at least `WOVEN` pixels, whose background has blotches or a weave.
         twist: also turn and grow the layers. Each of the two moves outlines by at most a fifth of `longest`.
     """
     height, width = size
-    # The motion of the background can be seen in every direction. That of stripes cannot.
-    is_large = painters is not None or min(size) >= WOVEN
-    weaves = (_weave,) if is_large else ()
+    weaves = (_weave,) if painters is None and min(size) >= WOVEN else ()
     painters = painters or (_noise, *weaves, _stripes, _gradient)
-    backgrounds = painters[: 1 + len(weaves)]
-    periods = 0.4 if is_large else math.inf
+    backgrounds = painters[: 1 + len(weaves)]  # their motion can be seen in every direction; that of stripes cannot
     middle = torch.tensor([(width - 1) / 2, (height - 1) / 2])
     background = draw.choose(backgrounds) if len(backgrounds) > 1 else backgrounds[0]
     texture = background(draw, max(size) / 2 + longest)
-    layers = [Layer(everywhere, texture.colour, middle, draw.vector(min(longest / 2, periods * texture.period)))]
+    layers = [Layer(everywhere, texture.colour, middle, draw.vector(min(longest / 2, MOST * texture.period)))]
     radii = [max(size) / 2]
     for _ in range(draw.integer(2, 5)):
         radius = draw.uniform(0.12, 0.3) * min(size)
         centre = torch.tensor([draw.uniform(0, width - 1), draw.uniform(0, height - 1)])
         outline = draw.choose([disc, rectangle, polygon])(draw, radius)
         texture = draw.choose(painters)(draw, radius)
-        layers.append(Layer(outline, texture.colour, centre, draw.vector(min(longest, periods * texture.period))))
+        layers.append(Layer(outline, texture.colour, centre, draw.vector(min(longest, MOST * texture.period))))
         radii.append(radius)
     if twist:
         layers = [_twisted(draw, layer, longest / 5 / radius) for layer, radius in zip(layers, radii, strict=True)]

@@ -128,13 +128,15 @@ def _run(changes: Sequence[Change], place: int) -> int:
 
     def count(step: int) -> int:
         n = 0
-        while (
-            n <= LONGEST_RUN and 0 <= place + n * step < len(changes) and changes[place + n * step].block <= DUPLICATE
-        ):
+        while n <= LONGEST_RUN and 0 <= place + n * step < len(changes) and _is_same(changes[place + n * step]):
             n += 1
         return n
 
     return max(count(1) + count(-1) - 1, 0)
+
+
+def _is_same(change: Change) -> bool:
+    return change.block <= DUPLICATE
 
 
 def _moved(small0: np.ndarray, small1: np.ndarray) -> float:
