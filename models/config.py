@@ -2,17 +2,22 @@
 
 A pass is one run of MP-Net. It finds motion of about 16 pixels at the size that it runs at. Therefore the first pass
 runs on smaller frames, such as those of a quarter of the size, which hold larger motion. Each later pass refines the
-estimate on frames twice as large. One pass at full size is the published network. The loop over the passes is in
-`models.motion.MotionPerceptionNet`.
+estimate on frames twice as large, or on the same frames once more: a second look finds motion that the first one
+missed, and takes almost no time on small frames. One pass at full size is the published network. The loop over the
+passes is in `models.motion.MotionPerceptionNet`.
 """
 
 import dataclasses
+import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 LARGEST_RADIUS = 8  # pixels
 AUTO = "auto"  # choose the passes by the frame's size
 MOST_PASSES = 7
+MOST_REPEATS = 8
+COARSE = 2  # a pass is coarse if its scale is larger than that of the last pass by at least this
 MOST, LEAST = 960 * 540, 1700  # "auto": most pixels of the last pass's frames, fewest pixels of the first pass's
 Passes = int | str | tuple[int, ...]  # a number, "auto", or scales
 Scales = tuple[int, ...]  # scales of the passes, coarse to fine; scale s stands for frames of 1/2^s of the size
@@ -31,11 +36,13 @@ class Config:
     any_time: the network makes frames at any time between the two, not at the middle alone.
     correlation: radius of the local correlation that MP-Net's coarsest decoder sees, in pixels of its level; 0: none.
     passes: default number of MP-Net's passes from coarse to fine, "auto", or scales; see `scales_of`.
+    repeats: number of times that "auto" runs each coarse pass. A pass is coarse if its frames have at most a quarter of
+        the size of the last pass's frames.
     classifier_level: level, 1 to 4, whose last feature the classifier reads: that of the last pass that has this level.
         Level 4, as in the paper, belongs to the first pass alone. Level 1 of the last pass sees fine details and noise.
 
     Raises:
-        ValueError: ratios, correlation, passes or classifier_level out of range.
+        ValueError: ratios, correlation, passes, repeats or classifier_level out of range.
     """
 
     encoder: tuple[int, ...] = (32, 64, 96, 128)
@@ -47,6 +54,7 @@ class Config:
     any_time: bool = False
     correlation: int = 0
     passes: Passes = 1
+    repeats: int = 1
     classifier_level: int = 4
 
     def __post_init__(self):
@@ -59,29 +67,37 @@ class Config:
         if not isinstance(self.correlation, int) or not 0 <= self.correlation <= LARGEST_RADIUS:
             raise ValueError(f"correlation must be a radius from 0 to {LARGEST_RADIUS}, got {self.correlation!r}")
         check_passes(self.passes)
+        if not isinstance(self.repeats, int) or not 1 <= self.repeats <= MOST_REPEATS:
+            raise ValueError(f"repeats must be a whole number from 1 to {MOST_REPEATS}, got {self.repeats!r}")
         if self.classifier_level not in (1, 2, 3, 4):
             raise ValueError(f"classifier_level must be 1, 2, 3 or 4, got {self.classifier_level!r}")
 
 
 def check_passes(passes: Passes) -> None:
-    """Raise ValueError unless `passes` is "auto", a whole number from 1 to 7, or scales that decrease by one."""
+    """Raise ValueError unless `passes` is "auto", a whole number from 1 to 7, or scales from coarse to fine."""
     if isinstance(passes, tuple):
-        falling = passes and passes == tuple(range(passes[0], passes[-1] - 1, -1))
-        if not falling or not 0 <= passes[-1] <= passes[0] < MOST_PASSES:
-            raise ValueError(f"scales must fall by one from pass to pass, such as (2, 1, 0), got {passes}")
+        if not are_scales(passes):
+            raise ValueError(f"scales must fall by one from pass to pass, or stay, such as (2, 2, 1, 0), got {passes}")
         return
     is_number = isinstance(passes, int) and not isinstance(passes, bool) and 1 <= passes <= MOST_PASSES
     if passes != AUTO and not is_number:
         raise ValueError(f'passes must be "auto" or a whole number from 1 to {MOST_PASSES}, got {passes!r}')
 
 
-def scales_of(passes: Passes, height: int, width: int) -> Scales:
+def are_scales(scales: Sequence[int]) -> bool:
+    """Return True if there are scales from 0 to 6, each of which is equal to the one before or one less."""
+    steps = [before - scale for before, scale in itertools.pairwise(scales)]
+    return bool(scales) and scales[-1] >= 0 and scales[0] < MOST_PASSES and all(step in (0, 1) for step in steps)
+
+
+def scales_of(passes: Passes, height: int, width: int, repeats: int = 1) -> Scales:
     """Return the scales of the passes for frames of this size.
 
     Args:
         passes: the largest number of passes, of which the last is at full size; passes on frames that are too small to
             show motion are left out. "auto": choose by the frame's size. Scales are returned as they are.
         height, width: size of the frames in pixels.
+        repeats: number of times that "auto" runs each coarse pass, see `Config`.
     Raises:
         ValueError: `passes` is none of these, see `check_passes`.
     """
@@ -89,8 +105,13 @@ def scales_of(passes: Passes, height: int, width: int) -> Scales:
     if isinstance(passes, tuple):
         return passes
     if passes == AUTO:
-        return tuple(range(_coarsest(height, width), _finest(height, width) - 1, -1))
+        return repeated(range(_coarsest(height, width), _finest(height, width) - 1, -1), repeats)
     return full_scales(min(int(passes), _coarsest(height, width) + 1))
+
+
+def repeated(scales: Sequence[int], repeats: int) -> Scales:
+    """Return scales with each coarse one `repeats` times."""
+    return tuple(scale for scale in scales for _ in range(repeats if scale >= scales[-1] + COARSE else 1))
 
 
 def full_scales(count: int) -> Scales:
@@ -125,6 +146,7 @@ CONFIGS = {
         any_time=True,
         correlation=3,
         passes="auto",
+        repeats=2,
         classifier_level=1,
     ),
 }

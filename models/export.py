@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import utils
 from common.startup import require
 
-from .config import AUTO, Config, full_scales
+from .config import AUTO, Config, full_scales, repeated
 from .exported import METADATA, Graph, named
 from .layers import MULTIPLE, pad_to_multiple
 from .macs import LEVELS
@@ -161,7 +161,7 @@ def graph_config(config: Config) -> Config:
     passes = config.passes
     if isinstance(passes, tuple):
         return config
-    scales = GRAPH_SCALES if passes == AUTO else full_scales(int(passes))
+    scales = repeated(GRAPH_SCALES, config.repeats) if passes == AUTO else full_scales(int(passes))
     return dataclasses.replace(config, passes=scales)
 
 

@@ -126,7 +126,8 @@ def _motion(model: Any, height: int, width: int, scales: Sequence[int], count: C
         pixels = [h * w for h, w in sizes]
         for level in range(1, len(pixels)):
             encoder, decoder = model.motion.encoder.levels[level - 1], model.motion.decoders[level - 1]
-            total += 2 * matched * count(encoder, pixels[level])
+            if not number or scale != scales[number - 1]:  # a repeated pass has the features of the one before
+                total += 2 * matched * count(encoder, pixels[level])
             total += count(decoder.hidden, pixels[level]) + count(decoder.output, pixels[level - 1])
         if not number and model.config.correlation:
             matches = (2 * model.config.correlation + 1) ** 2

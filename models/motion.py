@@ -6,7 +6,8 @@ estimate so far, and a decoder refines it.
 
 More passes continue in the same way. Each later pass sees frames twice as large and refines the estimate with the
 decoders of levels 2 and 1, with the same weights. Levels 4 and 3 of a later pass are left out, because they have the
-sizes of levels 2 and 1 of the pass before. The scale of a pass is s if it sees frames of 1/2^s of the size.
+sizes of levels 2 and 1 of the pass before. The scale of a pass is s if it sees frames of 1/2^s of the size. A pass with
+the scale of the one before refines the estimate once more, by the same features.
 """
 
 from collections.abc import Sequence
@@ -135,6 +136,9 @@ class MotionPerceptionNet(nn.Module):
         # The mean is subtracted after the frames are shrunk for the last pass, which is less work.
         frames = torch.cat([_shrink(image, finer, ceil=finer > LEVELS[0]) - mean for image in (img0, img1)])
         for scale in reversed(scales):
+            if pyramids and scale == finer:  # another pass on the same frames
+                pyramids.insert(0, pyramids[0])
+                continue
             frames, finer = _shrink(frames, scale - finer, ceil=scale > LEVELS[0]), scale
             depth = len(LEVELS if scale == scales[0] else LATER_LEVELS)
             # Frames are multiples of 16, so that only deeper passes need padding.
@@ -159,8 +163,11 @@ class MotionPerceptionNet(nn.Module):
         coarse: list[Tensor] = []
         passes: list[Tensor] = []
         for number, (scale, features) in enumerate(zip(scales, pyramids, strict=True)):
+            is_repeated = number > 0 and scale == scales[number - 1]
             if number and scale + len(LATER_LEVELS) > LEVELS[0]:  # the frames were padded
-                estimate = _fit(estimate, *features[0].shape[-2:])
+                estimate = _fit(estimate, *(side * (1 + is_repeated) for side in features[0].shape[-2:]))
+            if is_repeated:
+                estimate = halve_estimate(estimate)
             for level in LATER_LEVELS if number else LEVELS[1:]:
                 # The estimate of the pass before is already as large as the output of level 2.
                 is_large = number > 0 and level == LATER_LEVELS[0]

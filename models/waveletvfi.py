@@ -176,7 +176,8 @@ class WaveletVFI(Pretrained):
 
     def scales(self, height: int, width: int, passes: Passes | None = None) -> Scales:
         """Return the scales at which MP-Net runs for frames of this size. Raises ValueError for other `passes`."""
-        return scales_of(self.config.passes if passes is None else passes, height, width)
+        passes = self.config.passes if passes is None else passes
+        return scales_of(passes, height, width, self.config.repeats)
 
     def interpolate(
         self,

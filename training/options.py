@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import utils
 from models import PRECISIONS
+from models.config import are_scales
 
 from .checkpoints import AUTO
 
@@ -235,10 +236,12 @@ class _Roots(argparse.Action):
 
 
 def _scales(text: str) -> tuple[int, ...]:
-    """Parse digits, each one less than the one before."""
+    """Parse digits, each equal to the one before or one less."""
     scales = tuple(int(digit) for digit in text) if text.isdecimal() else ()
-    if not scales or list(scales) != list(range(scales[0], scales[-1] - 1, -1)):
-        raise argparse.ArgumentTypeError(f"digits such as 0, 10, 210 or 21 are needed, each one less; got {text!r}")
+    if not are_scales(scales):
+        raise argparse.ArgumentTypeError(
+            f"digits such as 0, 10, 2210 or 21 are needed, each equal to the one before or one less; got {text!r}"
+        )
     return scales
 
 
