@@ -122,9 +122,10 @@ def _motion(model: Any, height: int, width: int, scales: Sequence[int], count: C
     """Count all passes of MP-Net. Its encoder sees both frames, or none if their features were known."""
     total = judged = 0
     for number, scale in enumerate(scales):
-        sizes = _sizes(-(-height // 2**scale), -(-width // 2**scale), len(LATER_LEVELS) if number else LEVELS)
+        depth = LEVELS if scale == scales[0] else len(LATER_LEVELS)
+        sizes = _sizes(-(-height // 2**scale), -(-width // 2**scale), depth)
         pixels = [h * w for h, w in sizes]
-        for level in range(1, len(pixels)):
+        for level in range(1, 1 + (len(LATER_LEVELS) if number else LEVELS)):
             encoder, decoder = model.motion.encoder.levels[level - 1], model.motion.decoders[level - 1]
             if not number or scale != scales[number - 1]:  # a repeated pass has the features of the one before
                 total += 2 * matched * count(encoder, pixels[level])
@@ -132,7 +133,7 @@ def _motion(model: Any, height: int, width: int, scales: Sequence[int], count: C
         if not number and model.config.correlation:
             matches = (2 * model.config.correlation + 1) ** 2
             total += matches * model.config.encoder[CORRELATED_LEVEL - 1] * pixels[CORRELATED_LEVEL]
-        if model.config.classifier_level < len(sizes):
+        if not number or model.config.classifier_level in LATER_LEVELS:
             judged = _classifier(model.motion.classifier, sizes[model.config.classifier_level], count)
     return total + judged  # the classifier reads the last pass that has its level
 

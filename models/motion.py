@@ -164,7 +164,7 @@ class MotionPerceptionNet(nn.Module):
         passes: list[Tensor] = []
         for number, (scale, features) in enumerate(zip(scales, pyramids, strict=True)):
             is_repeated = number > 0 and scale == scales[number - 1]
-            if number and scale + len(LATER_LEVELS) > LEVELS[0]:  # the frames were padded
+            if number and scale + len(features) > LEVELS[0]:  # the frames were padded
                 estimate = _fit(estimate, *(side * (1 + is_repeated) for side in features[0].shape[-2:]))
             if is_repeated:
                 estimate = halve_estimate(estimate)

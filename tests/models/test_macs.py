@@ -101,7 +101,7 @@ def test_pytorch_counts_as_many_executed_operations(known_model, small, config, 
         model.sparse = before
 
 
-@pytest.mark.parametrize("passes", [1, 2, 3])
+@pytest.mark.parametrize("passes", [1, 2, 3, (2, 2, 1, 0), (1, 1)])
 def test_pytorch_counts_as_many_executed_operations_of_several_passes(small, passes):
     img0, _, img1 = images(1, 128, 160)
     theirs, ours = counted_gmacs(small, img0, img1, ratio=0.003, passes=passes)

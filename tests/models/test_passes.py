@@ -50,18 +50,21 @@ def resized(estimate, factor):
     return torch.cat([flows, F.interpolate(estimate[:, 4:], scale_factor=factor, **mode)], dim=1)
 
 
-def test_two_passes_are_the_formula(small):
-    """One pass on frames of half the size, then levels 2 and 1 once more, on features of the whole frames."""
+@pytest.mark.parametrize("scales", [(1, 0), (0, 0)])
+def test_two_passes_are_the_formula(small, scales):
+    """One pass on frames of half the size or of the whole, then levels 2 and 1 on features of the whole frames."""
     net = small.motion
     img0, img1 = frames(batch=2)
-    coarse = net(F.avg_pool2d(img0, 2), F.avg_pool2d(img1, 2))
+    side = 2 ** scales[0]
+    coarse = net(F.avg_pool2d(img0, side), F.avg_pool2d(img1, side))
     estimate = torch.cat([coarse.flow_t0, coarse.flow_t1, coarse.occlusion.logit()], dim=1)
+    estimate = estimate if side == 2 else resized(estimate, 0.5)
     mean = (img0.mean((1, 2, 3), keepdim=True) + img1.mean((1, 2, 3), keepdim=True)) / 2
     features = net.encoder(torch.cat([img0 - mean, img1 - mean]))
     estimate = estimate + refined(net, 2, features, resized(estimate, 0.5))[0]
     residual, hidden = refined(net, 1, features, estimate)
     estimate = resized(estimate, 2) + residual
-    motion = net(img0, img1, scales=(1, 0))
+    motion = net(img0, img1, scales=scales)
     flows = torch.cat([motion.flow_t0, motion.flow_t1], dim=1)
     torch.testing.assert_close(flows, estimate[:, :4], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(motion.occlusion, estimate[:, 4:].sigmoid(), rtol=1e-4, atol=1e-4)
@@ -80,7 +83,7 @@ def test_later_passes_that_refine_nothing_only_enlarge(size):
     torch.nn.init.zeros_(net.decoders[3].output.weight)
     net.decoders[3].output.bias.data = torch.tensor([1.0, -2, 3, 0.5, 0])
     img0, img1 = frames(1, *size)
-    for scales in ((0,), (1, 0), (2, 1), (4, 3, 2, 1, 0)):
+    for scales in ((0,), (1, 0), (2, 1), (4, 3, 2, 1, 0), (4, 4, 3, 3, 2, 1), (0, 0)):
         motion = net(img0, img1, scales=scales)
         far = 8 * 2 ** scales[0]  # level 4 puts out estimates at half of its pass's eighth
         torch.testing.assert_close(motion.flow_t0, torch.tensor([1.0, -2]).view(1, 2, 1, 1).expand(1, 2, *size) * far)
@@ -90,8 +93,9 @@ def test_later_passes_that_refine_nothing_only_enlarge(size):
 def test_features_are_those_of_every_time(any_time):
     """What `encode` returns may be used again for another time of the same pair."""
     img0, img1 = frames(batch=2)
-    net, scales = any_time.motion, (1, 0)
+    net, scales = any_time.motion, (1, 1, 0)
     pyramids = net.encode(img0, img1, scales)
+    assert pyramids[0] is pyramids[1]  # features of a repeated pass are computed once
     for t in (0.2, 0.5, 0.9):
         time = torch.full((2,), t)
         again, once = net.decode(pyramids, img0.shape[-2:], time, scales), net(img0, img1, time, scales)
@@ -127,7 +131,7 @@ def test_a_flow_that_ends_at_half_the_size_is_enlarged(small):
 
 
 @pytest.mark.parametrize("size", [(16, 16), (50, 81), (97, 130)])
-@pytest.mark.parametrize("passes", [1, 3, 7, "auto", (2, 1), (3,)])
+@pytest.mark.parametrize("passes", [1, 3, 7, "auto", (2, 1), (3,), (4, 4, 3, 3, 2)])
 def test_any_size_takes_any_passes(any_time, size, passes):
     img0, img1 = torch.rand(2, 2, 3, *size)
     output = any_time.interpolate_details(img0, img1, passes=passes, t=0.3)
@@ -145,7 +149,7 @@ def test_a_sample_does_not_depend_on_its_batch_with_passes_and_times(any_time):
         torch.testing.assert_close(together[sample : sample + 1], alone, rtol=0, atol=2e-4)
 
 
-@pytest.mark.parametrize("passes", [0, 8, -1, 2.0, True, "many", (), (0, 1), (2, 0), (7, 6), (1, 0, -1)])
+@pytest.mark.parametrize("passes", [0, 8, -1, 2.0, True, "many", (), (0, 1), (2, 0), (2, 2, 0), (7, 6), (1, 0, -1)])
 def test_other_passes_are_refused(small, passes):
     img0, img1 = frames()
     with pytest.raises(ValueError, match=r"passes must be|scales must fall by one"):
@@ -159,6 +163,19 @@ def test_auto_depends_on_the_size_alone_and_grows_with_it():
     scales = [scales_of("auto", *size) for size in sizes]
     assert scales == [(0,), (3, 2, 1, 0), (4, 3, 2, 1), (5, 4, 3, 2, 1), (6, 5, 4, 3, 2)]
     assert scales_of("auto", 720, 1280) == scales_of("auto", 1280, 720)
+
+
+def test_auto_repeats_coarse_passes_as_the_configuration_says():
+    assert scales_of("auto", 256, 448, repeats=2) == (3, 3, 2, 2, 1, 0)
+    assert scales_of("auto", 720, 1280, repeats=3) == (4, 4, 4, 3, 3, 3, 2, 1)
+    assert scales_of("auto", 96, 128, repeats=2) == (1, 0)
+    assert scales_of(3, 256, 448, repeats=2) == (2, 1, 0)
+    model = WaveletVFI(dataclasses.replace(MIDDLE, passes="auto", repeats=2)).eval()
+    img0, img1 = frames(height=128, width=160)
+    assert model.scales(128, 160) == (1, 0) and model.scales(256, 448) == (3, 3, 2, 2, 1, 0)
+    assert torch.equal(model.interpolate(img0, img1), model.interpolate(img0, img1, passes=(1, 0)))
+    with pytest.raises(ValueError, match="repeats must be a whole number from 1 to 8, got 0"):
+        Config(repeats=0)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (64, 64), (256, 448), (720, 1280), (9000, 12000)])
