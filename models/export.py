@@ -73,8 +73,8 @@ def save_onnx(
 
     The inputs are img0 and img1, (B, 3, H, W) float32 in [0, 1]. Weights that make any time have a third input, t (B,).
     The axes are named batch, height and width; those of padded frames are padded_height, height_level1, and so on.
-    MP-Net's passes are those of the configuration. If that says "auto", they are `GRAPH_SCALES`, because a graph cannot
-    choose them by the frame's size.
+    MP-Net's passes are those of the configuration. If that says "auto", they are `GRAPH_SCALES`, with repeats as
+    configured, because a graph cannot choose them by the frame's size.
 
     Args:
         model: the network.

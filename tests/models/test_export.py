@@ -13,7 +13,7 @@ from helpers.runs import ROOT, finish, launch
 
 from datasets.clips import EXAMPLE, decode_clip
 from models import CONFIGS, WaveletVFI, default_checkpoint, waveletvfi
-from models.export import GRAPH_SCALES, save_onnx, save_program
+from models.export import graph_config, save_onnx, save_program
 from models.exported import NAMES, OnnxModel
 
 onnx = pytest.importorskip("onnx")
@@ -86,7 +86,8 @@ def test_onnx_equals_torch_on_real_frames(shipped):
     """Trained weights and 230,400 pixels, over which a mean in one sum is off by more than the flow can bear."""
     img0, img1 = (frame[None].float() / 255 for frame in decode_clip(EXAMPLE, 16)[13::2])
     ours = shipped[0].interpolate_details(img0, img1)
-    expected = waveletvfi(default_checkpoint()).interpolate_details(img0, img1, ratio=0.0, passes=GRAPH_SCALES)
+    model = waveletvfi(default_checkpoint())
+    expected = model.interpolate_details(img0, img1, ratio=0.0, passes=graph_config(model.config).passes)
     difference = (ours.frame - expected.frame).abs()
     assert float(difference.mean()) < 1e-6  # a wrong sum shows everywhere, another order of summation in few pixels
     assert float(difference.max()) < 1e-4
@@ -106,7 +107,12 @@ def test_half_precision_keeps_masks_and_positions_in_float32(small, tmp_path):
     assert {kinds[name] for node in decided for name in node.input} == {full}
     img0, _, img1 = images(2, 64, 96)
     frame = OnnxModel(tmp_path / "half.onnx").interpolate(img0, img1)
-    assert float((frame - small.interpolate(img0, img1, ratio=RATIO, passes=GRAPH_SCALES)).abs().mean()) < 1e-3
+    assert (
+        float(
+            (frame - small.interpolate(img0, img1, ratio=RATIO, passes=graph_config(small.config).passes)).abs().mean()
+        )
+        < 1e-3
+    )
 
 
 WITHOUT_SOURCE = """
@@ -132,7 +138,10 @@ def test_a_program_runs_without_this_source(small, tmp_path):
     for (img0, img1, _), outputs in zip(frames, torch.load(tmp_path / "out.pth"), strict=True):
         assert list(outputs) == list(NAMES)
         torch.testing.assert_close(
-            outputs["frame"], small.interpolate(img0, img1, ratio=RATIO, passes=GRAPH_SCALES), atol=1e-4, rtol=0
+            outputs["frame"],
+            small.interpolate(img0, img1, ratio=RATIO, passes=graph_config(small.config).passes),
+            atol=1e-4,
+            rtol=0,
         )
 
 
