@@ -29,6 +29,8 @@ decoders. Each later pass sees frames twice as large and refines the estimate wi
 
     passes = 3       frames of 1/4: 4 3 2 1  ->  frames of 1/2: 2 1  ->  frames of full size: 2 1  ->  flows, occlusion
 
+`small` runs each coarse pass twice (`Config.repeats`), such as that on frames of 1/4: 4 3 2 1, then 2 1.
+
 `WaveletVFI.observe` is steps 1 to 3, which do not depend on the ratio. `WaveletVFI.synthesise` is step 4.
 """
 
