@@ -176,11 +176,20 @@ python train_vimeo90k.py "${BOTH[@]}" --data_root "$CLIPS" "$CLIPS_HD" shapes:25
 python train_vimeo90k.py "${BOTH[@]}" --data_root "$CLIPS" "$CLIPS_HD" shapes:3500:256x256@40 --init_from "$OUT/start52.pth" \
     --scales 43210 3210 4321 43210 210 321 --time_limit 14 --seed 57 --out "$OUT/run52"
 average 51; average 52
-mean mean52.pth run52.pth:0.4185 run51.pth:0.2325 start52.pth:0.1395 run45.pth:0.1395 $OLD:0.07
+mean mean52.pth run52.pth:0.45 run51.pth:0.25 start52.pth:0.15 run45.pth:0.15
+
+# Runs 55 and 56: longer, with repeated coarse passes in the end. Run 55 was stopped after 3,018 steps, about an hour.
+python train_vimeo90k.py "${BOTH[@]}" --data_root "$CLIPS" "$CLIPS_HD" shapes:3500:256x256@40 --init_from "$OUT/mean52.pth" \
+    --scales 43210 3210 4321 210 210 321 --lr_start 1e-4 --time_limit 132 --seed 61 --out "$OUT/run55"
+average 55
+python train_vimeo90k.py "${BOTH[@]}" --data_root "$CLIPS" "$CLIPS_HD" shapes:2500:256x256@40 --init_from "$OUT/run55.pth" \
+    --scales 332210 332210 3210 443321 443210 2210 --lr_start 1e-4 --time_limit 62 --seed 71 --out "$OUT/run56"
+average 56
+mean mean56.pth run56.pth:0.83 run45.pth:0.12 $OLD:0.05
 
 # The classifier of run 42 on the new weights. Then half precision, as shipped.
-python -m training.tools resize --set classifier_level=1 --from "$OUT/mean52.pth" --output "$OUT/resized52.pth"
-python -m training.tools resize --set $WIDE --from "$OUT/resized41.pth" --output "$OUT/before52.pth"
-python -m training.tools resize --set $WIDE --from "$OUT/run42/best.pth" --output "$OUT/donor52.pth"
-python -m training.tools graft --from "$OUT/resized52.pth" "$OUT/donor52.pth" "$OUT/before52.pth" --output "$OUT/grafted52.pth"
-python -m training.tools mean --half --from "$OUT/grafted52.pth" --output "$OUT/waveletvfi_small.pth"
+python -m training.tools resize --set classifier_level=1 repeats=2 --from "$OUT/mean56.pth" --output "$OUT/resized56.pth"
+python -m training.tools resize --set $WIDE --from "$OUT/resized41.pth" --output "$OUT/before56.pth"
+python -m training.tools resize --set $WIDE --from "$OUT/run42/best.pth" --output "$OUT/donor56.pth"
+python -m training.tools graft --from "$OUT/resized56.pth" "$OUT/donor56.pth" "$OUT/before56.pth" --output "$OUT/grafted56.pth"
+python -m training.tools mean --half --from "$OUT/grafted56.pth" --output "$OUT/waveletvfi_small.pth"
