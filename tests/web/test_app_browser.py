@@ -15,6 +15,7 @@ from helpers.runs import launch
 from PIL import Image
 
 from models import default_checkpoint, waveletvfi
+from models.loading import choose_precision
 from utils import read_image, tensor_to_image
 from video import VideoReader
 
@@ -136,7 +137,7 @@ def test_two_images_give_the_frame_between_and_how_it_was_found(page, folder):
     page.get_by_label("number input for Budget").fill("0.25")
     page.get_by_role("button", name="Interpolate", exact=True).click()
     frame = read_image(download(page, "Download the frame", folder / "middle.png"))
-    model = waveletvfi(default_checkpoint())
+    model = waveletvfi(default_checkpoint(), precision=choose_precision("cpu"))  # as the page by default
     expected = model.interpolate(read_image(folder / "a.png"), read_image(folder / "b.png"), budget=0.25)
     difference = tensor_to_image(frame).astype(int) - tensor_to_image(expected)
     assert np.abs(difference).max() <= 1
