@@ -68,7 +68,8 @@ def test_an_unknown_processor_gathers_less_than_every_measured_one(dtype):
 def test_narrow_levels_that_are_full_are_folded_and_empty_ones_are_not():
     for kind, dtype, width in CASES:
         assert costs.gathering(0.0, dtype, width, kind)[0] < 1
-        assert width > 100 or costs.estimate(1.0, dtype, width, kind) == 1
+        is_emulated = (kind, dtype) == ("AVX2", torch.bfloat16)  # so slowly that every way on tiles is faster
+        assert width > 100 or is_emulated or costs.estimate(1.0, dtype, width, kind) == 1
 
 
 @pytest.mark.parametrize(
