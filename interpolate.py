@@ -197,10 +197,11 @@ def run(args: argparse.Namespace, workers: Workers, process: Process, *, is_show
 
 def finish(args: argparse.Namespace, summary: Summary, workers: Workers, process: Process) -> None:
     """Print the summary, and draw the report if one is wanted."""
-    print(describe(summary), file=sys.stderr if is_pipe(args.output) else sys.stdout)
+    told = sys.stderr if is_pipe(args.output) else sys.stdout
+    print(describe(summary), file=told)
     if args.report:
         write_report(args.report, summary, args.input, workers.model, options_of(args), device=process.device)
-        print(args.report)
+        print(args.report, file=told)
     if summary.damage:
         print(f"damaged: {summary.damage}", file=sys.stderr)
         sys.exit(DAMAGED)

@@ -6,6 +6,7 @@ This file imports nothing but Python's own modules, as scripts import it before 
 
 import ctypes
 import importlib
+import io
 import os
 import shlex
 import signal
@@ -16,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 INTERRUPTED, UNREAD, TERMINATED = 130, 141, 143  # exit status
+ERRORS = 2  # the number of standard error, the last standard stream
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}  # the latter is for Intel's and LLVM's OpenMP
 ROOT = Path(__file__).resolve().parent.parent
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4  # names of parameters in glibc's malloc.h
@@ -28,13 +30,28 @@ def begin_script() -> None:
     """Prepare the process for the imports of a script. Call this before them.
 
     Until `run_script` is called, Ctrl-C ends the process with one line. A missing package always ends it with one line.
-    See `wait_passively` and `keep_freed_memory` for the other two settings.
+    See `wait_passively`, `keep_freed_memory` and `prepare_streams` for the other settings.
     """
     wait_passively()
     keep_freed_memory()
+    prepare_streams()
     sys.excepthook = _report_missing_package
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # jobs in the background may ignore it
         signal.signal(signal.SIGINT, _end)
+
+
+def prepare_streams() -> None:
+    """Let the process work with closed standard streams, and print names of files that are no text in its encoding.
+
+    Another file must not get the number of a closed stream, because libraries write errors there.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= ERRORS:
+        os.set_inheritable(number, True)
+    os.close(number)
+    if sys.stderr is None:
+        sys.stderr = open(ERRORS, "w", closefd=False)  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # as on standard error
 
 
 def wait_passively() -> None:

@@ -87,11 +87,12 @@ def convert_all(
 
     Args:
         convert_one: converts a video to an output. Raises ValueError or OSError if it cannot.
-        keeps_finished: True to leave out videos whose output exists, as when a run is continued.
+        keeps_finished: True to leave out videos whose output exists, as when a run is continued. An output that is
+            the video itself fails.
     """
     outcomes = []
     for video, output in zip(videos, outputs, strict=True):
-        if keeps_finished and output.exists():
+        if keeps_finished and output.exists() and not output.samefile(video):
             print(f"{output} is there already")
             continue
         try:

@@ -25,7 +25,7 @@ import torch
 from utils import Process
 
 from .making import Group, OnProgress, Task, keeping, make_middle, make_segments, stream
-from .options import DEFAULTS, ENCODING, Options, check_options, check_output, check_pipes
+from .options import DEFAULTS, ENCODING, Options, check_options, check_output, check_pipes, check_values
 from .read.images import is_image
 from .read.pipes import OUTPUT, PipeReader, is_pipe
 from .read.reader import VideoReader
@@ -114,6 +114,7 @@ def convert(
     amount = {name: getattr(options, name) for name in ("ratio", "budget", "tile")}
     network = Network(model, **amount, device=device)
     check_output(output, inputs, overwrite=overwrite)
+    check_values(options)
     check_pipes(inputs, output, resume=resume, keeps_alpha=options.alpha, size=process.world_size if process else 1)
     with (
         contextlib.closing(open_reader(inputs, rate=options.input_fps, **options.reading())) as reader,
@@ -126,6 +127,7 @@ def convert(
         source, lost = options.source(reader), []
         task = Task(source, timeline, network, options, on_progress, hired)
         if is_image(output):
+            check_output(output, reader.paths, overwrite=overwrite)  # a folder may hold it
             records = [make_middle(source, network, output)]
         elif is_pipe(output):
             records, output = [stream(task._replace(timeline=timeline.constant(reader.rate)))], Path(OUTPUT)
@@ -201,7 +203,8 @@ def _make_video(
         job.check()
         end, copied = timeline.stretch(source.end, source.start), None
         if carried is not None:
-            kept = carried if options.start is None else cut_before(carried, source.start)
+            is_moved = options.start is not None or (options.loop and source.start > 0)  # the first frame, to 0
+            kept = cut_before(carried, source.start) if is_moved else carried
             copied = Carried(kept, None if source.is_whole else end, timeline.slow, is_said=not is_once)
         left_out = join(job.folder, form, output, carried=copied, end=end)
         lost.extend([left_out] if left_out else [])
@@ -229,7 +232,8 @@ def _describe(paths: Sequence[Path], form: Format, options: Options, network: Ne
     fixed = {"format": str(form), "weights": network.fingerprint(), "segment": str(SEGMENT)}
     chosen = {name: str(value) for name, value in asdict(options).items()}
     chosen["encoder_options"] = " ".join(options.encoder_options or ())
-    return {"source": f"{paths[0]} ({sha256(files.encode()).hexdigest()[:16]})", **chosen, **fixed}
+    digest = sha256(files.encode(errors="surrogateescape")).hexdigest()  # a name may be no text
+    return {"source": f"{paths[0]} ({digest[:16]})", **chosen, **fixed}
 
 
 def _digits(seconds: float) -> str:

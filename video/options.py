@@ -10,7 +10,7 @@ from pathlib import Path
 from .read.images import TRANSPARENT, ImageReader, is_image
 from .read.pipes import INPUT, OUTPUT, PIPE, PipeReader, is_pipe
 from .read.reader import VideoReader
-from .read.source import Reader, Source
+from .read.source import Reader, Source, is_pattern
 from .schedule.scenes import SCENE_THRESHOLD
 from .schedule.timeline import DEEPEST, Timeline
 from .write.codecs import is_animation, is_video
@@ -81,14 +81,18 @@ DEFAULTS = Options()
 ENCODING = ("codec", "crf", "preset", "encoder", "encoder_options")  # options of `choose_format`
 
 
-def check_options(options: Options, reader: Reader, output: Path) -> None:
-    """Raise ValueError for options that do not go together. Log what is assumed."""
+def check_values(options: Options) -> None:
+    """Raise ValueError for an option that is out of range, or two that do not go together."""
     bounds = {"depth": (1, DEEPEST), "scene_threshold": (0, 255), "input_fps": (Fraction(1, 1000), 1000)}
     for name, (least, most) in bounds.items():
         value = getattr(options, name)
         if value is not None and not least <= value <= most:
             raise ValueError(f"{name} must be from {least} to {most}, got {value}")
     _check_range(options)
+
+
+def check_options(options: Options, reader: Reader, output: Path) -> None:
+    """Raise ValueError for options that do not fit the input and the output. Log what is assumed."""
     are_images = isinstance(reader, ImageReader)
     if options.input_fps is not None and not are_images:
         raise ValueError(f"input_fps is for images; {reader.path} has its own rate")
@@ -127,7 +131,7 @@ def check_output(output: Path, inputs: Sequence[Path], *, overwrite: bool) -> No
     """Check that an output can be written, and that nothing is lost by it.
 
     Raises:
-        ValueError: the output is the input, or a folder although a file is needed.
+        ValueError: the output is the input, a folder although a file is needed, or a folder that cannot be replaced.
         FileExistsError: the output exists, or is a folder that is not empty.
         OSError: no file can be created there.
     """
@@ -142,6 +146,11 @@ def check_output(output: Path, inputs: Sequence[Path], *, overwrite: bool) -> No
             raise ValueError(f"{output} is a folder; give a file's name, or remove it")
         if any(output.iterdir()):
             raise FileExistsError(f"{output} is a folder that is not empty; give another --output, or empty it")
+        if output.is_symlink() or output.is_mount() or output.samefile(Path.cwd()):
+            raise ValueError(
+                f"{output} is a link, a mount or the current folder, and a finished folder takes its place; "
+                "give --output a new folder"
+            )
     elif output.exists() and not overwrite:
         raise FileExistsError(f"{output} exists; give --overwrite to replace it")
     elif output.exists() and not is_file:
@@ -165,6 +174,9 @@ def check_report(report: Path, output: Path, inputs: Sequence[Path]) -> None:
     for other in (output, *inputs):
         if report.absolute() == other.absolute() or (report.exists() and other.exists() and report.samefile(other)):
             raise ValueError(f"{report} is given for two files; give the report another name")
+    folders = [path if path.is_dir() else path.parent for path in inputs if path.is_dir() or is_pattern(path)]
+    if report.exists() and any(folder.exists() and folder.samefile(report.parent) for folder in folders):
+        raise ValueError(f"{report} lies among the frames of the input; give the report another name")
 
 
 def check_pipes(inputs: Sequence[Path], output: Path, *, resume: bool, keeps_alpha: bool, size: int) -> None:

@@ -17,9 +17,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from PIL import Image, ImageDraw
 
 from utils import atomic_path, tensor_to_image
-from video import DamagedVideo, Summary, VideoReader
+from video import DamagedVideo, Summary
 from video.picture import FAINT, INK, PAPER, flow_to_rgb, font_of_size, with_wheel
 from video.read.colour import Colour, encode_picture, to_8_bits
+from video.read.source import open_reader
 
 from .jobs import Pair, WatchedModel
 
@@ -199,7 +200,7 @@ def write_preview(path: Path, output: Path, *, frames: int | None = None) -> Non
         ValueError: it is not a video.
     """
     with (
-        contextlib.closing(VideoReader(path)) as reader,
+        contextlib.closing(open_reader([path])) as reader,
         atomic_path(output) as temporary,
         av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as container,
     ):

@@ -17,7 +17,8 @@ from torch import Tensor
 from models import Interpolation, WaveletVFI
 from models.config import Passes
 from utils import image_to_tensor, read_image, tensor_to_image
-from video import Options, Summary, VideoReader, convert
+from video import Options, Summary, convert
+from video.read.source import open_reader
 from video.schedule.timeline import Timeline
 
 MOST_TIMES = 8  # the output may have so many times the frames that a clip may have
@@ -40,28 +41,26 @@ class Limits(NamedTuple):
     def check_size(self, width: int, height: int, name: str) -> None:
         """Raise ValueError if frames are too large."""
         if width * height > self.megapixels * 1e6:
-            raise ValueError(
-                f"{name} has {width}x{height} = {width * height / 1e6:.1f} megapixels, this page takes "
-                f"{self.megapixels:g}: scale it down, start the page with a larger --max_megapixels, "
-                "or use interpolate.py, which has no limit"
-            )
+            found = f"{name} has {width}x{height} = {width * height / 1e6:.1f} megapixels"
+            raise _beyond_limit(found, f"takes {self.megapixels:g}: scale it down", "--max_megapixels")
 
     def check_length(self, frames: int, name: str) -> None:
         """Raise ValueError if a clip is too long."""
         if frames > self.frames:
-            raise ValueError(
-                f"{name} has {frames} frames or more, this page takes {self.frames}: cut it, start the page with a "
-                "larger --max_frames, or use interpolate.py, which has no limit"
-            )
+            raise _beyond_limit(f"{name} has {frames} frames or more", f"takes {self.frames}: cut it", "--max_frames")
 
     def check_output(self, frames: int, name: str) -> None:
         """Raise ValueError if the output would be too long."""
         most = MOST_TIMES * self.frames
         if frames > most:
-            raise ValueError(
-                f"{name} would become {frames} frames, this page makes {most}: ask for fewer, start the page with a "
-                "larger --max_frames, or use interpolate.py, which has no limit"
-            )
+            raise _beyond_limit(f"{name} would become {frames} frames", f"makes {most}: ask for fewer", "--max_frames")
+
+
+def _beyond_limit(found: str, limit: str, option: str) -> ValueError:
+    """Return the error for a job that exceeds a limit of the page. It names the ways out."""
+    return ValueError(
+        f"{found}, this page {limit}, start the page with a larger {option}, or use interpolate.py, which has no limit"
+    )
 
 
 class Setup(NamedTuple):
@@ -168,7 +167,7 @@ def check_clip(path: str | Path, limits: Limits) -> None:
         FileNotFoundError: there is no such file.
         ValueError: the file is not a video, or exceeds the limits.
     """
-    with contextlib.closing(VideoReader(path)) as reader:
+    with contextlib.closing(open_reader([Path(path)])) as reader:
         limits.check_size(*reversed(reader.size), Path(path).name)
         limits.check_length(reader.total or 0, Path(path).name)
 
@@ -190,7 +189,7 @@ def interpolate_clip(
         raise ValueError("a clip is needed: drop one, or use the example")
     name, watched, limits = Path(path).name, WatchedModel(setup.model, passes=passes), setup.limits
     check_clip(path, limits)
-    with contextlib.closing(VideoReader(path)) as reader:
+    with contextlib.closing(open_reader([Path(path)])) as reader:
         timeline = Timeline(multiplier=options.multiplier, fps=options.fps, slow=options.slow)
         factor = timeline.rate(reader.rate) * timeline.slow / reader.rate  # output frames per input frame
         if reader.total:

@@ -55,6 +55,26 @@ def test_threads_wait_without_spinning_unless_the_environment_says_otherwise(tmp
     assert run.stdout == f"{own or 'PASSIVE'} 0\n", run.stderr
 
 
+PRINTING = (
+    "import os, sys\n"
+    "from common.startup import begin_script\n"
+    "begin_script()\n"
+    "print(os.fsdecode(b'caf\\xe9.mp4'), os.open(os.devnull, os.O_RDONLY) > 2)\n"
+    "print('told', file=sys.stderr, flush=True)\n"
+)
+
+
+@pytest.mark.parametrize("closed", [(), (0,), (2,), (0, 1, 2)])
+def test_a_script_works_with_closed_streams_and_prints_every_name(tmp_path, closed):
+    closing = " ".join(f"{number}>&-" for number in closed)
+    command = ["sh", "-c", f'exec "$0" "$@" {closing}', sys.executable, "-c", PRINTING]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8:strict"}
+    run = subprocess.run(command, env=environment, capture_output=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == (b"" if 1 in closed else b"caf\\udce9.mp4 True\n")
+    assert run.stderr == (b"" if 2 in closed else b"told\n")
+
+
 def test_only_scripts_change_what_ctrl_c_does(interrupted):
     printed = finish(launch("-c", "import interpolate", PYTHONPATH=f"{ROOT}:{interrupted}"), 1)
     assert "KeyboardInterrupt" in printed

@@ -97,6 +97,13 @@ def test_resume_makes_only_what_is_missing(folder, capsys):
     run("a.mp4 b.mkv --output out --overwrite")
 
 
+def test_resume_does_not_take_a_video_for_its_own_output(folder, capsys):
+    with pytest.raises(SystemExit):
+        run("old.avi clips --output clips --resume")
+    printed = capsys.readouterr().out
+    assert "1 of 4 videos done" in printed and "failed: clips/c.mp4: clips/c.mp4 is the input; give" in printed
+
+
 def test_a_damaged_video_among_several_gives_status_3(folder, capsys):
     images = [square(k % 12) for k in range(60)]
     make_clip(folder / "long.mp4", images, fast_start=True, pix_fmt="yuv420p")

@@ -1,5 +1,6 @@
 """Whole conversions: known motion, exact times, sources that break off, what is said at the end."""
 
+import os
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
@@ -186,6 +187,11 @@ def test_a_summary_adds_up():
     )
     silent = summarise([Record(frames=3)], output=Path("out"), seconds=0.1, damage=None)
     assert describe(silent) == "3 frames in out: 0 made without the network"
+
+
+def test_the_name_of_an_input_need_not_be_text(tmp_path):
+    clip = make_clip(tmp_path / os.fsdecode(b"caf\xe9.mp4"), [square(k) for k in range(3)])  # the name is in Latin-1
+    assert convert([clip], tmp_path / "out.mp4", Average()).frames == 6
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.00004, "0.0000"), (0.31, "0.31"), (3.14, "3.1"), (314.2, "314")])

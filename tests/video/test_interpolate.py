@@ -145,6 +145,7 @@ def test_an_existing_file_is_replaced_only_when_asked(folder, capsys):
         ("clip.mp4 --output out.mp4 --fps 0", "fps must be above 0"),
         ("clip.mp4 --output out.mp4 --slow -1", "slow must be above 0"),
         ("frames --output out.mp4 --input_fps 2000", "input_fps must be from 1/1000 to 1000, got 2000"),
+        ("frames --output out.mp4 --input_fps 0", "input_fps must be from 1/1000 to 1000, got 0"),
         ("clip.mp4 --output out.mp4 --input_fps 25", "clip.mp4 has its own rate"),
         ("clip.mp4 --output out.mp4 --depth 11", "depth must be from 1 to 10"),
         ("clip.mp4 --output out.mp4 --scene_threshold -1", "scene_threshold must be from 0 to 255"),
@@ -158,6 +159,8 @@ def test_an_existing_file_is_replaced_only_when_asked(folder, capsys):
         (f"clip.mp4 --output out.mp4 --report {'r' * 252}.png", "is 256 bytes long, and "),
         ("a.png b.png --output out.png --report a.png", "a.png is given for two files; give the report another name"),
         ("a.png b.png --output out.png --report out.png", "out.png is given for two files"),
+        ("frames --output out.mp4 --report frames/1.png", "frames/1.png lies among the frames of the input"),
+        ("frames/*.png --output out.mp4 --report frames/1.png", "frames/1.png lies among the frames of the input"),
         ("page.mp4 --output out.mp4", "page.mp4 is not a video but a web page; download the file itself"),
         ("pointer.mp4 --output out.mp4", "pointer.mp4 is not a video but a pointer of Git LFS to the file itself"),
         ("pointer.png a.png --output out.png", "pointer.png is not an image but a pointer of Git LFS"),
@@ -167,6 +170,10 @@ def test_an_existing_file_is_replaced_only_when_asked(folder, capsys):
         ("a.png --output out", "a.png is one image"),
         ("clip.mp4 --output clip.mp4 --overwrite", "clip.mp4 is the input"),
         ("frames --output frames", "frames is the input"),
+        ("pair --output pair/1.png --overwrite", "pair/1.png is the input"),
+        ("pair/*.png --output pair/1.png --overwrite", "pair/1.png is the input"),
+        ("clip.mp4 --output link", "link is a link, a mount or the current folder, and a finished folder takes"),
+        ("../clip.mp4 --output .", ". is a link, a mount or the current folder"),
         ("clip.mp4 --output out.png", "holds the middle one of two images"),
         ("a.png b.png a.png --output out.png", "holds the middle one of two images"),
         ("a.png b.png --output out.png --multiplier 4", "holds the middle one of two images"),
@@ -187,9 +194,10 @@ def test_an_existing_file_is_replaced_only_when_asked(folder, capsys):
         ("cut.mp4 --output out.mp4", "cut.mp4 is not a video, or is truncated"),
     ],
 )  # fmt: skip
-def test_bad_input_is_one_line_and_a_failure_and_leaves_nothing(folder, capsys, line, words):
-    for name in ("empty", "full", "torn", "dir.mp4", "dir.png"):
+def test_bad_input_is_one_line_and_a_failure_and_leaves_nothing(folder, capsys, monkeypatch, line, words):
+    for name in ("empty", "full", "torn", "pair", "dir.mp4", "dir.png"):
         Path(name).mkdir()
+    Path("link").symlink_to("empty", target_is_directory=True)
     Path("full/old.txt").touch()
     for name in ("words", "words2"):
         Path(name).write_text("just some words\n" * 20)
@@ -200,11 +208,13 @@ def test_bad_input_is_one_line_and_a_failure_and_leaves_nothing(folder, capsys, 
     torn = Path("a.png").read_bytes()[:-40]
     for path in ("cut.png", "torn/1.png"):
         Path(path).write_bytes(torn)
-    for path in ("torn/0.png", "torn/2.png"):
+    for path in ("torn/0.png", "torn/2.png", "pair/0.png", "pair/1.png"):
         Path(path).write_bytes(Path("a.png").read_bytes())
     make_clip(Path("single.mp4"), [square(0)])
     Path("cut.mp4").write_bytes(Path("clip.mp4").read_bytes()[:-200])
     before = sorted(folder.rglob("*"))
+    if line.endswith(" ."):
+        monkeypatch.chdir("empty")
     with pytest.raises(SystemExit) as failure:
         run(line)
     assert failure.value.code == 1

@@ -232,6 +232,12 @@ def test_a_terminal_is_refused(monkeypatch):
         pass
 
 
+def test_a_closed_output_is_refused(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(ValueError, match="standard output is closed; pipe it"), claimed_output():
+        pass
+
+
 def test_colours_without_a_place_in_y4m_are_said(caplog):
     y4m_format(Still(48, 64), rate=Fraction(25))
     assert not caplog.records

@@ -57,6 +57,17 @@ def test_a_range_holds_exactly_its_frames(clips, tmp_path, name, given, first, l
         np.testing.assert_array_equal(made[2 * k], source[first + k])
 
 
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
+def test_a_range_may_begin_where_pictures_refer_to_the_group_before(tmp_path, name):
+    settings = {"x264-params": "open-gop=1:keyint=12:min-keyint=12:bframes=3:b-adapt=0:scenecut=0"}
+    source = make_clip(tmp_path / name, [square(k % 12) for k in range(40)], rate=RATE, options=settings)
+    reader, whole = VideoReader(source), read(source)
+    for first in (12, 17, 24, 30):
+        part = list(reader.frames(start=whole[first].time))
+        assert reader.damage is None and [frame.time for frame in part] == [frame.time for frame in whole[first:]]
+        np.testing.assert_array_equal(part[0].image, whole[first].image)
+
+
 def test_a_range_begins_at_time_zero(clips, tmp_path):
     convert([clips / "clip.mkv"], tmp_path / "out.mkv", Average(), Options(start=Fraction(10, RATE), codec="ffv1"))
     times = [frame.time for frame in read(tmp_path / "out.mkv")]
@@ -172,6 +183,17 @@ def test_a_looped_video_lasts_as_long_as_the_input(clips, tmp_path):
     convert([clips / "clip.mp4"], tmp_path / "out.mp4", Average(), Options(loop=True))
     ours, theirs = VideoReader(tmp_path / "out.mp4"), VideoReader(clips / "clip.mp4")
     assert len(list(ours.frames())) == 2 * COUNT and ours.duration == theirs.duration
+
+
+@pytest.mark.parametrize("name", ["out.mkv", "out.mp4"])
+def test_sound_stays_beside_the_pictures_of_a_loop_that_begin_after_it(tmp_path, name):
+    times = [36000 + 3600 * k for k in range(15)]  # from 0.4 to 1 s
+    clip = make_clip(tmp_path / "clip.mkv", [square(k % 12) for k in range(15)], rate=RATE, times=times, sound=[1.0])
+    convert([clip], tmp_path / name, Average(), Options(loop=True))
+    source, looped = timed(clip, "audio"), timed(tmp_path / name, "audio")
+    assert read(tmp_path / name)[0].time == 0 and len(looped) > 20
+    for data, (begin, _) in looped.items():
+        assert begin == pytest.approx(source[data][0] - 0.4, abs=0.002)
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,14 @@ def test_where_nothing_moves_or_nothing_is_made_the_report_says_so(tmp_path, sma
         assert image.height == HEIGHT * DPI
 
 
+def test_a_report_beside_y4m_is_named_on_standard_error(clip, tmp_path, small, monkeypatch, capfdbinary):
+    monkeypatch.setattr("interpolate.network", lambda args, device: small)
+    arguments = ["--output", "-", "--report", str(tmp_path / "report.png"), "--seconds", "0.1", "--ratio", "0"]
+    interpolate.main(interpolate.parse_args([str(clip), *arguments, "--device", "cpu"]))
+    out, err = capfdbinary.readouterr()
+    assert out.startswith(b"YUV4MPEG2 ") and b"report.png" not in out and b"report.png\n" in err
+
+
 def test_a_model_without_costs_is_refused_a_report_before_the_work(clip, tmp_path, monkeypatch):
     monkeypatch.setattr("interpolate.network", lambda args, device: Average())
     arguments = [

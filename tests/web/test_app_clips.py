@@ -47,14 +47,16 @@ def test_a_clip_gets_more_frames_a_rate_or_time(setup, clip, tmp_path, options, 
     assert in_words(summary).startswith(f"{frames} frames, {summary.made} of them made by the network")
 
 
-def test_a_gif_is_a_clip(setup, tmp_path):
+@pytest.mark.parametrize("name", ["clip.gif", "clip.webp"])
+def test_a_moving_image_is_a_clip(setup, tmp_path, name):
     images = [Image.fromarray(square(k)) for k in range(3)]
-    images[0].save(tmp_path / "clip.gif", save_all=True, append_images=images[1:], duration=100)
-    check_clip(tmp_path / "clip.gif", LIMITS)
+    images[0].save(tmp_path / name, save_all=True, append_images=images[1:], duration=100)
+    check_clip(tmp_path / name, LIMITS)
     _, summary = interpolate_clip(
-        setup, str(tmp_path / "clip.gif"), tmp_path / "out.mp4", Options(multiplier=2), report=lambda *_: None
+        setup, str(tmp_path / name), tmp_path / "out.mp4", Options(multiplier=2), report=lambda *_: None
     )
     assert summary.frames == 6
+    assert len(list(VideoReader(playable(tmp_path / name, tmp_path)).frames())) == 3
 
 
 def test_what_would_become_too_long_is_refused_before_anything_is_computed(setup, clip, tmp_path):

@@ -67,6 +67,10 @@ class Damage:
     """
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget everything, as the file is read from the beginning again."""
         self.reason, self.missing, self.after, self.breaks_off = "", "", 0, False
         self.lost_until: Fraction | None = None
         self.joints: list[Fraction] = []

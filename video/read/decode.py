@@ -60,8 +60,9 @@ class Pictures:
         decoder: VideoCodecContext,
         *,
         is_pipe: bool = False,
+        is_sought: bool = False,
     ):
-        """Start at the beginning.
+        """Start at the container's place.
 
         Args:
             container, video: the open file, and the stream of its picture.
@@ -70,6 +71,8 @@ class Pictures:
             path: path of the file for messages.
             decoder: decoder of the picture, the stream's own or another one.
             is_pipe: True if there is no file at `path`.
+            is_sought: True if the place is a key picture in the middle. Pictures that are shown before it may refer to
+                earlier ones.
         """
         self.continuity = Continuity(container, video, rate)
         self.packets = 0  # number of packets of the picture so far
@@ -80,6 +83,7 @@ class Pictures:
         self._video, self._period, self._damage, self._path = video, 1 / rate, damage, path
         kinds = set(container.format.name.split(","))
         self._is_recorded = bool(RECORDED & kinds)
+        self._may_join = self._is_recorded or is_sought
         self._bytes = Bytes(missing=0 if is_pipe else missing_bytes(path)) if GAPLESS in kinds else None
         self._order = packet_order(container, video)
         damage.joints = self.continuity.joints
@@ -209,11 +213,14 @@ class Pictures:
     def _lose(self, time: Fraction | None, reason: str) -> None:
         """Note that a picture cannot be decoded. Pictures that refer to it would be wrong."""
         self._reason = self._reason or reason
-        if not self._is_joining(time):
+        is_joining = self._is_joining(time)
+        if not is_joining:
             self._damage.note(reason, after=self.count)
-        elif self._is_before_key(time):
-            return  # no picture refers to one that is shown before the first key picture
-        elif self._has_key:  # the group lacks its beginning, so it cannot be decoded either
+        if self._is_before_key(time):  # no later picture refers to one that is shown before the first key picture
+            if not is_joining:
+                self._damage.lose(None)
+            return
+        if is_joining and self._has_key:  # the group lacks its beginning, so it cannot be decoded either
             self._has_key, self._key_time = False, None
             self._sent.clear()
         if time is not None:
@@ -227,9 +234,9 @@ class Pictures:
             self._damage.lose(None if time is None else time + self._period)
 
     def _is_joining(self, time: Fraction | None) -> bool:
-        """Return True if a picture at `time` may refer to one before the beginning of a recording."""
+        """Return True if a picture at `time` may refer to one before the place where reading began."""
         is_late = self._is_late and self.count == 0
-        return self._is_recorded and (not self._has_key or self._is_before_key(time) or is_late)
+        return self._may_join and (not self._has_key or self._is_before_key(time) or is_late)
 
     def _is_before_key(self, time: Fraction | None) -> bool:
         return self._key_time is not None and time is not None and time < self._key_time

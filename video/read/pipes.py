@@ -122,10 +122,12 @@ def claimed_output(descriptor: int = 1) -> Iterator[PipeOut]:
     """Yield standard output for one use. Inside the block, all other output goes to standard error.
 
     Raises:
-        ValueError: standard output is a terminal.
+        ValueError: standard output is a terminal, or is closed.
     """
     if os.isatty(descriptor):
         raise ValueError(f"{OUTPUT} is a terminal; pipe it into a program, or give a file's name as --output")
+    if sys.stdout is None:
+        raise ValueError(f"{OUTPUT} is closed; pipe it into a program, or give a file's name as --output")
     sys.stdout.flush()
     own = os.dup(descriptor)
     os.dup2(2, descriptor)

@@ -247,6 +247,7 @@ class VideoReader:
                 yield head
                 yield from pictures
                 return
+            damage.forget()  # it is found again
         yield from self._ticks(Clock(self.rate, self._coded_unit, self.path), damage)
 
     def _ticks(self, clock: Clock, damage: Damage, start: Fraction | None = None) -> Iterator[tuple[Fraction, Decoded]]:
@@ -260,7 +261,8 @@ class VideoReader:
             if start is not None:
                 with contextlib.suppress(av.FFmpegError):
                     container.seek(math.floor((start + self.start) / self._coded_unit), stream=video)
-            pictures = Pictures(container, video, self.coded_rate, damage, self.path, decoder)
+            is_sought = start is not None
+            pictures = Pictures(container, video, self.coded_rate, damage, self.path, decoder, is_sought=is_sought)
             yield from deinterlace(pictures, period=self._period) if self._is_deinterlaced else pictures
             self._end_of(pictures, container, video, damage, is_all=start is None)
 

@@ -9,6 +9,7 @@ import heapq
 import logging
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import accumulate
 from pathlib import Path
 
 import av
@@ -232,7 +233,8 @@ def animate(segments: list[Path], form: Format, output: Path, *, end: Fraction |
     """
     is_gif = form.suffix == ".gif"
     unit = CENTISECOND if is_gif else form.unit
-    times = [round(time / unit) for time in _times(segments)]
+    ticks = (round(time / unit) for time in _times(segments))
+    times = list(accumulate(ticks, lambda last, tick: max(tick, last + 1)))  # a GIF may round two to one tick
     end = end if end is not None else times[-1] * unit + 1 / form.rate
     last = max(round(end / unit) - times[-1], 1)
     final = str(last) if is_gif else f"{(last * unit).numerator}/{(last * unit).denominator}"

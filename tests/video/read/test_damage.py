@@ -1,5 +1,6 @@
 """Damage that can be seen is said and ends in DamagedVideo (exit status 3); what is behind it is still read."""
 
+import itertools
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -77,6 +78,17 @@ def test_one_damaged_spot_costs_one_group_of_pictures(tmp_path, name, codec):
     gap = check_rest(frames, whole, fewest=70)
     assert Fraction(30, 25) <= gap.time <= Fraction(60, 25)
     assert re.search(r"corrupt after frame \d\d of 100: .*lost, the one before is held: 1\.\d\d to", damage)
+
+
+def test_pictures_that_are_looked_for_twice_are_lost_once(tmp_path):
+    """The group in which reading begins cannot be decoded, so the file is read from its beginning."""
+    source = make(tmp_path / "a.mp4", "libx264", gop=12, count=48)
+    erase(source, source.read_bytes().find(packets(source, "video")[0][24]) + 8, 300)
+    lost = re.compile(r"\d+ pictures lost")
+    reader = VideoReader(source)
+    with pytest.raises(DamagedVideo) as part:
+        list(reader.frames(start=Fraction(26, 25)))
+    assert lost.search(str(part.value)).group() == lost.search(read(source)[1]).group()
 
 
 def test_where_no_group_begins_soon_pictures_come_again_after_two_seconds(tmp_path):
@@ -194,6 +206,25 @@ def test_a_recording_may_begin_in_the_middle_of_a_group(tmp_path, codec, number,
     for frame, same in zip(reversed(frames), reversed(whole), strict=False):
         np.testing.assert_array_equal(frame.image, same.image)
     assert "begins in the middle of a group of pictures; the first" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_pictures_before_the_first_key_picture_do_not_cost_those_after_it(tmp_path, name):
+    """As in a part of a video whose groups are open, copied from a key picture on."""
+    settings = {"x264-params": "open-gop=1:keyint=12:min-keyint=12:bframes=3:b-adapt=0:scenecut=0"}
+    whole = make_clip(tmp_path / "whole.mp4", CLOUDS[:40], rate=RATE, pix_fmt="yuv420p", options=settings)
+    with av.open(str(whole)) as source, av.open(str(tmp_path / name), "w") as part:
+        copy = part.add_stream_from_template(source.streams.video[0])
+        for packet in itertools.dropwhile(
+            lambda packet: (packet.pts or 0) * packet.time_base < Fraction(12, 25), source.demux(video=0)
+        ):
+            if packet.size:
+                packet.stream = copy
+                part.mux(packet)
+    frames, damage = read(tmp_path / name)
+    for frame, same in zip(frames, read(whole)[0][12:], strict=True):
+        np.testing.assert_array_equal(frame.image, same.image)
+    assert "corrupt after frame 0 of" in damage and not any(frame.is_after_gap for frame in frames)
 
 
 def test_such_a_recording_is_converted_without_damage(tmp_path):

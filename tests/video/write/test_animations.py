@@ -28,6 +28,17 @@ def test_a_moving_image_has_the_right_durations_and_repeats(tmp_path, suffix, er
         assert shown == pytest.approx(float(end), abs=error)
 
 
+def test_a_gif_keeps_frames_that_are_closer_than_its_clock_can_tell(tmp_path):
+    times = [Fraction(k, 1000) for k in (0, 40, 42, 44, 80, 120)]
+    with Image.open(write(tmp_path / "a.gif", SQUARES, times=times, end=Fraction(4, 25))) as image:
+        assert image.n_frames == 6
+        durations = []
+        for index in range(6):
+            image.seek(index)
+            durations.append(image.info["duration"])
+    assert durations == [40, 10, 10, 20, 40, 40]
+
+
 def test_a_gif_has_a_palette_chosen_from_all_of_its_frames(tmp_path):
     images = [np.full((16, 16, 3), 7 * k, np.uint8) for k in range(30)]
     images += [np.full((16, 16, 3), (250, 7 * k, 20), np.uint8) for k in range(30)]
