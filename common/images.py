@@ -265,8 +265,4 @@ def _colour(path: Path, samples: Samples) -> np.ndarray:
         raise ValueError(error.strerror) from error
     if COLOUR.get(picture.format.name) != samples.channels:
         raise ValueError(f"it was decoded as {picture.format.name}")
-    order = ">" if picture.format.name.endswith("be") else "<"
-    (plane,) = picture.planes
-    rows = np.frombuffer(memoryview(plane), f"{order}f4").reshape(picture.height, plane.line_size // 4)
-    pixels = rows[:, : picture.width * samples.channels].reshape(picture.height, picture.width, -1)
-    return turn_upright(pixels[..., :3].astype(np.float32), samples.orientation)
+    return turn_upright(picture.to_ndarray()[..., :3], samples.orientation)

@@ -82,8 +82,7 @@ class Bands:
 
     def largest_ratio(self) -> Tensor:
         """Return a ratio (B,) with which every mask is empty."""
-        low = haar_inverse(self.coarsest, self.highs[0]) + self.corrected[3]
-        scores = self.highs[0].abs().amax((2, 3, 4)) / (low.amax((2, 3)) - low.amin((2, 3)))
+        scores = self.highs[0].abs().amax((2, 3, 4)) / self.ranges[0].flatten(1)
         return scores.nan_to_num(0, 1e30).amax(1) * ABOVE
 
 

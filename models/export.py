@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import json
 import os
 import re
 from collections.abc import Callable
@@ -18,7 +19,6 @@ from .exported import METADATA, Graph, named
 from .layers import MULTIPLE, pad_to_multiple
 from .macs import LEVELS
 from .waveletvfi import WaveletVFI
-from .weights import checkpoint_of
 
 OPSET = 20
 INPUTS = ["img0", "img1", "t"]
@@ -187,4 +187,5 @@ def _axis_name(size: str) -> str:
 
 
 def _described(model: WaveletVFI, ratio: float | None, precision: str) -> str:
-    return Graph(checkpoint_of({}, graph_config(model.config))["config"], ratio, precision).to_json()
+    graph = Graph(dataclasses.asdict(graph_config(model.config)), ratio, precision)
+    return json.dumps(graph._asdict())

@@ -16,7 +16,7 @@ from .motion import Motion
 from .synthesis import Synthesis
 from .waveletvfi import WaveletVFI
 
-METADATA = "waveletvfi"  # key of the graph's metadata entry that holds a `Graph`
+METADATA = "waveletvfi"  # key of the graph's metadata entry that holds the fields of a `Graph` as JSON
 HIGHS = ("high1", "high2", "high3", "high4")
 MASKS = ("mask1", "mask2", "mask3")
 #: Names of a graph's outputs: fields of `Interpolation`, `Motion` and `Synthesis`; `high1` and `mask1` are level 1.
@@ -37,10 +37,6 @@ class Graph(NamedTuple):
     config: dict[str, Any]
     ratio: float | None
     precision: str
-
-    def to_json(self) -> str:
-        """Return the text of the metadata entry."""
-        return json.dumps(self._asdict())
 
 
 def named(output: Interpolation) -> dict[str, Tensor]:

@@ -45,11 +45,12 @@ def _fuses(x: Tensor, weight: Tensor) -> bool:
     is_plain = torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")
     if is_plain or x.device.type != "cpu" or not is_channels_last(x):
         return False
-    return CONV_POINTWISE is not None and x.dtype == weight.dtype and x.dtype in _fused_dtypes()
+    return CONV_POINTWISE is not None and x.dtype == weight.dtype and x.dtype in onednn_dtypes()
 
 
 @functools.cache
-def _fused_dtypes() -> tuple[torch.dtype, ...]:
+def onednn_dtypes() -> tuple[torch.dtype, ...]:
+    """Return the types that oneDNN computes on this CPU. Return none if PyTorch was built without oneDNN."""
     if not torch.backends.mkldnn.is_available():
         return ()
     return (torch.float32, torch.bfloat16) if torch.ops.mkldnn._is_mkldnn_bf16_supported() else (torch.float32,)
@@ -64,10 +65,11 @@ def backward_warp(image: Tensor, flow: Tensor) -> Tensor:
     Returns:
         (B, C, H, W). Positions outside the image repeat the border; corners are pixel centres (align_corners=True).
     """
-    if rows_pay(image):
-        return warp_by_rows(image, flow.float())
-    height, width = image.shape[-2:]
     flow = flow.float()
+    batch, channels, height, width = image.shape
+    if rows_pay(image):
+        rows = weighted_rows(image, *corners(flow))
+        return rows.view(batch, height, width, channels).permute(0, 3, 1, 2)  # channels last in memory
     x = torch.arange(width, device=flow.device, dtype=flow.dtype)
     y = torch.arange(height, device=flow.device, dtype=flow.dtype)[:, None]
     positions = [
@@ -128,13 +130,6 @@ def corners(flow: Tensor) -> tuple[Tensor, Tensor]:
 def weighted_rows(image: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     """Return (n, C): sums of four `rows` (n, 4) of an image (B, C, h, w), weighted by `weights` (n, 4)."""
     return F.embedding_bag(rows, as_rows(image), per_sample_weights=weights.to(image.dtype), mode="sum")
-
-
-def warp_by_rows(image: Tensor, flow: Tensor) -> Tensor:
-    """Compute `backward_warp` of an image that is channels last in memory. The result is channels last, too."""
-    batch, channels, height, width = image.shape
-    warped = weighted_rows(image, *corners(flow))
-    return warped.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
 def blend(img0: Tensor, img1: Tensor, flow_t0: Tensor, flow_t1: Tensor, occlusion: Tensor) -> Tensor:

@@ -126,16 +126,6 @@ def ratio_option(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def passes_option(parser: argparse._ActionsContainer) -> None:
-    """Add the option for the number of MP-Net's passes."""
-    parser.add_argument(
-        "--passes",
-        type=_passes,
-        help="how often the motion network runs from coarse to fine: auto (by the frame's size), or a number; 1 is "
-        "the published network; default: that of the weights",
-    )
-
-
 def add_options(parser: argparse.ArgumentParser, *, several: bool = False, precision: str = "float32") -> None:
     """Add the options that choose the weights, the amount of computation, and how it is done.
 
@@ -152,7 +142,12 @@ def add_options(parser: argparse.ArgumentParser, *, several: bool = False, preci
         type=_amount,
         help="instead of a ratio: the largest cost of the sparse convolutions per pair of frames, 1 is dense",
     )
-    passes_option(parser)
+    parser.add_argument(
+        "--passes",
+        type=_passes,
+        help="how often the motion network runs from coarse to fine: auto (by the frame's size), or a number; 1 is "
+        "the published network; default: that of the weights",
+    )
     parser.add_argument("--sparse", choices=METHODS, default="auto", help="method for sparse convolutions (auto)")
     precisions, meaning = list(PRECISIONS), ""
     if precision == AUTO:

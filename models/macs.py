@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .bands import dilate
 from .motion import CORRELATED_LEVEL, LATER_LEVELS
 
 LEVELS = 4
@@ -149,9 +149,8 @@ def _sparse(model: Any, pixels: list[int], masks: list[Tensor]) -> Tensor:
     """Count WS-Net's levels 3 to 1, (B,) float64."""
     total = torch.zeros(len(masks[0]), dtype=torch.float64)
     for level, mask in enumerate(masks, 1):
-        conv, head = model.synthesis.levels[level - 1], model.synthesis.high_heads[level - 1]
-        halo = F.max_pool2d(mask, 3, stride=1, padding=1)
-        halo_mean, mask_mean = (m.mean((1, 2, 3)).cpu().double() for m in (halo, mask))
+        conv, head = model.synthesis.convolutions(level)
+        halo_mean, mask_mean = (m.mean((1, 2, 3)).cpu().double() for m in (dilate(mask), mask))
         activation = conv.out_channels * pixels[level]
         total += halo_mean * _published(conv, pixels[level]) + activation + mask_mean * _published(head, pixels[level])
     return total

@@ -10,7 +10,7 @@ sizes of levels 2 and 1 of the pass before. The scale of a pass is s if it sees 
 the scale of the one before refines the estimate once more, by the same features.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -50,17 +50,14 @@ class Motion(NamedTuple):
 
 
 class FrameEncoder(nn.Module):
-    """Four levels of two convolutions each. The first convolution of a level has stride 2."""
+    """An encoder of images in levels, each of half the size. `level` makes one from its input and output channels."""
 
-    def __init__(self, widths: tuple[int, ...]):
+    def __init__(self, in_channels: int, widths: tuple[int, ...], level: Callable[[int, int], nn.Module]):
         super().__init__()
-        inputs = (3, *widths[:-1])
-        self.levels = nn.ModuleList(
-            nn.Sequential(ConvLReLU(i, o, stride=2), ConvLReLU(o, o)) for i, o in zip(inputs, widths, strict=True)
-        )
+        self.levels = nn.ModuleList(map(level, (in_channels, *widths[:-1]), widths))
 
     def forward(self, image: Tensor, depth: int = 4) -> list[Tensor]:
-        """Encode an image (B, 3, H, W) to features of levels 1 to `depth`, (B, widths[l-1], H/2^l, W/2^l)."""
+        """Encode an image (B, C, H, W) to features of levels 1 to `depth`, (B, widths[l-1], H/2^l, W/2^l)."""
         features = []
         for level in self.levels[:depth]:
             image = level(image)
@@ -107,7 +104,7 @@ class MotionPerceptionNet(nn.Module):
         super().__init__()
         self.correlation, self.any_time = config.correlation, config.any_time
         self.classifier_level = config.classifier_level
-        self.encoder = FrameEncoder(config.encoder)
+        self.encoder = FrameEncoder(3, config.encoder, _two_convolutions)
         self.decoders = nn.ModuleList()
         for level, (features, width) in enumerate(zip(config.encoder, config.decoder, strict=True), start=1):
             estimate = 5 if level < LEVELS[0] else 0  # below the coarsest level: two flows and the occlusion logit
@@ -257,6 +254,10 @@ def halve_estimate(estimate: Tensor) -> Tensor:
     """Resize an estimate (B, 5, h, w) to half the size: the inverse of `double_estimate` if the estimate is smooth."""
     halved = mean_of_squares(estimate)
     return torch.cat([halved[:, :4] / 2, halved[:, 4:]], dim=1)
+
+
+def _two_convolutions(in_channels: int, width: int) -> nn.Module:
+    return nn.Sequential(ConvLReLU(in_channels, width, stride=2), ConvLReLU(width, width))
 
 
 def _shrink(image: Tensor, halvings: int, *, ceil: bool) -> Tensor:

@@ -13,7 +13,7 @@ descent from level 4 to level 1, because a larger ratio only drops details.
 """
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple, cast
 
 import torch
@@ -22,28 +22,11 @@ from torch import Tensor, nn
 from .bands import Bands, dilate, haar_pyramid
 from .budget import SPARSE_LEVELS, SparseCost, fit
 from .layers import SLOPE, ConvLReLU, as_rows, backward_warp, concatenate, corners, halve_flow, halves, weighted_rows
-from .motion import Motion
+from .motion import FrameEncoder, Motion
 from .sparse import Rows, SparseConv2d, Tiles, sparse_level
 
 FLOW_SCALE = 20  # pixels; flows are divided by it, to have the range of the images beside them
 Features = list[Tensor]  # features of one frame, finest level first: (B, widths[l-1], H/2^l, W/2^l)
-
-
-class ContextPyramid(nn.Module):
-    """Four convolutions of stride 2, one per level."""
-
-    def __init__(self, in_channels: int, widths: tuple[int, ...]):
-        super().__init__()
-        inputs = (in_channels, *widths[:-1])
-        self.levels = nn.ModuleList(ConvLReLU(i, o, stride=2) for i, o in zip(inputs, widths, strict=True))
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Encode an image (B, C, H, W) to features, finest first: (B, widths[l-1], H/2^l, W/2^l)."""
-        features = []
-        for level in self.levels:
-            x = level(x)
-            features.append(x)
-        return features
 
 
 class ContextNet(nn.Module):
@@ -51,8 +34,9 @@ class ContextNet(nn.Module):
 
     def __init__(self, widths: tuple[int, ...]):
         super().__init__()
-        self.frames = ContextPyramid(3, widths)
-        self.merged = ContextPyramid(3 + 2 + 2 + 1, widths)
+        halving = partial(ConvLReLU, stride=2)
+        self.frames = FrameEncoder(3, widths, halving)
+        self.merged = FrameEncoder(3 + 2 + 2 + 1, widths, halving)
 
     def encode(self, image: Tensor) -> Features:
         """Encode one frame (B, 3, H, W) to features, finest first: (B, widths[l-1], H/2^l, W/2^l).

@@ -45,14 +45,13 @@ class _Transform(nn.Module):
         # With four filters, PyPI's library applies the first two ("col") along the width. So do we.
         self._pairs = [pairs[0], pairs[-1]][: self.axes]
         layouts = [("", (1, 1, -1))] if self.axes == 1 else [("_col", (1, 1, -1, 1)), ("_row", (1, 1, 1, -1))]
-        prefix = "h" if kind == "dec" else "g"
+        # The analysis buffers have the order of a correlation, the reverse of `dec_lo`.
+        prefix, order = ("h", -1) if kind == "dec" else ("g", 1)
         self._filters = {
-            f"{prefix}{i}{suffix}": torch.tensor(taps.copy(), device="cpu").view(shape)
+            f"{prefix}{i}{suffix}": torch.tensor(taps[::order].copy(), device="cpu").view(shape)
             for pair, (suffix, shape) in zip(self._pairs, layouts, strict=True)
             for i, taps in enumerate(pair)
         }
-        if kind == "dec":  # the buffers have the order of a correlation, the reverse of `dec_lo`
-            self._filters = {name: taps.flatten().flip(0).view_as(taps) for name, taps in self._filters.items()}
         for name, taps in self._filters.items():
             self.register_buffer(name, taps.to(torch.get_default_dtype(), copy=True))
         self.register_load_state_dict_post_hook(_check_loaded_filters)

@@ -13,8 +13,7 @@ import ast
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, SourceFileLoader
-from importlib.util import spec_from_file_location
+from importlib.machinery import FileFinder, ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
@@ -107,15 +106,8 @@ class _Finder(MetaPathFinder):
         package, _, name = fullname.partition(".")
         if package != self.package or not _is_ours(name):
             return None
-        folder = ROOT.joinpath(*name.split("."))
-        file = folder / "__init__.py"
-        inside: list[str] | None = [str(folder)]
-        if not file.is_file():
-            file, inside = folder.with_suffix(".py"), None
-        if not file.is_file():
-            return None
-        loader = _Loader(fullname, str(file))
-        return spec_from_file_location(fullname, file, loader=loader, submodule_search_locations=inside)
+        folder = ROOT.joinpath(*name.split(".")).parent
+        return FileFinder(str(folder), (_Loader, [".py"])).find_spec(fullname)
 
 
 class _Loader(SourceFileLoader):

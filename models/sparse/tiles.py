@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..layers import onednn_dtypes
 from .tile_maps import Rows, Tiles, Windows
 from .transforms import TAPS, TAPS_OF_UPSAMPLED, butterfly, transform
 
@@ -53,12 +54,8 @@ def product(rows: Tensor, matrix: Tensor, *, plus: Tensor | None = None, bias: T
 
 def _has_layout(matrix: Tensor) -> bool:
     # torch.compile uses this function for linear layers on CPUs. It is not public, so it may be missing.
-    known = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
-    if matrix.device.type != "cpu" or not known or not matrix.numel():
-        return False
-    if matrix.dtype == torch.bfloat16:
-        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return matrix.dtype == torch.float32
+    is_known = matrix.dtype in onednn_dtypes() and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
+    return is_known and matrix.device.type == "cpu" and matrix.numel() > 0
 
 
 class TileKernel(NamedTuple):

@@ -1,6 +1,7 @@
 """A graph in the form of export_onnx.py that averages two 32x32 frames: made in no time, for tests of what runs it."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ def make_graph(path: Path, *, ratio: float | None = None, metadata: bool = True)
     graph = helper.make_graph(nodes, "average", inputs, outputs, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     if metadata:
-        text = Graph(dataclasses.asdict(MIDDLE), ratio, "float32").to_json()
-        helper.set_model_props(model, {METADATA: text})
+        settings = Graph(dataclasses.asdict(MIDDLE), ratio, "float32")
+        helper.set_model_props(model, {METADATA: json.dumps(settings._asdict())})
     onnx.save(model, path)
     return path

@@ -120,7 +120,7 @@ def test_a_measured_line_is_found_again():
 
 def test_tuning_prints_rows_as_the_table_has_them(monkeypatch, capsys):
     shape = parts.Shape(6, 4, 32, 16, 24)
-    monkeypatch.setattr(parts, "shapes", lambda scale: [shape])
+    monkeypatch.setattr(parts, "shapes", lambda: [shape])
     threads = torch.get_num_threads()
     try:
         parts.tune(repeats=1)
