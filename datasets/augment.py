@@ -12,6 +12,28 @@ GAMMA = 0.5  # the gamma of an exposure is at most this power of two, or 1 divid
 WINDOWS = 4  # places that are compared to find the one with the most motion
 
 
+class Chances(NamedTuple):
+    """The probability of each change. The defaults are the paper's.
+
+    upscale: enlarging by 2 or by 4 (half each, bilinear) before cropping.
+    reverse_channels: turning RGB into BGR.
+    vertical_flip, horizontal_flip: exchanging top and bottom, or left and right.
+    transpose: exchanging rows and columns.
+    reverse_time: exchanging img0 and img1.
+    exposure: another brightness and gamma.
+    where_it_moves: choosing, from four windows, the one in which the outer frames differ most.
+    """
+
+    upscale: float = 0.3
+    reverse_channels: float = 0.5
+    vertical_flip: float = 0.3
+    horizontal_flip: float = 0.5
+    transpose: float = 0.05
+    reverse_time: float = 0.5
+    exposure: float = 0.0
+    where_it_moves: float = 0.0
+
+
 class Changes(NamedTuple):
     """The changes of one triplet.
 
@@ -43,50 +65,21 @@ class TrainingAugmentation:
     call draws the same amount of random numbers.
     """
 
-    def __init__(
-        self,
-        crop: int = 256,
-        *,
-        upscale: float = 0.3,
-        reverse_channels: float = 0.5,
-        vertical_flip: float = 0.3,
-        horizontal_flip: float = 0.5,
-        transpose: float = 0.05,
-        reverse_time: float = 0.5,
-        exposure: float = 0.0,
-        where_it_moves: float = 0.0,
-    ) -> None:
-        """Set the size and the probabilities. The defaults are the paper's.
+    def __init__(self, crop: int = 256, **chances: float) -> None:
+        """Set the size and the probabilities.
 
         Args:
             crop: height and width of the result, in pixels.
-            upscale: probability of enlarging by 2 or by 4 (half each, bilinear) before cropping.
-            reverse_channels: probability of turning RGB into BGR.
-            vertical_flip, horizontal_flip: probability of exchanging top and bottom, or left and right.
-            transpose: probability of exchanging rows and columns.
-            reverse_time: probability of exchanging img0 and img1.
-            exposure: probability of another brightness and gamma.
-            where_it_moves: probability of choosing, from four windows, the one in which the outer frames differ most.
+            chances: the fields of `Chances` that differ from the paper's.
         Raises:
             ValueError: `crop` is not positive, or a probability lies outside [0, 1].
         """
         if crop < 1:
             raise ValueError(f"the crop must be at least 1 pixel, got {crop}")
-        probabilities = {
-            "upscale": upscale,
-            "reverse_channels": reverse_channels,
-            "vertical_flip": vertical_flip,
-            "horizontal_flip": horizontal_flip,
-            "transpose": transpose,
-            "reverse_time": reverse_time,
-            "exposure": exposure,
-            "where_it_moves": where_it_moves,
-        }
-        for name, probability in probabilities.items():
+        self.crop, self.probabilities = crop, Chances(**chances)._asdict()
+        for name, probability in self.probabilities.items():
             if not 0 <= probability <= 1:
                 raise ValueError(f"{name} is a probability and must be between 0 and 1, got {probability}")
-        self.crop = crop
-        self.probabilities = probabilities
 
     def __call__(self, triplet: Sequence[Tensor], generator: torch.Generator) -> Tensor:
         """Change a triplet at random.

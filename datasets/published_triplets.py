@@ -29,22 +29,19 @@ class Vimeo90KTest(FrameSet):
     def find(self, root: Path) -> Mapping[str, Files]:
         alone = inner(root, "vimeo_interp_test")
         if (alone / "target").is_dir():
-            self.published = 3782
             _, names = read_list(alone, "vimeo_interp_test", "tri", "test")
-            self._warn_of_repetitions(names)
-            return {name: tuple(_parted(alone, f"{name}/im{k}.png") for k in (1, 2, 3)) for name in names}
-        triplets = open_triplets(root, "test", skip_bad=True)
-        if not isinstance(triplets, TripletDataset):
-            raise FileNotFoundError(f"{root} holds videos, which benchmark/Folder.py evaluates")
-        septuplets = ":" in triplets.names[0]
+            files = [tuple(_parted(alone, f"{name}/im{k}.png") for k in (1, 2, 3)) for name in names]
+        else:
+            triplets = open_triplets(root, "test", skip_bad=True)
+            if not isinstance(triplets, TripletDataset):
+                raise FileNotFoundError(f"{root} holds videos, which benchmark/Folder.py evaluates")
+            names, files = triplets.names, [triplets.files(index) for index in range(len(triplets))]
+        septuplets = ":" in names[0]
         self.published = 7824 if septuplets else 3782
         self.title = "Vimeo90K-septuplet" if septuplets else "Vimeo90K"
-        self._warn_of_repetitions(triplets.names)
-        return {name: triplets.files(index) for index, name in enumerate(triplets.names)}
-
-    def _warn_of_repetitions(self, names: list[str]) -> None:
         if again := len(names) - len(set(names)):
             utils.logger.warning("%s: %d lines of the list repeat others; each sample counts once", self.title, again)
+        return dict(zip(names, files, strict=True))
 
 
 def _parted(root: Path, file: str) -> Path:

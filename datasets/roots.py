@@ -4,8 +4,6 @@ A root is the text after --data_root: a folder, or a description of made-up data
 without the samples that are missing or corrupt.
 """
 
-import bisect
-import itertools
 import operator
 import os
 import re
@@ -63,7 +61,7 @@ class Mixture(TripletSource):
         self.bad = torch.zeros(len(self.names), dtype=torch.bool).share_memory_()
         self.left_out = {f"{s}/{name}": why for s, part in self.parts.items() for name, why in part.left_out.items()}
         self.cached = sum(part.cached for part in self.parts.values())
-        self._ends = list(itertools.accumulate(len(part) for part in self.parts.values()))
+        self._places = [(part, number) for part in self.parts.values() for number in range(len(part))]
 
     def __getitem__(self, index: int) -> Triplet:
         """Read one triplet, (3, H, W) uint8 each.
@@ -83,11 +81,11 @@ class Mixture(TripletSource):
         if not 0 <= index < len(self):
             raise IndexError(f"no triplet {index}: there are {len(self)}")
         if not self.skip_bad:
-            return read(*self._place(index))
+            return read(*self._places[index])
         for candidate in range(index, index + len(self)):
             candidate %= len(self)
             try:
-                return read(*self._place(candidate))
+                return read(*self._places[candidate])
             except (ValueError, OSError) as error:
                 self._note(candidate, error)
         raise ValueError(f"none of the {len(self)} triplets can be read, from {self.names[0]} to {self.names[-1]}")
@@ -100,12 +98,6 @@ class Mixture(TripletSource):
         """
         numbers = (self.bad if bad is None else bad).nonzero().flatten().tolist()
         return [*self.left_out, *(self.names[number] for number in numbers)]
-
-    def _place(self, index: int) -> tuple[TripletSource, int]:
-        """Return the source of a triplet, and its number there."""
-        part = bisect.bisect_right(self._ends, index)
-        start = self._ends[part - 1] if part else 0
-        return list(self.parts.values())[part], index - start
 
     def _note(self, index: int, error: Exception) -> None:
         if not self.bad[index]:

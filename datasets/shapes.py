@@ -1,6 +1,7 @@
 """Made-up triplets: textured shapes move over a textured background."""
 
 import math
+from typing import Any
 
 import torch
 
@@ -78,19 +79,14 @@ class MovingCutouts(MovingShapes):
     `dataset[i]` depends on (seed, split, i), and on `frames`, the triplets whose middle frames are cut.
     """
 
-    def __init__(
-        self,
-        frames: TripletSource,
-        length: int,
-        split: str = "train",
-        *,
-        size: tuple[int, int] = (256, 256),
-        motion: float = 48.0,
-        twist: bool = False,
-        seed: int = 0,
-    ) -> None:
-        """Set the options. `frames` are the triplets to cut; the other options are those of `MovingShapes`."""
-        super().__init__(length, split, size=size, motion=motion, twist=twist, seed=seed)
+    def __init__(self, frames: TripletSource, length: int, split: str = "train", **options: Any) -> None:
+        """Set the options.
+
+        Args:
+            frames: the triplets to cut.
+            length, split, options: as for `MovingShapes`. By default, frames are 256x256, and the longest motion is 48.
+        """
+        super().__init__(length, split, **{"size": (256, 256), "motion": 48.0} | options)
         self.frames, self.painters = frames, [self._cut]
 
     def _cut(self, draw: Draw, radius: float) -> Texture:

@@ -175,14 +175,12 @@ class Vimeo90KSeptuplets(TripletDataset):
         firsts = range(1, 6) if split == "train" else range(3, 4)
         files = tuple(f"im{k}.png" for k in range(firsts[0], firsts[-1] + 3))
         super().__init__(root / "sequences", folders, files, skip_bad=skip_bad)
-        self._folders, self._firsts = folders, firsts
         self.names = [f"{folder}:{first}" for folder in folders for first in firsts]
 
     def files(self, index: int) -> tuple[Path, ...]:
         """Return the files of img0, imgt and img1."""
-        folder, position = divmod(range(len(self))[index], len(self._firsts))
-        first = self._firsts[position]
-        return tuple(self.root / self._folders[folder] / f"im{k}.png" for k in range(first, first + 3))
+        folder, _, first = self.names[index].rpartition(":")
+        return tuple(self.root / folder / f"im{k}.png" for k in range(int(first), int(first) + 3))
 
 
 def read_frames(paths: Sequence[Path]) -> list[Tensor]:

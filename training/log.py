@@ -120,10 +120,7 @@ class TrainingLog:
         terms = ", ".join(f"{name} {value:.5f}" for name, value in losses.items())
         rates = f"learning rate {done.learning_rate:.3g}, gradient {done.gradient_norm:.3g}"
         speed = f"{throughput.samples_per_second:.2f} samples/s, loader {throughput.loader_share:.1%}"
-        self.note(
-            f"step {position.step}: {terms}, {rates}, {speed}, {memory:.0f} MiB",
-            show=not sys.stderr.isatty(),
-        )
+        self.note(f"step {position.step}: {terms}, {rates}, {speed}, {memory:.0f} MiB", show=not sys.stderr.isatty())
 
     def validation(self, step: int, found: Validation) -> None:
         """Write PSNR (dB) of frame and merged frame, the mean cost, and the share and the PSNR of each ratio."""

@@ -142,20 +142,19 @@ def write_report(folder: Path, settings: dict[str, object], *, seconds: float) -
 def _results(curves: dict[str, Curve]) -> list[tuple[str, str]]:
     losses, psnr = [value for _, value in curves["loss/total"]], curves["validation/psnr"]
     best_step, best = max(psnr, key=lambda point: point[1])
-    rows = [
+    shares = [(name.rpartition("_")[2], curve) for name, curve in curves.items() if "validation/share/" in name]
+    return [
         ("steps", f"{psnr[-1][0]}"),
         ("loss, mean of the last tenth of the run", f"{statistics.mean(losses[-max(1, len(losses) // 10) :]):.5f}"),
         ("PSNR at the end", f"{psnr[-1][1]:.3f} dB"),
         ("PSNR of best.pth", f"{best:.3f} dB, at step {best_step}"),
         ("PSNR of the merged frame at the end", f"{curves['validation/psnr_merged'][-1][1]:.3f} dB"),
         ("mean cost at the end", f"{curves['validation/cost'][-1][1]:.3f}"),
+        ("ratios at the end", ", ".join(f"{ratio}: {curve[-1][1]:.0%}" for ratio, curve in shares)),
+        ("samples per second, median", f"{_middle(curves['machine/samples_per_second']):.2f}"),
+        ("waiting for the loader, median", f"{_middle(curves['machine/loader_share']):.1%}"),
+        ("peak memory", f"{max(value for _, value in curves['machine/memory_mebibytes']):.0f} MiB"),
     ]
-    shares = [(name.rpartition("_")[2], curve) for name, curve in curves.items() if "validation/share/" in name]
-    rows.append(("ratios at the end", ", ".join(f"{ratio}: {curve[-1][1]:.0%}" for ratio, curve in shares)))
-    rows.append(("samples per second, median", f"{_middle(curves['machine/samples_per_second']):.2f}"))
-    rows.append(("waiting for the loader, median", f"{_middle(curves['machine/loader_share']):.1%}"))
-    rows.append(("peak memory", f"{max(value for _, value in curves['machine/memory_mebibytes']):.0f} MiB"))
-    return rows
 
 
 def _middle(curve: Curve) -> float:

@@ -99,17 +99,15 @@ def loss_of(
     else:
         weights = {"wavelet_weight": settings.weight_wavelet, "computation_weight": settings.weight_cost}
         loss = training_loss(output, imgt, **weights)
+    more = {}
     if settings.weight_passes and output.motion.passes:
-        passes = settings.weight_passes * passes_loss(output.motion.passes, *frames, imgt)
-        loss = loss._replace(total=loss.total + passes, passes=passes)
+        more["passes"] = settings.weight_passes * passes_loss(output.motion.passes, *frames, imgt)
     if settings.weight_log and stage != DYNAMIC:
-        logarithm = settings.weight_log * log_error(output.frame, imgt).mean()
-        loss = loss._replace(total=loss.total + logarithm, logarithm=logarithm)
-    if taught is None:
-        return loss
-    where = where_better(taught, output.motion, output.merged, frames, imgt)
-    distillation = settings.weight_teacher * flow_distance(output.motion, taught, where).mean()
-    return loss._replace(total=loss.total + distillation, distillation=distillation)
+        more["logarithm"] = settings.weight_log * log_error(output.frame, imgt).mean()
+    if taught is not None:
+        where = where_better(taught, output.motion, output.merged, frames, imgt)
+        more["distillation"] = settings.weight_teacher * flow_distance(output.motion, taught, where).mean()
+    return loss._replace(total=sum(more.values(), loss.total), **more)
 
 
 def passes_loss(passes: Sequence[Tensor], img0: Tensor, img1: Tensor, imgt: Tensor) -> Tensor:

@@ -48,13 +48,11 @@ def resize(state: dict[str, Tensor], old: Config, new: Config, *, seed: int = 0)
     kept = {name: _important(name, state, layers, before, count) for name, count in after.items()}
     for name, part in layers.items():
         out, rows, source = kept[part.outputs], _matrix(weights, name), _matrix(state, name)
-        start = source_start = 0
-        for group in part.inputs:
-            columns, count = kept[group], after[group]
-            rows[: len(out), start : start + count] = 0
-            rows[: len(out), start : start + len(columns)] = source[out][:, source_start + columns]
+        pieces = _by_group(rows[: len(out)], part, after), _by_group(source[out], part, before)
+        for group, piece, source_piece in zip(part.inputs, *pieces, strict=True):
             # Old channels do not read new ones. New channels may read anything, as no layer reads them yet.
-            start, source_start = start + count, source_start + before[group]
+            piece.zero_()
+            piece[:, : len(kept[group])] = source_piece[:, kept[group]]
         weights[f"{name}.bias"][: len(out)] = state[f"{name}.bias"].float()[out]
     return weights
 
@@ -167,11 +165,9 @@ def _important(
         weight = _matrix(state, layer).abs()
         if part.outputs == name:
             incoming += weight.flatten(1).sum(1)
-        start = 0
-        for group in part.inputs:
+        for group, piece in zip(part.inputs, _by_group(weight, part, before), strict=True):
             if group == name:
-                outgoing += weight[:, start : start + size].transpose(0, 1).flatten(1).sum(1)
-            start += before[group]
+                outgoing += piece.transpose(0, 1).flatten(1).sum(1)
     return (incoming * outgoing).topk(count).indices.sort().values
 
 
@@ -182,6 +178,11 @@ def _matrix(state: dict[str, Tensor], layer: str) -> Tensor:
     """
     weight = state[f"{layer}.weight"].float()
     return weight.transpose(0, 1) if layer.endswith(".output") else weight
+
+
+def _by_group(matrix: Tensor, part: Part, counts: dict[str, int]) -> tuple[Tensor, ...]:
+    """Return views of a matrix (outputs, inputs, ...): the columns of each group that the layer reads."""
+    return matrix.split([counts[group] for group in part.inputs], dim=1)
 
 
 def _channels(config: Config) -> dict[str, int]:

@@ -1,7 +1,8 @@
 """Validation: score every image, divided among the processes, and average the scores."""
 
 import math
-from collections.abc import Callable, Iterable
+import statistics
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -93,16 +94,10 @@ def gather_scores(mine: list[ImageScore], process: Process, ratios: int) -> Vali
     images = sorted(score for part in parts for score in part)
     chosen = [[score.psnr for score in images if score.choice == ratio] for ratio in range(ratios)]
     return Validation(
-        _mean(score.psnr for score in images),
-        _mean(score.psnr_merged for score in images),
-        _mean(score.cost for score in images),
+        statistics.fmean(score.psnr for score in images),
+        statistics.fmean(score.psnr_merged for score in images),
+        statistics.fmean(score.cost for score in images),
         [len(scores) / len(images) for scores in chosen],
-        [_mean(scores) for scores in chosen],
+        [statistics.fmean(scores) if scores else math.nan for scores in chosen],
         images,
     )
-
-
-def _mean(values: Iterable[float]) -> float:
-    """Return the mean, exact except for one rounding; NaN if there is no value."""
-    values = list(values)
-    return math.fsum(values) / len(values) if values else math.nan

@@ -159,11 +159,7 @@ def measure_network(
 def open_network(setting: Setting, path: NetworkPath) -> WaveletVFI:
     """Return the network that is computed by a path."""
     return waveletvfi(
-        setting.checkpoint,
-        config=setting.config,
-        device=setting.device,
-        sparse=path.method,
-        precision=path.precision,
+        setting.checkpoint, config=setting.config, device=setting.device, sparse=path.method, precision=path.precision
     )
 
 

@@ -58,16 +58,15 @@ class Shape(NamedTuple):
     columns: int
 
 
-def shapes(scale: float = 1.0) -> list[Shape]:
+def shapes() -> list[Shape]:
     """Return the levels of `small`, of a network between, and of `base`: one level per width, the narrowest first.
 
-    Args:
-        scale: the scale of the frames' sides. 1 means 1280x720, or 640x360 for `base`.
+    Frames have 1280x720 pixels, or 640x360 for `base`.
     """
     found: dict[int, Shape] = {}
     for config, size in ((find_config("small"), 1.0), (BETWEEN, 1.0), (find_config("base"), 0.5)):
         for level in SPARSE_LEVELS:
-            height, columns = (int(side * size * scale / 2**level) // 4 * 4 for side in (720, 1280))
+            height, columns = (int(side * size / 2**level) // 4 * 4 for side in (720, 1280))
             width, coarse = config.synthesis[level - 1], config.synthesis[level]
             found.setdefault(width, Shape(3 * config.context[level - 1], coarse, width, height, columns))
     return [found[width] for width in sorted(found)]
@@ -126,11 +125,11 @@ def row_of(shape: Shape, dtype: torch.dtype, repeats: int) -> Row:
     return Row(shape.width, *lines)
 
 
-def tune(*, repeats: int, scale: float = 1.0) -> None:
+def tune(*, repeats: int) -> None:
     """Measure this machine and print the rows for the table."""
     torch.set_num_threads(1)
     print(f"# {processor()}, one thread, PyTorch {torch.__version__}")
-    levels = shapes(scale)
+    levels = shapes()
     with tqdm(total=len(DTYPES) * len(levels), unit="level", disable=None) as bar:
         for dtype in DTYPES:
             print(f"        {dtype}: (")

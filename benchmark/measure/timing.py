@@ -1,12 +1,13 @@
 """Measure the times of calls that take turns, the times of the network's parts, and the memory of a call."""
 
 import contextlib
+import functools
 import gc
 import itertools
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from unittest.mock import patch
 
@@ -17,6 +18,8 @@ from models import WaveletVFI
 
 CPU = torch.device("cpu")
 Clock = Callable[[], float]  # seconds
+#: A module, class or object; the name of its function; the name of the time, or a function that returns it.
+Part = tuple[object, str, str | Callable[..., str]]
 MIB = 2**20
 REST = "wavelets, masks"
 PARTS = ("motion", "context", "level 4", "level 3", "level 2", "level 1", REST)
@@ -72,6 +75,27 @@ class Stopwatch:
                 return function(*args, **options)
 
         return measured
+
+    def around_items(self, function: Callable[..., Iterator], name: str) -> Callable[..., Iterator]:
+        """Return `function`, which returns an iterator, with the making of each item measured."""
+
+        def measured(*args, **options):
+            own = function(*args, **options)
+            yield from iter(self.around(functools.partial(next, own, None), name), None)
+
+        return measured
+
+    @contextlib.contextmanager
+    def clocked(self, calls: Sequence[Part], items: Sequence[Part] = ()) -> Iterator[None]:
+        """Measure functions inside the block.
+
+        Those in `items` return iterators: the making of each item is measured.
+        """
+        with contextlib.ExitStack() as stack:
+            for parts, around in ((calls, self.around), (items, self.around_items)):
+                for owner, function, name in parts:
+                    stack.enter_context(patch.object(owner, function, around(getattr(owner, function), name)))
+            yield
 
     def seconds(self) -> dict[str, float]:
         """Return the sum of the seconds of every name."""
@@ -134,10 +158,7 @@ def _measured_parts(network: WaveletVFI, watch: Stopwatch) -> Iterator[None]:
     measured = [(part, "forward", "level 4") for part in (net.coarsest, net.low_head)]
     measured += [(net.high_heads[3], "masked", "level 4"), (models.synthesis, "sparse_level", level_of)]
     measured += [(network, "perceive", "motion"), (network.context, "forward", "context")]
-    with contextlib.ExitStack() as stack:
-        for owner, function, name in measured:
-            stack.enter_context(patch.object(owner, function, watch.around(getattr(owner, function), name)))
-        stack.enter_context(patch.object(net, "forward", with_dense_context))
+    with watch.clocked(measured), patch.object(net, "forward", with_dense_context):
         yield
 
 

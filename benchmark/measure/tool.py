@@ -20,7 +20,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -43,7 +42,7 @@ from video.write.job import Sink
 from video.write.segments import SegmentWriter
 
 from ..methods import Function, average
-from .timing import Stopwatch
+from .timing import Part, Stopwatch
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS, IN_PROCESS, FFMPEG, FREE = "interpolate.py", "our network", "ffmpeg minterpolate", "average (a free network)"
@@ -51,7 +50,6 @@ MISSING = "ffmpeg is not on PATH"
 STAGES = ("decode", "network", "encode")
 SHARES = ("network", "codecs", "pipeline")  # of CPU time
 SIZES = ((640, 272), (1280, 720), (1920, 1080))
-Part = tuple[object, str, str]  # a module, class or object; the name of its function; the name of the time
 #: What is busy in each stage, besides the network. "write" and "finish" call the encoder.
 STAGE_CALLS: list[Part] = [(SegmentWriter, "write", "encode"), (SegmentWriter, "finish", "encode")]
 STAGE_ITEMS: list[Part] = [(VideoReader, "frames", "decode")]
@@ -236,8 +234,8 @@ def run_pipeline(clip: Path, short: Path, model: Model, device: torch.device, th
     network = (model, name, "network")
     with (
         patch.object(model, name, _finished(getattr(model, name), device)),
-        _clocked(watch, [network, *STAGE_CALLS], STAGE_ITEMS),
-        _clocked(work, [network, *THREAD_CALLS], THREAD_ITEMS),
+        watch.clocked([network, *STAGE_CALLS], STAGE_ITEMS),
+        work.clocked([network, *THREAD_CALLS], THREAD_ITEMS),
     ):
         start = time.process_time()
         with work.measure("all"):
@@ -265,23 +263,3 @@ def _finished(call: Callable[..., object], device: torch.device) -> Callable[...
         return made
 
     return finished
-
-
-@contextmanager
-def _clocked(watch: Stopwatch, calls: Sequence[Part], items: Sequence[Part]) -> Iterator[None]:
-    """Measure functions inside the block. Those in `items` return iterators: the making of each item is measured."""
-    with ExitStack() as stack:
-        for parts, clocked in ((calls, watch.around), (items, functools.partial(_clocked_items, watch))):
-            for owner, name, told in parts:
-                stack.enter_context(patch.object(owner, name, clocked(getattr(owner, name), told)))
-        yield
-
-
-def _clocked_items(watch: Stopwatch, function: Callable[..., Iterator], name: str) -> Callable[..., Iterator]:
-    """Return `function`, which returns an iterator, with the making of each item measured."""
-
-    def clocked(*args: object, **options: object) -> Iterator[object]:
-        own = function(*args, **options)
-        yield from iter(watch.around(functools.partial(next, own, None), name), None)
-
-    return clocked
