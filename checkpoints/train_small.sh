@@ -135,6 +135,7 @@ WIDE="encoder=16,32,64,96 decoder=32,64,128,192"
 for NAME in mean41 run32_wide; do
     python -m training.tools resize --set $WIDE --from "$OUT/$NAME.pth" --output "$OUT/${NAME}_43.pth"
 done
+# A later --data_root adds to these.
 BOTH=("${FINE[@]}" --data_root "$CLIPS" "$CLIPS_HD" --strides 1 2 --any_time 0.2 --scales 210 3210 3210 321 321 21 --batch_size 6
     --crop_size 256)
 python train_vimeo90k.py "${BOTH[@]}" --init_from "$OUT/mean41_43.pth" --time_limit 66 --seed 21 --out "$OUT/run43"
@@ -142,11 +143,11 @@ python train_vimeo90k.py "${BOTH[@]}" --init_from "$OUT/mean41_43.pth" --strides
     --scales 210 3210 3210 321 4321 21 --lr_start 4e-4 --time_limit 68 --seed 22 --out "$OUT/run44"
 for RUN in 43 44; do python -m training.tools average --from "$OUT/run$RUN/last.pth" --output "$OUT/run$RUN.pth"; done
 python -m training.tools mean --from "$OUT/run43.pth:0.7" "$OUT/run44.pth:0.3" --output "$OUT/mean44.pth"
-python train_vimeo90k.py "${BOTH[@]}" --data_root "$CLIPS" "$CLIPS_HD" shapes:3000:256x256@40 --init_from "$OUT/mean44.pth" \
+python train_vimeo90k.py "${BOTH[@]}" --data_root shapes:3000:256x256@40 --init_from "$OUT/mean44.pth" \
     --time_limit 27 --seed 31 --out "$OUT/run45"
 python -m training.tools average --from "$OUT/run45/last.pth" --output "$OUT/run45.pth"
 python -m training.tools mean --from "$OUT/run45.pth:0.7" "$OUT/run32_wide_43.pth:0.3" --output "$OUT/mean45.pth"
-python train_vimeo90k.py "${BOTH[@]}" --data_root "$CLIPS" "$CLIPS_HD" shapes:8000:256x256@30 --init_from "$OUT/mean45.pth" \
+python train_vimeo90k.py "${BOTH[@]}" --data_root shapes:8000:256x256@30 --init_from "$OUT/mean45.pth" \
     --lr_warmup 15 --scales 210 10 3210 10 --lr_start 1.5e-4 --time_limit 6.5 --seed 41 --out "$OUT/run46"
 python -m training.tools average --from "$OUT/run46/last.pth" --output "$OUT/run46.pth"
 python -m training.tools mean --from "$OUT/run43.pth:0.3" "$OUT/run45.pth:0.1" "$OUT/run46.pth:0.3" "$OUT/run32_wide_43.pth:0.3" \
@@ -157,32 +158,32 @@ average() { python -m training.tools average --from "$OUT/run$1/last.pth" --outp
 mean() { local OUTPUT=$1; shift; python -m training.tools mean --from "${@/#/$OUT/}" --output "$OUT/$OUTPUT"; }
 OLD=run32_wide_43.pth
 mean start48.pth run45.pth:0.8 $OLD:0.2
-python train_vimeo90k.py "${BOTH[@]}" --data_root "$CLIPS" "$CLIPS_HD" shapes:6000:256x256@40 --init_from "$OUT/run45.pth" \
+python train_vimeo90k.py "${BOTH[@]}" --data_root shapes:6000:256x256@40 --init_from "$OUT/run45.pth" \
     --time_limit 38 --seed 51 --out "$OUT/run47"
-python train_vimeo90k.py "${BOTH[@]}" --data_root "$CLIPS" "$CLIPS_HD" shapes:9000:256x256@40 --init_from "$OUT/start48.pth" \
+python train_vimeo90k.py "${BOTH[@]}" --data_root shapes:9000:256x256@40 --init_from "$OUT/start48.pth" \
     --scales 210 3210 3210 10 321 21 --time_limit 38 --seed 52 --out "$OUT/run48"
 average 47; average 48
 mean start49.pth run45.pth:0.4 run47.pth:0.3 run48.pth:0.3
 mean start50.pth run45.pth:0.6 run47.pth:0.2 run48.pth:0.2
-python train_vimeo90k.py "${BOTH[@]}" --data_root "$CLIPS" "$CLIPS_HD" shapes:1600:256x256@40 --init_from "$OUT/start49.pth" \
+python train_vimeo90k.py "${BOTH[@]}" --data_root shapes:1600:256x256@40 --init_from "$OUT/start49.pth" \
     --time_limit 30 --seed 53 --out "$OUT/run49"
-python train_vimeo90k.py "${BOTH[@]}" --data_root "$CLIPS" "$CLIPS_HD" shapes:3000:256x256@40 --init_from "$OUT/start50.pth" \
+python train_vimeo90k.py "${BOTH[@]}" --data_root shapes:3000:256x256@40 --init_from "$OUT/start50.pth" \
     --lr_start 1e-4 --time_limit 30 --seed 54 --out "$OUT/run50"
 average 49; average 50
 mean start51.pth run45.pth:0.4 run49.pth:0.3 run50.pth:0.3
 mean start52.pth run45.pth:0.3 run50.pth:0.3 run49.pth:0.2 run48.pth:0.2
-python train_vimeo90k.py "${BOTH[@]}" --data_root "$CLIPS" "$CLIPS_HD" shapes:2500:256x256@40 --init_from "$OUT/start51.pth" \
+python train_vimeo90k.py "${BOTH[@]}" --data_root shapes:2500:256x256@40 --init_from "$OUT/start51.pth" \
     --scales 210 3210 3210 10 321 21 --lr_start 1.5e-4 --time_limit 17 --seed 55 --out "$OUT/run51"
-python train_vimeo90k.py "${BOTH[@]}" --data_root "$CLIPS" "$CLIPS_HD" shapes:3500:256x256@40 --init_from "$OUT/start52.pth" \
+python train_vimeo90k.py "${BOTH[@]}" --data_root shapes:3500:256x256@40 --init_from "$OUT/start52.pth" \
     --scales 43210 3210 4321 43210 210 321 --time_limit 14 --seed 57 --out "$OUT/run52"
 average 51; average 52
 mean mean52.pth run52.pth:0.45 run51.pth:0.25 start52.pth:0.15 run45.pth:0.15
 
 # Runs 55 and 56: longer, with repeated coarse passes in the end. Run 55 was stopped after 3,018 steps, about an hour.
-python train_vimeo90k.py "${BOTH[@]}" --data_root "$CLIPS" "$CLIPS_HD" shapes:3500:256x256@40 --init_from "$OUT/mean52.pth" \
+python train_vimeo90k.py "${BOTH[@]}" --data_root shapes:3500:256x256@40 --init_from "$OUT/mean52.pth" \
     --scales 43210 3210 4321 210 210 321 --lr_start 1e-4 --time_limit 132 --seed 61 --out "$OUT/run55"
 average 55
-python train_vimeo90k.py "${BOTH[@]}" --data_root "$CLIPS" "$CLIPS_HD" shapes:2500:256x256@40 --init_from "$OUT/run55.pth" \
+python train_vimeo90k.py "${BOTH[@]}" --data_root shapes:2500:256x256@40 --init_from "$OUT/run55.pth" \
     --scales 332210 332210 3210 443321 443210 2210 --lr_start 1e-4 --time_limit 62 --seed 71 --out "$OUT/run56"
 average 56
 mean mean56.pth run56.pth:0.83 run45.pth:0.12 $OLD:0.05
@@ -193,3 +194,10 @@ python -m training.tools resize --set $WIDE --from "$OUT/resized41.pth" --output
 python -m training.tools resize --set $WIDE --from "$OUT/run42/best.pth" --output "$OUT/donor56.pth"
 python -m training.tools graft --from "$OUT/resized56.pth" "$OUT/donor56.pth" "$OUT/before56.pth" --output "$OUT/grafted56.pth"
 python -m training.tools mean --half --from "$OUT/grafted56.pth" --output "$OUT/waveletvfi_small.pth"
+
+# Runs 58 and 59: farther motion, from the shipped weights. Neither is part of them.
+FARTHER=("${BOTH[@]}" --precision float32 --init_from "$OUT/waveletvfi_small.pth")
+python train_vimeo90k.py "${FARTHER[@]}" --data_root shapes:3500:256x256@64 \
+    --scales 332210 332210 3210 443321 443210 443321 --lr_start 1e-4 --time_limit 116 --seed 81 --out "$OUT/run58"
+python train_vimeo90k.py "${FARTHER[@]}" --data_root shapes:3500:320x320@128 \
+    --scales 332210 332210 443321 443321 3210 332210 --lr_start 6e-5 --time_limit 58 --seed 83 --out "$OUT/run59"
