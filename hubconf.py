@@ -30,6 +30,7 @@ def waveletvfi(checkpoint: str | None = None, *, pretrained: bool = True, **opti
         sparse: the method for sparse convolutions: "auto", "folded", "gather", "masked" or "triton".
         precision: the precision of the convolutions: "float32", "bf16", or on a GPU "fp16".
         compile: compile the dense parts with torch.compile.
+        passes: the default number of MP-Net's passes, or "auto". Default: that of the weights.
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is not a checkpoint, or holds weights of another network; an option has an unknown value.

@@ -103,9 +103,10 @@ def tensor_to_image(frame: Tensor, dtype: np.dtype | type = np.uint8) -> np.ndar
         raise ValueError(f"an RGB image of shape (3, H, W) or (1, 3, H, W) is needed, got {tuple(frame.shape)}")
     frame = frame.detach().float()
     _, height, width = frame.shape
+    channels_last = frame.movedim(0, -1)
     # Not a number is both the smallest and the largest value; on a CPU `isfinite` takes ten times as long, and so does
-    # `aminmax` of channels-last memory in another order.
-    ordered = frame.movedim(0, -1) if frame.movedim(0, -1).is_contiguous() else frame
+    # `aminmax` in another order than that of the memory.
+    ordered = channels_last if channels_last.is_contiguous() else frame
     lowest, highest = torch.stack(ordered.aminmax()).tolist() if frame.numel() else (0, 0)
     if not (math.isfinite(lowest) and math.isfinite(highest)):
         raise ValueError("the image holds NaN or infinite values: are the weights damaged?")
